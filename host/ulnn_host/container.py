@@ -1,0 +1,445 @@
+"""Reading and writing `.ulnn` files (SPEC.md sections 2 and 4).
+
+`read` trusts nothing: any byte string either gives a ModelFile or raises ValueError with the text
+of SPEC.md section 4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .model import (
+    DIALECTS,
+    DT_LIMIT,
+    Activation,
+    Golden,
+    Int,
+    Kind,
+    Layer,
+    Matrix,
+    Mode,
+    ModelFile,
+    Table,
+)
+from .tables import first_bad_segment, table_bytes
+
+__all__ = ["ModelFile", "read", "write"]
+
+MAGIC = b"ULNN"
+FORMAT = (1, 0)
+HEADER = struct.Struct("<4sBBHII32sIHHHHI")
+ENTRY = struct.Struct("<HHIII")
+LAYER = struct.Struct("<HBBHHHHI")
+MATRIX = struct.Struct("<BBBBBBHHHI")
+FILE_LIMIT = 1 << 24
+TIME, INPUT, OUTPUT, TABLE, LAYERS, GOLDEN, META = 1, 2, 3, 4, 5, 6, 0x8001
+NAMES = {TIME: "TIME", INPUT: "INPUT", OUTPUT: "OUTPUT", LAYERS: "LAYER"}
+REPEATS = {TABLE: 4, LAYERS: 16}
+
+
+@dataclass(frozen=True)
+class _Section:
+    type: int
+    offset: int
+    size: int
+
+
+def _check(condition: bool, text: str) -> None:
+    if not condition:
+        raise ValueError(text)
+
+
+# ---- reading ----------------------------------------------------------------------------------
+
+
+def read(data: bytes) -> ModelFile:
+    """Check every rule of SPEC.md section 4, in its order, and return the model."""
+    size = len(data)
+    _check(size >= 64, f"file too short: {size} bytes, expected at least 64")
+    (
+        magic,
+        major,
+        _minor,
+        flags,
+        file_size,
+        crc,
+        sha,
+        model_version,
+        dialect,
+        count,
+        inputs,
+        outputs,
+        reserved,
+    ) = HEADER.unpack_from(data)
+    _check(magic == MAGIC, "not a ulnn file: it does not start with ULNN")
+    _check(major == FORMAT[0], f"format version {major} not supported, expected 1")
+    _check(size <= FILE_LIMIT, f"file too large: {size} bytes, expected at most {FILE_LIMIT}")
+    _check(file_size == size, f"file size {size} bytes, expected {file_size}")
+    _check(zlib.crc32(data[16:]) == crc, "CRC32 does not match: the file is damaged")
+    _check(flags == 0 and reserved == 0, "header: reserved field is not 0")
+    _check(dialect in DIALECTS, f"dialect {dialect} not supported")
+    _check(1 <= count <= 64, f"section count {count}, expected 1 to 64")
+    _check(1 <= inputs <= 1024, f"input size {inputs}, expected 1 to 1024")
+    _check(1 <= outputs <= 1024, f"output size {outputs}, expected 1 to 1024")
+    _check(size >= 64 + 16 * count, "section table does not fit in the file")
+
+    sections = _read_sections(data, count, inputs, outputs)
+    by_type: dict[int, list[_Section]] = {}
+    for section in sections:
+        by_type.setdefault(section.type, []).append(section)
+    for kind, name in NAMES.items():
+        _check(kind in by_type, f"section {name} is missing")
+
+    tick_ns, dt_max = struct.unpack_from("<II", data, by_type[TIME][0].offset)
+    _check(tick_ns >= 1, "tick of 0 ns")
+    _check(1 <= dt_max <= DT_LIMIT, f"dt_max {dt_max}, expected 1 to {DT_LIMIT}")
+
+    tables = []
+    for number, section in enumerate(by_type.get(TABLE, [])):
+        pairs = np.frombuffer(data, "<i2", 1024, section.offset).reshape(512, 2)
+        table = Table(pairs[:, 0].astype(np.int16), pairs[:, 1].astype(np.int16))
+        segment = first_bad_segment(table)
+        _check(segment is None, f"table {number}: segment {segment} leaves the range")
+        tables.append(table)
+
+    layers: list[Layer] = []
+    incoming = inputs
+    for number, section in enumerate(by_type[LAYERS]):
+        layers.append(_read_layer(data, section, number, incoming, len(tables)))
+        incoming = layers[-1].output_size
+    _check(incoming == outputs, f"output size {incoming}, expected {outputs}")
+
+    golden = None
+    if GOLDEN in by_type:
+        state_size = sum(layer.state_size for layer in layers)
+        golden = _read_golden(data, by_type[GOLDEN][0], inputs, outputs, state_size)
+    scales_in = np.frombuffer(data, "<f4", 2 * inputs, by_type[INPUT][0].offset).reshape(-1, 2)
+    scales_out = np.frombuffer(data, "<f4", 2 * outputs, by_type[OUTPUT][0].offset).reshape(-1, 2)
+    return ModelFile(
+        input_scale=scales_in[:, 0].astype(np.float32),
+        input_offset=scales_in[:, 1].astype(np.float32),
+        output_scale=scales_out[:, 0].astype(np.float32),
+        output_offset=scales_out[:, 1].astype(np.float32),
+        tick_ns=tick_ns,
+        dt_max=dt_max,
+        tables=tuple(tables),
+        layers=tuple(layers),
+        golden=golden,
+        meta=_read_meta(data, by_type.get(META, [])),
+        dialect=DIALECTS[dialect],
+        model_version=model_version,
+        sha256=sha.hex(),
+        file_size=size,
+    )
+
+
+def check_sha256(data: bytes) -> None:
+    """Raise ValueError when the SHA-256 in the header is not that of the file's contents."""
+    if hashlib.sha256(data[48:]).digest() != data[16:48]:
+        raise ValueError("SHA-256 does not match: the file was changed after it was written")
+
+
+def _read_sections(data: bytes, count: int, inputs: int, outputs: int) -> list[_Section]:
+    sizes = {TIME: 8, INPUT: 8 * inputs, OUTPUT: 8 * outputs, TABLE: 2048}
+    sections: list[_Section] = []
+    seen: dict[int, int] = {}
+    end, last = 64 + 16 * count, (-1, -1)
+    for k in range(count):
+        kind, index, offset, size, reserved = ENTRY.unpack_from(data, 64 + 16 * k)
+        _check(reserved == 0 and offset % 16 == 0, f"section {k}: bad entry")
+        _check(
+            end <= offset and offset + size <= len(data), f"section {k}: does not fit in the file"
+        )
+        _check((kind, index) > last, f"section {k}: out of order")
+        _check(TIME <= kind <= GOLDEN or kind >= 0x8000, f"section {k}: type {kind} not supported")
+        number = seen.get(kind, 0)
+        if kind in REPEATS:
+            _check(index == number and index < REPEATS[kind], f"section {k}: bad index")
+        elif kind < 0x8000:
+            _check(index == 0, f"section {k}: bad index")
+        if kind in sizes:
+            _check(size == sizes[kind], f"section {k}: size {size}, expected {sizes[kind]}")
+        if kind == LAYERS:
+            _check(size >= 16, f"section {k}: size {size}, expected at least 16")
+        seen[kind] = number + 1
+        end, last = offset + size, (kind, index)
+        sections.append(_Section(kind, offset, size))
+    return sections
+
+
+def _read_layer(
+    data: bytes, section: _Section, number: int, incoming: int, table_count: int
+) -> Layer:
+    name = f"layer {number}"
+    kind, mode, gate_shift, inputs, outputs, count, reserved, reserved2 = LAYER.unpack_from(
+        data, section.offset
+    )
+    _check(kind in (Kind.CFC, Kind.DENSE), f"{name}: kind {kind} not supported")
+    cfc = kind == Kind.CFC
+    _check(mode <= (1 if cfc else 0), f"{name}: mode {mode} not supported")
+    _check(gate_shift <= (12 if cfc else 0), f"{name}: gate shift {gate_shift} not supported")
+    _check(inputs == incoming, f"{name}: input size {inputs}, expected {incoming}")
+    _check(1 <= outputs <= 1024, f"{name}: output size {outputs}, expected 1 to 1024")
+    _check(1 <= count <= (16 if cfc else 1), f"{name}: matrix count {count} not supported")
+    _check(reserved == 0 and reserved2 == 0, f"{name}: reserved field is not 0")
+    _check(section.size >= 16 + 16 * count, f"{name}: descriptors do not fit in the section")
+
+    matrices: list[Matrix] = []
+    position = 16 + 16 * count
+    columns_in = inputs + outputs if cfc else inputs
+    for j in range(count):
+        heads = cfc and j == count - 1
+        allowed = (2, 2) if heads else (1, 3) if cfc else (0, 3)
+        rows_wanted = 4 * outputs if heads else None if cfc else outputs
+        where = f"{name} matrix {j}: "
+        matrix, position = _read_matrix(
+            data, section, j, where, allowed, rows_wanted, columns_in, position, table_count
+        )
+        matrices.append(matrix)
+        columns_in = matrix.rows
+    _check(section.size == position, f"{name}: section size {section.size}, expected {position}")
+    return Layer(Kind(kind), tuple(matrices), inputs, outputs, Mode(mode), gate_shift)
+
+
+def _read_matrix(
+    data: bytes,
+    section: _Section,
+    j: int,
+    where: str,
+    allowed: tuple[int, int],
+    rows_wanted: int | None,
+    columns_wanted: int,
+    position: int,
+    table_count: int,
+) -> tuple[Matrix, int]:
+    bits, activation, shift, output_shift, table, reserved, rows, columns, reserved2, offset = (
+        MATRIX.unpack_from(data, section.offset + 16 + 16 * j)
+    )
+    _check(bits in (8, 16), f"{where}weight bits {bits} not supported")
+    _check(allowed[0] <= activation <= allowed[1], f"{where}activation {activation} not supported")
+    _check(shift <= 8, f"{where}shift {shift} not supported")
+    gated, tabled = activation == Activation.GATED, activation >= Activation.TABLE
+    _check(
+        output_shift <= (14 if gated else 0), f"{where}output shift {output_shift} not supported"
+    )
+    _check(table < table_count if tabled else table == 0, f"{where}table {table} not supported")
+    _check(reserved == 0 and reserved2 == 0, f"{where}reserved field is not 0")
+    _check(
+        rows == rows_wanted if rows_wanted else 1 <= rows <= 4096,
+        f"{where}rows {rows} not supported",
+    )
+    _check(columns == columns_wanted, f"{where}columns {columns}, expected {columns_wanted}")
+    _check(offset == position, f"{where}offset {offset}, expected {position}")
+    groups, blocks = -(-rows // 4), -(-columns // 4)
+    end = offset + groups * _record_size(blocks, bits)
+    _check(end <= section.size, f"{where}weights do not fit in the section")
+
+    stream = np.frombuffer(data, np.uint8, end - offset, section.offset + offset).reshape(
+        groups, -1
+    )
+    bias = np.ascontiguousarray(stream[:, :16]).view("<i4").astype(np.int64).reshape(-1)
+    multiplier = np.ascontiguousarray(stream[:, -16:]).view("<i4").astype(np.int64).reshape(-1)
+    weights = _unpack(np.ascontiguousarray(stream[:, 16:-16]), groups, blocks, bits)
+
+    real = np.arange(4 * groups) < rows
+    filling = (weights[:, columns:] != 0).any(axis=1)
+    filling |= ~real & ((weights != 0).any(axis=1) | (bias != 0) | (multiplier != 0))
+    faults = {
+        "multiplier is negative": multiplier < 0,
+        "filling is not 0": filling,
+        "accumulator can overflow": 32768 * np.abs(weights).sum(axis=1) + np.abs(bias) > 2**31 - 1,
+    }
+    bad_rows = np.logical_or.reduce(list(faults.values()))
+    if bad_rows.any():
+        r = int(np.argmax(bad_rows))
+        raise ValueError(
+            f"{where}row {r}: " + next(text for text, bad in faults.items() if bad[r])
+        )
+    return (
+        Matrix(
+            weights[:rows, :columns],
+            bias[:rows],
+            multiplier[:rows],
+            bits,
+            Activation(activation),
+            shift,
+            output_shift,
+            table,
+        ),
+        end,
+    )
+
+
+def _read_golden(
+    data: bytes, section: _Section, inputs: int, outputs: int, state_size: int
+) -> Golden:
+    _check(section.size >= 8, f"golden vectors: size {section.size}, expected at least 8")
+    steps, reserved = struct.unpack_from("<II", data, section.offset)
+    _check(1 <= steps <= 4096, f"golden vectors: steps {steps}, expected 1 to 4096")
+    _check(reserved == 0, "golden vectors: reserved field is not 0")
+    wanted = 8 + 4 * steps + 2 * (steps * (inputs + outputs) + state_size)
+    _check(section.size == wanted, f"golden vectors: size {section.size}, expected {wanted}")
+    dt = np.frombuffer(data, "<u4", steps, section.offset + 8).astype(np.int64)
+    bad = (dt < 1) | (dt > DT_LIMIT)
+    _check(not bad.any(), f"golden vectors: bad dt at step {int(np.argmax(bad))}")
+    values = np.frombuffer(
+        data, "<i2", (wanted - 8 - 4 * steps) // 2, section.offset + 8 + 4 * steps
+    )
+    x, y, state = np.split(values.astype(np.int16), [steps * inputs, steps * (inputs + outputs)])
+    return Golden(dt, x.reshape(steps, inputs), y.reshape(steps, outputs), state)
+
+
+def _read_meta(data: bytes, sections: list[_Section]) -> dict[str, Any]:
+    """META is free-form: what cannot be read as a JSON object is no reason to refuse the model."""
+    for section in sections:
+        try:
+            meta = json.loads(data[section.offset : section.offset + section.size])
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(meta, dict):
+            return meta
+    return {}
+
+
+# ---- writing ----------------------------------------------------------------------------------
+
+
+def write(model: ModelFile) -> bytes:
+    """The file of a model. Raises ValueError when the model breaks a rule of the format."""
+    scales_in = np.stack([model.input_scale, model.input_offset], axis=1)
+    scales_out = np.stack([model.output_scale, model.output_offset], axis=1)
+    parts: list[tuple[int, int, bytes]] = [
+        (TIME, 0, struct.pack("<II", model.tick_ns, model.dt_max)),
+        (INPUT, 0, scales_in.astype("<f4").tobytes()),
+        (OUTPUT, 0, scales_out.astype("<f4").tobytes()),
+    ]
+    parts += [(TABLE, k, table_bytes(table)) for k, table in enumerate(model.tables)]
+    parts += [(LAYERS, k, _layer_bytes(layer)) for k, layer in enumerate(model.layers)]
+    if model.golden is not None:
+        parts.append((GOLDEN, 0, _golden_bytes(model.golden)))
+    if model.meta:
+        parts.append(
+            (META, 0, json.dumps(model.meta, sort_keys=True, separators=(",", ":")).encode())
+        )
+
+    table, body = b"", b""
+    start = 64 + 16 * len(parts)
+    for kind, index, content in parts:
+        table += ENTRY.pack(kind, index, start + len(body), len(content), 0)
+        body += content + bytes(-len(content) % 16)
+    dialect = next(number for number, name in DIALECTS.items() if name == model.dialect)
+    named = struct.pack(
+        "<IHHHHI", model.model_version, dialect, len(parts), model.input_size, model.output_size, 0
+    )
+    named += table + body
+    checked = hashlib.sha256(named).digest() + named
+    data = (
+        struct.pack("<4sBBHII", MAGIC, *FORMAT, 0, 16 + len(checked), zlib.crc32(checked))
+        + checked
+    )
+    read(data)
+    return data
+
+
+def section_sizes(data: bytes) -> dict[str, int]:
+    """Bytes of each section of a valid file, by name, in file order."""
+    names = NAMES | {TABLE: "TABLE", GOLDEN: "GOLDEN", META: "META", 0x8002: "SIGNATURE"}
+    sizes = {"header": 64 + 16 * struct.unpack_from("<H", data, 54)[0]}
+    for k in range(struct.unpack_from("<H", data, 54)[0]):
+        kind, index, _offset, size, _reserved = ENTRY.unpack_from(data, 64 + 16 * k)
+        sizes[
+            f"{names.get(kind, hex(kind))} {index}"
+            if kind in REPEATS
+            else names.get(kind, hex(kind))
+        ] = size
+    return sizes
+
+
+def _record_size(blocks: int, bits: int) -> int:
+    return 32 + 2 * blocks * bits
+
+
+def _layer_bytes(layer: Layer) -> bytes:
+    streams = [_stream(matrix) for matrix in layer.matrices]
+    descriptors, position = b"", 16 + 16 * len(streams)
+    for matrix, stream in zip(layer.matrices, streams, strict=True):
+        descriptors += MATRIX.pack(
+            matrix.weight_bits,
+            matrix.activation,
+            matrix.shift,
+            matrix.output_shift,
+            matrix.table,
+            0,
+            matrix.rows,
+            matrix.columns,
+            0,
+            position,
+        )
+        position += len(stream)
+    head = LAYER.pack(
+        layer.kind,
+        layer.mode,
+        layer.gate_shift,
+        layer.input_size,
+        layer.output_size,
+        len(streams),
+        0,
+        0,
+    )
+    return head + descriptors + b"".join(streams)
+
+
+def _stream(matrix: Matrix) -> bytes:
+    groups, blocks = -(-matrix.rows // 4), -(-matrix.columns // 4)
+    bias = np.zeros(4 * groups, "<i4")
+    multiplier = np.zeros(4 * groups, "<i4")
+    weights = np.zeros((4 * groups, 4 * blocks), np.int64)
+    bias[: matrix.rows] = matrix.bias
+    multiplier[: matrix.rows] = matrix.multiplier
+    weights[: matrix.rows, : matrix.columns] = matrix.weights
+    return np.concatenate(
+        [
+            bias.view(np.uint8).reshape(groups, 16),
+            _pack(weights, groups, blocks, matrix.weight_bits),
+            multiplier.view(np.uint8).reshape(groups, 16),
+        ],
+        axis=1,
+    ).tobytes()
+
+
+def _pack(
+    weights: Int, groups: int, blocks: int, bits: int
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """(4 groups, 4 blocks) weights to the bytes of each group's blocks (SPEC.md 2.5)."""
+    grid = weights.reshape(groups, 4, blocks, 4)
+    if bits == 8:
+        ordered = grid.transpose(0, 2, 1, 3)[..., [0, 2, 1, 3]].astype("<i1")
+    else:
+        ordered = grid.reshape(groups, 4, blocks, 2, 2).transpose(0, 2, 3, 1, 4).astype("<i2")
+    return np.ascontiguousarray(ordered).reshape(groups, -1).view(np.uint8)
+
+
+def _unpack(
+    stream: np.ndarray[Any, np.dtype[np.uint8]], groups: int, blocks: int, bits: int
+) -> Int:
+    if bits == 8:
+        grid = (
+            stream.view("<i1")
+            .reshape(groups, blocks, 4, 4)[..., [0, 2, 1, 3]]
+            .transpose(0, 2, 1, 3)
+        )
+    else:
+        grid = stream.view("<i2").reshape(groups, blocks, 2, 4, 2).transpose(0, 3, 1, 2, 4)
+    return grid.reshape(4 * groups, 4 * blocks).astype(np.int64)
+
+
+def _golden_bytes(golden: Golden) -> bytes:
+    head = struct.pack("<II", len(golden.dt), 0) + golden.dt.astype("<u4").tobytes()
+    return head + b"".join(a.astype("<i2").tobytes() for a in (golden.x, golden.y, golden.state))
