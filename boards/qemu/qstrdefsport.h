@@ -1,0 +1,2 @@
+// *FORMAT-OFF*
+Q(/lib)
