@@ -10,7 +10,9 @@ from .model import Activation, Int, Int16, Kind, Layer, Matrix, Mode, ModelFile,
 
 def saturate(value: Int, bits: int) -> Int:
     """satN of SPEC.md."""
-    return np.minimum(np.maximum(value, -(1 << (bits - 1))), (1 << (bits - 1)) - 1)
+    top = (1 << (bits - 1)) - 1
+    limited: Int = np.maximum(np.minimum(value, top), -top - 1)
+    return limited
 
 
 def lookup(table: Table, u: Int) -> Int:
@@ -22,8 +24,9 @@ def lookup(table: Table, u: Int) -> Int:
 def rows(matrix: Matrix, v: Int) -> Int:
     """The values m of all rows over the vectors v (..., columns) (SPEC.md 3.1)."""
     # Every partial sum is below 2^31 (the bound of SPEC.md 2.5), so float64 products are exact.
-    acc = (v.astype(np.float64) @ matrix.float_weights.T).astype(np.int64) + matrix.bias
-    return (acc * matrix.multiplier + (1 << 31)) >> 32
+    acc: Int = (v.astype(np.float64) @ matrix.float_weights.T).astype(np.int64) + matrix.bias
+    m: Int = (acc * matrix.multiplier + (1 << 31)) >> 32
+    return m
 
 
 def activate(matrix: Matrix, m: Int, tables: tuple[Table, ...]) -> Int:
@@ -57,9 +60,12 @@ def cfc(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int, frac: Int) -> I
     f1, f2 = squash(m[..., 0]), squash(m[..., 1])
     step = m[..., 2] * frac[..., None] + (1 << (31 - layer.gate_shift))
     s = squash(m[..., 3] + (step >> (32 - layer.gate_shift)))
+    new: Int
     if layer.mode is Mode.DEFAULT:
-        return ((f1 + f2) >> 1) + (((f2 - f1) * s) >> 16)
-    return (f1 + (f2 >> 1) + ((f2 * s) >> 16) + 1) >> 1
+        new = ((f1 + f2) >> 1) + (((f2 - f1) * s) >> 16)
+    else:
+        new = (f1 + (f2 >> 1) + ((f2 * s) >> 16) + 1) >> 1
+    return new
 
 
 class Reference:
