@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import __version__
+from .data import Sequences
 from .errors import UlnnError
 from .model import Activation, Golden, Kind, Layer, Matrix, Mode, ModelFile
 from .network import HEADS, LECUN_IN, LECUN_OUT, Array, FloatNetwork, Linear
@@ -51,16 +52,6 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Sequences the conversion looks at: x (N, T, I) real, dt (N, T) seconds, length (N,) valid
-    steps."""
-
-    x: NDArray[Any]
-    dt: NDArray[Any]
-    length: NDArray[Any]
-
-
-@dataclass(frozen=True)
 class _Target:
     """What a row's accumulator has to become: pre-activation factor and fractional bits, one each
     per row."""
@@ -69,13 +60,18 @@ class _Target:
     fraction_bits: float
 
 
-def convert(network: FloatNetwork, data: Calibration, options: Options) -> ModelFile:
+def convert(network: FloatNetwork, data: Sequences, options: Options) -> ModelFile:
     """The integer model of a float network. Raises UlnnError when its numbers cannot be
     represented."""
     if options.bits not in (8, 16):
         raise UlnnError(f"bits: expected 8 or 16, got {options.bits}")
+    if data.x.shape[2] != network.input_size:
+        raise UlnnError(
+            f"the data have {data.x.shape[2]} inputs, "
+            f"expected {network.input_size} as in the network"
+        )
     trace = network.run(data.x, data.dt, data.length)
-    valid = np.arange(data.dt.shape[1]) < np.asarray(data.length)[:, None]
+    valid = data.mask
     scale, offset = _input_scaling(data.x[valid], options.room)
     span, dt_max = _time_span(data.dt[valid], options.tick_ns)
 
@@ -126,6 +122,31 @@ def convert(network: FloatNetwork, data: Calibration, options: Options) -> Model
     return dataclasses.replace(model, golden=_golden(model, data))
 
 
+@dataclass(frozen=True)
+class RolloutError:
+    """Integer against float outputs over whole sequences, in real units of the output."""
+
+    largest: float
+    rms: float
+    steps: int
+    clamped: int
+
+
+def rollout_error(network: FloatNetwork, model: ModelFile, data: Sequences) -> RolloutError:
+    """Run both over the data, each with its own state, and compare the valid outputs."""
+    engine = Reference(model, lanes=len(data))
+    dt = np.ones(data.dt.shape, np.int64)
+    dt[data.mask] = model.ticks(data.dt[data.mask])
+    y = model.dequantise_output(engine.run(model.quantise_input(data.x), dt))
+    error = (y - network.run(data.x, data.dt, data.length).y)[data.mask]
+    return RolloutError(
+        largest=float(np.abs(error).max()),
+        rms=float(np.sqrt(np.mean(error**2))),
+        steps=int(data.length.sum()),
+        clamped=int((dt > model.dt_max).sum()),
+    )
+
+
 # ---- scales of what comes in and goes out -------------------------------------------------------
 
 
@@ -133,7 +154,7 @@ def _state_unit(network: FloatNetwork) -> float:
     return 2 * Q15 if network.mode is Mode.NO_GATE else Q15
 
 
-def _input_scaling(x: Array, margin: float) -> tuple[Array, Array]:
+def _input_scaling(x: NDArray[Any], margin: float) -> tuple[Array, Array]:
     """Scale and offset of each input, from the values (steps, I), as float32 numbers."""
     low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
     middle = (low + high) / 2
@@ -146,7 +167,7 @@ def _input_scaling(x: Array, margin: float) -> tuple[Array, Array]:
     )
 
 
-def _time_span(dt: Array, tick_ns: int) -> tuple[float, int]:
+def _time_span(dt: NDArray[Any], tick_ns: int) -> tuple[float, int]:
     """Seconds of 2^n ticks and dt_max, the largest dt that is not clamped, in ticks."""
     longest = float(dt.max()) * 1e9 / tick_ns
     bits = max(1, int(np.ceil(longest * 1.25)).bit_length())
@@ -158,7 +179,7 @@ def _time_span(dt: Array, tick_ns: int) -> tuple[float, int]:
     return float(2.0**bits * tick_ns / 1e9), 2**bits - 1
 
 
-def _golden(model: ModelFile, data: Calibration) -> Golden:
+def _golden(model: ModelFile, data: Sequences) -> Golden:
     steps = min(GOLDEN_STEPS, int(data.length[0]))
     engine = Reference(model)
     x, dt = model.quantise_input(data.x[0, :steps]), model.ticks(data.dt[0, :steps])

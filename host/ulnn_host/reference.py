@@ -18,7 +18,8 @@ def saturate(value: Int, bits: int) -> Int:
 def lookup(table: Table, u: Int) -> Int:
     """Table value (Q15) of a pre-activation in Q18, |u| <= 8 (SPEC.md 2.4)."""
     k = (u >> 13) + 256
-    return ((u * table.slope[k].astype(np.int64)) >> 16) + table.offset[k].astype(np.int64)
+    value: Int = ((u * table.slope[k].astype(np.int64)) >> 16) + table.offset[k]
+    return value
 
 
 def rows(matrix: Matrix, v: Int) -> Int:

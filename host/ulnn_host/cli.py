@@ -1,0 +1,176 @@
+"""The command `ulnn`. Every command is a thin layer over a module of the same purpose."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__, console
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Train liquid networks, convert them to integers, run and prove them on boards. "
+    "Errors are one line; --debug anywhere shows the traceback.",
+)
+out = Console()
+
+ModelPath = Annotated[Path, typer.Argument(help="model file (.ulnn)")]
+DataPath = Annotated[Path, typer.Argument(help="data file (.npz: x, dt, optional y; or .csv)")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="recipe (.toml)")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="checkpoint (.safetensors)")],
+) -> None:
+    """Train a CfC network as a recipe says.
+
+    Example: ulnn train recipe.toml -o watch.safetensors
+    """
+    from . import train as training
+
+    training.train_command(recipe, output)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint (.safetensors or .pt)")],
+    calib: Annotated[Path, typer.Option(help="data to calibrate on (.npz or .csv)")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="model file (.ulnn)")],
+    bits: Annotated[int, typer.Option(help="weight width, 8 or 16")] = 8,
+    mode: Annotated[str | None, typer.Option(help="default or no_gate")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="lecun_tanh, tanh, relu, silu or gelu")
+    ] = None,
+    tick_ns: Annotated[int, typer.Option(help="length of a tick of dt, ns")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Convert a checkpoint to an integer model, calibrated on data.
+
+    A .pt file is a torch state_dict of ncps.torch.CfC.
+
+    Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn
+    """
+    from . import checkpoint as checkpoints
+    from . import container, data, quantize
+
+    loaded = checkpoints.load(checkpoint, mode, activation)
+    for line in loaded.assumed:
+        print(f"assumed: {line}", file=sys.stderr)
+    sequences = data.load(calib)
+    options = quantize.Options(bits=bits, tick_ns=tick_ns, name=checkpoint.stem)
+    model = quantize.convert(loaded.network, sequences, options)
+    content = container.write(model)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(content)
+    error = quantize.rollout_error(loaded.network, model, sequences)
+    facts = {
+        "model": str(output),
+        "bytes": len(content),
+        "bits": bits,
+        "macs": model.macs,
+        "max_error": error.largest,
+        "rms_error": error.rms,
+        "steps": error.steps,
+        "clamped_steps": error.clamped,
+    }
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    out.print(f"{output}: {len(content)} bytes, int{bits} weights, {model.macs} MACs a step")
+    out.print(
+        f"against float over {error.steps} calibration steps: "
+        f"max error {error.largest:.5f}, rms {error.rms:.6f}"
+    )
+
+
+@app.command()
+def info(model: ModelPath, as_json: Json = False) -> None:
+    """Say what is in a model file.
+
+    Example: ulnn info watch.ulnn --json
+    """
+    from . import facts
+
+    content = facts.of_file(model)
+    if as_json:
+        print(json.dumps(content, indent=2))
+        return
+    for title, rows in content.items():
+        table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
+        for key, value in rows.items():
+            table.add_row(key, str(value))
+        out.print(table)
+
+
+@app.command()
+def run(
+    model: ModelPath,
+    data: DataPath,
+    output: Annotated[Path, typer.Option("-o", "--output", help="outputs (.npz)")],
+    engine: Annotated[
+        str, typer.Option(help="reference, native, pure, unix, cortex-m7 or rv32")
+    ] = "reference",
+) -> None:
+    """Run a model over data; the state is reset before each sequence.
+
+    Writes y_int (int16), y (float32) and state (int16, after each sequence's last step).
+
+    Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
+    """
+    from . import container, engines
+    from . import data as datasets
+
+    content = _read_model(model)
+    sequences = datasets.load(data)
+    parsed = container.read(content)
+    batch = engines.quantise(parsed, sequences)
+    result = engines.run(content, batch, engine)
+    y_int, state = result.y, result.state
+    y = np.where(sequences.mask[..., None], parsed.dequantise_output(y_int), 0).astype(np.float32)
+    if sequences.flat:
+        y_int, y, state = y_int[0], y[0], state[0]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("wb") as file:
+        np.savez(file, y_int=y_int, y=y, state=state)
+    out.print(f"{output}: {int(sequences.length.sum())} steps under {engine}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version of ulnn.
+
+    Example: ulnn version
+    """
+    print(__version__)
+
+
+def _read_model(path: Path) -> bytes:
+    from .errors import UlnnError
+
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UlnnError(f"{path}: no such file; expected a model made by `ulnn convert`") from None
+    except IsADirectoryError:
+        raise UlnnError(f"{path}: is a folder; expected a model made by `ulnn convert`") from None
+
+
+def main() -> Any:
+    """Entry point of the command `ulnn`."""
+    console.run(app, "ulnn")
+
+
+if __name__ == "__main__":
+    main()

