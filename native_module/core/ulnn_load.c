@@ -1,0 +1,611 @@
+// The loader: SPEC section 4, check by check, over bytes that anybody may have written.
+//
+// One pass does both jobs, with (ulnn_load) and without (ulnn_check) memory to write the model
+// to. Every field that decides about an address is read once, into a local variable, checked
+// there, and stored from there.
+#include "ulnn_internal.h"
+
+enum {
+    SECTION_TIME = 1,
+    SECTION_INPUT = 2,
+    SECTION_OUTPUT = 3,
+    SECTION_TABLE = 4,
+    SECTION_LAYER = 5,
+    SECTION_GOLDEN = 6,
+    SECTION_IGNORED = 0x8000, // this type and all above
+};
+
+#define TABLES_MAX 4u
+#define LAYERS_MAX 16u
+#define TABLE_SIZE 2048u
+
+typedef struct ulnn_section {
+    const uint8_t *data; // NULL: not there
+    uint32_t size;
+} ulnn_section_t;
+
+typedef struct ulnn_loader {
+    const uint8_t *file;
+    size_t size;
+    ulnn_error_t error;
+    ulnn_section_t time, golden;
+    ulnn_section_t layers[LAYERS_MAX];
+    const uint8_t *tables[TABLES_MAX];
+    ulnn_info_t info;
+    uint8_t table_count;
+    uint8_t parts_seen; // bit t: a section of type t was there
+    uint32_t matrix_count;
+    uint32_t values;     // of the vectors of all CfC layers so far
+    uint32_t scratch[2]; // values
+    // NULL, or where the model is written, and the bytes there
+    uint8_t *memory;
+    size_t memory_size;
+} ulnn_loader_t;
+
+static uint32_t ulnn_u16(const uint8_t *p) {
+    return p[0] | (uint32_t)p[1] << 8;
+}
+
+static uint32_t ulnn_u32(const uint8_t *p) {
+    return ulnn_u16(p) | ulnn_u16(p + 2) << 16;
+}
+
+static size_t ulnn_align(size_t n) {
+    return (n + ULNN_ALIGN - 1) & ~(size_t)(ULNN_ALIGN - 1);
+}
+
+// n filled up to a multiple of four
+static uint32_t ulnn_fill(uint32_t n) {
+    return (n + 3) & ~(uint32_t)3;
+}
+
+static void ulnn_at_least(uint32_t *size, uint32_t values) {
+    if (*size < values) {
+        *size = values;
+    }
+}
+
+static int ulnn_fail(ulnn_loader_t *load, ulnn_status_t status, size_t got, size_t want) {
+    load->error.status = status;
+    load->error.got = got;
+    load->error.want = want;
+    return 0;
+}
+
+// CRC-32 by half bytes. The table is made on the stack: 16 entries cost less than 1 KB of flash
+// and a native module needs no relocated data for it.
+static uint32_t ulnn_crc32(const uint8_t *p, size_t n) {
+    uint32_t table[16];
+    for (uint32_t i = 0; i < 16; i++) {
+        uint32_t c = i;
+        for (unsigned bit = 0; bit < 4; bit++) {
+            c = c & 1 ? c >> 1 ^ 0xedb88320u : c >> 1;
+        }
+        table[i] = c;
+    }
+    uint32_t crc = 0xffffffffu;
+    for (; n != 0; n--) {
+        crc ^= *p++;
+        crc = crc >> 4 ^ table[crc & 15];
+        crc = crc >> 4 ^ table[crc & 15];
+    }
+    return ~crc;
+}
+
+// Checks 1 to 12.
+static int ulnn_load_header(ulnn_loader_t *load, uint32_t *section_count) {
+    const uint8_t *file = load->file;
+    const size_t size = load->size;
+    ulnn_info_t *info = &load->info;
+    if (size < ULNN_HEADER_SIZE) {
+        return ulnn_fail(load, ULNN_TOO_SHORT, size, 0);
+    }
+    if (ulnn_u32(file) != 0x4e4e4c55u) {
+        return ulnn_fail(load, ULNN_MAGIC, 0, 0);
+    }
+    if (file[4] != ULNN_FORMAT_MAJOR) {
+        return ulnn_fail(load, ULNN_FORMAT, file[4], 0);
+    }
+    if (size > ULNN_FILE_MAX) {
+        return ulnn_fail(load, ULNN_TOO_LARGE, size, 0);
+    }
+    if (ulnn_u32(file + 8) != size) {
+        return ulnn_fail(load, ULNN_FILE_SIZE, size, ulnn_u32(file + 8));
+    }
+    if (ulnn_crc32(file + 16, size - 16) != ulnn_u32(file + 12)) {
+        return ulnn_fail(load, ULNN_CRC, 0, 0);
+    }
+    if (ulnn_u16(file + 6) != 0 || ulnn_u32(file + 60) != 0) {
+        return ulnn_fail(load, ULNN_HEADER_RESERVED, 0, 0);
+    }
+    info->format_minor = file[5];
+    info->file_size = (uint32_t)size;
+    memcpy(info->sha256, file + 16, sizeof(info->sha256));
+    info->model_version = ulnn_u32(file + 48);
+    info->dialect = (uint16_t)ulnn_u16(file + 52);
+    if (info->dialect < 1 || info->dialect > 5) {
+        return ulnn_fail(load, ULNN_DIALECT, info->dialect, 0);
+    }
+    uint32_t sections = ulnn_u16(file + 54);
+    if (sections < 1 || sections > 64) {
+        return ulnn_fail(load, ULNN_SECTION_COUNT, sections, 0);
+    }
+    info->input_size = (uint16_t)ulnn_u16(file + 56);
+    if (info->input_size < 1 || info->input_size > 1024) {
+        return ulnn_fail(load, ULNN_INPUT_SIZE, info->input_size, 0);
+    }
+    info->output_size = (uint16_t)ulnn_u16(file + 58);
+    if (info->output_size < 1 || info->output_size > 1024) {
+        return ulnn_fail(load, ULNN_OUTPUT_SIZE, info->output_size, 0);
+    }
+    if (size < ULNN_HEADER_SIZE + 16 * sections) {
+        return ulnn_fail(load, ULNN_SECTION_TABLE, 0, 0);
+    }
+    *section_count = sections;
+    return 1;
+}
+
+// Checks 16 to 19, for a section whose bytes are known to lie in the file.
+static int ulnn_load_section(
+    ulnn_loader_t *load, uint32_t type, uint32_t index, ulnn_section_t section) {
+    uint32_t want = 0;
+    uint32_t number = 0; // the index that the section must have
+    uint32_t limit = 1;
+    switch (type) {
+        case SECTION_TIME:
+            load->time = section;
+            want = 8;
+            break;
+        case SECTION_INPUT:
+            want = 8u * load->info.input_size;
+            break;
+        case SECTION_OUTPUT:
+            want = 8u * load->info.output_size;
+            break;
+        case SECTION_TABLE:
+            number = load->table_count;
+            limit = TABLES_MAX;
+            want = TABLE_SIZE;
+            break;
+        case SECTION_LAYER:
+            number = load->info.layers;
+            limit = LAYERS_MAX;
+            break;
+        case SECTION_GOLDEN:
+            load->golden = section;
+            break;
+        default:
+            if (type >= SECTION_IGNORED) {
+                return 1;
+            }
+            return ulnn_fail(load, ULNN_SECTION_TYPE, type, 0);
+    }
+    if (index != number || index >= limit) {
+        return ulnn_fail(load, ULNN_SECTION_INDEX, 0, 0);
+    }
+    if (want != 0 && section.size != want) {
+        return ulnn_fail(load, ULNN_SECTION_SIZE, section.size, want);
+    }
+    load->parts_seen |= (uint8_t)(1u << type);
+    if (type == SECTION_TABLE) {
+        load->tables[load->table_count++] = section.data;
+    } else if (type == SECTION_LAYER) {
+        if (section.size < 16) {
+            return ulnn_fail(load, ULNN_SECTION_SIZE_MIN, section.size, 0);
+        }
+        load->layers[load->info.layers++] = section;
+    }
+    return 1;
+}
+
+// Checks 13 to 20.
+static int ulnn_load_sections(ulnn_loader_t *load, uint32_t count) {
+    const uint8_t *entry = load->file + ULNN_HEADER_SIZE;
+    const uint32_t size = (uint32_t)load->size;
+    uint32_t end = ULNN_HEADER_SIZE + 16 * count;
+    uint32_t key = 0; // (type, index) of the entry before; starts below every key but (0, 0)
+    for (uint32_t k = 0; k < count; k++, entry += 16) {
+        load->error.index = k;
+        uint32_t type = ulnn_u16(entry);
+        uint32_t index = ulnn_u16(entry + 2);
+        uint32_t offset = ulnn_u32(entry + 4);
+        ulnn_section_t section = {NULL, ulnn_u32(entry + 8)};
+        if (ulnn_u32(entry + 12) != 0 || (offset & 15) != 0) {
+            return ulnn_fail(load, ULNN_SECTION_ENTRY, 0, 0);
+        }
+        if (offset < end || offset > size || section.size > size - offset) {
+            return ulnn_fail(load, ULNN_SECTION_FIT, 0, 0);
+        }
+        if (k != 0 && (type << 16 | index) <= key) {
+            return ulnn_fail(load, ULNN_SECTION_ORDER, 0, 0);
+        }
+        key = type << 16 | index;
+        end = offset + section.size;
+        section.data = load->file + offset;
+        if (!ulnn_load_section(load, type, index, section)) {
+            return 0;
+        }
+    }
+    // The reasons stand in the order of the types.
+    for (unsigned t = SECTION_TIME; t <= SECTION_LAYER; t++) {
+        if (t != SECTION_TABLE && (load->parts_seen >> t & 1) == 0) {
+            unsigned missing = t == SECTION_LAYER ? 3 : t - SECTION_TIME;
+            return ulnn_fail(load, (ulnn_status_t)(ULNN_NO_TIME + missing), 0, 0);
+        }
+    }
+    return 1;
+}
+
+// Checks 21 to 23.
+static int ulnn_load_time_tables(ulnn_loader_t *load) {
+    ulnn_info_t *info = &load->info;
+    info->tick_ns = ulnn_u32(load->time.data);
+    info->dt_max = ulnn_u32(load->time.data + 4);
+    if (info->tick_ns == 0) {
+        return ulnn_fail(load, ULNN_TICK, 0, 0);
+    }
+    if (info->dt_max == 0 || info->dt_max > ULNN_TICKS_MAX) {
+        return ulnn_fail(load, ULNN_DT_MAX, info->dt_max, 0);
+    }
+    for (uint32_t t = 0; t < load->table_count; t++) {
+        const uint8_t *entry = load->tables[t];
+        for (uint32_t k = 0; k < TABLE_SIZE / 4; k++, entry += 4) {
+            const int32_t slope = (int16_t)ulnn_u16(entry), offset = (int16_t)ulnn_u16(entry + 2);
+            int32_t u = ((int32_t)k - 256) * 8192;
+            int32_t low = ulnn_line(slope, offset, u);
+            int32_t high = ulnn_line(slope, offset, u + 8191);
+            if (low < -32767 || low > 32767 || high < -32767 || high > 32767) {
+                load->error.index = k;
+                return ulnn_fail(load, ULNN_TABLE_RANGE, t, 0);
+            }
+        }
+    }
+    return 1;
+}
+
+// Checks 42 to 44 for the stream of one matrix.
+static int ulnn_load_stream(
+    ulnn_loader_t *load, const uint8_t *record, uint32_t bits, uint32_t rows, uint32_t columns) {
+    const uint32_t blocks = ulnn_fill(columns) / 4;
+    const uint32_t block_bytes = 2 * bits;
+    const uint32_t record_bytes = 32 + blocks * block_bytes;
+    for (uint32_t row = 0; row < ulnn_fill(rows); row++) {
+        const uint32_t r = row & 3;
+        if (row != 0 && r == 0) {
+            record += record_bytes;
+        }
+        load->error.index = row;
+        const uint32_t bias = ulnn_u32(record + 4 * r);
+        const uint32_t multiplier = ulnn_u32(record + 16 + blocks * block_bytes + 4 * r);
+        if (multiplier >> 31 != 0) {
+            return ulnn_fail(load, ULNN_ROW_MULTIPLIER, 0, 0);
+        }
+        uint32_t sum = 0;     // of |w|, at most 4096 * 32768
+        uint32_t filling = 0; // not 0 when a weight of a filling column is not 0
+        const uint8_t *block = record + 16;
+        for (uint32_t c = 0; c < 4 * blocks; c++) {
+            int32_t w;
+            if (bits == 8) {
+                // 0, 2, 1, 3
+                w = (int8_t)block[4 * r + ((c & 1) << 1 | (c >> 1 & 1))];
+            } else {
+                w = (int16_t)ulnn_u16(block + ((c & 2) << 3) + 4 * r + 2 * (c & 1));
+            }
+            sum += (uint32_t)(w < 0 ? -w : w);
+            if (c >= columns) {
+                filling |= (uint32_t)w;
+            }
+            if ((c & 3) == 3) {
+                block += block_bytes;
+            }
+        }
+        if (row >= rows) {
+            filling |= sum | bias | multiplier;
+        }
+        if (filling != 0) {
+            return ulnn_fail(load, ULNN_ROW_FILLING, 0, 0);
+        }
+        const uint32_t size = bias >> 31 != 0 ? 0 - bias : bias;
+        if (sum > 65535 || size > 0x7fffffffu - 32768 * sum) {
+            return ulnn_fail(load, ULNN_ROW_OVERFLOW, 0, 0);
+        }
+    }
+    return 1;
+}
+
+// What the layer lets its matrix be, and where its stream must stand.
+typedef struct ulnn_rules {
+    uint32_t activation_min, activation_max;
+    uint32_t rows_min, rows_max;
+    uint32_t columns;
+    uint32_t offset;
+} ulnn_rules_t;
+
+// Checks 32 to 44 for one matrix; moves `rules` on to the next one.
+static int ulnn_load_matrix(ulnn_loader_t *load, const ulnn_section_t *section, const uint8_t *d,
+    ulnn_rules_t *rules, ulnn_matrix_t *matrix) {
+    const uint32_t bits = d[0], activation = d[1], shift = d[2], output_shift = d[3], table = d[4];
+    const uint32_t rows = ulnn_u16(d + 6), columns = ulnn_u16(d + 8), offset = ulnn_u32(d + 12);
+    if (bits != 8 && bits != 16) {
+        return ulnn_fail(load, ULNN_MATRIX_BITS, bits, 0);
+    }
+    if (activation < rules->activation_min || activation > rules->activation_max) {
+        return ulnn_fail(load, ULNN_MATRIX_ACTIVATION, activation, 0);
+    }
+    if (shift > 8) {
+        return ulnn_fail(load, ULNN_MATRIX_SHIFT, shift, 0);
+    }
+    if (output_shift > (activation == ULNN_GATED ? 14u : 0u)) {
+        return ulnn_fail(load, ULNN_MATRIX_OUTPUT_SHIFT, output_shift, 0);
+    }
+    if (activation >= ULNN_TABLE ? table >= load->table_count : table != 0) {
+        return ulnn_fail(load, ULNN_MATRIX_TABLE, table, 0);
+    }
+    if (d[5] != 0 || ulnn_u16(d + 10) != 0) {
+        return ulnn_fail(load, ULNN_MATRIX_RESERVED, 0, 0);
+    }
+    if (rows < rules->rows_min || rows > rules->rows_max) {
+        return ulnn_fail(load, ULNN_MATRIX_ROWS, rows, 0);
+    }
+    if (columns != rules->columns) {
+        return ulnn_fail(load, ULNN_MATRIX_COLUMNS, columns, rules->columns);
+    }
+    if (offset != rules->offset) {
+        return ulnn_fail(load, ULNN_MATRIX_OFFSET, offset, rules->offset);
+    }
+    // At most 1024 records of 32 KB and a bit: no overflow.
+    const uint32_t groups = ulnn_fill(rows) / 4, blocks = ulnn_fill(columns) / 4;
+    const uint32_t bytes = groups * (32 + 2 * bits * blocks);
+    if (offset > section->size || bytes > section->size - offset) {
+        return ulnn_fail(load, ULNN_MATRIX_FIT, 0, 0);
+    }
+    if (!ulnn_load_stream(load, section->data + offset, bits, rows, columns)) {
+        return 0;
+    }
+    rules->offset += bytes;
+    rules->columns = rows;
+    load->info.macs += rows * columns; // at most the file's size
+    if (load->info.weight_bits < bits) {
+        load->info.weight_bits = (uint8_t)bits;
+    }
+    matrix->stream = section->data + offset;
+    // The file is aligned to 4 where this pointer is used.
+    matrix->table = activation >= ULNN_TABLE ? (const void *)load->tables[table] : NULL;
+    matrix->groups = (uint16_t)groups;
+    matrix->blocks = (uint16_t)blocks;
+    matrix->weight_bits = (uint8_t)bits;
+    matrix->activation = (uint8_t)activation;
+    matrix->shift = (uint8_t)shift;
+    matrix->output_shift = (uint8_t)output_shift;
+    return 1;
+}
+
+static size_t ulnn_matrices_at(const ulnn_loader_t *load) {
+    return ulnn_align(sizeof(ulnn_model_t)) + ulnn_align(load->info.layers * sizeof(ulnn_layer_t));
+}
+
+// Appends one matrix to the model's. Its layer's shape decides about memory, so that is checked
+// before every write.
+static int ulnn_add_matrix(ulnn_loader_t *load, const ulnn_matrix_t *matrix) {
+    size_t at = ulnn_matrices_at(load) + load->matrix_count * sizeof(*matrix);
+    load->matrix_count++;
+    if (load->memory != NULL) {
+        if (load->memory_size < at + sizeof(*matrix)) {
+            return ulnn_fail(load, ULNN_BAD_MEMORY, 0, 0);
+        }
+        memcpy(load->memory + at, matrix, sizeof(*matrix));
+    }
+    return 1;
+}
+
+// Checks 24 to 45 for layer l, whose input has `input` values.
+static int ulnn_load_layer(ulnn_loader_t *load, uint32_t l, uint32_t *input) {
+    const ulnn_section_t *section = &load->layers[l];
+    const uint8_t *d = section->data;
+    const uint32_t kind = ulnn_u16(d), mode = d[2], gate_shift = d[3], input_size = ulnn_u16(d + 4);
+    const uint32_t output_size = ulnn_u16(d + 6), count = ulnn_u16(d + 8);
+    load->error.layer = (uint16_t)l;
+    if (kind != ULNN_KIND_CFC && kind != ULNN_KIND_DENSE) {
+        return ulnn_fail(load, ULNN_LAYER_KIND, kind, 0);
+    }
+    const int cfc = kind == ULNN_KIND_CFC;
+    if (mode > (cfc ? ULNN_MODE_NO_GATE : 0u)) {
+        return ulnn_fail(load, ULNN_LAYER_MODE, mode, 0);
+    }
+    if (gate_shift > (cfc ? 12u : 0u)) {
+        return ulnn_fail(load, ULNN_LAYER_GATE_SHIFT, gate_shift, 0);
+    }
+    if (input_size != *input) {
+        return ulnn_fail(load, ULNN_LAYER_INPUT, input_size, *input);
+    }
+    if (output_size < 1 || output_size > 1024) {
+        return ulnn_fail(load, ULNN_LAYER_OUTPUT, output_size, 0);
+    }
+    if (count < 1 || count > (cfc ? 16u : 1u)) {
+        return ulnn_fail(load, ULNN_LAYER_MATRICES, count, 0);
+    }
+    if (ulnn_u16(d + 10) != 0 || ulnn_u32(d + 12) != 0) {
+        return ulnn_fail(load, ULNN_LAYER_RESERVED, 0, 0);
+    }
+    if (section->size < 16 + 16 * count) {
+        return ulnn_fail(load, ULNN_LAYER_FIT, 0, 0);
+    }
+    ulnn_layer_t layer;
+    memset(&layer, 0, sizeof(layer));
+    layer.vector = load->values;
+    layer.first_matrix = (uint16_t)load->matrix_count;
+    layer.input_size = (uint16_t)input_size;
+    layer.output_size = (uint16_t)output_size;
+    layer.matrix_count = (uint8_t)count;
+    layer.kind = (uint8_t)kind;
+
+    ulnn_rules_t rules;
+    rules.columns = cfc ? input_size + output_size : input_size;
+    rules.offset = 16 + 16 * count;
+    if (cfc) {
+        load->values += ulnn_fill(rules.columns);
+        load->info.state_size += output_size;
+        if (count == 1) {
+            ulnn_at_least(&load->scratch[0], ulnn_fill(output_size));
+        }
+    } else {
+        ulnn_at_least(&load->scratch[1], ulnn_fill(input_size));
+        ulnn_at_least(&load->scratch[0], ulnn_fill(output_size));
+    }
+    for (uint32_t j = 0; j < count; j++) {
+        load->error.matrix = (uint16_t)j;
+        const int heads = cfc && j == count - 1;
+        rules.activation_min = heads ? ULNN_TABLE : cfc ? ULNN_RELU : ULNN_LINEAR;
+        rules.activation_max = heads ? ULNN_TABLE : ULNN_GATED;
+        rules.rows_min = heads ? 4 * output_size : cfc ? 1 : output_size;
+        rules.rows_max = cfc && !heads ? 4096 : rules.rows_min;
+        ulnn_matrix_t matrix;
+        memset(&matrix, 0, sizeof(matrix));
+        if (!ulnn_load_matrix(load, section, d + 16 + 16 * j, &rules, &matrix)) {
+            return 0;
+        }
+        if (heads) {
+            matrix.mode = (uint8_t)mode;
+            matrix.gate_shift = (uint8_t)gate_shift;
+        } else if (cfc) {
+            ulnn_at_least(&load->scratch[j & 1], ulnn_fill(rules.columns));
+        }
+        if (!ulnn_add_matrix(load, &matrix)) {
+            return 0;
+        }
+    }
+    if (rules.offset != section->size) {
+        return ulnn_fail(load, ULNN_LAYER_SIZE, section->size, rules.offset);
+    }
+    if (load->memory != NULL) {
+        size_t at = ulnn_align(sizeof(ulnn_model_t)) + l * sizeof(layer);
+        memcpy(load->memory + at, &layer, sizeof(layer));
+    }
+    *input = output_size;
+    return 1;
+}
+
+// Checks 47 to 50.
+static int ulnn_load_golden(ulnn_loader_t *load) {
+    const uint8_t *data = load->golden.data;
+    const uint32_t size = load->golden.size;
+    if (data == NULL) {
+        return 1;
+    }
+    if (size < 8) {
+        return ulnn_fail(load, ULNN_GOLDEN_SHORT, size, 0);
+    }
+    const uint32_t steps = ulnn_u32(data);
+    if (steps < 1 || steps > 4096) {
+        return ulnn_fail(load, ULNN_GOLDEN_STEPS, steps, 0);
+    }
+    if (ulnn_u32(data + 4) != 0) {
+        return ulnn_fail(load, ULNN_GOLDEN_RESERVED, 0, 0);
+    }
+    const uint32_t values = (uint32_t)load->info.input_size + load->info.output_size;
+    const uint32_t want = 8 + steps * (4 + 2 * values) + 2 * load->info.state_size;
+    if (size != want) {
+        return ulnn_fail(load, ULNN_GOLDEN_SIZE, size, want);
+    }
+    for (uint32_t k = 0; k < steps; k++) {
+        if (ulnn_u32(data + 8 + 4 * k) - 1 >= ULNN_TICKS_MAX) {
+            load->error.index = k;
+            return ulnn_fail(load, ULNN_GOLDEN_DT, 0, 0);
+        }
+    }
+    load->info.golden_steps = steps;
+    return 1;
+}
+
+// All checks, and layers and matrices where there is memory. Answers 0 with load->error set, or
+// the bytes that the model needs.
+static size_t ulnn_load_file(ulnn_loader_t *load) {
+    uint32_t sections;
+    if (!ulnn_load_header(load, &sections) || !ulnn_load_sections(load, sections) ||
+        !ulnn_load_time_tables(load)) {
+        return 0;
+    }
+    if (load->memory != NULL && load->memory_size < ulnn_matrices_at(load)) {
+        return (size_t)ulnn_fail(load, ULNN_BAD_MEMORY, 0, 0);
+    }
+    uint32_t values = load->info.input_size;
+    for (uint32_t l = 0; l < load->info.layers; l++) {
+        if (!ulnn_load_layer(load, l, &values)) {
+            return 0;
+        }
+    }
+    if (values != load->info.output_size) {
+        return (size_t)ulnn_fail(load, ULNN_LAST_OUTPUT, values, load->info.output_size);
+    }
+    if (!ulnn_load_golden(load)) {
+        return 0;
+    }
+    values = load->values + load->scratch[0] + load->scratch[1];
+    return ulnn_align(ulnn_matrices_at(load) + load->matrix_count * sizeof(ulnn_matrix_t)) +
+           values * sizeof(int16_t);
+}
+
+static void ulnn_report(const ulnn_loader_t *load, ulnn_error_t *error) {
+    if (error != NULL) {
+        *error = load->error;
+    }
+}
+
+ulnn_status_t ulnn_check(const void *file, size_t size, size_t *need, ulnn_error_t *error) {
+    ulnn_loader_t load;
+    memset(&load, 0, sizeof(load));
+    load.file = file;
+    load.size = size;
+    size_t bytes = ulnn_load_file(&load);
+    if (bytes == 0) {
+        ulnn_report(&load, error);
+        return load.error.status;
+    }
+    if (need != NULL) {
+        *need = bytes;
+    }
+    return ULNN_OK;
+}
+
+ulnn_model_t *ulnn_load(
+    const void *file, size_t size, void *memory, size_t memory_size, ulnn_error_t *error) {
+    ulnn_loader_t load;
+    memset(&load, 0, sizeof(load));
+    load.file = file;
+    load.size = size;
+    load.memory = memory;
+    load.memory_size = memory_size;
+    size_t bytes = 0;
+    if (memory == NULL || ((uintptr_t)memory & (ULNN_ALIGN - 1)) != 0) {
+        (void)ulnn_fail(&load, ULNN_BAD_MEMORY, 0, 0);
+    } else if (((uintptr_t)file & (ULNN_FILE_ALIGN - 1)) != 0) {
+        (void)ulnn_fail(&load, ULNN_BAD_ALIGNMENT, 0, 0);
+    } else {
+        bytes = ulnn_load_file(&load);
+        if (bytes > memory_size) {
+            bytes = (size_t)ulnn_fail(&load, ULNN_BAD_MEMORY, 0, 0);
+        }
+    }
+    if (bytes == 0) {
+        ulnn_report(&load, error);
+        return NULL;
+    }
+    const size_t matrices_at = ulnn_matrices_at(&load);
+    const size_t values_at = ulnn_align(matrices_at + load.matrix_count * sizeof(ulnn_matrix_t));
+    ulnn_model_t *model = memory;
+    memset(model, 0, sizeof(*model));
+    model->layers = (void *)(load.memory + ulnn_align(sizeof(ulnn_model_t)));
+    model->matrices = (void *)(load.memory + matrices_at);
+    model->values = (void *)(load.memory + values_at);
+    model->scratch[0] = model->values + load.values;
+    model->scratch[1] = model->scratch[0] + load.scratch[0];
+    memset(model->values, 0, bytes - values_at);
+    model->info = load.info;
+    if (load.golden.data != NULL) {
+        model->golden = load.golden.data + 8;
+    }
+    for (uint32_t dt_max = load.info.dt_max; dt_max >> 30 == 0; dt_max <<= 1) {
+        model->time_shift++;
+    }
+    return model;
+}

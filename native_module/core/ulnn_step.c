@@ -1,0 +1,148 @@
+// One step, the state, and the self test (SPEC sections 3 and 2.6).
+#include "ulnn_internal.h"
+
+// Runs all layers. Returns where the output is: valid until the next call.
+static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) {
+    if (dt > model->info.dt_max) {
+        dt = model->info.dt_max;
+        if (model->clamped != UINT32_MAX) {
+            model->clamped++;
+        }
+    }
+    int32_t frac = (int32_t)(dt << model->time_shift);
+
+    const ulnn_layer_t *layer = model->layers;
+    const int16_t *out = NULL;
+    for (unsigned l = model->info.layers; l != 0; l--, layer++) {
+        const ulnn_matrix_t *matrix = model->matrices + layer->first_matrix;
+        const size_t input_bytes = layer->input_size * sizeof(int16_t);
+        if (layer->kind == ULNN_KIND_DENSE) {
+            memcpy(model->scratch[1], x, input_bytes);
+            ulnn_kernel_rows(matrix, model->scratch[1], model->scratch[0]);
+            out = model->scratch[0];
+        } else {
+            int16_t *vector = model->values + layer->vector;
+            int16_t *h = vector + layer->input_size;
+            memcpy(vector, x, input_bytes);
+            const int16_t *v = vector;
+            unsigned backbone = layer->matrix_count - 1u;
+            for (unsigned j = 0; j < backbone; j++, matrix++) {
+                ulnn_kernel_rows(matrix, v, model->scratch[j & 1]);
+                v = model->scratch[j & 1];
+            }
+            if (backbone != 0) {
+                ulnn_kernel_heads(matrix, v, frac, h);
+            } else {
+                // These heads read the old h: it must stand until the last of them is done.
+                ulnn_kernel_heads(matrix, v, frac, model->scratch[0]);
+                memcpy(h, model->scratch[0], layer->output_size * sizeof(int16_t));
+            }
+            out = h;
+        }
+        x = out;
+    }
+    return out;
+}
+
+void ulnn_step(ulnn_model_t *model, const void *x, void *y, uint32_t dt) {
+    const int16_t *out = ulnn_run(model, x, dt);
+    memcpy(y, out, model->info.output_size * sizeof(int16_t));
+}
+
+void ulnn_reset(ulnn_model_t *model) {
+    const ulnn_layer_t *layer = model->layers;
+    for (unsigned l = model->info.layers; l != 0; l--, layer++) {
+        if (layer->kind == ULNN_KIND_CFC) {
+            int16_t *h = model->values + layer->vector + layer->input_size;
+            memset(h, 0, layer->output_size * sizeof(int16_t));
+        }
+    }
+    model->clamped = 0;
+}
+
+uint32_t ulnn_clamped(const ulnn_model_t *model) {
+    return model->clamped;
+}
+
+void ulnn_state_get(const ulnn_model_t *model, void *state) {
+    const ulnn_layer_t *layer = model->layers;
+    uint8_t *to = state;
+    for (unsigned l = model->info.layers; l != 0; l--, layer++) {
+        if (layer->kind == ULNN_KIND_CFC) {
+            size_t bytes = layer->output_size * sizeof(int16_t);
+            memcpy(to, model->values + layer->vector + layer->input_size, bytes);
+            to += bytes;
+        }
+    }
+}
+
+void ulnn_state_set(ulnn_model_t *model, const void *state) {
+    const ulnn_layer_t *layer = model->layers;
+    const uint8_t *from = state;
+    for (unsigned l = model->info.layers; l != 0; l--, layer++) {
+        if (layer->kind == ULNN_KIND_CFC) {
+            size_t bytes = layer->output_size * sizeof(int16_t);
+            memcpy(model->values + layer->vector + layer->input_size, from, bytes);
+            from += bytes;
+        }
+    }
+}
+
+// Compares n values with what a file says. Returns what follows there, or NULL.
+static const uint8_t *ulnn_equal(const int16_t *values, const uint8_t *expected, size_t n) {
+    const uint8_t *bytes = (const uint8_t *)values;
+    for (n *= sizeof(int16_t); n != 0; n--) {
+        if (*bytes++ != *expected++) {
+            return NULL;
+        }
+    }
+    return expected;
+}
+
+static int ulnn_replay(ulnn_model_t *model, uint32_t *differs) {
+    const uint32_t steps = model->info.golden_steps;
+    const uint8_t *dts = model->golden;
+    const uint8_t *x = dts + 4 * steps;
+    const uint8_t *y = x + 2 * steps * model->info.input_size;
+    for (uint32_t k = 0; k < steps; k++) {
+        uint32_t dt;
+        memcpy(&dt, dts + 4 * k, sizeof(dt));
+        const int16_t *out = ulnn_run(model, x, dt);
+        x += 2u * model->info.input_size;
+        y = ulnn_equal(out, y, model->info.output_size);
+        if (y == NULL) {
+            *differs = k;
+            return 0;
+        }
+    }
+    *differs = ULNN_STATE_DIFFERS;
+    const ulnn_layer_t *layer = model->layers;
+    for (unsigned l = model->info.layers; l != 0; l--, layer++) {
+        if (layer->kind == ULNN_KIND_CFC) {
+            const int16_t *h = model->values + layer->vector + layer->input_size;
+            y = ulnn_equal(h, y, layer->output_size);
+            if (y == NULL) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+int ulnn_self_test(ulnn_model_t *model, uint32_t *differs) {
+    if (model->golden == NULL) {
+        return 1;
+    }
+    ulnn_reset(model);
+    int equal = ulnn_replay(model, differs);
+    ulnn_reset(model);
+    return equal;
+}
+
+const ulnn_info_t *ulnn_model_info(const ulnn_model_t *model) {
+    return &model->info;
+}
+
+const char *ulnn_kernel_name(void) {
+    return ULNN_KERNEL_NAME;
+}

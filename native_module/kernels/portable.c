@@ -1,0 +1,103 @@
+// The reference kernel: plain C, fast enough to be used where nothing better is there.
+#include "ulnn_kernel.h"
+#include "ulnn_arith.h"
+
+// Four rows over v: m[r] of SPEC 3.1. Returns the next record. One accumulator per row stays in a
+// register; they wrap (unsigned), so that no weights whatsoever are undefined behaviour.
+static const void *ulnn_portable_group(
+    const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t m[4]) {
+    const uint32_t *bias = record;
+    uint32_t a0 = bias[0], a1 = bias[1], a2 = bias[2], a3 = bias[3];
+    const int16_t *end = v + 4 * (size_t)matrix->blocks;
+    const int32_t *multiplier;
+    if (matrix->weight_bits == 8) {
+        const int8_t *w = (const int8_t *)(bias + 4);
+        do {
+            int32_t x0 = v[0], x1 = v[1], x2 = v[2], x3 = v[3];
+            a0 += (uint32_t)(w[0] * x0) + (uint32_t)(w[1] * x2);
+            a0 += (uint32_t)(w[2] * x1) + (uint32_t)(w[3] * x3);
+            a1 += (uint32_t)(w[4] * x0) + (uint32_t)(w[5] * x2);
+            a1 += (uint32_t)(w[6] * x1) + (uint32_t)(w[7] * x3);
+            a2 += (uint32_t)(w[8] * x0) + (uint32_t)(w[9] * x2);
+            a2 += (uint32_t)(w[10] * x1) + (uint32_t)(w[11] * x3);
+            a3 += (uint32_t)(w[12] * x0) + (uint32_t)(w[13] * x2);
+            a3 += (uint32_t)(w[14] * x1) + (uint32_t)(w[15] * x3);
+            w += 16;
+            v += 4;
+        } while (v != end);
+        multiplier = (const int32_t *)(const void *)w;
+    } else {
+        const int16_t *w = (const int16_t *)(bias + 4);
+        do {
+            int32_t x0 = v[0], x1 = v[1], x2 = v[2], x3 = v[3];
+            a0 += (uint32_t)(w[0] * x0) + (uint32_t)(w[1] * x1);
+            a1 += (uint32_t)(w[2] * x0) + (uint32_t)(w[3] * x1);
+            a2 += (uint32_t)(w[4] * x0) + (uint32_t)(w[5] * x1);
+            a3 += (uint32_t)(w[6] * x0) + (uint32_t)(w[7] * x1);
+            a0 += (uint32_t)(w[8] * x2) + (uint32_t)(w[9] * x3);
+            a1 += (uint32_t)(w[10] * x2) + (uint32_t)(w[11] * x3);
+            a2 += (uint32_t)(w[12] * x2) + (uint32_t)(w[13] * x3);
+            a3 += (uint32_t)(w[14] * x2) + (uint32_t)(w[15] * x3);
+            w += 16;
+            v += 4;
+        } while (v != end);
+        multiplier = (const int32_t *)(const void *)w;
+    }
+    m[0] = ulnn_mul_round((int32_t)a0, multiplier[0]);
+    m[1] = ulnn_mul_round((int32_t)a1, multiplier[1]);
+    m[2] = ulnn_mul_round((int32_t)a2, multiplier[2]);
+    m[3] = ulnn_mul_round((int32_t)a3, multiplier[3]);
+    return multiplier + 4;
+}
+
+void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
+    const void *record = matrix->stream;
+    const int16_t *table = matrix->table;
+    unsigned shift = matrix->shift;
+    int32_t m[4];
+    for (unsigned group = matrix->groups; group != 0; group--, out += 4) {
+        record = ulnn_portable_group(matrix, record, v, m);
+        switch (matrix->activation) {
+            case ULNN_TABLE:
+                for (unsigned r = 0; r < 4; r++) {
+                    out[r] = (int16_t)ulnn_lookup(table, ulnn_scale22(m[r], shift));
+                }
+                break;
+            case ULNN_GATED:
+                for (unsigned r = 0; r < 4; r++) {
+                    out[r] = (int16_t)ulnn_gated(table, m[r], shift, matrix->output_shift);
+                }
+                break;
+            case ULNN_RELU:
+                for (unsigned r = 0; r < 4; r++) {
+                    int32_t y = ulnn_scale16(m[r], shift);
+                    out[r] = (int16_t)(y < 0 ? 0 : y);
+                }
+                break;
+            default:
+                for (unsigned r = 0; r < 4; r++) {
+                    out[r] = (int16_t)ulnn_scale16(m[r], shift);
+                }
+                break;
+        }
+    }
+}
+
+void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
+    const void *record = matrix->stream;
+    const int16_t *table = matrix->table;
+    unsigned shift = matrix->shift;
+    int32_t m[4];
+    for (unsigned neuron = matrix->groups; neuron != 0; neuron--) {
+        record = ulnn_portable_group(matrix, record, v, m);
+        int32_t f1 = ulnn_lookup(table, ulnn_scale22(m[0], shift));
+        int32_t f2 = ulnn_lookup(table, ulnn_scale22(m[1], shift));
+        int32_t u = ulnn_gate(m[2], m[3], frac, matrix->gate_shift, shift);
+        int32_t s = ulnn_lookup(table, u);
+        if (matrix->mode == ULNN_MODE_DEFAULT) {
+            *h++ = (int16_t)ulnn_mix_default(f1, f2, s);
+        } else {
+            *h++ = (int16_t)ulnn_mix_no_gate(f1, f2, s);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+// The contract of an inner kernel: all multiply-accumulates of a step happen behind these two
+// functions. Everything else (loading, order of layers, state) is in core/.
+//
+// portable.c is the reference and is always there. An architecture's kernel computes the same
+// bits for every input; it is chosen at build time by one macro, here below, and nowhere else:
+//
+//     ULNN_KERNEL_name   defined by the build; names the header and the pair of functions
+//
+// What a kernel may rely on:
+// * `stream`, `table` are aligned to 4 bytes; `v` and `out` of ulnn_kernel_rows to 8; `h` of
+//   ulnn_kernel_heads to 2 only.
+// * `v` has 4 * blocks values: what stands behind the matrix's columns is initialised, and its
+//   weights are 0. `out` has room for 4 * groups values: filling rows may be written.
+// * `v` and the outputs do not overlap.
+// * The stream (SPEC 2.5) is `groups` records, read once, front to back:
+//       bias[4] int32 | blocks * (16 or 32 bytes) | multiplier[4] int32
+//
+// What a kernel may not rely on: that the stream and the table still hold what the loader has
+// checked. They lie in a buffer of the caller. Whatever they hold, a kernel reads and writes only
+// inside the bounds above, and does not trap; the numbers may then be anything.
+#ifndef ULNN_KERNEL_H
+#define ULNN_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    ULNN_LINEAR = 0,
+    ULNN_RELU = 1,
+    ULNN_TABLE = 2,
+    ULNN_GATED = 3,
+};
+
+enum {
+    ULNN_MODE_DEFAULT = 0,
+    ULNN_MODE_NO_GATE = 1,
+};
+
+// One matrix, ready to run. On 32-bit machines assembly reads it at the offsets on the right.
+typedef struct ulnn_matrix {
+    const void *stream;   //  0
+    const int16_t *table; //  4: 512 pairs of slope, offset; NULL without TABLE and GATED
+    uint16_t groups;      //  8: of four rows
+    uint16_t blocks;      // 10: of four columns
+    uint8_t weight_bits;  // 12: 8 or 16
+    uint8_t activation;   // 13: ULNN_LINEAR ...; heads: ULNN_TABLE
+    uint8_t shift;        // 14: 0 to 8
+    uint8_t output_shift; // 15: 0 to 14, with GATED
+    uint8_t mode;         // 16: ULNN_MODE_...; heads only
+    uint8_t gate_shift;   // 17: 0 to 12; heads only
+} ulnn_matrix_t;
+
+// out[r] = activation(row r over v), for 4 * groups rows (SPEC 3.1, 3.2).
+void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out);
+
+// h[i] = the new state of neuron i, for `groups` neurons: rows 4i .. 4i+3 are its ff1, ff2,
+// time_a, time_b (SPEC 3.1, 3.3).
+//   frac  the elapsed time, Q31 of 2^n ticks: 0 to 2^31-1
+void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
+
+// The choice. An architecture adds a branch in front of #else.
+#if defined(ULNN_KERNEL_HEADER)
+#include ULNN_KERNEL_HEADER
+#else
+#define ULNN_KERNEL_NAME "portable"
+#define ulnn_kernel_rows ulnn_portable_rows
+#define ulnn_kernel_heads ulnn_portable_heads
+#endif
+
+#endif // ULNN_KERNEL_H

@@ -1,0 +1,43 @@
+"""The one part of the build that pyproject.toml cannot say: the CPython extension `ulnn`."""
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CORE = "native_module/"
+SOURCES = [
+    "bindings/cpython/ulnn_cpython.c",
+    "core/ulnn_load.c",
+    "core/ulnn_step.c",
+    "core/ulnn_text.c",
+    "kernels/portable.c",
+]
+HEADERS = [
+    "core/ulnn.h",
+    "core/ulnn_errors.h",
+    "core/ulnn_internal.h",
+    "kernels/ulnn_arith.h",
+    "kernels/ulnn_kernel.h",
+]
+WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-O2"]
+
+
+class BuildExt(build_ext):
+    """Adds the flags of compilers that take gcc's."""
+
+    def build_extensions(self) -> None:
+        if self.compiler.compiler_type == "unix":
+            for extension in self.extensions:
+                extension.extra_compile_args = WARNINGS
+        super().build_extensions()
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "ulnn",
+            sources=[CORE + name for name in SOURCES],
+            depends=[CORE + name for name in HEADERS],
+        )
+    ],
+    cmdclass={"build_ext": BuildExt},
+)
