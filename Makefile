@@ -1,0 +1,52 @@
+# The two commands: `make demo` and `make test`. Each does its own set-up, in .venv and build/.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= virtual:cortex-m7
+BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh \
+    $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
+C_SOURCES := native_module boards tests
+
+.PHONY: help setup demo test check lint format natmods boards clean
+
+help:
+	@echo "make demo [PORT=/dev/ttyACM0]  train, convert, deploy, stream, prove; writes build/demo/report.html"
+	@echo "make test                      every check, on the virtual boards too"
+	@echo "make setup | lint | check | natmods | boards | format | clean"
+
+setup: $(VENV)/stamp
+
+$(VENV)/stamp: $(BUILD_INPUTS)
+	PYTHON=$(PYTHON) sh tools/setup.sh $(VENV)
+	touch $@
+
+demo: setup
+	$(BIN)/python -m ulnn_host.demo --port $(PORT)
+
+# Lint first: it is quick and says the most.
+test: setup lint check
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	find $(C_SOURCES) -name '*.[ch]' | xargs $(BIN)/clang-format --dry-run -Werror
+
+check: setup
+	$(BIN)/python -m pytest
+
+natmods: setup
+	$(BIN)/python -m ulnn_host.natmod
+
+boards: setup
+	$(BIN)/python -m ulnn_host.boards build cortex-m7
+	$(BIN)/python -m ulnn_host.boards build rv32
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	find $(C_SOURCES) -name '*.[ch]' | xargs $(BIN)/clang-format -i
+
+clean:
+	rm -rf build $(VENV) host/*.egg-info host/ulnn.*.so
