@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_models import Shape, random_input, random_model
 
+from random_models import Shape, random_input, random_model
 from ulnn_host import container, tables
 from ulnn_host.model import Activation, Golden, Mode
 from ulnn_host.reference import Reference
