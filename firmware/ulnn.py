@@ -2,8 +2,7 @@
 
 For CircuitPython, for MicroPython without the native module, and for CPython; one source.
 Small ints may have 31 bits: the arithmetic is split so that big ints are rare, never wrong.
-Weights and tables stay in the file's buffer; struct reads them, as it is the one way to get
-signed values out of a plain buffer that all three interpreters have.
+Weights and tables stay in the file's buffer and are read from there.
 """
 
 from array import array
@@ -151,34 +150,65 @@ def _mulhi(a, h, lo):
     return (b * h + ((a * h + ((b * lo + (a * lo >> 14) + 131072) >> 2)) >> 14)) >> 2
 
 
-def _group(b, o, blocks, wide, m):
-    """Four rows of the stream at `o` over the vector `blocks` (4-tuples), into m[0..3]."""
-    unpack = unpack_from
-    a0, a1, a2, a3 = unpack("<4i", b, o)
+# Reading with struct or with slices would allocate at every call, and a step allocates nothing
+# (but the rare big int). So weights are read as plain bytes: (byte ^ 128) is weight + 128, and
+# 128 times the sum of the vector is taken off again. 16-bit weights are two such bytes.
+def _group(b, o, v, n, total, wide, m):
+    """Four rows of the stream at `o` over v[0..n-1], into m[0..3]; total = 128 * sum(v)."""
+    a0 = a1 = a2 = a3 = -total
+    first = o
     o += 16
     if wide:
-        for x0, x1, x2, x3 in blocks:
-            p0, p1, q0, q1, r0, r1, s0, s1, p2, p3, q2, q3, r2, r3, s2, s3 = unpack("<16h", b, o)
+        l0 = l1 = l2 = l3 = 0
+        for c in range(0, n, 4):
+            x0 = v[c]
+            x1 = v[c + 1]
+            x2 = v[c + 2]
+            x3 = v[c + 3]
+            l0 += b[o] * x0 + b[o + 2] * x1 + b[o + 16] * x2 + b[o + 18] * x3
+            l1 += b[o + 4] * x0 + b[o + 6] * x1 + b[o + 20] * x2 + b[o + 22] * x3
+            l2 += b[o + 8] * x0 + b[o + 10] * x1 + b[o + 24] * x2 + b[o + 26] * x3
+            l3 += b[o + 12] * x0 + b[o + 14] * x1 + b[o + 28] * x2 + b[o + 30] * x3
+            a0 += (b[o + 1] ^ 128) * x0 + (b[o + 3] ^ 128) * x1
+            a0 += (b[o + 17] ^ 128) * x2 + (b[o + 19] ^ 128) * x3
+            a1 += (b[o + 5] ^ 128) * x0 + (b[o + 7] ^ 128) * x1
+            a1 += (b[o + 21] ^ 128) * x2 + (b[o + 23] ^ 128) * x3
+            a2 += (b[o + 9] ^ 128) * x0 + (b[o + 11] ^ 128) * x1
+            a2 += (b[o + 25] ^ 128) * x2 + (b[o + 27] ^ 128) * x3
+            a3 += (b[o + 13] ^ 128) * x0 + (b[o + 15] ^ 128) * x1
+            a3 += (b[o + 29] ^ 128) * x2 + (b[o + 31] ^ 128) * x3
             o += 32
-            a0 += p0 * x0 + p1 * x1 + p2 * x2 + p3 * x3
-            a1 += q0 * x0 + q1 * x1 + q2 * x2 + q3 * x3
-            a2 += r0 * x0 + r1 * x1 + r2 * x2 + r3 * x3
-            a3 += s0 * x0 + s1 * x1 + s2 * x2 + s3 * x3
+        a0 = (a0 << 8) + l0
+        a1 = (a1 << 8) + l1
+        a2 = (a2 << 8) + l2
+        a3 = (a3 << 8) + l3
     else:
-        for x0, x1, x2, x3 in blocks:
-            p0, p2, p1, p3, q0, q2, q1, q3, r0, r2, r1, r3, s0, s2, s1, s3 = unpack("<16b", b, o)
+        for c in range(0, n, 4):
+            x0 = v[c]
+            x1 = v[c + 1]
+            x2 = v[c + 2]
+            x3 = v[c + 3]
+            a0 += (b[o] ^ 128) * x0 + (b[o + 2] ^ 128) * x1
+            a0 += (b[o + 1] ^ 128) * x2 + (b[o + 3] ^ 128) * x3
+            a1 += (b[o + 4] ^ 128) * x0 + (b[o + 6] ^ 128) * x1
+            a1 += (b[o + 5] ^ 128) * x2 + (b[o + 7] ^ 128) * x3
+            a2 += (b[o + 8] ^ 128) * x0 + (b[o + 10] ^ 128) * x1
+            a2 += (b[o + 9] ^ 128) * x2 + (b[o + 11] ^ 128) * x3
+            a3 += (b[o + 12] ^ 128) * x0 + (b[o + 14] ^ 128) * x1
+            a3 += (b[o + 13] ^ 128) * x2 + (b[o + 15] ^ 128) * x3
             o += 16
-            a0 += p0 * x0 + p1 * x1 + p2 * x2 + p3 * x3
-            a1 += q0 * x0 + q1 * x1 + q2 * x2 + q3 * x3
-            a2 += r0 * x0 + r1 * x1 + r2 * x2 + r3 * x3
-            a3 += s0 * x0 + s1 * x1 + s2 * x2 + s3 * x3
-    # Multipliers as halves: 31 bits at once would be a big int on most boards.
-    l0, h0, l1, h1, l2, h2, l3, h3 = unpack("<8H", b, o)
-    mulhi = _mulhi
-    m[0] = mulhi(a0, h0, l0)
-    m[1] = mulhi(a1, h1, l1)
-    m[2] = mulhi(a2, h2, l2)
-    m[3] = mulhi(a3, h3, l3)
+    m[0] = a0
+    m[1] = a1
+    m[2] = a2
+    m[3] = a3
+    for r in range(4):
+        # Bias and multiplier by halves: 31 bits at once are a big int on most boards.
+        bias = (((b[first + 3] ^ 128) << 8 | b[first + 2]) - 32768 << 16) + (
+            b[first + 1] << 8 | b[first]
+        )
+        first += 4
+        m[r] = _mulhi(m[r] + bias, b[o + 3] << 8 | b[o + 2], b[o + 1] << 8 | b[o])
+        o += 4
 
 
 def _lookup(b, o, m, shift):
@@ -191,7 +221,9 @@ def _lookup(b, o, m, shift):
     else:
         m <<= shift
     k = m >> 13
-    slope, offset = unpack_from("<hh", b, o + 1024 + 4 * k)
+    o += 1024 + 4 * k
+    slope = ((b[o + 1] ^ 128) << 8 | b[o]) - 32768
+    offset = ((b[o + 3] ^ 128) << 8 | b[o + 2]) - 32768
     return ((k * slope + ((m & 8191) * slope >> 13)) >> 3) + offset
 
 
@@ -221,33 +253,33 @@ def _activate(b, mat, m):
     return m << shift
 
 
-def _blocks(v, n):
-    """The first 4 * n values of the array `v` in 4-tuples, unpacked once for all rows."""
-    return [unpack_from("4h", v, 8 * i) for i in range(n)]
+def _total(v, n):
+    total = 0
+    for i in range(n):
+        total += v[i]
+    return total << 7
 
 
 def _rows(b, mat, v, out, p, m):
     """A dense or backbone matrix over `v`, into out[p...]; `m` is scratch for four values."""
-    o, _, columns, wide, _, _, _, _, rows = mat
-    size = 32 + columns * (32 if wide else 16)
-    blocks = _blocks(v, columns)
+    o, size, n, wide, _, _, _, _, rows = mat
+    total = _total(v, n)
     for r in range(rows):
         k = r & 3
         if k == 0:
-            _group(b, o, blocks, wide, m)
+            _group(b, o, v, n, total, wide, m)
             o += size
         out[p + r] = _activate(b, mat, m[k])
 
 
 def _heads(b, mat, v, h, m, mode, gate, fh, fl):
     """The heads over `v`, new states into `h` (SPEC 3.3). frac = fh * 2^16 + fl."""
-    o, groups, columns, wide, _, shift, _, table, _ = mat
-    size = 32 + columns * (32 if wide else 16)
-    blocks = _blocks(v, columns)
+    o, size, n, wide, _, shift, _, table, rows = mat
+    total = _total(v, n)
     half = 131072 >> gate
     lookup = _lookup
-    for i in range(groups):
-        _group(b, o, blocks, wide, m)
+    for i in range(rows >> 2):
+        _group(b, o, v, n, total, wide, m)
         o += size
         f1 = lookup(b, table, m[0], shift)
         f2 = lookup(b, table, m[1], shift)
@@ -352,39 +384,43 @@ def _check_table(b, o, t):
 
 def _check_stream(b, o, rows, columns, wide, where):
     """Checks 42 to 44 of the stream at `o`."""
-    code = "<16h" if wide else "<16b"
+    # Where the weights of a row stand in a block, in the order of the columns
+    places = (0, 2, 16, 18) if wide else (0, 2, 1, 3)
     size = 32 if wide else 16
-    # Where the weights of one row stand in a block, in the order of the columns
-    places = ((0, 1, 8, 9), (2, 3, 10, 11), (4, 5, 12, 13), (6, 7, 14, 15))
-    if not wide:
-        places = ((0, 2, 1, 3), (4, 6, 5, 7), (8, 10, 9, 11), (12, 14, 13, 15))
-    blocks = (columns + 3) >> 2
-    fill = columns & 3 or 4  # columns used in the last block
+    used = (columns - 1) & 3  # the last column in use of the last block
+    sums = [0, 0, 0, 0]
+    fill = [0, 0, 0, 0]
     for row in range(0, rows, 4):
-        sums = [0, 0, 0, 0]
-        w = None
-        for k in range(blocks):
-            w = unpack_from(code, b, o + 16 + k * size)
-            for r in range(4):
-                c0, c1, c2, c3 = places[r]
-                sums[r] += abs(w[c0]) + abs(w[c1]) + abs(w[c2]) + abs(w[c3])
+        first = o
+        o += 16
         for r in range(4):
-            (bias,) = unpack_from("<i", b, o + 4 * r)
-            low, high = unpack_from("<HH", b, o + 16 + blocks * size + 4 * r)
+            sums[r] = fill[r] = 0
+        for c in range(0, columns, 4):
+            for r in range(4):
+                for k in range(4):
+                    p = o + places[k]
+                    w = (b[p + wide] ^ 128) - 128
+                    if wide:
+                        w = (w << 8) + b[p]
+                    if w:
+                        sums[r] += abs(w)
+                        if k > used and c + 4 >= columns:
+                            fill[r] = 1
+                o += 4
+            o += size - 16
+        for r in range(4):
+            (bias,) = unpack_from("<i", b, first)
+            low, high = unpack_from("<HH", b, o)
             if high > 32767:  # 42
                 _fail("%srow %d: multiplier is negative", where, row + r)
             if row + r >= rows:
-                bad = bias or low or high or sums[r]
-            else:
-                bad = False
-                for c in range(fill, 4):
-                    if w[places[r][c]]:
-                        bad = True
-            if bad:  # 43
+                fill[r] = bias or low or high or sums[r]
+            if fill[r]:  # 43
                 _fail("%srow %d: filling is not 0", where, row + r)
             if sums[r] > 65535 or 32768 * sums[r] + abs(bias) > 2147483647:  # 44
                 _fail("%srow %d: accumulator can overflow", where, row + r)
-        o += 32 + blocks * size
+            first += 4
+            o += 4
 
 
 def _layer(b, base, size, number, width, tables):
@@ -444,15 +480,15 @@ def _layer(b, base, size, number, width, tables):
             _fail("%scolumns %d, expected %d", where, columns, width)
         if offset != end:  # 40
             _fail("%soffset %d, expected %d", where, offset, end)
-        groups = (rows + 3) >> 2
-        blocks = (columns + 3) >> 2
-        wide = bits == 16
-        end += groups * (32 + blocks * (32 if wide else 16))
+        wide = bits >> 4
+        record = 32 + ((columns + 3) >> 2) * (16 << wide)
+        end += ((rows + 3) >> 2) * record
         if end > size:  # 41
             _fail("%sweights do not fit in the section", where)
         _check_stream(b, base + offset, rows, columns, wide, where)
         at = tables[table] if act > 1 else 0
-        matrices.append((base + offset, groups, blocks, wide, act, shift, oshift, at, rows))
+        n = (columns + 3) & ~3
+        matrices.append((base + offset, record, n, wide, act, shift, oshift, at, rows))
         most = max(most, bits)
         macs += rows * columns
         width = rows
@@ -539,10 +575,10 @@ class Model:
                 self._states += o
                 hidden = max(hidden, o)
             for matrix in matrices[:-1]:
-                wide = max(wide, 4 * matrix[1])
+                wide = max(wide, (matrix[8] + 3) & ~3)
             # x and, behind it, the state; filled up to whole blocks
-            vector = array("h", bytes(8 * matrices[0][2]))
-            words += 4 * matrices[0][2]
+            vector = array("h", bytes(2 * matrices[0][2]))
+            words += matrices[0][2]
             self._layers.append((cfc, mode, gate, i, o, matrices, vector))
         if width != self._out:  # 46
             _fail("output size %d, expected %d", width, self._out)
@@ -752,6 +788,12 @@ def load(source):
         return Model(data, size, True)
     m = memoryview(source)
     size = _nbytes(m)
-    if hasattr(m, "cast") and hasattr(m, "nbytes") and size:  # CPython: any format, any shape
+    copied = False
+    if type(source) in (bytes, bytearray):
+        m = source
+    elif size and hasattr(m, "nbytes"):  # CPython
         m = m.cast("B")
-    return Model(m, size, False)
+    elif size and (size != len(m) or min(m) < 0):  # not unsigned bytes, and no way to view it so
+        m = bytes(m)
+        copied = True
+    return Model(m, size, copied)
