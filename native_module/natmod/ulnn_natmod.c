@@ -1,0 +1,58 @@
+// The native module (.mpy): engine, kernels and binding as one translation unit. The linker of
+// MicroPython drops nothing that is not used, so the compiler has to see it all.
+#define ULNN_NATMOD (1)
+
+#include "py/dynruntime.h"
+
+// Read-only data of this unit is left global where `static` loses it (micropython issue 14429).
+#if defined(__xtensa__)
+#define ULNN_CONST const
+#endif
+
+// The compiler calls these, and the firmware has them in its table.
+void *memcpy(void *to, const void *from, size_t n) {
+    return mp_fun_table.memmove_(to, from, n);
+}
+
+void *memset(void *to, int value, size_t n) {
+    return mp_fun_table.memset_(to, value, n);
+}
+
+#include "../kernels/portable.c"
+#include "../core/ulnn_load.c"
+#include "../core/ulnn_step.c"
+#include "../core/ulnn_text.c"
+#include "../bindings/modulnn.c"
+
+mp_map_elem_t ulnn_model_locals_table[5];
+static MP_DEFINE_CONST_DICT(ulnn_model_locals, ulnn_model_locals_table);
+
+static void ulnn_method(unsigned i, qstr name, const void *function) {
+    ulnn_model_locals_table[i].key = MP_OBJ_NEW_QSTR(name);
+    ulnn_model_locals_table[i].value = MP_OBJ_FROM_PTR(function);
+}
+
+mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+    (void)n_args;
+    (void)n_kw;
+    (void)args;
+    MP_DYNRUNTIME_INIT_ENTRY
+
+    ulnn_method(0, MP_QSTR_step, &ulnn_model_step_obj);
+    ulnn_method(1, MP_QSTR_run, &ulnn_model_run_obj);
+    ulnn_method(2, MP_QSTR_reset, &ulnn_model_reset_obj);
+    ulnn_method(3, MP_QSTR_info, &ulnn_obj_model_info_obj);
+    ulnn_method(4, MP_QSTR_self_test, &ulnn_model_self_test_obj);
+    ulnn_model_type.base.type = mp_fun_table.type_type;
+    ulnn_model_type.flags = MP_TYPE_FLAG_NONE;
+    ulnn_model_type.name = MP_QSTR_Model;
+    MP_OBJ_TYPE_SET_SLOT(&ulnn_model_type, attr, ulnn_model_attr, 0);
+    MP_OBJ_TYPE_SET_SLOT(&ulnn_model_type, locals_dict, (void *)&ulnn_model_locals, 1);
+
+    mp_store_global(MP_QSTR___version__, ulnn_text(ULNN_VERSION));
+    mp_store_global(MP_QSTR_ENGINE, MP_OBJ_NEW_QSTR(MP_QSTR_native));
+    mp_store_global(MP_QSTR_load, MP_OBJ_FROM_PTR(&ulnn_module_load_obj));
+    mp_store_global(MP_QSTR_Model, MP_OBJ_FROM_PTR(&ulnn_model_type));
+
+    MP_DYNRUNTIME_INIT_EXIT
+}
