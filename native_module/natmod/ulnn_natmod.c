@@ -7,6 +7,14 @@
 // Read-only data of this unit is left global where `static` loses it (micropython issue 14429).
 #if defined(__xtensa__)
 #define ULNN_CONST const
+
+// mpy_ld.py cannot relocate the address of an element of this table, which newer compilers fold.
+static inline const uint16_t *ulnn_qstr_table(void) {
+    const uint16_t *table = mp_native_qstr_table;
+    __asm__("" : "+r"(table));
+    return table;
+}
+#define mp_native_qstr_table (ulnn_qstr_table())
 #endif
 
 // The compiler calls these, and the firmware has them in its table.
