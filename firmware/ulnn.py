@@ -606,9 +606,13 @@ class Model:
             dt = self._dt_max
             if self._clamped < 0xFFFFFFFF:
                 self._clamped += 1
-        dt <<= self._shift
-        fh = dt >> 16
-        fl = dt & 65535
+        s = self._shift
+        if s >= 16:
+            fh = dt << (s - 16)
+            fl = 0
+        else:
+            fh = dt >> (16 - s)
+            fl = (dt & (65535 >> s)) << s
         b = self._b
         m = self._m
         layers = self._layers
