@@ -1,0 +1,15 @@
+# ulnn as a user C module, for ports built by CMake (esp32, rp2):
+#
+#     make -C ports/esp32 BOARD=... USER_C_MODULES=/path/to/ulnn/native_module/micropython.cmake
+
+add_library(usermod_ulnn INTERFACE)
+
+target_sources(usermod_ulnn INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}/bindings/modulnn.c
+    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load.c
+    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_step.c
+    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_text.c
+    ${CMAKE_CURRENT_LIST_DIR}/kernels/portable.c
+)
+
+target_link_libraries(usermod INTERFACE usermod_ulnn)

@@ -1,0 +1,18 @@
+# ulnn as a user C module, for ports built by make:
+#
+#     make -C ports/stm32 BOARD=... USER_C_MODULES=/path/to/ulnn
+#
+# USER_C_MODULES names the folder above this one.
+
+ULNN_MOD_DIR := $(USERMOD_DIR)
+
+# With strings for the qstr table.
+SRC_USERMOD_C += $(ULNN_MOD_DIR)/bindings/modulnn.c
+
+# Plain C.
+SRC_USERMOD_LIB_C += $(addprefix $(ULNN_MOD_DIR)/, \
+	core/ulnn_load.c \
+	core/ulnn_step.c \
+	core/ulnn_text.c \
+	kernels/portable.c \
+	)
