@@ -48,7 +48,8 @@ void hw_init(void) {
     UART_DATA = 1;
     UART_IER = 0;
     UART_LCR = 0x03;
-    UART_FCR = 0x01;
+    // FIFO on, interrupt at 8 bytes or after a short silence.
+    UART_FCR = 0x81;
     UART_IER = 0x01;
     PLIC_PRIORITY(IRQ_UART) = 1;
     PLIC_ENABLE0 = 1 << IRQ_UART;

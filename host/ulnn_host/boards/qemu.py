@@ -6,16 +6,15 @@ import atexit
 import contextlib
 import json
 import os
-import re
 import select
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import termios
 import threading
 import time
+import tty
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +24,7 @@ from .build import build_firmware
 from .kinds import PREFIX, board_kind, check_variant, parse_address
 
 PROMPT = b">>> "
+INTERRUPT_AFTER_S = 2.0
 
 
 class VirtualBoard:
@@ -126,21 +126,12 @@ class VirtualBoard:
 
         wait: return only when the REPL answers again.
         """
-        with socket.socket(socket.AF_UNIX) as qmp:
-            qmp.settimeout(5)
-            qmp.connect(str(self._scratch_path / "qmp"))
-            with qmp.makefile("rwb") as stream:
-                stream.readline()
-                for command in ("qmp_capabilities", "system_reset"):
-                    stream.write(json.dumps({"execute": command}).encode() + b"\n")
-                    stream.flush()
-                    while b'"return"' not in stream.readline():
-                        pass
+        self._tell_qemu("system_reset")
         if wait:
             self._wait_for_repl()
 
     def command(self, elf: Path) -> list[str]:
-        """QEMU's command line for a firmware file."""
+        """QEMU's command line for a firmware file, short of the UART's file descriptor."""
         settings = [
             f"loader,addr={self.kind.config_address + 4 * index:#x},data={value:#x},data-len=4"
             for index, value in enumerate(self._config)
@@ -149,13 +140,26 @@ class VirtualBoard:
         return [
             self.kind.qemu,
             *self.kind.machine_args,
-            *("-nographic", "-monitor", "none", "-serial", "pty"),
+            *("-nographic", "-monitor", "none"),
+            *("-chardev", "serial,id=uart,path=/dev/fdset/1", "-serial", "chardev:uart"),
             *("-qmp", f"unix:{self._scratch_path / 'qmp'},server=on,wait=off"),
             *(word for setting in settings for word in ("-device", setting)),
             *(() if self._icount is None else ("-icount", f"shift={self._icount}")),
             *self._qemu_args,
             *("-kernel", str(elf)),
         ]
+
+    def _tell_qemu(self, command: str) -> None:
+        with socket.socket(socket.AF_UNIX) as qmp:
+            qmp.settimeout(5)
+            qmp.connect(str(self._scratch_path / "qmp"))
+            with qmp.makefile("rwb") as stream:
+                stream.readline()
+                for word in ("qmp_capabilities", command):
+                    stream.write(json.dumps({"execute": word}).encode() + b"\n")
+                    stream.flush()
+                    while b'"return"' not in stream.readline():
+                        pass
 
     @property
     def _scratch_path(self) -> Path:
@@ -177,43 +181,49 @@ class VirtualBoard:
         main_thread = threading.current_thread() is threading.main_thread()
         if main_thread and shutil.which("setpriv"):
             command = ["setpriv", "--pdeathsig", "KILL", *command]
-        with (self._scratch_path / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + self._boot_timeout_s
-        while True:
-            found = re.search(r"redirected to (/dev/\S+)", self._words)
-            if found is not None:
-                break
-            self._check_alive(deadline, "it opened no port")
-            time.sleep(0.01)
-        self.port = found[1]
-        # Held open so that QEMU always sees a listener: otherwise it looks for one only once a
-        # second, and each connection would start with that wait.
-        self._fd = os.open(self.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        # QEMU's own pty chardev looks for a listener only once a second, so it gets the master
+        # side of a pair made here. Held open, the slave side never reads as hung up.
+        master, self._fd = os.openpty()
+        try:
+            tty.setraw(self._fd)
+            os.set_blocking(self._fd, False)
+            with (self._scratch_path / "log").open("wb") as log:
+                self._process = subprocess.Popen(
+                    [*command, "-add-fd", f"fd={master},set=1"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=[master],
+                )
+        finally:
+            os.close(master)
+        self.port = os.ttyname(self._fd)
 
     def _wait_for_repl(self) -> None:
-        start = time.monotonic()
-        deadline = start + self._boot_timeout_s
+        deadline = time.monotonic() + self._boot_timeout_s
+        interrupt_at = time.monotonic() + INTERRUPT_AFTER_S
         received = b""
-        while True:
-            # A main.py may be running; after a while, interrupt it as any tool would.
-            knock = b"\r" if time.monotonic() - start < 3 else b"\x03\r"
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._fd, knock)
+        # The banner ends in a prompt; where a main.py runs instead, stop it as any tool would.
+        while not received.endswith(PROMPT):
+            if time.monotonic() > interrupt_at:
+                self._write(b"\x03")
             received += self._read_for(0.2, stop=PROMPT)
-            if received.endswith(PROMPT):
-                break
-            tail = received[-80:].decode(errors="replace")
-            self._check_alive(deadline, f"its REPL did not answer; it sent {tail!r}")
-        while self._read_for(0.05):
+            self._check_alive(deadline, received)
+        # QEMU asks whether the UART takes input only when its main loop turns, which right after
+        # the boot can be a second away; any command turns it.
+        received = b""
+        self._write(b"\r")
+        while not received.endswith(PROMPT):
+            self._tell_qemu("query-status")
+            received += self._read_for(0.05, stop=PROMPT)
+            self._check_alive(deadline, received)
+        while self._read_for(0.02):
             pass
-        termios.tcflush(self._fd, termios.TCIFLUSH)
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._fd, data)
 
     def _read_for(self, seconds: float, stop: bytes | None = None) -> bytes:
         deadline = time.monotonic() + seconds
@@ -226,7 +236,7 @@ class VirtualBoard:
                 break
         return received
 
-    def _check_alive(self, deadline: float, complaint: str) -> None:
+    def _check_alive(self, deadline: float, received: bytes) -> None:
         process = self._process
         if process is not None and process.poll() is not None:
             raise UlnnError(
@@ -235,9 +245,9 @@ class VirtualBoard:
             )
         if time.monotonic() > deadline:
             raise UlnnError(
-                f"virtual {self.kind.name} did not boot in {self._boot_timeout_s:g} s, {complaint}"
-                f" ({self._words or 'no output'}): rebuild it with "
-                f"'python -m ulnn_host.boards build {self.kind.name}'"
+                f"the REPL of the virtual {self.kind.name} did not answer in "
+                f"{self._boot_timeout_s:g} s (it sent {received[-80:]!r}, "
+                f"QEMU said {self._words!r}): see what its boot.py and main.py do, or rebuild it"
             )
 
 
