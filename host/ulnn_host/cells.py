@@ -1,10 +1,11 @@
 """The CfC cell and network in PyTorch, in the dialect of `ncps.torch`.
 
-Parameter names and shapes are those of `ncps.torch.CfC`, so a `state_dict` loads both ways. Unlike ncps 1.0.1,
-`timespans` holds one elapsed time per sample and step and is right for every batch size.
+Parameter names and shapes are those of `ncps.torch.CfC`, so a `state_dict` loads both ways. Unlike
+ncps 1.0.1, `timespans` holds one elapsed time per sample and step and is right for every batch
+size.
 
-Source of the equations: Hasani et al., "Closed-form continuous-time neural networks", Nature Machine
-Intelligence 4 (2022), as coded in `ncps.torch` 1.0.1.
+Source of the equations: Hasani et al., "Closed-form continuous-time neural networks", Nature
+Machine Intelligence 4 (2022), as coded in `ncps.torch` 1.0.1.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class LeCun(nn.Module):
     """1.7159 tanh(0.666 x), elementwise."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
         return LECUN_OUT * torch.tanh(LECUN_IN * x)
 
 
@@ -49,7 +51,8 @@ class CfCCell(nn.Module):
     """One CfC layer, one step: the readable form, which the fast path of `CfC` is tested against.
 
     Holds `backbone.{0,2,..}`, `ff1`, `ff2`, `time_a`, `time_b` (mode `pure`: `ff1`, `w_tau`, `A`).
-    Raises UlnnError for an unknown mode or activation and for sizes below 1 (backbone_layers: below 0).
+    Raises UlnnError for an unknown mode or activation and for sizes below 1 (backbone_layers:
+    below 0).
     """
 
     def __init__(
@@ -99,7 +102,9 @@ class CfCCell(nn.Module):
                 nn.init.xavier_uniform_(weight)
 
     def forward(self, x: Tensor, h: Tensor, ts: Tensor | float = 1.0) -> Tensor:
-        """New state (B, H) from x (B, I), state h (B, H) and elapsed time ts, (B, 1) or one number."""
+        """New state (B, H) from x (B, I), state h (B, H) and elapsed time ts, (B, 1) or one
+        number.
+        """
         z = torch.cat([x, h], 1)
         if self.backbone is not None:
             z = self.backbone(z)
@@ -116,10 +121,10 @@ class CfCCell(nn.Module):
 class CfC(nn.Module):
     """A CfC layer over sequences, with a dense head where `proj_size` is given.
 
-    forward(x (B, T, I), hx (B, H) or None, timespans (B, T), (B, T, 1) or None, length (B,) or None)
-    returns the outputs (B, T, P or H) and the state after the last valid step (B, H).
-    `timespans` None means 1.0 everywhere; `length` None means that every step is valid.
-    Raises UlnnError when shapes do not fit.
+    forward(x (B, T, I), hx (B, H) or None, timespans (B, T), (B, T, 1) or None, length (B,) or
+    None) returns the outputs (B, T, P or H) and the state after the last valid step (B, H).
+    `timespans` None means 1.0 everywhere; `length` None means that every step is valid. Raises
+    UlnnError when shapes do not fit.
     """
 
     def __init__(
@@ -146,6 +151,7 @@ class CfC(nn.Module):
         timespans: Tensor | None = None,
         length: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
+        """Outputs and last state, as the class says."""
         cell = self.rnn_cell
         if x.dim() != 3 or x.shape[1] < 1 or x.shape[2] != cell.input_size:
             raise UlnnError(f"x has shape {tuple(x.shape)}, expected (B, T, {cell.input_size})")
@@ -156,10 +162,7 @@ class CfC(nn.Module):
             raise UlnnError(
                 f"state has shape {tuple(h0.shape)}, expected ({batch}, {cell.hidden_size})"
             )
-        if cell.mode == "pure":
-            states = _loop(cell, x, h0, ts)
-        else:
-            states = _fast(cell, x, h0, ts)
+        states = (_loop if cell.mode == "pure" else _fast)(cell, x, h0, ts)
         if length is None:
             last = states[-1]
         else:
@@ -190,8 +193,8 @@ def _loop(cell: CfCCell, x: Tensor, h: Tensor, ts: Tensor) -> Tensor:
 def _fast(cell: CfCCell, x: Tensor, h: Tensor, ts: Tensor) -> Tensor:
     """States (T, B, H) of the modes `default` and `no_gate`.
 
-    The input's share of the first matrix is one product over all steps, the four heads are one matrix, and the
-    two constants of lecun_tanh go into the weights before and behind it.
+    The input's share of the first matrix is one product over all steps, the four heads are one
+    matrix, and the two constants of lecun_tanh go into the weights before and behind it.
     """
     heads = [cell.ff1, cell.ff2, cell.time_a, cell.time_b]
     stages: list[tuple[Tensor, Tensor]] = []
@@ -212,19 +215,20 @@ def _fast(cell: CfCCell, x: Tensor, h: Tensor, ts: Tensor) -> Tensor:
     projected = F.linear(x.transpose(0, 1), first[:, : cell.input_size], bias)
     flat = [tensor for stage in rest for tensor in stage]
     gated = cell.mode == "default"
-    out = _Scan.apply(projected, h, ts, first[:, cell.input_size :], kind, gated, *flat)
-    return cast(Tensor, out)
+    scan = cast(Callable[..., Tensor], _Scan.apply)
+    return scan(projected, h, ts, first[:, cell.input_size :], kind, gated, *flat)
 
 
 class _Scan(torch.autograd.Function):
     """The recurrence with its own back-propagation through time.
 
-    What does not depend on the recurrence is done for all steps at once: the local derivatives before the backward
-    loop, the products that give the weights' gradients after it. That leaves few kernels per step.
+    What does not depend on the recurrence is done for all steps at once: the local derivatives
+    before the backward loop, the products that give the weights' gradients after it. That leaves
+    few kernels per step.
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         projected: Tensor,
         h0: Tensor,
@@ -234,8 +238,10 @@ class _Scan(torch.autograd.Function):
         gated: bool,
         *flat: Tensor,
     ) -> Tensor:
-        """States (T, B, H); projected (T, B, R), h0 (B, H), ts (T, B, 1), recurrent (R, H);
-        flat: weight, bias of the stages behind the first, the heads (4H, *) last (none: first = heads)."""
+        """States (T, B, H); projected (T, B, R), h0 (B, H), ts (T, B, 1), recurrent (R, H); flat:
+        weight, bias of the stages behind the first, the heads (4H, *) last (none: first =
+        heads).
+        """
         steps, batch, _ = projected.shape
         size = h0.shape[1]
         weights, biases = flat[0::2], flat[1::2]
@@ -278,8 +284,8 @@ class _Scan(torch.autograd.Function):
         return states[1:]
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         count: int = ctx.count
         ts, recurrent, linear, heads, states, *saved = ctx.saved_tensors
         weights, post, pre = saved[:count], saved[count : 2 * count], saved[2 * count :]

@@ -1,9 +1,11 @@
-"""Sequences of samples with their elapsed times: files, checks, windows, dropped samples, statistics.
+"""Sequences of samples with their elapsed times: files, checks, windows, dropped samples,
+statistics.
 
-The `.npz` contract: `x` float (T, I) or (N, T, I); `dt` float seconds since the previous sample, (T,) or (N, T);
-optional `y` (one integer or float target per sequence or per step), `length` (N,) valid steps (the rest is padding),
-`group` (N,) for splits (a person, a machine), `labels` (names of the classes).
-The state of a network is reset at the start of every sequence.
+The `.npz` contract: `x` float (T, I) or (N, T, I); `dt` float seconds since the previous sample,
+(T,) or (N, T); optional `y` (one integer or float target per sequence or per step), `length` (N,)
+valid steps (the rest is padding), `group` (N,) for splits (a person, a machine), `origin` (N,)
+recordings, `labels` (names of the classes). The state of a network is reset at the start of every
+sequence.
 """
 
 from __future__ import annotations
@@ -31,11 +33,12 @@ UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 class Sequences:
     """N sequences of up to T samples of I channels.
 
-    x: (N, T, I); dt: (N, T), seconds since the previous sample; length: (N,), valid steps.
-    y: targets, integers for classes, shape (N,) per sequence or (N, T) per step, floats (N, O) or (N, T, O).
-    group: (N,) integers, who or what each sequence comes from. labels: names of the classes.
-    flat: the file held one sequence without the leading axis.
-    Making one checks it: UlnnError names the first thing that is wrong.
+    x: (N, T, I); dt: (N, T), seconds since the previous sample; length: (N,), valid steps. y:
+    targets, integers for classes, shape (N,) per sequence or (N, T) per step, floats (N, O) or (N,
+    T, O). group: (N,) integers, who or what each sequence comes from. labels: names of the
+    classes. origin: (N,), which recording each window was cut from. flat: the file held one
+    sequence without the leading axis. Making one checks it: UlnnError names the first thing that
+    is wrong.
     """
 
     x: Float
@@ -44,11 +47,14 @@ class Sequences:
     y: NDArray[Any] | None = None
     group: Int | None = None
     labels: tuple[str, ...] = ()
+    origin: Int | None = None
     flat: bool = False
 
     def __post_init__(self) -> None:
         if self.x.ndim != 3 or 0 in self.x.shape:
-            raise UlnnError(f"x has shape {self.x.shape}, expected (T, I) or (N, T, I), none of them 0")
+            raise UlnnError(
+                f"x has shape {self.x.shape}, expected (T, I) or (N, T, I), none of them 0"
+            )
         n, steps, _ = self.x.shape
         if self.dt.shape != (n, steps):
             raise UlnnError(f"dt has shape {self.dt.shape}, expected {(n, steps)} to match x")
@@ -56,7 +62,9 @@ class Sequences:
             raise UlnnError(f"length has shape {self.length.shape}, expected {(n,)} to match x")
         if self.length.min() < 1 or self.length.max() > steps:
             bad = int(np.argmax((self.length < 1) | (self.length > steps)))
-            raise UlnnError(f"length of sequence {bad} is {self.length[bad]}, expected 1 to {steps}")
+            raise UlnnError(
+                f"length of sequence {bad} is {self.length[bad]}, expected 1 to {steps}"
+            )
         valid = self.mask
         self._refuse(valid & ~np.isfinite(self.x).all(-1), "x is not a finite number")
         self._refuse(valid & ~np.isfinite(self.dt), "dt is not a finite number")
@@ -66,8 +74,9 @@ class Sequences:
                 raise UlnnError(f"y has shape {self.y.shape}, expected ({n}, ...) to match x")
             if self.y.dtype.kind == "f" and not np.isfinite(self._valid_y()).all():
                 raise UlnnError("y holds values that are not finite numbers")
-        if self.group is not None and self.group.shape != (n,):
-            raise UlnnError(f"group has shape {self.group.shape}, expected {(n,)} to match x")
+        for name, values in (("group", self.group), ("origin", self.origin)):
+            if values is not None and values.shape != (n,):
+                raise UlnnError(f"{name} has shape {values.shape}, expected {(n,)} to match x")
 
     def _refuse(self, bad: NDArray[np.bool_], what: str) -> None:
         if bad.any():
@@ -90,7 +99,9 @@ class Sequences:
 
     def take(self, index: NDArray[Any]) -> Sequences:
         """The sequences of an index array or boolean mask, in that order."""
-        picked = [None if a is None else a[index] for a in (self.y, self.group)]
+        y, group, origin = (
+            None if a is None else a[index] for a in (self.y, self.group, self.origin)
+        )
         if np.zeros(len(self))[index].size == 0:
             raise UlnnError("no sequence is left after the selection")
         return replace(
@@ -98,8 +109,9 @@ class Sequences:
             x=self.x[index],
             dt=self.dt[index],
             length=self.length[index],
-            y=picked[0],
-            group=picked[1],
+            y=y,
+            group=group,
+            origin=origin,
             flat=False,
         )
 
@@ -114,7 +126,8 @@ class Sequences:
         return self.take(~chosen), self.take(chosen)
 
     def drop_samples(self, fraction: float, rng: np.random.Generator) -> Sequences:
-        """Without this fraction of every sequence's samples, chosen at random; each dt is the true one.
+        """Without this fraction of every sequence's samples, chosen at random; each dt is the true
+        one.
 
         At least one sample of a sequence stays. Raises UlnnError unless 0 <= fraction < 1.
         """
@@ -147,14 +160,17 @@ class Sequences:
     def windows(self, seconds: float, stride: float) -> Sequences:
         """Windows of that many seconds, one every `stride` seconds, each a sequence of its own.
 
-        The number of samples comes from the median dt, so every window has the same; a sequence's rest that does
-        not fill a window is left out. Raises UlnnError when no sequence is long enough.
+        The number of samples comes from the median dt, so every window has the same; a sequence's
+        rest that does not fill a window is left out. Raises UlnnError when no sequence is long
+        enough.
         """
         tick = self.tick
         size, hop = round(seconds / tick), max(1, round(stride / tick))
         if size < 1:
             raise UlnnError(f"window of {seconds} s is shorter than a sample ({tick:g} s)")
-        starts = [(n, s) for n in range(len(self)) for s in range(0, self.length[n] - size + 1, hop)]
+        starts = [
+            (n, s) for n in range(len(self)) for s in range(0, self.length[n] - size + 1, hop)
+        ]
         if not starts:
             raise UlnnError(
                 f"no sequence has {size} samples, the {seconds} s of a window: shorten the window"
@@ -177,6 +193,7 @@ class Sequences:
             length=np.full(len(rows), size, np.int64),
             y=y,
             group=None if self.group is None else self.group[rows],
+            origin=rows if self.origin is None else self.origin[rows],
             flat=False,
         )
 
@@ -236,7 +253,7 @@ def from_arrays(arrays: dict[str, NDArray[Any]]) -> Sequences:
         if key not in arrays:
             found = ", ".join(sorted(arrays)) or "nothing"
             raise UlnnError(f"key {key!r} is missing, found {found}")
-    for key in ("x", "dt", "length", "y", "group"):
+    for key in ("x", "dt", "length", "y", "group", "origin"):
         if key in arrays and arrays[key].dtype.kind not in "fiub":
             raise UlnnError(f"{key} holds {arrays[key].dtype}, expected numbers")
     x, dt, y = arrays["x"], arrays["dt"], arrays.get("y")
@@ -251,13 +268,17 @@ def from_arrays(arrays: dict[str, NDArray[Any]]) -> Sequences:
     length = arrays.get("length", np.full(x.shape[0], x.shape[1]))
     if y is not None:
         y = y.astype(np.float32 if y.dtype.kind == "f" else np.int64)
-    group = arrays.get("group")
+    group, origin = (
+        np.atleast_1d(arrays[key]).astype(np.int64) if key in arrays else None
+        for key in ("group", "origin")
+    )
     return Sequences(
         x=x.astype(np.float32),
         dt=dt.astype(np.float32),
         length=np.atleast_1d(length).astype(np.int64),
         y=y,
-        group=None if group is None else np.atleast_1d(group).astype(np.int64),
+        group=group,
+        origin=origin,
         labels=tuple(str(name) for name in arrays.get("labels", np.array([], str))),
         flat=flat,
     )
@@ -272,8 +293,9 @@ def save_npz(path: Path, data: Sequences) -> None:
         arrays = {key: value[0] for key, value in arrays.items()}
     if (data.length < data.x.shape[1]).any():
         arrays["length"] = data.length
-    if data.group is not None:
-        arrays["group"] = data.group
+    for key, values in (("group", data.group), ("origin", data.origin)):
+        if values is not None:
+            arrays[key] = values
     if data.labels:
         arrays["labels"] = np.array(data.labels, str)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -283,11 +305,13 @@ def save_npz(path: Path, data: Sequences) -> None:
 def load_csv(
     path: Path, time: str | None = None, unit: str = "s", label: str | None = None
 ) -> Sequences:
-    """One recording from a CSV file with a header line and a timestamp column; dt comes from the timestamps.
+    """One recording from a CSV file with a header line and a timestamp column; dt comes from the
+    timestamps.
 
-    time: name of the timestamp column, without it the first of timestamp, time, t. unit: of the timestamps (s, ms,
-    us, ns). label: name of a column with the class of each step, numbers or names. The first dt is the median one.
-    Raises UlnnError with the line of a missing or wrong value and of a timestamp that does not grow.
+    time: name of the timestamp column, without it the first of timestamp, time, t. unit: of the
+    timestamps (s, ms, us, ns). label: name of a column with the class of each step, numbers or
+    names. The first dt is the median one. Raises UlnnError with the line of a missing or wrong
+    value and of a timestamp that does not grow.
     """
     if unit not in UNITS:
         raise UlnnError(f"unit {unit!r} not known, expected one of {', '.join(UNITS)}")
@@ -330,7 +354,8 @@ def load_csv(
     if bad.size:
         k = int(bad[0])
         raise UlnnError(
-            f"{path}: sample {k + 1}: timestamp {rows[k + 2][column]} is not after {rows[k + 1][column]}"
+            f"{path}: sample {k + 1}: timestamp {rows[k + 2][column]} is not after "
+            f"{rows[k + 1][column]}"
         )
     classes = sorted(set(names), key=lambda n: (not n.lstrip("-").isdigit(), n))
     if all(name.lstrip("-").isdigit() for name in classes):

@@ -1,0 +1,196 @@
+"""A training recipe: a TOML file as dataclasses that refuse what they do not know."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from .errors import UlnnError
+
+RECIPES = Path(__file__).parent / "recipes"
+READOUTS = ("last", "mean", "each")
+
+
+def _number(default: Any, low: float, high: float = float("inf")) -> Any:
+    """A number (or each number of a list) from low to high."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+def _choice(default: str, *names: str) -> Any:
+    return field(default=default, metadata={"choice": names})
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Where samples come from.
+
+    source: a .npz file (relative to the recipe), or "watch", the training people of the demo set.
+    valid: a second .npz file; or valid_groups: groups held out; or valid_fraction: share of the
+    sequences held out at random; or none of them, then nothing is validated. window: seconds, cut
+    at random places afresh in each epoch (0: sequences as they are); windows_per_sequence: how
+    many. drop: share of samples dropped at random, afresh in each epoch, so that dt varies.
+    """
+
+    source: str
+    valid: str = ""
+    valid_groups: tuple[int, ...] = ()
+    valid_fraction: float = _number(0.0, 0.0, 0.9)
+    window: float = _number(0.0, 0.0)
+    windows_per_sequence: int = _number(1, 1)
+    drop: float = _number(0.0, 0.0, 0.99)
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """The network: a CfC cell and a dense head.
+
+    readout: what the class is read from, "last" (outputs of the last step), "mean" (mean of the
+    outputs over all steps) or "each" (a target for every step). time_scale: seconds that count as
+    1 in the cell, 0: the median dt.
+    """
+
+    mode: str = _choice("default", "default", "no_gate", "pure")
+    activation: str = _choice("lecun_tanh", "silu", "relu", "tanh", "gelu", "lecun_tanh")
+    hidden: int = _number(32, 1, 1024)
+    backbone_units: int = _number(32, 1, 4096)
+    backbone_layers: int = _number(1, 0, 15)
+    readout: str = _choice("last", *READOUTS)
+    time_scale: float = _number(0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """The optimiser, AdamW with warm-up and a cosine schedule.
+
+    patience: epochs without a better validation before training stops, 0: never. clip: largest
+    norm of a gradient. average: decay of the running mean of the weights that becomes the result,
+    0: the last weights. weight_limit: largest absolute weight, 0: none; small weights quantise
+    well.
+    """
+
+    epochs: int = _number(100, 1)
+    batch: int = _number(64, 1)
+    learning_rate: float = _number(0.005, 1e-7, 10.0)
+    weight_decay: float = _number(0.01, 0.0, 10.0)
+    warmup: float = _number(0.1, 0.0, 0.9)
+    clip: float = _number(1.0, 1e-6)
+    patience: int = _number(0, 0)
+    average: float = _number(0.98, 0.0, 0.9999)
+    label_smoothing: float = _number(0.0, 0.0, 0.9)
+    class_weights: bool = True
+    weight_limit: float = _number(0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class AugmentRecipe:
+    """Random changes of training sequences, one draw per sequence.
+
+    mirror: sign of each channel in the mirrored sequence, applied to every second one (empty:
+    never). rotate: standard deviation, degrees, of a turn of the channels in threes (x, y, z of a
+    sensor). scale: standard deviation of the logarithm of a factor, one value per channel;
+    channels of equal value share it. speed: the same for a factor by which time runs faster;
+    rates: channels that grow with it. noise: standard deviation of noise on each value, in
+    standard deviations of its channel.
+    """
+
+    mirror: tuple[float, ...] = ()
+    rotate: float = _number(0.0, 0.0, 180.0)
+    scale: tuple[float, ...] = _number((), 0.0, 2.0)
+    speed: float = _number(0.0, 0.0, 2.0)
+    rates: tuple[int, ...] = _number((), 0)
+    noise: float = _number(0.0, 0.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides about a training."""
+
+    data: DataRecipe
+    model: ModelRecipe = ModelRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    seed: int = _number(0, 0, 2**63 - 1)
+
+
+def load(path: Path) -> Recipe:
+    """The recipe in a file. A data file in it becomes a path relative to the working directory.
+
+    Raises UlnnError, one line that names the file and the key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UlnnError(f"{path}: no such file; expected a recipe (.toml)") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UlnnError(f"{path}: not valid TOML ({error})") from None
+    try:
+        recipe = parse(content)
+    except UlnnError as error:
+        raise UlnnError(f"{path}: {error}") from None
+    source, valid = (
+        str(path.parent / value) if value and value != "watch" else value
+        for value in (recipe.data.source, recipe.data.valid)
+    )
+    data = dataclasses.replace(recipe.data, source=source, valid=valid)
+    return dataclasses.replace(recipe, data=data)
+
+
+def parse(content: Mapping[str, Any]) -> Recipe:
+    """The recipe in a parsed TOML document. Raises UlnnError, one line that names the key."""
+    recipe: Recipe = _table(Recipe, content, "")
+    ways = [
+        bool(recipe.data.valid),
+        bool(recipe.data.valid_groups),
+        recipe.data.valid_fraction > 0,
+    ]
+    if sum(ways) > 1:
+        raise UlnnError("data: give one of valid, valid_groups and valid_fraction, not several")
+    if recipe.training.patience and not any(ways):
+        raise UlnnError(
+            "training.patience needs something to validate on: "
+            "give data.valid, valid_groups or valid_fraction"
+        )
+    return recipe
+
+
+def _table(kind: Any, content: Mapping[str, Any], prefix: str) -> Any:
+    hints = get_type_hints(kind)
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    for key in content:
+        if key not in known:
+            raise UlnnError(f"unknown key {prefix}{key}, expected one of {', '.join(known)}")
+    values = {}
+    for name, spec in known.items():
+        if name in content:
+            values[name] = _value(hints[name], content[name], prefix + name, spec.metadata)
+        elif spec.default is dataclasses.MISSING:
+            raise UlnnError(f"key {prefix}{name} is missing")
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any, name: str, rule: Mapping[str, Any]) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise UlnnError(f"{name} is {value!r}, expected a table [{name}]")
+        return _table(hint, value, f"{name}.")
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise UlnnError(f"{name} is {value!r}, expected a list")
+        return tuple(_value(get_args(hint)[0], v, name, rule) for v in value)
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint:
+        words = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+        raise UlnnError(f"{name} is {value!r}, expected {words[hint]}")
+    if "range" in rule:
+        low, high = rule["range"]
+        if not low <= value <= high:
+            limit = f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
+            raise UlnnError(f"{name} is {value}, expected {limit}")
+    if "choice" in rule and value not in rule["choice"]:
+        raise UlnnError(f"{name} is {value!r}, expected one of {', '.join(rule['choice'])}")
+    return value

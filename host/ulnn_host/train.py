@@ -1,0 +1,463 @@
+"""Training a CfC network as a recipe says; checkpoints; accuracy in float.
+
+A checkpoint is `NAME.safetensors`, the plain state_dict of a `cells.CfC` (the keys of
+`ncps.torch.CfC`), and `NAME.toml` beside it: hyper-parameters, input normalisation, labels,
+metrics and history.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+import os
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
+from torch.nn import functional as F
+
+from . import augment, watch
+from . import recipe as recipes
+from .cells import CfC
+from .data import Sequences, Statistics
+from .data import load as load_data
+from .errors import UlnnError
+from .recipe import Recipe
+from .scores import Scores, score
+
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights and all that is needed to use them.
+
+    state: a state_dict in the ncps.torch dialect. hyper: the content of the TOML file: mode,
+    activation, input_size, hidden_size, output_size, backbone_units, backbone_layers, proj_size,
+    time_scale (s), mean, std, readout, labels, and the tables training, metrics and history.
+    """
+
+    state: dict[str, Tensor]
+    hyper: dict[str, Any]
+
+    def network(self) -> CfC:
+        """The network, ready to evaluate."""
+        hyper = self.hyper
+        net = CfC(
+            hyper["input_size"],
+            hyper["hidden_size"],
+            hyper["proj_size"],
+            hyper["mode"],
+            hyper["activation"],
+            hyper["backbone_units"],
+            hyper["backbone_layers"],
+        )
+        net.load_state_dict(self.state)
+        return net.eval()
+
+    def outputs(self, data: Sequences, batch: int = 512) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Float outputs (N, T, O) of whole sequences, each from a zero state."""
+        net = self.network()
+        mean, std = (np.asarray(self.hyper[key], np.float32) for key in ("mean", "std"))
+        if data.x.shape[2] != len(mean):
+            raise UlnnError(f"the data have {data.x.shape[2]} channels, the network {len(mean)}")
+        x, dt = _tensors(data, Statistics(mean, std), self.hyper["time_scale"])
+        with torch.no_grad(), _settings(THREADS):
+            parts = [
+                net(x[k : k + batch], timespans=dt[k : k + batch])[0]
+                for k in range(0, len(x), batch)
+            ]
+        return torch.cat(parts).numpy()
+
+    def save(self, path: Path) -> None:
+        """Write PATH (.safetensors) and the .toml beside it; an old pair stays whole until the new
+        one is.
+        """
+        from safetensors.torch import save as to_bytes
+
+        if path.suffix != ".safetensors":
+            raise UlnnError(f"{path}: expected a name that ends in .safetensors")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {key: value.detach().contiguous() for key, value in self.state.items()}
+        text = "# hyper-parameters of the weights beside this file\n" + _toml(self.hyper)
+        for target, content in (
+            (path, to_bytes(tensors)),
+            (path.with_suffix(".toml"), text.encode()),
+        ):
+            part = target.with_name(target.name + ".part")
+            part.write_bytes(content)
+            part.replace(target)
+
+
+def load(path: Path) -> Checkpoint:
+    """A checkpoint written by `Checkpoint.save`. Raises UlnnError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    toml = path.with_suffix(".toml")
+    for file in (path, toml):
+        if not file.exists():
+            raise UlnnError(
+                f"{file}: no such file; a checkpoint is a .safetensors and a .toml file"
+            )
+    try:
+        return Checkpoint(load_file(path), tomllib.loads(toml.read_text(encoding="utf-8")))
+    except (SafetensorError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UlnnError(f"{path}: not a readable checkpoint ({error})") from None
+
+
+def evaluate(checkpoint: Checkpoint, data: Sequences) -> Scores:
+    """Scores of the float network on labelled sequences. Raises UlnnError without labels."""
+    return score(checkpoint.outputs(data), data, checkpoint.hyper["readout"])
+
+
+def train_command(recipe: Path, output: Path) -> None:
+    """`ulnn train`: train, write the checkpoint, say what came out."""
+    checkpoint = train(recipes.load(recipe))
+    checkpoint.save(output)
+    facts = checkpoint.hyper["training"]
+    line = f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s"
+    for key, value in checkpoint.hyper["metrics"].items():
+        if isinstance(value, float):
+            line += f", {key.replace('_', ' ')} {value:.4f}"
+    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+
+
+def train(recipe: Recipe, *, quiet: bool = False) -> Checkpoint:
+    """Train; the same recipe and data give the same weights on one machine. Raises UlnnError."""
+    fit, valid = _load(recipe)
+    with _settings(THREADS), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return _Training(recipe, fit, valid).run(quiet)
+
+
+def _load(recipe: Recipe) -> tuple[Sequences, Sequences | None]:
+    """(to fit, to validate); what is validated has the windows and dropped samples of the recipe,
+    always the same.
+    """
+    source = recipe.data
+    fit = watch.recordings("train") if source.source == "watch" else load_data(Path(source.source))
+    valid: Sequences | None = None
+    rng = np.random.default_rng(recipe.seed)
+    if source.valid:
+        valid = load_data(Path(source.valid))
+    elif source.valid_groups:
+        fit, valid = fit.split(source.valid_groups)
+    elif source.valid_fraction:
+        count = round(len(fit) * source.valid_fraction)
+        if not 0 < count < len(fit):
+            raise UlnnError(
+                f"data.valid_fraction {source.valid_fraction} of {len(fit)} sequences "
+                f"leaves {count} to validate"
+            )
+        order = rng.permutation(len(fit))
+        fit, valid = fit.take(order[count:]), fit.take(order[:count])
+    if valid is not None:
+        if valid.x.shape[2] != fit.x.shape[2]:
+            raise UlnnError(
+                f"{source.valid} has {valid.x.shape[2]} channels, expected {fit.x.shape[2]}"
+            )
+        if source.window:
+            valid = valid.windows(source.window, source.window)
+        if source.drop:
+            valid = valid.drop_samples(source.drop, rng)
+    return fit, valid
+
+
+@dataclass
+class _Best:
+    """The best weights so far, by validation."""
+
+    value: float = -math.inf
+    epoch: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+
+class _Training:
+    """State of one training."""
+
+    def __init__(self, recipe: Recipe, fit: Sequences, valid: Sequences | None) -> None:
+        self.recipe, self.fit, self.valid = recipe, fit, valid
+        self.target = _target(fit, recipe.model.readout)
+        self.statistics = Statistics.of(fit)
+        # dt grows by 1 / (1 - drop) in the mean when samples are dropped
+        self.time_scale = recipe.model.time_scale or fit.tick / (1 - recipe.data.drop)
+        self.rng = np.random.default_rng(recipe.seed)
+        model = recipe.model
+        self.net = CfC(
+            fit.x.shape[2],
+            model.hidden,
+            self.target.size,
+            model.mode,  # type: ignore[arg-type]
+            model.activation,  # type: ignore[arg-type]
+            model.backbone_units,
+            model.backbone_layers,
+        )
+        self.mean_net = copy.deepcopy(self.net)
+        self.updates = 0
+        self.history: list[dict[str, float]] = []
+
+    def run(self, quiet: bool) -> Checkpoint:
+        plan, started = self.recipe.training, time.perf_counter()
+        per_epoch = math.ceil(len(self.fit) * self.recipe.data.windows_per_sequence / plan.batch)
+        optimiser = torch.optim.AdamW(
+            self.net.parameters(), plan.learning_rate, weight_decay=plan.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, _cosine(plan.epochs * per_epoch, plan.warmup)
+        )
+        best = _Best()
+        with _progress(plan.epochs, quiet) as advance:
+            for epoch in range(1, plan.epochs + 1):
+                loss = self._epoch(optimiser, schedule)
+                if not math.isfinite(loss):
+                    raise UlnnError(
+                        f"training diverged in epoch {epoch}: lower training.learning_rate "
+                        f"({plan.learning_rate:g})"
+                    )
+                line = {"epoch": epoch, "loss": round(loss, 5)}
+                if self.valid is not None:
+                    value = self._validate()
+                    line["valid"] = round(value, 5)
+                    if value > best.value:
+                        best = _Best(value, epoch, copy.deepcopy(self.mean_net.state_dict()))
+                self.history.append(line)
+                advance(line)
+                if plan.patience and epoch - best.epoch >= plan.patience:
+                    break
+        if best.state and plan.patience:
+            self.mean_net.load_state_dict(best.state)
+        return self._checkpoint(best, time.perf_counter() - started)
+
+    def _epoch(self, optimiser: torch.optim.Optimizer, schedule: Any) -> float:
+        recipe = self.recipe
+        data = augment.epoch(self.fit, recipe.data, recipe.augment, self.statistics, self.rng)
+        x, dt = _tensors(data, self.statistics, self.time_scale)
+        losses = []
+        for k in range(0, len(x), recipe.training.batch):
+            rows = slice(k, k + recipe.training.batch)
+            y, _ = self.net(x[rows], timespans=dt[rows])
+            loss = self.target.loss(y, data, rows, recipe.training.label_smoothing, self._weights)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), recipe.training.clip)
+            optimiser.step()
+            schedule.step()
+            self._after_update()
+            losses.append(loss.item())
+        return float(np.mean(losses))
+
+    @torch.no_grad()
+    def _after_update(self) -> None:
+        plan = self.recipe.training
+        self.updates += 1
+        if plan.weight_limit:
+            for weight in self.net.parameters():
+                weight.clamp_(-plan.weight_limit, plan.weight_limit)
+        # the mean must not remember the random start
+        decay = min(plan.average, self.updates / (self.updates + 9))
+        for slow, weight in zip(self.mean_net.parameters(), self.net.parameters(), strict=True):
+            slow.lerp_(weight, 1 - decay)
+
+    @property
+    def _weights(self) -> Tensor | None:
+        return self.target.weights if self.recipe.training.class_weights else None
+
+    def _validate(self) -> float:
+        """Balanced accuracy, or minus the mean squared error."""
+        assert self.valid is not None
+        y = self._now().outputs(self.valid)
+        if self.target.classes:
+            return score(y, self.valid, self.recipe.model.readout).balanced
+        every = slice(0, len(y))
+        return -float(self.target.loss(torch.from_numpy(y), self.valid, every, 0.0, None))
+
+    def _now(self) -> Checkpoint:
+        model = self.recipe.model
+        hyper = {
+            "dialect": "ncps.torch",
+            "mode": model.mode,
+            "activation": model.activation,
+            "input_size": self.fit.x.shape[2],
+            "hidden_size": model.hidden,
+            "output_size": self.target.size,
+            "proj_size": self.target.size,
+            "backbone_units": model.backbone_units if model.backbone_layers else 0,
+            "backbone_layers": model.backbone_layers,
+            "readout": model.readout,
+            "time_scale": self.time_scale,
+            "mean": [float(v) for v in self.statistics.mean],
+            "std": [float(v) for v in self.statistics.std],
+            "labels": list(self.fit.labels),
+        }
+        return Checkpoint(self.mean_net.state_dict(), hyper)
+
+    def _checkpoint(self, best: _Best, seconds: float) -> Checkpoint:
+        now, recipe = self._now(), self.recipe
+        metrics: dict[str, Any] = {"loss": self.history[-1]["loss"]}
+        if self.valid is not None:
+            kind = "balanced_accuracy" if self.target.classes else "minus_mse"
+            used = best.value if recipe.training.patience else self.history[-1]["valid"]
+            metrics |= {f"valid_{kind}": used, "best_valid": best.value, "best_epoch": best.epoch}
+        state = {key: value.detach().clone() for key, value in now.state.items()}
+        metrics["largest_weight"] = max(float(value.abs().max()) for value in state.values())
+        settings = dataclasses.asdict(recipe)
+        # a path says nothing elsewhere, and may say too much
+        settings["data"] |= {k: Path(settings["data"][k]).name for k in ("source", "valid")}
+        training = {
+            "seconds": round(seconds, 2),
+            "epochs_run": len(self.history),
+            "sequences": len(self.fit),
+            "torch": torch.__version__,
+        }
+        return Checkpoint(
+            state,
+            now.hyper
+            | {
+                "dataset": settings["data"]["source"],
+                "training": training,
+                "metrics": metrics,
+                "recipe": settings,
+                "history": self.history,
+            },
+        )
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What the outputs are compared with. size: outputs; weights: of the classes, mean 1 over the
+    sequences.
+    """
+
+    size: int
+    classes: bool
+    readout: str
+    weights: Tensor | None
+
+    def loss(
+        self, y: Tensor, data: Sequences, rows: slice, smoothing: float, weights: Tensor | None
+    ) -> Tensor:
+        """Cross entropy or mean squared error over the valid steps of some rows."""
+        assert data.y is not None
+        truth = torch.from_numpy(data.y[rows])
+        length = torch.from_numpy(data.length[rows])
+        mask = torch.from_numpy(data.mask[rows])
+        if self.readout == "each":
+            y, truth = y[mask], truth[mask]
+        elif self.readout == "last":
+            y = y[torch.arange(len(y)), length - 1]
+        else:
+            y = (y * mask[..., None]).sum(1) / length[:, None]
+        if self.classes:
+            return F.cross_entropy(y, truth, weights, label_smoothing=smoothing)
+        return F.mse_loss(y, truth.reshape(y.shape))
+
+
+def _target(data: Sequences, readout: str) -> _Target:
+    y = data.y
+    if y is None:
+        raise UlnnError("the data have no targets y, so there is nothing to learn")
+    count, steps = data.dt.shape
+    classes = y.dtype.kind in "iu"
+    lead = (count, steps) if readout == "each" else (count,)
+    if y.shape[: len(lead)] != lead or y.ndim > len(lead) + (not classes):
+        tail = "" if classes else ", with or without a last axis of outputs"
+        raise UlnnError(f"y has shape {y.shape}, expected {lead} for readout {readout!r}{tail}")
+    if not classes:
+        return _Target(1 if y.ndim == len(lead) else y.shape[-1], False, readout, None)
+    used = y[data.mask] if readout == "each" else y
+    if used.min() < 0:
+        raise UlnnError(f"y holds label {used.min()}, expected 0 or more")
+    size = max(int(used.max()) + 1, len(data.labels))
+    if size < 2:
+        raise UlnnError("y holds one class only, so there is nothing to tell apart")
+    found = np.bincount(used.ravel(), minlength=size)
+    weights = np.where(found > 0, used.size / (np.maximum(found, 1) * (found > 0).sum()), 0.0)
+    return _Target(size, True, readout, torch.tensor(weights, dtype=torch.float32))
+
+
+def _tensors(data: Sequences, statistics: Statistics, time_scale: float) -> tuple[Tensor, Tensor]:
+    """Normalised x (N, T, I) and dt (N, T) in units of the cell."""
+    return torch.from_numpy(statistics.apply(data.x)), torch.from_numpy(
+        data.dt / np.float32(time_scale)
+    )
+
+
+def _cosine(total: int, warmup: float) -> Callable[[int], float]:
+    """Learning rate factor: up in a line over the first share `warmup`, then down in half a
+    cosine.
+    """
+    rise = max(1, round(total * warmup))
+
+    def factor(update: int) -> float:
+        if update < rise:
+            return (update + 1) / rise
+        return 0.5 * (1 + math.cos(math.pi * (update - rise) / max(1, total - rise)))
+
+    return factor
+
+
+@contextmanager
+def _settings(threads: int) -> Iterator[None]:
+    """Deterministic, with at most that many threads; what was set before comes back."""
+    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(max(1, min(threads, os.cpu_count() or 1)))
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict)
+
+
+@contextmanager
+def _progress(epochs: int, quiet: bool) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """A bar on stderr, if that is a terminal; the yielded function takes lines of the history."""
+    console = Console(stderr=True)
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, TextColumn("{task.fields[note]}"), console=console,
+        disable=quiet or not console.is_terminal, transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("training", total=epochs, note="")
+
+        def advance(line: Mapping[str, float]) -> None:
+            note = "  ".join(f"{k} {v:.3f}" for k, v in line.items() if k != "epoch")
+            bar.update(task, advance=1, note=note)
+
+        yield advance
+
+
+def _toml(table: Mapping[str, Any], prefix: str = "") -> str:
+    """TOML of plain values, lists, tables and lists of tables; None is left out."""
+    lines, tables = [], []
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            tables.append(f"\n[{name}]\n{_toml(value, name + '.')}")
+        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+            tables += [f"\n[[{name}]]\n{_toml(v, name + '.')}" for v in value]
+        elif value is not None:
+            lines.append(f"{key} = {_toml_value(value)}\n")
+    return "".join(lines + tables)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_toml_value(v) for v in value)}]"
+    return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,80 @@
+"""The demo set: smartwatch recordings of seven shoulder exercises, from the package `seglearn`
+1.2.5.
+
+Burns et al., "Shoulder physiotherapy exercise recognition: machine learning the inertial signals
+from a smartwatch", Physiological Measurement 39 (2018), arXiv 1802.01489. 140 recordings of 10
+people, acceleration (g) and rate of turn (rad/s) at 50 Hz, both wrists. The data stay in that
+package (BSD licence); nothing is copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from .data import Sequences
+from .errors import UlnnError
+
+RATE = 50.0
+WINDOW = 4.0
+DROP = 0.3
+TRAIN_PEOPLE = (1, 2, 3, 4, 5, 6, 7)
+UNSEEN_PEOPLE = (8, 9, 10)
+CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
+SHA256 = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
+
+Split = Literal["train", "unseen"]
+_SEEDS = {"train": 1, "unseen": 2}
+
+
+@cache
+def recordings(split: Split) -> Sequences:
+    """Whole recordings of the people to train on or of the unseen ones; group: the person.
+
+    Raises UlnnError when the package or its file is missing or not the known one.
+    """
+    spec = importlib.util.find_spec("seglearn")
+    if spec is None or spec.origin is None:
+        raise UlnnError("the demo set is missing: pip install --no-deps seglearn==1.2.5")
+    path = Path(spec.origin).parent / "data" / "watch_dataset.npy"
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise UlnnError(
+            "the package seglearn has no watch data: pip install seglearn==1.2.5"
+        ) from None
+    # it is a pickle, so only the known file is opened
+    if hashlib.sha256(content).hexdigest() != SHA256:
+        raise UlnnError(
+            "the watch data are not those of seglearn 1.2.5: pip install seglearn==1.2.5"
+        )
+    held = np.load(io.BytesIO(content), allow_pickle=True).item()
+    people = TRAIN_PEOPLE if split == "train" else UNSEEN_PEOPLE
+    chosen = [k for k in range(len(held["X"])) if int(held["subject"][k]) in people]
+    length = np.array([len(held["X"][k]) for k in chosen], np.int64)
+    x = np.zeros((len(chosen), int(length.max()), len(CHANNELS)), np.float32)
+    for row, k in enumerate(chosen):
+        x[row, : length[row]] = held["X"][k]
+    return Sequences(
+        x=x,
+        dt=np.full(x.shape[:2], 1 / RATE, np.float32),
+        length=length,
+        y=np.array([int(held["y"][k]) for k in chosen], np.int64),
+        group=np.array([int(held["subject"][k]) for k in chosen], np.int64),
+        labels=tuple(str(name) for name in held["y_labels"]),
+    )
+
+
+def load(split: Split, window: float = WINDOW, drop: float = DROP) -> Sequences:
+    """Windows without overlap, `drop` of their samples left out at random, always the same ones.
+
+    group: the person; origin: the recording.
+    """
+    rng = np.random.default_rng(_SEEDS[split])
+    return recordings(split).windows(window, window).drop_samples(drop, rng)
