@@ -234,10 +234,10 @@ def _activate(b, mat, m):
         return _lookup(b, table, m, shift)
     if activation == 3:
         g = (32768 + _lookup(b, table, m, shift)) << output_shift
-        top = 2147483647 >> shift
-        if m > top:
+        beyond = m >> (31 - shift)
+        if beyond > 0:
             m = 2147483647
-        elif m < -1 - top:
+        elif beyond < -1:
             m = -2147483648
         else:
             m <<= shift
