@@ -1,0 +1,132 @@
+"""What the tests of the C core share: the programs of native_module/fuzz, and good files."""
+
+from __future__ import annotations
+
+import functools
+import struct
+import subprocess
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from random_models import Shape, random_input, random_model
+from ulnn_host import container, engines
+from ulnn_host.micropython_source import project_root
+from ulnn_host.model import Activation, Golden, Mode, ModelFile
+from ulnn_host.reference import Reference
+
+NATIVE = project_root() / "native_module"
+TESTS = Path(__file__).parent
+NO_LONG_MULTIPLY = "-DULNN_NO_LONG_MULTIPLY=1"
+
+SEED_SHAPES = [
+    Shape(inputs=3, hidden=5, backbone=((6, Activation.TABLE),)),
+    Shape(inputs=1, hidden=3, backbone=(), weight_bits=16, mode=Mode.NO_GATE, outputs=None),
+    Shape(
+        inputs=2,
+        hidden=4,
+        backbone=((5, Activation.GATED), (7, Activation.RELU), (3, Activation.TABLE)),
+        weight_bits=16,
+        shift=3,
+    ),
+    Shape(inputs=2, hidden=4, backbone=((5, Activation.GATED),), layers=3, extreme=True, shift=8),
+]
+
+
+@functools.cache
+def programs(defines: str = "") -> Path:
+    """Folder with core_cli and mutate, with AddressSanitizer and UBSan. Skips nothing: gcc and
+    its sanitizers come with build-essential."""
+    out = project_root() / "build" / ("fuzz" + ("-short" if defines else ""))
+    done = subprocess.run(
+        ["make", "-s", "-C", str(NATIVE / "fuzz"), f"OUT={out}", f"DEFINES={defines}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+def core_cli(*arguments: str | Path, defines: str = "") -> str:
+    """Runs core_cli; its standard output. A sanitizer's report is an assertion error."""
+    done = subprocess.run(
+        [programs(defines) / "core_cli", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stderr == "", done.stderr
+    return done.stdout
+
+
+def core_run(data: bytes, batch: engines.Batch, folder: Path, defines: str) -> engines.Outputs:
+    """The sanitized core over a batch of sequences of equal length."""
+    model = container.read(data)
+    count, steps = batch.dt.shape
+    y = np.zeros((count, steps, model.output_size), np.int16)
+    state = np.zeros((count, model.state_size), np.int16)
+    (folder / "m.ulnn").write_bytes(data)
+    for n in range(count):
+        (folder / "x").write_bytes(batch.x[n].astype("<i2").tobytes())
+        (folder / "dt").write_bytes(batch.dt[n].astype("<u4").tobytes())
+        names = [folder / name for name in ("m.ulnn", "x", "dt", "y", "state")]
+        core_cli("run", *names, defines=defines)
+        y[n] = np.frombuffer((folder / "y").read_bytes(), "<i2").reshape(steps, -1)
+        state[n] = np.frombuffer((folder / "state").read_bytes(), "<i2")
+    return engines.Outputs(y, state)
+
+
+def with_golden(model: ModelFile, steps: int = 6) -> bytes:
+    """The model's file with golden vectors of the reference."""
+    x, dt = random_input(1, model, steps)
+    reference = Reference(model)
+    y = reference.run(x, dt)
+    return container.write(replace(model, golden=Golden(dt, x, y, reference.state)))
+
+
+def seed_files(folder: Path) -> list[Path]:
+    """Small good files that together use everything."""
+    paths = []
+    for k, shape in enumerate(SEED_SHAPES):
+        paths.append(folder / f"seed{k}.ulnn")
+        paths[-1].write_bytes(with_golden(random_model(k, shape)))
+    return paths
+
+
+def unix(*arguments: str | Path, cwd: Path, heap: str = "32M") -> str:
+    """Runs the unix MicroPython; its output."""
+    done = subprocess.run(
+        [engines.unix_micropython(), "-X", f"heapsize={heap}", *arguments],
+        cwd=cwd,
+        env={"MICROPYPATH": ".frozen"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+_LOAD_MANY = """
+import struct, sys
+sys.path.insert(0, sys.argv[2])
+import ulnn
+f = open(sys.argv[1], "rb")
+while True:
+    size = f.read(4)
+    if not size:
+        break
+    try:
+        ulnn.load(f.read(struct.unpack("<I", size)[0]))
+        print("ok")
+    except ValueError as e:
+        print(e)
+"""
+
+
+def unix_load(files: Iterable[bytes], module_path: Path, folder: Path) -> list[str]:
+    """What `ulnn.load` says of each file under the unix MicroPython: "ok" or the error's text."""
+    with (folder / "files.bin").open("wb") as out:
+        for data in files:
+            out.write(struct.pack("<I", len(data)) + data)
+    (folder / "load_many.py").write_text(_LOAD_MANY)
+    return unix("load_many.py", "files.bin", module_path, cwd=folder).splitlines()
