@@ -201,12 +201,13 @@ def test_icount_is_repeatable(board_name: str) -> None:  # noqa: F811
         " return time.ticks_diff(time.ticks_cpu(), a)\n"
         "f(); print(f())"
     )
-    seen = set()
-    for _ in range(2):
+    seen = []
+    for _ in range(3):
         with VirtualBoard(board_name, icount=6) as virtual, Repl(virtual.port) as repl:
-            seen.add(repl.exec(code))
-    assert len(seen) == 1
-    assert int(seen.pop()) > 1000
+            seen.append(int(repl.exec(code)))
+    # The Cortex-M7's timer ticks every 40 ns, an instruction takes 64 ns: one tick of rounding.
+    assert max(seen) - min(seen) <= 1
+    assert min(seen) > 1000
 
 
 def test_qemu_dies_with_its_parent(board_name: str) -> None:  # noqa: F811
