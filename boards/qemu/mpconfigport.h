@@ -38,12 +38,12 @@
 #define MICROPY_PY_ONEWIRE (0)
 
 #define MP_SSIZE_MAX (0x7fffffff)
-// Newer trees choose these types themselves unless told not to; 1.25 ignores the macro.
-#define MP_INT_TYPE (MP_INT_TYPE_OTHER)
+#if ULNN_PORT_DEFINES_INT
 #define UINT_FMT "%lu"
 #define INT_FMT "%ld"
 typedef int32_t mp_int_t;
 typedef uint32_t mp_uint_t;
+#endif
 typedef long mp_off_t;
 
 #define MP_NEED_LOG2 (1)
