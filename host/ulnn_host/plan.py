@@ -1,0 +1,307 @@
+"""What a board is, and what a deployment would write to it."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import container, natmod
+from .boards import find_mpy_cross
+from .errors import UlnnError
+from .link import Board
+from .micropython_source import project_root
+from .model import ModelFile
+from .stream import PROTOCOL
+
+# Suffix, contents, note.
+_File = tuple[str, bytes, str]
+BLOCK_RESERVE = 4
+
+
+class DeployError(UlnnError):
+    """Nothing was written, or what was written does not work: `status` is the exit status."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class NoSpaceError(DeployError):
+    """The board's filesystem is too small; found out before anything was written."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, 4)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a board is. free, block: bytes (None: not known). builtin, frozen: engine's name."""
+
+    implementation: str
+    version: tuple[int, ...]
+    machine: str
+    platform: str
+    mpy: int
+    lib: str
+    free: int | None
+    block: int
+    builtin: str | None
+    frozen: str | None
+    stream: tuple[int, int] | None
+    files: dict[str, int]
+
+    @property
+    def arch(self) -> str | None:
+        """Native architecture, as in `sys.implementation._mpy`."""
+        return natmod.arch_name(self.mpy)
+
+    @property
+    def root(self) -> str:
+        """The folder that holds lib, "" for the root of the filesystem."""
+        return self.lib.rpartition("/")[0]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file for the board. status: new, changed or same."""
+
+    path: str
+    data: bytes = field(repr=False)
+    status: str
+    old_size: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a deployment writes and removes, and why."""
+
+    board: Identity
+    model_path: str
+    engine: str
+    items: tuple[Item, ...]
+    remove: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def to_send(self) -> tuple[Item, ...]:
+        """The items that are not on the board yet."""
+        return tuple(item for item in self.items if item.status != "same")
+
+
+def read_model(path: Path) -> tuple[bytes, ModelFile]:
+    """A model file and what is in it. Raises UlnnError naming the path and the reason."""
+    try:
+        data = path.read_bytes()
+        model = container.read(data)
+        container.check_sha256(data)
+    except FileNotFoundError:
+        raise UlnnError(f"{path}: no such file; expected a model made by `ulnn convert`") from None
+    except (OSError, ValueError) as error:
+        raise UlnnError(f"{path}: {error}") from None
+    return data, model
+
+
+# ---- looking at the board ---------------------------------------------------------------------
+
+_IDENTIFY = """
+import os, sys
+def _ulnn_probe(path, name):
+    keep, sys.path[:] = sys.path[:], path
+    held = {n: sys.modules.pop(n) for n in ('ulnn', 'ulnn_stream') if n in sys.modules}
+    if name != 'ulnn':
+        sys.modules['ulnn'] = sys
+    try:
+        return __import__(name)
+    except Exception:
+        return None
+    finally:
+        sys.path[:] = keep
+        for n in ('ulnn', 'ulnn_stream'):
+            sys.modules.pop(n, None)
+        sys.modules.update(held)
+def _ulnn_identify():
+    i = sys.implementation
+    d = {'implementation': i.name, 'version': tuple(i.version[:3]), 'platform': sys.platform,
+        'machine': getattr(i, '_machine', sys.platform), 'mpy': getattr(i, '_mpy', 0)}
+    lib = [p for p in sys.path if p.endswith('/lib') and not p.startswith('/rom')]
+    d['lib'] = lib[0] if lib else ''
+    d['builtin'] = getattr(_ulnn_probe([], 'ulnn'), 'ENGINE', None)
+    frozen = None if d['builtin'] else _ulnn_probe(['.frozen'], 'ulnn')
+    d['frozen'] = getattr(frozen, 'ENGINE', None)
+    s = _ulnn_probe(['.frozen'], 'ulnn_stream')
+    d['stream'] = (s.MAJOR, s.MINOR) if s else None
+    at = d['lib']
+    while at.count('/') > 1:
+        try:
+            os.stat(at)
+            break
+        except OSError:
+            at = at[:at.rfind('/')]
+    d['free'], d['block'] = None, 4096
+    try:
+        v = os.statvfs(at if at.count('/') > 1 else '/')
+        d['free'], d['block'] = v[1] * v[4], v[1]
+    except (OSError, AttributeError):
+        pass
+    d['files'] = {}
+    for p in sys.path:
+        if p == '.frozen':
+            continue
+        for n in ('ulnn', 'ulnn.py', 'ulnn.mpy', 'ulnn_stream.py', 'ulnn_stream.mpy', 'main.py'):
+            n = (p + '/' if p else '') + n
+            try:
+                d['files'][n] = os.stat(n)[6]
+            except OSError:
+                pass
+    return d
+"""
+
+
+def identify(board: Board) -> Identity:
+    """Ask the board what it is. Raises UlnnError when it has no folder for modules."""
+    board.exec(_IDENTIFY)
+    found = board.eval("_ulnn_identify()")
+    if not found["lib"]:
+        raise DeployError(
+            f"port {board.name}: the board has no lib folder in sys.path, so it has no filesystem "
+            "to deploy to; mount one first",
+            3,
+        )
+    return Identity(**found)
+
+
+# ---- planning ---------------------------------------------------------------------------------
+
+
+def _bytecode(source: Path, identity: Identity) -> _File:
+    """(suffix, contents, note): compiled where the board takes .mpy files of ours."""
+    if identity.implementation != "micropython" or identity.mpy & 0xFF != natmod.MPY_VERSION[0]:
+        return ".py", source.read_bytes(), "source: this board takes no .mpy of ours"
+    try:
+        program = find_mpy_cross(".".join(map(str, natmod.MPY_VERSION)))
+    except UlnnError as error:
+        return ".py", source.read_bytes(), f"source: {error}"
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "out.mpy"
+        subprocess.run(
+            [program, "-O2", "-s", source.name, "-o", target, source], check=True, text=True
+        )
+        return ".mpy", target.read_bytes(), "bytecode"
+
+
+def _pure(identity: Identity) -> _File:
+    suffix, data, note = _bytecode(project_root() / "firmware" / "ulnn.py", identity)
+    return suffix, data, f"engine in Python, {note}"
+
+
+def _engine(identity: Identity) -> tuple[str, _File | None, list[str]]:
+    """(what runs the model, file for lib or None, warnings)."""
+    if identity.builtin:
+        return f"{identity.builtin}, built into the firmware", None, []
+    if identity.frozen:
+        return (
+            f"{identity.frozen}, frozen in the firmware",
+            None,
+            ["the firmware's frozen ulnn hides any native module; build it without ulnn.py"],
+        )
+    arch = natmod.choose(identity.mpy) if identity.implementation == "micropython" else None
+    if arch is None:
+        why = f"this board ({identity.arch or 'no native code'}) takes no native module of ours"
+    else:
+        try:
+            data = natmod.build(arch).read_bytes()
+            return f"native, {arch}", (".mpy", data, f"native module for {arch}"), []
+        except UlnnError as error:
+            why = f"no native module for {arch}: {error}"
+    return "pure Python", _pure(identity), [f"{why}; the slower engine in Python is used"]
+
+
+def make_plan(
+    board: Board, model_path: Path, to: str | None = None, *, pure: bool = False
+) -> Plan:
+    """Compare what the board needs with what it holds. Writes nothing.
+
+    to: path for the model on the board, a folder when it ends with "/". pure: use the engine in
+    Python whatever the board takes. Raises UlnnError.
+    """
+    data, model = read_model(model_path)
+    identity = identify(board)
+    if pure:
+        chosen: tuple[str, _File | None, list[str]] = "pure Python, as asked", _pure(identity), []
+    else:
+        chosen = _engine(identity)
+    engine, engine_file, warnings = chosen
+    target = to or f"{identity.root}/models/"
+    if target.endswith("/"):
+        target += model_path.with_suffix(".ulnn").name
+    wanted: list[_File] = []
+    if engine_file:
+        wanted.append((f"{identity.lib}/ulnn{engine_file[0]}", *engine_file[1:]))
+    if identity.stream is None:
+        suffix, code, note = _bytecode(project_root() / "firmware" / "ulnn_stream.py", identity)
+        wanted.append((f"{identity.lib}/ulnn_stream{suffix}", code, f"serial loop, {note}"))
+    elif identity.stream != PROTOCOL:
+        theirs, ours = (".".join(map(str, v)) for v in (identity.stream, PROTOCOL))
+        warnings.append(
+            f"the firmware's frozen ulnn_stream speaks protocol {theirs}, this program {ours}"
+        )
+    wanted.append((target, data, f"model, {model.weight_bits} bits, {model.macs} MACs a step"))
+    items = tuple(_item(board, *entry) for entry in wanted)
+    remove, hidden = _shadows(identity, [path for path, _, _ in wanted[:-1]])
+    plan = Plan(identity, target, engine, items, remove, tuple(warnings + hidden))
+    _check_space(board, plan)
+    return plan
+
+
+def _item(board: Board, path: str, data: bytes, note: str) -> Item:
+    there = board.sha256(path)
+    if there is None:
+        return Item(path, data, "new", 0, note)
+    same = there == hashlib.sha256(data).hexdigest()
+    size = len(data) if same else int(board.eval(f"__import__('os').stat({path!r})[6]"))
+    return Item(path, data, "same" if same else "changed", size, note)
+
+
+def _shadows(identity: Identity, modules: list[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Files MicroPython would import before ours: in lib they are ours and go, others stay."""
+    remove, warnings = [], []
+    for path in modules:
+        stem = path.rpartition(".")[0]
+        name = stem.rpartition("/")[2]
+        for other in identity.files:
+            folder, _, file = other.rpartition("/")
+            if other == path or file.partition(".")[0] != name:
+                continue
+            if folder == identity.lib:
+                if file != name:
+                    remove.append(other)
+            else:
+                warnings.append(
+                    f"{other if folder else '/' + other} may hide {path}: delete it if the "
+                    "engine below is not the one expected"
+                )
+    return tuple(remove), warnings
+
+
+def _check_space(board: Board, plan: Plan) -> None:
+    if plan.board.free is None:
+        return
+    block = plan.board.block
+
+    def blocks(size: int) -> int:
+        return -(-size // block)
+
+    available = plan.board.free // block - BLOCK_RESERVE
+    for item in plan.to_send:
+        # The old file goes only when the new one is whole.
+        if blocks(len(item.data)) > available:
+            needed = sum(len(i.data) for i in plan.to_send)
+            raise NoSpaceError(
+                f"port {board.name}: not enough space for {item.path}: {needed} bytes to send, "
+                f"{plan.board.free} free; nothing was written; delete files on the board"
+            )
+        available += blocks(item.old_size) - blocks(len(item.data))
