@@ -239,7 +239,7 @@ def load_npz(path: Path) -> Sequences:
             arrays = {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise UlnnError(f"{path}: no such file") from None
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise UlnnError(f"{path}: not a readable .npz file ({error})") from None
     try:
         return from_arrays(arrays)
@@ -315,16 +315,7 @@ def load_csv(
     """
     if unit not in UNITS:
         raise UlnnError(f"unit {unit!r} not known, expected one of {', '.join(UNITS)}")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except FileNotFoundError:
-        raise UlnnError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UlnnError(f"{path}: not a readable CSV file ({error})") from None
-    if len(rows) < 3:
-        raise UlnnError(f"{path}: expected a header and at least two lines of samples")
-    header = [name.strip() for name in rows[0]]
+    header, rows = _csv_rows(path)
     wanted = (time,) if time else TIME_COLUMNS
     column = next((header.index(name) for name in wanted if name in header), None)
     if column is None:
@@ -337,11 +328,9 @@ def load_csv(
     channels = [k for k in range(len(header)) if k not in skip]
     if not channels:
         raise UlnnError(f"{path}: no column of samples beside {', '.join(header)}")
-    values = np.empty((len(rows) - 1, len(header)))
-    names = [] if label is None else [row[header.index(label)].strip() for row in rows[1:]]
-    for k, row in enumerate(rows[1:]):
-        if len(row) != len(header):
-            raise UlnnError(f"{path}: sample {k} has {len(row)} fields, expected {len(header)}")
+    names = [] if label is None else [row[header.index(label)].strip() for row in rows]
+    values = np.empty((len(rows), len(header)))
+    for k, row in enumerate(rows):
         for c in (column, *channels):
             try:
                 values[k, c] = float(row[c])
@@ -354,8 +343,8 @@ def load_csv(
     if bad.size:
         k = int(bad[0])
         raise UlnnError(
-            f"{path}: sample {k + 1}: timestamp {rows[k + 2][column]} is not after "
-            f"{rows[k + 1][column]}"
+            f"{path}: sample {k + 1}: timestamp {rows[k + 1][column]} is not after "
+            f"{rows[k][column]}"
         )
     classes = sorted(set(names), key=lambda n: (not n.lstrip("-").isdigit(), n))
     if all(name.lstrip("-").isdigit() for name in classes):
@@ -373,3 +362,21 @@ def load_csv(
         )
     except UlnnError as error:
         raise UlnnError(f"{path}: {error}") from None
+
+
+def _csv_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and samples, every line as wide as the header."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except FileNotFoundError:
+        raise UlnnError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UlnnError(f"{path}: not a readable CSV file ({error})") from None
+    if len(rows) < 3:
+        raise UlnnError(f"{path}: expected a header and at least two lines of samples")
+    header = [name.strip() for name in rows[0]]
+    for k, row in enumerate(rows[1:]):
+        if len(row) != len(header):
+            raise UlnnError(f"{path}: sample {k} has {len(row)} fields, expected {len(header)}")
+    return header, rows[1:]

@@ -36,7 +36,8 @@ from .errors import UlnnError
 from .recipe import Recipe
 from .scores import Scores, score
 
-THREADS = 2
+# the products of a step are so small that a second thread costs more than it gives
+THREADS = 1
 
 
 @dataclass(frozen=True)

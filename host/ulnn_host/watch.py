@@ -21,7 +21,7 @@ import numpy as np
 from .data import Sequences
 from .errors import UlnnError
 
-RATE = 50.0
+RATE = 25.0  # Hz; two samples of the 50 Hz recordings are averaged into one
 WINDOW = 4.0
 DROP = 0.3
 TRAIN_PEOPLE = (1, 2, 3, 4, 5, 6, 7)
@@ -57,10 +57,10 @@ def recordings(split: Split) -> Sequences:
     held = np.load(io.BytesIO(content), allow_pickle=True).item()
     people = TRAIN_PEOPLE if split == "train" else UNSEEN_PEOPLE
     chosen = [k for k in range(len(held["X"])) if int(held["subject"][k]) in people]
-    length = np.array([len(held["X"][k]) for k in chosen], np.int64)
+    length = np.array([len(held["X"][k]) // 2 for k in chosen], np.int64)
     x = np.zeros((len(chosen), int(length.max()), len(CHANNELS)), np.float32)
-    for row, k in enumerate(chosen):
-        x[row, : length[row]] = held["X"][k]
+    for row, (k, steps) in enumerate(zip(chosen, length, strict=True)):
+        x[row, :steps] = held["X"][k][: 2 * steps].reshape(steps, 2, -1).mean(1)
     return Sequences(
         x=x,
         dt=np.full(x.shape[:2], 1 / RATE, np.float32),
