@@ -7,6 +7,7 @@ CORE = "native_module/"
 SOURCES = [
     "bindings/cpython/ulnn_cpython.c",
     "core/ulnn_load.c",
+    "core/ulnn_load_layer.c",
     "core/ulnn_step.c",
     "core/ulnn_text.c",
     "kernels/portable.c",
@@ -15,6 +16,7 @@ HEADERS = [
     "core/ulnn.h",
     "core/ulnn_errors.h",
     "core/ulnn_internal.h",
+    "core/ulnn_loader.h",
     "kernels/ulnn_arith.h",
     "kernels/ulnn_kernel.h",
 ]

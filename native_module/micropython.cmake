@@ -7,6 +7,7 @@ add_library(usermod_ulnn INTERFACE)
 target_sources(usermod_ulnn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/bindings/modulnn.c
     ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load.c
+    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load_layer.c
     ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_step.c
     ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_text.c
     ${CMAKE_CURRENT_LIST_DIR}/kernels/portable.c

@@ -12,6 +12,7 @@ SRC_USERMOD_C += $(ULNN_MOD_DIR)/bindings/modulnn.c
 # Plain C.
 SRC_USERMOD_LIB_C += $(addprefix $(ULNN_MOD_DIR)/, \
 	core/ulnn_load.c \
+	core/ulnn_load_layer.c \
 	core/ulnn_step.c \
 	core/ulnn_text.c \
 	kernels/portable.c \

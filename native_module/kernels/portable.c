@@ -1,10 +1,17 @@
 // The reference kernel: plain C, fast enough to be used where nothing better is there.
+//
+// gcc would add up products before it adds them to the accumulator: 10 % more instructions on a
+// Cortex-M7, whose multiply-accumulate does both.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O2", "no-tree-reassoc")
+#endif
 #include "ulnn_kernel.h"
 #include "ulnn_arith.h"
 
 // Four rows over v: m[r] of SPEC 3.1. Returns the next record. One accumulator per row stays in a
 // register; they wrap (unsigned), so that no weights whatsoever are undefined behaviour.
-static const void *ulnn_portable_group(
+static inline const void *ulnn_portable_group(
     const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t m[4]) {
     const uint32_t *bias = record;
     uint32_t a0 = bias[0], a1 = bias[1], a2 = bias[2], a3 = bias[3];
@@ -14,14 +21,22 @@ static const void *ulnn_portable_group(
         const int8_t *w = (const int8_t *)(bias + 4);
         do {
             int32_t x0 = v[0], x1 = v[1], x2 = v[2], x3 = v[3];
-            a0 += (uint32_t)(w[0] * x0) + (uint32_t)(w[1] * x2);
-            a0 += (uint32_t)(w[2] * x1) + (uint32_t)(w[3] * x3);
-            a1 += (uint32_t)(w[4] * x0) + (uint32_t)(w[5] * x2);
-            a1 += (uint32_t)(w[6] * x1) + (uint32_t)(w[7] * x3);
-            a2 += (uint32_t)(w[8] * x0) + (uint32_t)(w[9] * x2);
-            a2 += (uint32_t)(w[10] * x1) + (uint32_t)(w[11] * x3);
-            a3 += (uint32_t)(w[12] * x0) + (uint32_t)(w[13] * x2);
-            a3 += (uint32_t)(w[14] * x1) + (uint32_t)(w[15] * x3);
+            a0 += (uint32_t)(w[0] * x0);
+            a1 += (uint32_t)(w[4] * x0);
+            a2 += (uint32_t)(w[8] * x0);
+            a3 += (uint32_t)(w[12] * x0);
+            a0 += (uint32_t)(w[1] * x2);
+            a1 += (uint32_t)(w[5] * x2);
+            a2 += (uint32_t)(w[9] * x2);
+            a3 += (uint32_t)(w[13] * x2);
+            a0 += (uint32_t)(w[2] * x1);
+            a1 += (uint32_t)(w[6] * x1);
+            a2 += (uint32_t)(w[10] * x1);
+            a3 += (uint32_t)(w[14] * x1);
+            a0 += (uint32_t)(w[3] * x3);
+            a1 += (uint32_t)(w[7] * x3);
+            a2 += (uint32_t)(w[11] * x3);
+            a3 += (uint32_t)(w[15] * x3);
             w += 16;
             v += 4;
         } while (v != end);
@@ -30,14 +45,22 @@ static const void *ulnn_portable_group(
         const int16_t *w = (const int16_t *)(bias + 4);
         do {
             int32_t x0 = v[0], x1 = v[1], x2 = v[2], x3 = v[3];
-            a0 += (uint32_t)(w[0] * x0) + (uint32_t)(w[1] * x1);
-            a1 += (uint32_t)(w[2] * x0) + (uint32_t)(w[3] * x1);
-            a2 += (uint32_t)(w[4] * x0) + (uint32_t)(w[5] * x1);
-            a3 += (uint32_t)(w[6] * x0) + (uint32_t)(w[7] * x1);
-            a0 += (uint32_t)(w[8] * x2) + (uint32_t)(w[9] * x3);
-            a1 += (uint32_t)(w[10] * x2) + (uint32_t)(w[11] * x3);
-            a2 += (uint32_t)(w[12] * x2) + (uint32_t)(w[13] * x3);
-            a3 += (uint32_t)(w[14] * x2) + (uint32_t)(w[15] * x3);
+            a0 += (uint32_t)(w[0] * x0);
+            a1 += (uint32_t)(w[2] * x0);
+            a2 += (uint32_t)(w[4] * x0);
+            a3 += (uint32_t)(w[6] * x0);
+            a0 += (uint32_t)(w[1] * x1);
+            a1 += (uint32_t)(w[3] * x1);
+            a2 += (uint32_t)(w[5] * x1);
+            a3 += (uint32_t)(w[7] * x1);
+            a0 += (uint32_t)(w[8] * x2);
+            a1 += (uint32_t)(w[10] * x2);
+            a2 += (uint32_t)(w[12] * x2);
+            a3 += (uint32_t)(w[14] * x2);
+            a0 += (uint32_t)(w[9] * x3);
+            a1 += (uint32_t)(w[11] * x3);
+            a2 += (uint32_t)(w[13] * x3);
+            a3 += (uint32_t)(w[15] * x3);
             w += 16;
             v += 4;
         } while (v != end);
@@ -52,20 +75,22 @@ static const void *ulnn_portable_group(
 
 void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
     const void *record = matrix->stream;
-    const int16_t *table = matrix->table;
-    unsigned shift = matrix->shift;
+    // The middle of the table, whose rows are counted from there in both directions.
+    const int16_t *middle = matrix->table == NULL ? NULL : matrix->table + 512;
+    const unsigned activation = matrix->activation;
+    const unsigned shift = matrix->shift, output_shift = matrix->output_shift;
     int32_t m[4];
     for (unsigned group = matrix->groups; group != 0; group--, out += 4) {
         record = ulnn_portable_group(matrix, record, v, m);
-        switch (matrix->activation) {
+        switch (activation) {
             case ULNN_TABLE:
                 for (unsigned r = 0; r < 4; r++) {
-                    out[r] = (int16_t)ulnn_lookup(table, ulnn_scale22(m[r], shift));
+                    out[r] = (int16_t)ulnn_lookup(middle, ulnn_scale22(m[r], shift));
                 }
                 break;
             case ULNN_GATED:
                 for (unsigned r = 0; r < 4; r++) {
-                    out[r] = (int16_t)ulnn_gated(table, m[r], shift, matrix->output_shift);
+                    out[r] = (int16_t)ulnn_gated(middle, m[r], shift, output_shift);
                 }
                 break;
             case ULNN_RELU:
@@ -85,19 +110,24 @@ void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *
 
 void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
     const void *record = matrix->stream;
-    const int16_t *table = matrix->table;
-    unsigned shift = matrix->shift;
+    const int16_t *middle = matrix->table + 512;
+    const unsigned mode = matrix->mode;
+    const unsigned shift = matrix->shift, gate_shift = matrix->gate_shift;
     int32_t m[4];
     for (unsigned neuron = matrix->groups; neuron != 0; neuron--) {
         record = ulnn_portable_group(matrix, record, v, m);
-        int32_t f1 = ulnn_lookup(table, ulnn_scale22(m[0], shift));
-        int32_t f2 = ulnn_lookup(table, ulnn_scale22(m[1], shift));
-        int32_t u = ulnn_gate(m[2], m[3], frac, matrix->gate_shift, shift);
-        int32_t s = ulnn_lookup(table, u);
-        if (matrix->mode == ULNN_MODE_DEFAULT) {
+        int32_t f1 = ulnn_lookup(middle, ulnn_scale22(m[0], shift));
+        int32_t f2 = ulnn_lookup(middle, ulnn_scale22(m[1], shift));
+        int32_t u = ulnn_gate(m[2], m[3], frac, gate_shift, shift);
+        int32_t s = ulnn_lookup(middle, u);
+        if (mode == ULNN_MODE_DEFAULT) {
             *h++ = (int16_t)ulnn_mix_default(f1, f2, s);
         } else {
             *h++ = (int16_t)ulnn_mix_no_gate(f1, f2, s);
         }
     }
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif

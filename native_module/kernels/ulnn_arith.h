@@ -46,20 +46,9 @@ static inline int32_t ulnn_mul_round(int32_t a, int32_t b) {
 #if ULNN_NO_LONG_MULTIPLY
     return ulnn_mul_high(a, b) + (int32_t)((uint32_t)ulnn_mul_low(a, b) >> 31);
 #else
-    return (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
+    int64_t product = (int64_t)a * b;
+    return (int32_t)(product >> 32) + (int32_t)((uint32_t)product >> 31);
 #endif
-}
-
-static inline int32_t ulnn_clamp(int32_t v, int32_t low, int32_t high) {
-    return v < low ? low : v > high ? high : v;
-}
-
-static inline int32_t ulnn_sat16(int32_t v) {
-    return ulnn_clamp(v, -32768, 32767);
-}
-
-static inline int32_t ulnn_sat22(int32_t v) {
-    return ulnn_clamp(v, -2097152, 2097151);
 }
 
 // v * 2^shift for a v that is known to fit
@@ -67,60 +56,77 @@ static inline int32_t ulnn_shift_left(int32_t v, unsigned shift) {
     return (int32_t)((uint32_t)v << shift);
 }
 
-// sat16(sat32(m * 2^shift)), shift 0 to 8: saturating first loses nothing, and then it fits
-static inline int32_t ulnn_scale16(int32_t m, unsigned shift) {
-    return ulnn_sat16(ulnn_shift_left(ulnn_sat16(m), shift));
+// Saturation by one comparison: v is within -limit .. limit-1. The limit is 2^n, n at most 31.
+static inline int ulnn_within(int32_t v, uint32_t limit) {
+    return (uint32_t)v + limit <= 2 * limit - 1;
 }
 
-// sat22(sat32(m * 2^shift)), likewise
-static inline int32_t ulnn_scale22(int32_t m, unsigned shift) {
-    return ulnn_sat22(ulnn_shift_left(ulnn_sat22(m), shift));
+// The largest value, or the smallest one where v is negative, of n bits: top is 2^(n-1) - 1.
+static inline int32_t ulnn_limit(int32_t v, int32_t top) {
+    return (v >> 31) ^ top;
+}
+
+static inline int32_t ulnn_sat16(int32_t v) {
+    return ulnn_within(v, 0x8000) ? v : ulnn_limit(v, 0x7fff);
+}
+
+// sat16(sat32(m * 2^shift)), shift 0 to 8: saturated before the shift, which then fits
+static inline int32_t ulnn_scale16(int32_t m, unsigned shift) {
+    return ulnn_within(m, 0x8000u >> shift) ? ulnn_shift_left(m, shift) : ulnn_limit(m, 0x7fff);
 }
 
 // sat32(m * 2^shift)
 static inline int32_t ulnn_scale32(int32_t m, unsigned shift) {
-    int32_t high = INT32_MAX >> shift;
-    if (m > high) {
-        return INT32_MAX;
-    }
-    return m < -high - 1 ? INT32_MIN : ulnn_shift_left(m, shift);
+    return ulnn_within(m, 0x80000000u >> shift) ? ulnn_shift_left(m, shift)
+                                                : ulnn_limit(m, INT32_MAX);
 }
 
-// One segment of a table, SPEC 2.4. u: a saturated pre-activation, 22 bits.
-static inline int32_t ulnn_line(int32_t slope, int32_t offset, int32_t u) {
-#if ULNN_NO_LONG_MULTIPLY
-    return (u >> 16) * slope + (((u & 0xffff) * slope) >> 16) + offset;
-#else
-    return (int32_t)(((int64_t)u * slope) >> 16) + offset;
-#endif
+// A saturated pre-activation u (Q18, 22 bits) is held as u * 2^10 below: it fills the word, so that
+// its product with a slope is a high word, and the segment is in its upper bits.
+
+// sat22(sat32(m * 2^shift)) * 2^10
+static inline int32_t ulnn_scale22(int32_t m, unsigned shift) {
+    return ulnn_within(m, 0x200000u >> shift) ? ulnn_shift_left(m, shift + 10)
+                                              : ulnn_limit(m, 0x7fffffff) & ~0x3ff;
 }
 
-// lookup of SPEC 2.4. Of a valid table the answer has 16 bits.
-static inline int32_t ulnn_lookup(const int16_t *table, int32_t u) {
-    const int16_t *line = table + 2 * ((u >> 13) + 256);
-    return ulnn_line(line[0], line[1], u);
+// One segment of a table, SPEC 2.4
+static inline int32_t ulnn_line(int32_t slope, int32_t offset, int32_t u10) {
+    return ulnn_mul_high(u10, ulnn_shift_left(slope, 6)) + offset;
+}
+
+// lookup of SPEC 2.4. middle: the table's entry 256. Of a valid table the answer has 16 bits.
+static inline int32_t ulnn_lookup(const int16_t *middle, int32_t u10) {
+    const int16_t *line = middle + 2 * (u10 >> 23);
+    return ulnn_line(line[0], line[1], u10);
 }
 
 // SPEC 3.2 for ULNN_GATED
 static inline int32_t ulnn_gated(
-    const int16_t *table, int32_t m, unsigned shift, unsigned output_shift) {
-    int32_t p = ulnn_scale32(m, shift);
-    int32_t g = ulnn_lookup(table, ulnn_sat22(p));
-    return ulnn_sat16(ulnn_mul_round(p, ulnn_shift_left(32768 + g, output_shift)));
+    const int16_t *middle, int32_t m, unsigned shift, unsigned output_shift) {
+    int32_t g = ulnn_lookup(middle, ulnn_scale22(m, shift));
+    int32_t factor = ulnn_shift_left(32768 + g, output_shift);
+    return ulnn_sat16(ulnn_mul_round(ulnn_scale32(m, shift), factor));
 }
 
-// SPEC 3.3: the pre-activation u of the gate s, from rows time_a (m2) and time_b (m3)
+// SPEC 3.3: sat22(sat32(t * 2^shift)) * 2^10, from rows time_a (m2) and time_b (m3)
 static inline int32_t ulnn_gate(
     int32_t m2, int32_t m3, int32_t frac, unsigned gate_shift, unsigned shift) {
-    // The 64-bit product m2 * frac in two words. Its high word is saturated where t is far
-    // beyond 22 bits in any case (|m3| <= 2^30), so that it fits 32 bits after the shift.
-    int32_t limit = INT32_MAX >> gate_shift;
-    int32_t high = ulnn_clamp(ulnn_mul_high(m2, frac), -limit - 1, limit);
-    uint32_t low = (uint32_t)ulnn_mul_low(m2, frac);
-    int64_t t = (int64_t)ulnn_shift_left(high, gate_shift) + m3;
-    t += ((low >> (31 - gate_shift)) + 1) >> 1;
-    int32_t u = t < -2097152 ? -2097152 : t > 2097151 ? 2097151 : (int32_t)t;
-    return ulnn_sat22(ulnn_shift_left(u, shift));
+    int32_t high = ulnn_mul_high(m2, frac);
+    uint32_t low = (uint32_t)m2 * (uint32_t)frac;
+    if (!ulnn_within(high, 0x80000000u >> gate_shift)) {
+        // The product alone is at least 2^31, and |m3| at most 2^30.
+        return ulnn_limit(high, 0x7fffffff) & ~0x3ff;
+    }
+    int32_t product = ulnn_shift_left(high, gate_shift);
+    uint32_t rest = ((low >> (31 - gate_shift)) + 1) >> 1; // at most 2^12
+    // This sum may wrap, but not into the range below: t is below 2^31 + 2^30 + 2^12.
+    int32_t t = (int32_t)((uint32_t)m3 + (uint32_t)product + rest);
+    if (ulnn_within(t, 0x200000u >> shift)) {
+        return ulnn_shift_left(t, shift + 10);
+    }
+    // |t| is 2^13 or more here: half of it, without the rest, has its sign, and fits.
+    return ulnn_limit((m3 >> 1) + (product >> 1), 0x7fffffff) & ~0x3ff;
 }
 
 // SPEC 3.3: the new state. Products wrap, so that even a table which is no longer valid is safe.

@@ -28,6 +28,7 @@ void *memset(void *to, int value, size_t n) {
 
 #include "../kernels/portable.c"
 #include "../core/ulnn_load.c"
+#include "../core/ulnn_load_layer.c"
 #include "../core/ulnn_step.c"
 #include "../core/ulnn_text.c"
 #include "../bindings/modulnn.c"
