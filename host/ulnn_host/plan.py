@@ -220,6 +220,12 @@ def _engine(identity: Identity) -> tuple[str, _File | None, list[str]]:
     return "pure Python", _pure(identity), [f"{why}; the slower engine in Python is used"]
 
 
+def default_target(identity: Identity, model_path: Path, to: str | None) -> str:
+    """Path of a model on the board: models/NAME.ulnn beside lib, or as `to` says."""
+    target = to or f"{identity.root}/models/"
+    return target + model_path.with_suffix(".ulnn").name if target.endswith("/") else target
+
+
 def make_plan(
     board: Board, model_path: Path, to: str | None = None, *, pure: bool = False
 ) -> Plan:
@@ -235,9 +241,7 @@ def make_plan(
     else:
         chosen = _engine(identity)
     engine, engine_file, warnings = chosen
-    target = to or f"{identity.root}/models/"
-    if target.endswith("/"):
-        target += model_path.with_suffix(".ulnn").name
+    target = default_target(identity, model_path, to)
     wanted: list[_File] = []
     if engine_file:
         wanted.append((f"{identity.lib}/ulnn{engine_file[0]}", *engine_file[1:]))

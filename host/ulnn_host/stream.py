@@ -69,6 +69,11 @@ class BoardInfo:
         """SHA-256 of the loaded model, hex."""
         return self.facts.get("sha256", "")
 
+    @property
+    def emulated(self) -> bool:
+        """Whether the board is QEMU's, whose times are not those of a chip."""
+        return "QEMU" in self.facts.get("board", "")
+
     def to_json(self) -> dict[str, Any]:
         """Everything, ready for json.dump."""
         return asdict(self)

@@ -1,0 +1,363 @@
+"""Reports as one HTML file that needs nothing else: embedded figures, no script, no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from .validate import Latency, ValidationReport
+
+BOARD, REFERENCE, QUIET = "#1f77b4", "#e07b39", "#8a94a0"
+TRACES = 6
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; color: #1c2733; margin: 0;
+  background: #f5f7f9; }
+main { max-width: 960px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+h1 { font-size: 1.8rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
+.sub { color: #5b6875; margin: .2rem 0 1.2rem; overflow-wrap: anywhere; }
+.verdict { border-left: 6px solid; padding: .8rem 1.1rem; border-radius: 6px; font-size: 1.1rem; }
+.verdict.good { border-color: #2a9d5c; background: #e7f6ed; }
+.verdict.bad { border-color: #c8382c; background: #fdeceb; }
+.numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
+.numbers div { background: #fff; border: 1px solid #dfe5ea; border-radius: 8px;
+  padding: .7rem 1rem; flex: 1 1 8rem; }
+.numbers b { display: block; font-size: 1.45rem; font-weight: 650; white-space: nowrap; }
+.numbers span { color: #5b6875; font-size: .85rem; }
+table { border-collapse: collapse; background: #fff; border: 1px solid #dfe5ea;
+  font-size: .92rem; }
+th, td { padding: .35rem .8rem; text-align: left; border-bottom: 1px solid #edf0f3;
+  vertical-align: top; overflow-wrap: anywhere; }
+th { font-weight: 600; background: #f9fafb; } td.n, th.n { text-align: right;
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
+tr.best td { background: #e7f6ed; font-weight: 600; }
+.wide { overflow-x: auto; }
+figure { margin: 1rem 0; background: #fff; border: 1px solid #dfe5ea; border-radius: 8px;
+  padding: .8rem; }
+figure img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
+figcaption { color: #5b6875; font-size: .88rem; margin-top: .4rem; }
+.row { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
+.row > * { flex: 1 1 26rem; min-width: 0; }
+"""
+
+
+def _cell(value: Any) -> tuple[str, bool]:
+    """(text, is a number)."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value], False
+    if isinstance(value, int | np.integer):
+        return f"{int(value):,}", True
+    if isinstance(value, float | np.floating):
+        return f"{float(value):,.4g}" if abs(float(value)) < 1e5 else f"{float(value):,.0f}", True
+    return str(value), False
+
+
+class Page:
+    """Collects blocks in order; `write` saves the file. Text is escaped everywhere."""
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        self._title = title
+        self._blocks = [f"<h1>{html.escape(title)}</h1>"]
+        if subtitle:
+            self._blocks.append(f'<p class="sub">{html.escape(subtitle)}</p>')
+
+    def section(self, title: str) -> None:
+        """A heading."""
+        self._blocks.append(f"<h2>{html.escape(title)}</h2>")
+
+    def text(self, text: str) -> None:
+        """A paragraph."""
+        self._blocks.append(f"<p>{html.escape(text)}</p>")
+
+    def verdict(self, good: bool, text: str) -> None:
+        """The one thing to know, in green or red."""
+        kind = "good" if good else "bad"
+        self._blocks.append(f'<p class="verdict {kind}">{html.escape(text)}</p>')
+
+    def numbers(self, numbers: Iterable[tuple[str, str]]) -> None:
+        """A row of (value, what it is)."""
+        cells = "".join(
+            f"<div><b>{html.escape(value)}</b><span>{html.escape(what)}</span></div>"
+            for value, what in numbers
+        )
+        self._blocks.append(f'<div class="numbers">{cells}</div>')
+
+    def facts(self, facts: Mapping[str, Any]) -> None:
+        """A table of names and values."""
+        rows = "".join(
+            f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(_cell(v)[0])}</td></tr>"
+            for k, v in facts.items()
+        )
+        self._blocks.append(f'<div class="wide"><table>{rows}</table></div>')
+
+    def table(
+        self, header: Sequence[str], rows: Iterable[Sequence[Any]], best: int | None = None
+    ) -> None:
+        """A table; numbers stand right. best: index of a row to highlight."""
+        lines, numeric = [], [False] * len(header)
+        for k, row in enumerate(rows):
+            cells = ""
+            for column, value in enumerate(row):
+                text, number = _cell(value)
+                numeric[column] |= number
+                kind = ' class="n"' if number else ""
+                cells += f"<td{kind}>{html.escape(text)}</td>"
+            lines.append(f'<tr class="best">{cells}</tr>' if k == best else f"<tr>{cells}</tr>")
+        head = "".join(
+            f'<th class="n">{html.escape(h)}</th>' if n else f"<th>{html.escape(h)}</th>"
+            for h, n in zip(header, numeric, strict=True)
+        )
+        self._blocks.append(
+            f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
+        )
+
+    def figure(self, figure: Figure, caption: str, *, vector: bool = True) -> None:
+        """A matplotlib figure, as SVG or, for very many points, as PNG."""
+        buffer = io.BytesIO()
+        kind = "svg" if vector else "png"
+        metadata = {"Date": None} if vector else None
+        figure.savefig(buffer, format=kind, dpi=160, bbox_inches="tight", metadata=metadata)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        mime = "image/svg+xml" if vector else "image/png"
+        text = html.escape(caption)
+        self._blocks.append(
+            f'<figure><img alt="{text}" src="data:{mime};base64,{data}">'
+            f"<figcaption>{text}</figcaption></figure>"
+        )
+
+    def html(self) -> str:
+        """The whole file."""
+        return (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{html.escape(self._title)}</title><style>{_STYLE}</style></head>\n"
+            "<body><main>\n" + "\n".join(self._blocks) + "\n</main></body></html>\n"
+        )
+
+    def write(self, path: Path) -> None:
+        """Save; folders are made."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.html(), encoding="utf-8")
+
+
+# ---- figures ----------------------------------------------------------------------------------
+
+
+def new_figure(
+    width: float = 9.0, height: float = 3.0, rows: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """A figure with axes below each other, in the style of the reports."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = list(np.atleast_1d(np.array(figure.subplots(rows, 1, sharex=rows > 1))))
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(alpha=0.25, linewidth=0.6)
+        ax.set_axisbelow(True)
+    return figure, axes
+
+
+def confusion_figure(confusion: Sequence[Sequence[int]], labels: Sequence[str] = ()) -> Figure:
+    """Counts by true class (rows) and decided class (columns), shaded by the share of the row."""
+    counts = np.array(confusion)
+    names = list(labels) if len(labels) == len(counts) else [str(k) for k in range(len(counts))]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 1.6 + 0.55 * len(counts)
+    figure, (ax,) = new_figure(side + 1.2, side)
+    ax.grid(False)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ax.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    ax.set_yticks(range(len(names)), names)
+    ax.set_xlabel("decided")
+    ax.set_ylabel("true")
+    if len(counts) <= 30:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                color = "white" if shares[row, column] > 0.55 else "#1c2733"
+                ax.text(column, row, str(count), ha="center", va="center", color=color, size=9)
+    return figure
+
+
+def latency_figure(microseconds: Any, collections: Any = ()) -> Figure:
+    """Histogram of step times, up to beyond p99 where the tail is long; collections apart."""
+    times = np.asarray(microseconds, float)
+    apart = np.asarray(collections, float)
+    figure, (ax,) = new_figure()
+    both = np.concatenate([times, apart])
+    low, high = both.min(), max(np.percentile(both, 99.5), both.min() * 1.5)
+    bins = np.linspace(low * 0.98, high * 1.02, 80)
+    clipped = np.minimum(times, bins[-1])
+    ax.hist(clipped, bins=list(bins), color=BOARD, label="steps")
+    if len(apart):
+        ax.hist(
+            np.minimum(apart, bins[-1]),
+            bins=list(bins),
+            color=REFERENCE,
+            label="with a garbage collection",
+        )
+    for percent, style in ((50, "-"), (99, "--")):
+        value = float(np.percentile(times, percent)) if len(times) else 0.0
+        ax.axvline(value, color="#1c2733", linewidth=1, linestyle=style, label=f"p{percent}")
+    ax.set_yscale("log")
+    ax.set_xlabel("time of a step, us (the last bar holds everything beyond)")
+    ax.set_ylabel("steps")
+    ax.legend(frameon=False)
+    return figure
+
+
+def trace_figure(
+    seconds: Any, board: Any, reference: Any, names: Sequence[str] = (), marked: int | None = None
+) -> Figure:
+    """Outputs (T, O) of board and reference over time; at most TRACES of them, most active first.
+
+    marked: a step to mark, such as the first that differs.
+    """
+    time, got, wanted = (np.asarray(v, float) for v in (seconds, board, reference))
+    shown = np.sort(np.argsort(-np.ptp(wanted, axis=0), kind="stable")[:TRACES])
+    figure, axes = new_figure(9, 0.9 + 1.05 * len(shown), len(shown))
+    for ax, k in zip(axes, shown, strict=True):
+        ax.plot(time, wanted[:, k], color=REFERENCE, linewidth=3.2, alpha=0.6, label="reference")
+        ax.plot(time, got[:, k], color=BOARD, linewidth=1.1, label="board")
+        ax.set_ylabel(names[k] if k < len(names) else f"output {k}", size=9)
+        if marked is not None:
+            ax.axvline(time[marked], color="#c8382c", linewidth=1)
+    axes[0].legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+    axes[-1].set_xlabel("time, s")
+    return figure
+
+
+# ---- the report of a validation ----------------------------------------------------------------
+
+
+def validation_page(report: ValidationReport) -> Page:
+    """The page of `ulnn validate --html`."""
+    page = Page("Validation on the board", f"{report.model} with {report.data} on {report.port}")
+    add_validation(page, report)
+    return page
+
+
+def add_validation(page: Page, report: ValidationReport) -> None:
+    """The blocks of a validation, for a page that may hold more."""
+    page.verdict(report.equal, _verdict(report))
+    latency = report.latency or report.latency_gc
+    numbers = [(f"{report.samples_per_second:,.0f}", "samples/s over the serial line")]
+    if latency:
+        numbers += [
+            (f"{latency.p50:,.1f} us", "median step"),
+            (f"{latency.p99:,.1f} us", "99 % of steps are faster"),
+        ]
+    if report.score_board and report.score_reference:
+        numbers.append((f"{100 * report.score_board['accuracy']:.1f} %", "accuracy, board"))
+        numbers.append(
+            (f"{100 * report.score_reference['accuracy']:.1f} %", "accuracy, reference")
+        )
+    page.numbers(numbers)
+    _add_latency(page, report)
+    _add_outputs(page, report)
+    if report.score_board:
+        page.section("Decisions of the board")
+        page.figure(
+            confusion_figure(report.score_board["confusion"], report.labels),
+            f"{report.score_board['count']} decisions, readout {report.readout}; "
+            "rows are true classes",
+        )
+    page.section("Board")
+    facts, info = report.board.facts, report.board
+    page.facts(
+        {
+            "board": facts.get("board"),
+            "Python": facts.get("python"),
+            "engine": f"{facts.get('engine')} {facts.get('ulnn')}, kernel {facts.get('kernel')}",
+            "memory of the model": f"{int(facts.get('ram', 0)):,} bytes",
+            "step allocates memory": info.allocates,
+            "clock of the step times": f"{info.clock_hz / 1e6:,.3f} MHz",
+            "line": f"window {info.window} bytes, {report.traffic.lost} samples lost, "
+            f"{report.traffic.resent} frames sent again",
+            "time": f"{report.stream_seconds:.2f} s streaming, {report.wall_seconds:.2f} s in all",
+        }
+    )
+    page.section("Model")
+    page.facts(
+        {k: v for k, v in report.model_facts.items() if k != "format" and not isinstance(v, list)}
+    )
+
+
+def _verdict(report: ValidationReport) -> str:
+    if report.equal:
+        return (
+            f"Equal: all {report.outputs_compared:,} outputs of {report.steps:,} steps and the "
+            f"last state of each of the {report.sequences:,} sequences are those of the "
+            "reference, bit for bit."
+        )
+    text = (
+        f"Different: {report.different_steps:,} of {report.steps:,} steps and "
+        f"{report.different_states:,} of {report.sequences:,} last states are not those of the "
+        "reference."
+    )
+    first = report.first_difference
+    if first:
+        text += (
+            f" First at sequence {first.sequence}, step {first.step}, {first.what} {first.index}: "
+            f"board {first.board}, reference {first.reference}."
+        )
+    return text
+
+
+def _add_latency(page: Page, report: ValidationReport) -> None:
+    page.section("Time of a step")
+    rows: list[tuple[str, Latency]] = []
+    if report.latency:
+        rows.append(("steps", report.latency))
+    if report.latency_gc:
+        rows.append(("steps with a garbage collection", report.latency_gc))
+    page.table(
+        ("", "count", "min, us", "p50, us", "p99, us", "max, us", "p50, cycles"),
+        [
+            (name, x.count, x.min, x.p50, x.p99, x.max, (x.cycles or {}).get("p50"))
+            for name, x in rows
+        ],
+    )
+    if report.board.emulated:
+        page.text("The board is emulated: these are times of the emulator, not of a chip.")
+    arrays = report.arrays
+    if arrays is None:
+        return
+    valid = np.arange(arrays.ticks.shape[1]) < arrays.batch.length[:, None]
+    microseconds = arrays.ticks * (1e6 / report.board.clock_hz)
+    page.figure(
+        latency_figure(microseconds[valid & ~arrays.gc], microseconds[valid & arrays.gc]),
+        "Step times measured on the board around each call of step",
+    )
+
+
+def _add_outputs(page: Page, report: ValidationReport) -> None:
+    arrays, first = report.arrays, report.first_difference
+    if arrays is None:
+        return
+    n = first.sequence if first else int(np.argmax(arrays.batch.length))
+    steps = int(arrays.batch.length[n])
+    scale, offset = (
+        np.array(report.model_facts[k], np.float64) for k in ("output_scale", "output_offset")
+    )
+    seconds = np.cumsum(arrays.batch.dt[n, :steps]) * report.model_facts["tick_ns"] / 1e9
+    page.section(f"Outputs of sequence {n}")
+    page.figure(
+        trace_figure(
+            seconds,
+            arrays.got.y[n, :steps] * scale + offset,
+            arrays.expected.y[n, :steps] * scale + offset,
+            report.labels,
+            first.step if first else None,
+        ),
+        "Board over reference; samples come at irregular times, as their dt says"
+        + (". Red: the first step that differs" if first else ""),
+        vector=steps <= 2000,
+    )

@@ -1,0 +1,400 @@
+"""Prove that a board computes what the PC computes: every output, every state, bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from . import data as datasets
+from . import deploy as deployment
+from . import engines, facts, scores
+from .data import Sequences
+from .engine_types import Batch, Outputs, quantise
+from .errors import UlnnError
+from .link import Board
+from .model import ModelFile
+from .plan import Identity, default_target, identify, read_model
+from .stream import BoardInfo, Session
+
+CYCLES_FROM_HZ = 2_000_000
+VIRTUAL_WINDOW = 1024
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Times of `count` steps in microseconds; cycles: the same in CPU cycles, where known (an
+    emulator's are not a chip's, so they are left out).
+    """
+
+    count: int
+    min: float
+    p50: float
+    p99: float
+    max: float
+    mean: float
+    cycles: dict[str, int] | None
+
+    @classmethod
+    def of(cls, ticks: NDArray[np.int64], board: BoardInfo) -> Latency | None:
+        """From ticks of the board's clock; None without any."""
+        clock_hz = board.clock_hz
+        if not len(ticks):
+            return None
+        values = np.percentile(ticks, [0, 50, 99, 100], method="higher")
+        lowest, middle, high, highest = (float(v) * 1e6 / clock_hz for v in values)
+        names = ("min", "p50", "p99", "max")
+        cycles = None
+        if clock_hz > CYCLES_FROM_HZ and not board.emulated:
+            cycles = dict(zip(names, (int(v) for v in values), strict=True))
+        mean = float(ticks.mean()) * 1e6 / clock_hz
+        return cls(len(ticks), lowest, middle, high, highest, mean, cycles)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where the board first differs: output or state value `index` after a step."""
+
+    what: str
+    sequence: int
+    step: int
+    index: int
+    board: int
+    reference: int
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the line cost. lost: samples without an answer; the session ends with an error first,
+    so this is 0 in every report. damaged_here, damaged_there: frames that failed their check.
+    """
+
+    lost: int
+    resent: int
+    naks: int
+    damaged_here: int
+    damaged_there: int
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What the figures need. Shapes as in Outputs; ticks of the board's clock, gc (N, T)."""
+
+    batch: Batch
+    expected: Outputs
+    got: Outputs
+    ticks: NDArray[np.int64]
+    gc: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """The result. equal: every output and every last state is the reference's."""
+
+    model: str
+    data: str
+    port: str
+    equal: bool
+    sequences: int
+    steps: int
+    outputs_compared: int
+    different_steps: int
+    different_states: int
+    first_difference: Difference | None
+    clamped_steps: int
+    clamped_equal: bool
+    readout: str
+    score_board: dict[str, Any] | None
+    score_reference: dict[str, Any] | None
+    latency: Latency | None
+    latency_gc: Latency | None
+    samples_per_second: float
+    stream_seconds: float
+    wall_seconds: float
+    traffic: Traffic
+    board: BoardInfo
+    model_facts: dict[str, Any]
+    deployment: dict[str, Any] | None
+    labels: tuple[str, ...] = ()
+    arrays: Arrays | None = field(default=None, repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the arrays, ready for json.dump."""
+        content = {k: v for k, v in vars(self).items() if k != "arrays"}
+        content["emulated"] = self.board.emulated
+        for key, value in content.items():
+            if hasattr(value, "__dataclass_fields__"):
+                content[key] = asdict(value)
+        return content
+
+
+def validate(
+    model_path: Path,
+    data_path: Path,
+    port: str,
+    *,
+    to: str | None = None,
+    deploy: bool = True,
+    window: int | None = None,
+    timeout: float = 60,
+    progress: Callable[[int, int], None] | None = None,
+    deployed: Callable[[deployment.DeployReport], None] | None = None,
+) -> ValidationReport:
+    """Stream all sequences of a data file through the board, the state reset before each.
+
+    to: path of the model on the board. deploy: send what is missing there, else refuse. window:
+    bytes the board's port can hold. timeout: seconds for loading. progress(steps done, all).
+    Raises UlnnError.
+    """
+    content, model = read_model(model_path)
+    data = datasets.load(data_path)
+    batch = quantise(model, data)
+    expected = engines.run(content, batch, "reference")
+    start = time.monotonic()
+    with Board.open(port) as board:
+        report = None
+        if deploy:
+            report = deployment.deploy(board, model_path, to)
+            path = report.plan.model_path
+            if deployed:
+                deployed(report)
+        else:
+            path = _present(board, identify(board), model_path, to)
+        window = window or (VIRTUAL_WINDOW if port.startswith("virtual:") else 256)
+        with board.stream(path, window=window, timeout=timeout) as session:
+            _same_model(session, model, port, path)
+            arrays, clamped, seconds = _stream(session, model, batch, expected, progress)
+            stats = session.stats()
+            info = session.info
+    traffic = Traffic(0, session.resent, session.naks, session.damaged, stats["damaged"])
+    wall = time.monotonic() - start
+    return _compare(
+        ValidationReport(
+            model=str(model_path),
+            data=str(data_path),
+            port=port,
+            equal=False,
+            sequences=len(data),
+            steps=int(data.length.sum()),
+            outputs_compared=int(data.length.sum()) * model.output_size,
+            different_steps=0,
+            different_states=0,
+            first_difference=None,
+            clamped_steps=clamped,
+            clamped_equal=clamped == int((batch.dt > model.dt_max)[data.mask].sum()),
+            readout=str(model.meta.get("readout", "last")),
+            score_board=None,
+            score_reference=None,
+            latency=Latency.of(arrays.ticks[data.mask & ~arrays.gc], info),
+            latency_gc=Latency.of(arrays.ticks[data.mask & arrays.gc], info),
+            samples_per_second=int(data.length.sum()) / seconds,
+            stream_seconds=seconds,
+            wall_seconds=wall,
+            traffic=traffic,
+            board=info,
+            model_facts=facts.of_model(model),
+            deployment=report.to_json() if report else None,
+            labels=data.labels,
+            arrays=arrays,
+        ),
+        model,
+        data,
+    )
+
+
+def _present(board: Board, identity: Identity, model_path: Path, to: str | None) -> str:
+    """Path of the model on the board, and is everything else there?"""
+    path = default_target(identity, model_path, to)
+    if board.sha256(path) is None:
+        raise UlnnError(
+            f"port {board.name}: {path} is not on the board; deploy it first "
+            f"(tools/deploy.py --port {board.name} {model_path}), or leave --no-deploy away"
+        )
+    return path
+
+
+def _same_model(session: Session, model: ModelFile, port: str, path: str) -> None:
+    if session.info.sha256 != model.sha256:
+        raise UlnnError(
+            f"port {port}: {path} on the board is another model "
+            f"({session.info.sha256[:12]}..., expected {model.sha256[:12]}...); deploy again, "
+            "or leave --no-deploy away"
+        )
+
+
+def _stream(
+    session: Session,
+    model: ModelFile,
+    batch: Batch,
+    expected: Outputs,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Arrays, int, float]:
+    got = Outputs.empty(model, batch)
+    ticks = np.zeros(batch.dt.shape, np.int64)
+    gc = np.zeros(batch.dt.shape, bool)
+    total, done, clamped, seconds = int(batch.length.sum()), 0, 0, 0.0
+
+    def count(steps: int) -> None:
+        nonlocal done
+        done += steps
+        if progress:
+            progress(done, total)
+
+    for n, steps in enumerate(batch.length):
+        session.reset()
+        start = time.monotonic()
+        try:
+            trace = session.run(batch.x[n, :steps], batch.dt[n, :steps], count)
+        except UlnnError as error:
+            raise UlnnError(f"{error} (after {done} of {total} samples)") from error
+        seconds += time.monotonic() - start
+        got.y[n, :steps], ticks[n, :steps], gc[n, :steps] = trace.y, trace.ticks, trace.gc
+        got.state[n] = session.state()
+        clamped += session.stats()["clamped"]
+    return Arrays(batch, expected, got, ticks, gc), clamped, seconds
+
+
+def _compare(report: ValidationReport, model: ModelFile, data: Sequences) -> ValidationReport:
+    arrays = report.arrays
+    assert arrays is not None
+    wrong = (arrays.got.y != arrays.expected.y) & data.mask[..., None]
+    wrong_state = arrays.got.state != arrays.expected.state
+    changes: dict[str, Any] = {
+        "different_steps": int(wrong.any(-1).sum()),
+        "different_states": int(wrong_state.any(-1).sum()),
+        "equal": not wrong.any() and not wrong_state.any() and report.clamped_equal,
+        "first_difference": _first_difference(arrays, wrong, wrong_state),
+    }
+    if data.y is not None and data.y.dtype.kind in "iu":
+        for name, outputs in (("board", arrays.got), ("reference", arrays.expected)):
+            real = model.dequantise_output(outputs.y)
+            changes[f"score_{name}"] = scores.score(real, data, report.readout).to_dict()
+    return ValidationReport(**{**vars(report), **changes})
+
+
+def _first_difference(
+    arrays: Arrays, wrong: NDArray[np.bool_], wrong_state: NDArray[np.bool_]
+) -> Difference | None:
+    if wrong.any():
+        n, t, k = (int(v) for v in np.argwhere(wrong)[0])
+        return Difference(
+            "output", n, t, k, int(arrays.got.y[n, t, k]), int(arrays.expected.y[n, t, k])
+        )
+    if wrong_state.any():
+        n, k = (int(v) for v in np.argwhere(wrong_state)[0])
+        last = int(arrays.batch.length[n]) - 1
+        return Difference(
+            "state", n, last, k, int(arrays.got.state[n, k]), int(arrays.expected.state[n, k])
+        )
+    return None
+
+
+# ---- the command ------------------------------------------------------------------------------
+
+
+def show(report: ValidationReport, console: Console) -> None:
+    """Print the verdict and what was measured."""
+    r, info = report, report.board
+    console.print(
+        f"board     {info.facts.get('board')}, {info.facts.get('python')}, "
+        f"{info.facts.get('engine')} engine, kernel {info.facts.get('kernel')}",
+        highlight=False,
+    )
+    for name, latency in (("step", r.latency), ("step, gc", r.latency_gc)):
+        if latency:
+            times = ", ".join(f"{k} {getattr(latency, k):,.1f}" for k in ("min", "p50", "p99"))
+            cycles = f"; p50 {latency.cycles['p50']:,} cycles" if latency.cycles else ""
+            line = f"{times}, max {latency.max:,.1f} us over {latency.count:,} steps{cycles}"
+            console.print(f"{name:10}{line}", highlight=False)
+    if info.emulated:
+        console.print("          (times of the emulator, not of a chip)")
+    console.print(
+        f"line      {r.samples_per_second:,.0f} samples/s; {r.traffic.lost} lost, "
+        f"{r.traffic.resent} frames sent again; {r.wall_seconds:.1f} s in all",
+        highlight=False,
+    )
+    if r.score_board and r.score_reference:
+        board, reference = (100 * s["accuracy"] for s in (r.score_board, r.score_reference))
+        console.print(
+            f"accuracy  board {board:.2f} %, reference {reference:.2f} % "
+            f"({r.score_board['count']} decisions, readout {r.readout})",
+            highlight=False,
+        )
+    if r.equal:
+        console.print(
+            f"[green]equal[/]     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "
+            f"{r.sequences} sequences, and the {r.sequences} last states",
+            highlight=False,
+        )
+        return
+    console.print(
+        f"[red]DIFFERENT[/] {r.different_steps:,} of {r.steps:,} steps, {r.different_states} of "
+        f"{r.sequences} last states",
+        highlight=False,
+    )
+    d = r.first_difference
+    if d:
+        console.print(
+            f"first     sequence {d.sequence}, step {d.step}, {d.what} {d.index}: "
+            f"board {d.board}, reference {d.reference}",
+            highlight=False,
+        )
+    if not r.clamped_equal:
+        console.print(f"clamped   the board clamped {r.clamped_steps} steps, not as the reference")
+
+
+def validate_command(
+    model: Path,
+    data: Path,
+    port: str,
+    *,
+    json_path: Path | None = None,
+    html_path: Path | None = None,
+    to: str | None = None,
+    deploy: bool = True,
+    window: int | None = None,
+    timeout: float = 60,
+) -> ValidationReport:
+    """`ulnn validate`: progress bar, summary, files. The caller exits with 0 when report.equal."""
+    console = Console()
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(
+            Progress(
+                TextColumn("streaming"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+        )
+        task = bar.add_task("", total=None)
+        report = validate(
+            model,
+            data,
+            port,
+            to=to,
+            deploy=deploy,
+            window=window,
+            timeout=timeout,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            deployed=lambda done: deployment.show_report(done, console),
+        )
+    show(report, console)
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+    if html_path:
+        from .report import validation_page
+
+        validation_page(report).write(html_path)
+    return report
