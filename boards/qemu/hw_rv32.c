@@ -81,7 +81,8 @@ uint64_t hw_time(void) {
     return (uint64_t)high << 32 | low;
 }
 
-// Counts instructions when QEMU runs with -icount, and host cycles otherwise.
+// Virtual nanoseconds when QEMU runs with -icount (an instruction takes 2**shift), else host
+// cycles.
 uint32_t hw_cycles(void) {
     return CSR_READ(mcycle);
 }
