@@ -1,0 +1,325 @@
+"""`make demo`: real data, training, integers, a (virtual) board, and the proof, in one go."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from . import checkpoint as checkpoints
+from . import (
+    console,
+    container,
+    deploy,
+    engines,
+    quantize,
+    recipe,
+    report,
+    scores,
+    train,
+    validate,
+    watch,
+)
+from .data import Sequences, save_npz
+from .micropython_source import project_root
+from .scores import Scores
+
+PORT = "virtual:cortex-m7"
+ALLOWED_LOSS = 0.015
+PEOPLE = f"{len(watch.UNSEEN_PEOPLE)} people never seen in training"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One network as float or integers. bits: 0 for float. size: bytes of the model file."""
+
+    name: str
+    bits: int
+    size: int
+    seen: Scores
+    unseen: Scores
+    max_error: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"seen": self.seen.to_dict(), "unseen": self.unseen.to_dict()}
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What came out. candidates: float, int8, int16; picked: the one that ran on the board."""
+
+    candidates: tuple[Candidate, ...]
+    picked: Candidate
+    validation: validate.ValidationReport
+    page: Path
+    training_seconds: float
+    seconds: float
+
+
+def run_demo(
+    port: str | None = None,
+    output: Path | None = None,
+    recipe_path: Path | None = None,
+    *,
+    epochs: int | None = None,
+) -> DemoResult:
+    """Train, quantise, pick, deploy, stream, validate, report; files go to `output`.
+
+    port: a serial port, or "virtual:..." (None: the virtual Cortex-M7). epochs: fewer, to see it
+    run. Raises UlnnError.
+    """
+    started, port = time.perf_counter(), port or PORT
+    folder = output or project_root() / "build" / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("report.html", "demo.json", "validation.json", "model.ulnn"):
+        (folder / name).unlink(missing_ok=True)
+    out = Console(highlight=False, soft_wrap=True)
+
+    with _step(out, "1/5", "data"):
+        seen, unseen = watch.load("train"), watch.load("unseen")
+        save_npz(folder / "train.npz", seen)
+        save_npz(folder / "unseen.npz", unseen)
+        out.print(_describe(seen, unseen))
+
+    with _step(out, "2/5", "training"):
+        plan = recipe.load(recipe_path or recipe.RECIPES / "watch.toml")
+        if epochs:
+            plan = dataclasses.replace(
+                plan, training=dataclasses.replace(plan.training, epochs=epochs)
+            )
+        trained = train.train(plan)
+        trained.save(folder / "watch.safetensors")
+        facts = trained.hyper["training"]
+        out.print(f"    {facts['epochs_run']} epochs in {facts['seconds']:.0f} s")
+
+    with _step(out, "3/5", "quantisation"):
+        candidates = _candidates(trained, seen, unseen, folder)
+        for line in candidates:
+            out.print("    " + _summary(line))
+        picked = pick(candidates)
+        shutil.copyfile(folder / f"{picked.name}.ulnn", folder / "model.ulnn")
+        out.print(f"    picked {picked.name} ({_reason(picked)})")
+
+    with _step(out, "4/5", f"deploying to and streaming through {port}"):
+        with _progress(out) as progress:
+            validation = validate.validate(
+                folder / "model.ulnn",
+                folder / "unseen.npz",
+                port,
+                progress=progress,
+                deployed=lambda done: deploy.show_report(done, out),
+            )
+        validate.show(validation, out)
+
+    with _step(out, "5/5", "report"):
+        result = DemoResult(
+            candidates,
+            picked,
+            validation,
+            folder / "report.html",
+            float(facts["seconds"]),
+            time.perf_counter() - started,
+        )
+        _write(result, trained, (seen, unseen), folder)
+        out.print(f"    {result.page}")
+    return result
+
+
+def pick(candidates: tuple[Candidate, ...]) -> Candidate:
+    """The smallest integer model that keeps the float accuracy on the people trained on.
+
+    The unseen people have no say, so their accuracy stays an honest one.
+    """
+    real = next(c for c in candidates if not c.bits)
+    integers = sorted((c for c in candidates if c.bits), key=lambda c: c.bits)
+    for candidate in integers:
+        if candidate.seen.accuracy >= real.seen.accuracy - ALLOWED_LOSS:
+            return candidate
+    return integers[-1]
+
+
+def _candidates(
+    trained: train.Checkpoint, seen: Sequences, unseen: Sequences, folder: Path
+) -> tuple[Candidate, ...]:
+    network = checkpoints.load(folder / "watch.safetensors").network
+    readout = trained.hyper["readout"]
+    both = [train.evaluate(trained, data) for data in (seen, unseen)]
+    weights = sum(4 * value.numel() for value in trained.state.values())
+    found = [Candidate("float", 0, weights, both[0], both[1], 0.0)]
+    for bits in (8, 16):
+        model = quantize.convert(network, seen, quantize.Options(bits=bits, name="watch"))
+        content = container.write(model)
+        (folder / f"int{bits}.ulnn").write_bytes(content)
+        marks = []
+        for data in (seen, unseen):
+            outputs = engines.run(content, engines.quantise(model, data), "reference")
+            marks.append(scores.score(model.dequantise_output(outputs.y), data, readout))
+        error = quantize.rollout_error(network, model, unseen).largest
+        found.append(Candidate(f"int{bits}", bits, len(content), marks[0], marks[1], error))
+    return tuple(found)
+
+
+def _describe(seen: Sequences, unseen: Sequences) -> str:
+    kept, whole = seen.x.shape[1], round(watch.WINDOW * watch.RATE)
+    return (
+        f"    smartwatch, {seen.x.shape[2]} axes, {len(seen.labels)} exercises; "
+        f"{len(watch.TRAIN_PEOPLE)} people to train on, {PEOPLE} to test on\n"
+        f"    windows of {watch.WINDOW:g} s, {kept} of {whole} samples left ({watch.DROP:.0%} "
+        f"dropped at random): dt {unseen.dt.min() * 1e3:.0f} to {unseen.dt.max() * 1e3:.0f} ms\n"
+        f"    to stream: {len(unseen)} windows, {int(unseen.length.sum()):,} samples"
+    )
+
+
+def _summary(c: Candidate) -> str:
+    recordings = f", whole recordings {c.unseen.by_recording:.1%}" if c.unseen.by_recording else ""
+    error = f", max error {c.max_error:.4f}" if c.bits else ""
+    return (
+        f"{c.name:6}{c.unseen.accuracy:7.2%} on unseen people{recordings} "
+        f"({c.seen.accuracy:.2%} on those trained on), {c.size:,} bytes{error}"
+    )
+
+
+def _reason(picked: Candidate) -> str:
+    if picked.bits == 8:
+        return f"at most {100 * ALLOWED_LOSS:g} points below float on the people trained on"
+    return f"int8 loses more than {100 * ALLOWED_LOSS:g} points on the people trained on"
+
+
+@contextmanager
+def _step(out: Console, number: str, text: str) -> Iterator[None]:
+    out.print(f"[bold]{number} {text}[/]")
+    start = time.perf_counter()
+    yield
+    out.print(f"    [dim]{time.perf_counter() - start:.1f} s[/]")
+
+
+@contextmanager
+def _progress(out: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar for (samples done, all) on a terminal."""
+    columns = (TextColumn("    streaming"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=out, disable=not out.is_terminal, transient=True
+    ) as bar:
+        task = bar.add_task("streaming", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _write(
+    result: DemoResult,
+    trained: train.Checkpoint,
+    data: tuple[Sequences, Sequences],
+    folder: Path,
+) -> None:
+    content = {
+        "equal": result.validation.equal,
+        "picked": result.picked.name,
+        "candidates": {c.name: c.to_dict() for c in result.candidates},
+        "samples_per_second": result.validation.samples_per_second,
+        "training_seconds": result.training_seconds,
+        "seconds": result.seconds,
+    }
+    (folder / "demo.json").write_text(json.dumps(content, indent=2) + "\n")
+    (folder / "validation.json").write_text(
+        json.dumps(result.validation.to_json(), indent=2) + "\n"
+    )
+    _page(result, trained, data).write(result.page)
+
+
+def _page(
+    result: DemoResult, trained: train.Checkpoint, data: tuple[Sequences, Sequences]
+) -> report.Page:
+    seen, unseen = data
+    page = report.Page(
+        "A liquid network on a microcontroller",
+        f"Seven exercises from a smartwatch, {PEOPLE}; {result.seconds:.0f} s from data to proof",
+    )
+    page.section("Accuracy on the PC")
+    page.table(
+        (
+            "weights",
+            "unseen people",
+            "balanced",
+            "whole recordings",
+            "people trained on",
+            "largest error of an output",
+            "bytes",
+        ),
+        [
+            (
+                c.name,
+                f"{c.unseen.accuracy:.2%}",
+                f"{c.unseen.balanced:.2%}",
+                f"{c.unseen.by_recording or 0:.2%}",
+                f"{c.seen.accuracy:.2%}",
+                f"{c.max_error:.4f}" if c.bits else "",
+                c.size,
+            )
+            for c in result.candidates
+        ],
+        best=result.candidates.index(result.picked),
+    )
+    page.text(f"Picked {result.picked.name}: {_reason(result.picked)}. " + _method(seen, unseen))
+    page.section("On the board")
+    report.add_validation(page, result.validation)
+    page.section("Training")
+    page.figure(
+        _training_figure(trained),
+        f"{len(trained.hyper['history'])} epochs in {result.training_seconds:.0f} s",
+    )
+    return page
+
+
+def _method(seen: Sequences, unseen: Sequences) -> str:
+    return (
+        f"{len(unseen)} windows of {watch.WINDOW:g} s without overlap from {PEOPLE}, at "
+        f"{watch.RATE:g} Hz with {watch.DROP:.0%} of the samples dropped at random; the network "
+        "gets the true elapsed time of each sample. The class is the largest sum of an output "
+        f"over a window. Trained and calibrated on {len(watch.TRAIN_PEOPLE)} other people."
+    )
+
+
+def _training_figure(trained: train.Checkpoint) -> Any:
+    figure, (ax,) = report.new_figure(9, 2.4)
+    history = trained.hyper["history"]
+    ax.plot([h["epoch"] for h in history], [h["loss"] for h in history], color=report.BOARD)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("loss")
+    return figure
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def command(
+    port: Annotated[str, typer.Option(help="serial port, or virtual:cortex-m7, ...")] = PORT,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="folder, build/demo without it")
+    ] = None,
+    recipe_path: Annotated[Path | None, typer.Option("--recipe", help="recipe (.toml)")] = None,
+    epochs: Annotated[int | None, typer.Option(help="fewer epochs, to see it run")] = None,
+) -> None:
+    """Train on real data, convert, deploy, stream, prove, and write a report."""
+    result = run_demo(port, output, recipe_path, epochs=epochs)
+    if not result.validation.equal:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point of `python -m ulnn_host.demo`."""
+    console.run(app, "demo")
+
+
+if __name__ == "__main__":
+    main()
