@@ -266,4 +266,6 @@ def test_addresses() -> None:
     for wrong in ("virtual:z80", "virtual:rv32+odd", "virtual:rv32?disk=9", "virtual:rv32?x=1"):
         with pytest.raises(UlnnError):
             parse_address(wrong)
+    with pytest.raises(UlnnError, match="16 to 16380"):
+        VirtualBoard("rv32", disk_kib=4)
     assert set(BOARDS) == {"cortex-m7", "rv32"}

@@ -25,6 +25,7 @@ from .kinds import PREFIX, board_kind, check_variant, parse_address
 
 PROMPT = b">>> "
 INTERRUPT_AFTER_S = 2.0
+MIN_KIB = 16
 
 
 class VirtualBoard:
@@ -57,6 +58,9 @@ class VirtualBoard:
         """
         self.kind = board_kind(name)
         self.variant = check_variant(variant)
+        for what, kib, most in (("disk", disk_kib, 16380), ("heap", heap_kib, 4000)):
+            if kib is not None and not MIN_KIB <= kib <= most:
+                raise UlnnError(f"a {what} of {kib} KiB: a virtual board has {MIN_KIB} to {most}")
         self.port = ""
         self._elf = elf
         self._config = (disk_kib or 0, heap_kib or 0, serial_number)
