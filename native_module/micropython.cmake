@@ -11,6 +11,9 @@ target_sources(usermod_ulnn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_step.c
     ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_text.c
     ${CMAKE_CURRENT_LIST_DIR}/kernels/portable.c
+    ${CMAKE_CURRENT_LIST_DIR}/kernels/cortex_m4.S
+    ${CMAKE_CURRENT_LIST_DIR}/kernels/cortex_m7.S
+    ${CMAKE_CURRENT_LIST_DIR}/kernels/rv32imc.S
 )
 
 target_link_libraries(usermod INTERFACE usermod_ulnn)

@@ -17,3 +17,6 @@ SRC_USERMOD_LIB_C += $(addprefix $(ULNN_MOD_DIR)/, \
 	core/ulnn_text.c \
 	kernels/portable.c \
 	)
+
+# Each is empty where it is not wanted.
+SRC_USERMOD_LIB_ASM += $(addprefix $(ULNN_MOD_DIR)/kernels/, cortex_m4.S cortex_m7.S rv32imc.S)

@@ -9,6 +9,9 @@
 #include "ulnn_kernel.h"
 #include "ulnn_arith.h"
 
+#ifndef ULNN_KERNEL_GROUP
+#define ULNN_KERNEL_GROUP ulnn_portable_group
+
 // Four rows over v: m[r] of SPEC 3.1. Returns the next record. One accumulator per row stays in a
 // register; they wrap (unsigned), so that no weights whatsoever are undefined behaviour.
 static inline const void *ulnn_portable_group(
@@ -72,6 +75,7 @@ static inline const void *ulnn_portable_group(
     m[3] = ulnn_mul_round((int32_t)a3, multiplier[3]);
     return multiplier + 4;
 }
+#endif // ULNN_KERNEL_GROUP
 
 void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
     const void *record = matrix->stream;
@@ -81,7 +85,7 @@ void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *
     const unsigned shift = matrix->shift, output_shift = matrix->output_shift;
     int32_t m[4];
     for (unsigned group = matrix->groups; group != 0; group--, out += 4) {
-        record = ulnn_portable_group(matrix, record, v, m);
+        record = ULNN_KERNEL_GROUP(matrix, record, v, m);
         switch (activation) {
             case ULNN_TABLE:
                 for (unsigned r = 0; r < 4; r++) {
@@ -115,7 +119,7 @@ void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t 
     const unsigned shift = matrix->shift, gate_shift = matrix->gate_shift;
     int32_t m[4];
     for (unsigned neuron = matrix->groups; neuron != 0; neuron--) {
-        record = ulnn_portable_group(matrix, record, v, m);
+        record = ULNN_KERNEL_GROUP(matrix, record, v, m);
         int32_t f1 = ulnn_lookup(middle, ulnn_scale22(m[0], shift));
         int32_t f2 = ulnn_lookup(middle, ulnn_scale22(m[1], shift));
         int32_t u = ulnn_gate(m[2], m[3], frac, gate_shift, shift);

@@ -2,9 +2,7 @@
 // functions. Everything else (loading, order of layers, state) is in core/.
 //
 // portable.c is the reference and is always there. An architecture's kernel computes the same
-// bits for every input; it is chosen at build time by one macro, here below, and nowhere else:
-//
-//     ULNN_KERNEL_name   defined by the build; names the header and the pair of functions
+// bits for every input; ulnn_choice.h chooses it at build time.
 //
 // What a kernel may rely on:
 // * `stream`, `table` are aligned to 4 bytes; `v` and `out` of ulnn_kernel_rows to 8; `h` of
@@ -58,9 +56,15 @@ void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *
 //   frac  the elapsed time, Q31 of 2^n ticks: 0 to 2^31-1
 void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
 
-// The choice. An architecture adds a branch in front of #else.
-#if defined(ULNN_KERNEL_HEADER)
-#include ULNN_KERNEL_HEADER
+// The choice. Each header defines ULNN_KERNEL_NAME, ulnn_kernel_rows and ulnn_kernel_heads, with
+// the contracts of the two functions above.
+#include "ulnn_choice.h"
+#if defined(ULNN_KERNEL_CORTEX_M7)
+#include "cortex_m7.h"
+#elif defined(ULNN_KERNEL_CORTEX_M4)
+#include "cortex_m4.h"
+#elif defined(ULNN_KERNEL_RV32IMC)
+#include "rv32imc.h"
 #else
 #define ULNN_KERNEL_NAME "portable"
 #define ulnn_kernel_rows ulnn_portable_rows

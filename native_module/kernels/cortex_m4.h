@@ -1,0 +1,22 @@
+// ulnn_kernel.h's choice for single-issue ARM cores with DSP instructions: cortex_m4.S.
+#ifndef ULNN_CORTEX_M4_H
+#define ULNN_CORTEX_M4_H
+
+#define ULNN_KERNEL_NAME "cortex-m4"
+
+// For activation ULNN_TABLE and shift 0.
+void ulnn_cortex_m4_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out);
+
+// For shift 0, gate_shift 0 and mode default.
+void ulnn_cortex_m4_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
+
+// m[r] of SPEC 3.1 for the four rows of one record. Returns the next record.
+const void *ulnn_cortex_m4_group(
+    const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t m[4]);
+
+#define ULNN_KERNEL_GROUP ulnn_cortex_m4_group
+#define ULNN_KERNEL_ROWS ulnn_cortex_m4_rows
+#define ULNN_KERNEL_HEADS ulnn_cortex_m4_heads
+#include "fast_path.h"
+
+#endif // ULNN_CORTEX_M4_H

@@ -1,0 +1,22 @@
+// ulnn_kernel.h's choice for the Cortex-M7: cortex_m7.S.
+#ifndef ULNN_CORTEX_M7_H
+#define ULNN_CORTEX_M7_H
+
+#define ULNN_KERNEL_NAME "cortex-m7"
+
+// For activation ULNN_TABLE and shift 0.
+void ulnn_cortex_m7_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out);
+
+// For shift 0, gate_shift 0 and mode default.
+void ulnn_cortex_m7_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
+
+// m[r] of SPEC 3.1 for the four rows of one record. Returns the next record.
+const void *ulnn_cortex_m7_group(
+    const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t m[4]);
+
+#define ULNN_KERNEL_GROUP ulnn_cortex_m7_group
+#define ULNN_KERNEL_ROWS ulnn_cortex_m7_rows
+#define ULNN_KERNEL_HEADS ulnn_cortex_m7_heads
+#include "fast_path.h"
+
+#endif // ULNN_CORTEX_M7_H

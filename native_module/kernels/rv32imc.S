@@ -1,0 +1,314 @@
+// The kernel for RV32IMC (ESP32-C3, -C6). Contract: ulnn_kernel.h.
+//
+// Without SIMD a product costs a load, a multiplication and an addition; what can be saved is the
+// loading of v: sixteen rows (four records, a quad) are made at once, in sixteen registers. The
+// loop of blocks is written out ULNN_KERNEL_BLOCKS times and entered so that the blocks are used
+// up at its end. Rows and heads share it. What does not fill a quad is left to portable.c.
+// Position independent, no data, no relocations: addresses come from jal.
+//
+//   s0-s11, a2-a5 accumulators     a6, a7, t5, t6 weights of the four records
+//   a1 v     ra its end     a0 a value of v     t0-t4 scratch
+#include "ulnn_choice.h"
+
+#if defined(ULNN_KERNEL_RV32IMC)
+
+#ifndef ULNN_KERNEL_BLOCKS
+#define ULNN_KERNEL_BLOCKS 4 // a power of two
+#endif
+
+        .option norelax
+        .option rvc
+        .section .text.ulnn_rv32imc, "ax", %progbits
+
+        .equ    BLOCK_CODE, 4 * (4 + 16 * 10)
+
+// The frame, in front of the saved registers.
+        .equ    RECORD, 0       // the next one
+        .equ    SIZE, 4         // of a record
+        .equ    WEIGHTS, 8      // from a record to where its first pass would start
+        .equ    X, 12           // where the first pass would start
+        .equ    X_END, 16
+        .equ    ENTRY, 20
+        .equ    RETURN, 24
+        .equ    TABLE, 28
+        .equ    FRAC, 32
+        .equ    OUT, 36
+        .equ    END, 40         // behind the last quad
+        .equ    SAVED, 44
+        .equ    FRAME, 96
+
+        .macro  function name
+        .balign 4
+        .global \name
+        .type   \name, %function
+\name:
+        .endm
+
+// Saves s0-s11 and ra, or restores them.
+        .macro  registers instruction
+        \instruction ra, SAVED(sp)
+        \instruction s0, SAVED + 4(sp)
+        \instruction s1, SAVED + 8(sp)
+        \instruction s2, SAVED + 12(sp)
+        \instruction s3, SAVED + 16(sp)
+        \instruction s4, SAVED + 20(sp)
+        \instruction s5, SAVED + 24(sp)
+        \instruction s6, SAVED + 28(sp)
+        \instruction s7, SAVED + 32(sp)
+        \instruction s8, SAVED + 36(sp)
+        \instruction s9, SAVED + 40(sp)
+        \instruction s10, SAVED + 44(sp)
+        \instruction s11, SAVED + 48(sp)
+        .endm
+
+// Four products: the value a0 with the weights of four rows.
+        .macro  products load, pointer, offset, a, b, c, d
+        \load   t0, \offset(\pointer)
+        \load   t1, \offset + 4(\pointer)
+        \load   t2, \offset + 8(\pointer)
+        \load   t3, \offset + 12(\pointer)
+        mul     t0, t0, a0
+        mul     t1, t1, a0
+        mul     t2, t2, a0
+        mul     t3, t3, a0
+        add     \a, \a, t0
+        add     \b, \b, t1
+        add     \c, \c, t2
+        add     \d, \d, t3
+        .endm
+
+        .macro  column load, x, offset
+        lh      a0, \x(a1)
+        products \load, a6, \offset, s0, s1, s2, s3
+        products \load, a7, \offset, s4, s5, s6, s7
+        products \load, t5, \offset, s8, s9, s10, s11
+        products \load, t6, \offset, a2, a3, a4, a5
+        .endm
+
+// The end of a pass: on to the next, or to the epilogue.
+        .macro  advance start, bytes
+        addi    a6, a6, \bytes
+        addi    a7, a7, \bytes
+        addi    t5, t5, \bytes
+        addi    t6, t6, \bytes
+        addi    a1, a1, 8 * ULNN_KERNEL_BLOCKS
+        bne     a1, ra, \start
+        lw      t0, RETURN(sp)
+        jr      t0
+        .endm
+
+// Where the loops start, for `prepare`: t1.
+link8:
+        jal     t1, linked
+start8:
+        .set    block, 0
+        .rept   ULNN_KERNEL_BLOCKS
+        column  lb, 8 * block, 16 * block
+        column  lb, 8 * block + 2, 16 * block + 2
+        column  lb, 8 * block + 4, 16 * block + 1
+        column  lb, 8 * block + 6, 16 * block + 3
+        .set    block, block + 1
+        .endr
+        advance start8, 16 * ULNN_KERNEL_BLOCKS
+
+link16:
+        jal     t1, linked
+start16:
+        .set    block, 0
+        .rept   ULNN_KERNEL_BLOCKS
+        column  lh, 8 * block, 32 * block
+        column  lh, 8 * block + 2, 32 * block + 2
+        column  lh, 8 * block + 4, 32 * block + 16
+        column  lh, 8 * block + 6, 32 * block + 18
+        .set    block, block + 1
+        .endr
+        advance start16, 32 * ULNN_KERNEL_BLOCKS
+
+// Fills the frame for the matrix in a0, v in a1, frac in a2, the output in a3, quads in a4.
+// Comes from `jal t0`: what stands behind is the epilogue. Goes on to the first quad.
+prepare:
+        addi    sp, sp, -FRAME
+        registers sw
+        sw      t0, RETURN(sp)
+        sw      a2, FRAC(sp)
+        sw      a3, OUT(sp)
+        lw      t2, 0(a0)               // stream
+        lw      t3, 4(a0)               // table
+        lhu     a6, 10(a0)              // blocks
+        lbu     a7, 12(a0)              // bits
+        sw      t2, RECORD(sp)
+        sw      t3, TABLE(sp)
+        slli    a7, a7, 1               // bytes of a block
+        mul     t4, a6, a7
+        addi    t4, t4, 32
+        sw      t4, SIZE(sp)
+        mul     t4, t4, a4
+        slli    t4, t4, 2
+        add     t4, t4, t2
+        sw      t4, END(sp)
+        slli    t4, a6, 3
+        add     t4, t4, a1
+        sw      t4, X_END(sp)
+        neg     a6, a6
+        andi    a6, a6, ULNN_KERNEL_BLOCKS - 1  // blocks that the first pass leaves out
+        slli    t4, a6, 3
+        sub     a1, a1, t4
+        sw      a1, X(sp)
+        mul     t4, a6, a7
+        li      t0, 16
+        sub     t4, t0, t4
+        sw      t4, WEIGHTS(sp)
+        beq     a7, t0, link8
+        j       link16
+linked:
+        li      t0, BLOCK_CODE
+        mul     t0, t0, a6
+        add     t1, t1, t0
+        sw      t1, ENTRY(sp)
+quad:
+        lw      t0, RECORD(sp)
+        lw      t1, SIZE(sp)
+        lw      t2, WEIGHTS(sp)
+        lw      s0, 0(t0)
+        lw      s1, 4(t0)
+        lw      s2, 8(t0)
+        lw      s3, 12(t0)
+        add     a6, t0, t2
+        add     t0, t0, t1
+        lw      s4, 0(t0)
+        lw      s5, 4(t0)
+        lw      s6, 8(t0)
+        lw      s7, 12(t0)
+        add     a7, t0, t2
+        add     t0, t0, t1
+        lw      s8, 0(t0)
+        lw      s9, 4(t0)
+        lw      s10, 8(t0)
+        lw      s11, 12(t0)
+        add     t5, t0, t2
+        add     t0, t0, t1
+        lw      a2, 0(t0)
+        lw      a3, 4(t0)
+        lw      a4, 8(t0)
+        lw      a5, 12(t0)
+        add     t6, t0, t2
+        lw      a1, X(sp)
+        lw      ra, X_END(sp)
+        lw      t4, ENTRY(sp)
+        jr      t4
+
+// m of SPEC 3.1, in place; the multiplier is word \i behind the weights.
+        .macro  rounded acc, pointer, i
+        lw      t0, 4 * \i(\pointer)
+        mulh    t1, \acc, t0
+        mul     t0, \acc, t0
+        srli    t0, t0, 31
+        add     \acc, t1, t0
+        .endm
+
+// lookup(sat22) of SPEC 2.4, in place; a0 table, a1 2^21, ra 2^22. A saturated value leaves the
+// straight path.
+        .macro  lookup u
+        add     t0, \u, a1
+        bgeu    t0, ra, 1f
+2:      srli    t0, t0, 13
+        slli    t0, t0, 2
+        add     t0, t0, a0
+        lw      t0, 0(t0)
+        slli    t1, t0, 16
+        mulh    \u, \u, t1
+        srai    t0, t0, 16
+        add     \u, \u, t0
+        .subsection 1
+1:      srai    \u, \u, 31
+        addi    t0, a1, -1
+        xor     \u, \u, t0
+        add     t0, \u, a1
+        j       2b
+        .previous
+        .endm
+
+        .macro  epilogue
+        addi    t2, t6, 16
+        sw      t2, RECORD(sp)
+        lw      a0, TABLE(sp)
+        lw      t4, OUT(sp)
+        lui     a1, 0x200
+        lui     ra, 0x400
+        .endm
+
+        .macro  next_quad bytes
+        addi    t4, t4, \bytes
+        sw      t4, OUT(sp)
+        lw      t0, END(sp)
+        bne     t0, t2, 1f
+        registers lw
+        addi    sp, sp, FRAME
+        ret
+1:      j       quad
+        .endm
+
+        .macro  row acc, pointer, i, offset
+        rounded \acc, \pointer, \i
+        lookup  \acc
+        sh      \acc, \offset(t4)
+        .endm
+
+// void ulnn_rv32imc_rows(matrix, const int16_t *v, int32_t unused, int16_t *out, unsigned quads)
+// activation ULNN_TABLE, shift 0
+function ulnn_rv32imc_rows
+        jal     t0, prepare
+        epilogue
+        row     s0, a6, 0, 0
+        row     s1, a6, 1, 2
+        row     s2, a6, 2, 4
+        row     s3, a6, 3, 6
+        row     s4, a7, 0, 8
+        row     s5, a7, 1, 10
+        row     s6, a7, 2, 12
+        row     s7, a7, 3, 14
+        row     s8, t5, 0, 16
+        row     s9, t5, 1, 18
+        row     s10, t5, 2, 20
+        row     s11, t5, 3, 22
+        row     a2, t6, 0, 24
+        row     a3, t6, 1, 26
+        row     a4, t6, 2, 28
+        row     a5, t6, 3, 30
+        next_quad 32
+
+        .macro  neuron f1, f2, ta, tb, pointer, offset
+        rounded \f1, \pointer, 0
+        rounded \f2, \pointer, 1
+        rounded \ta, \pointer, 2
+        rounded \tb, \pointer, 3
+        mulh    t1, \ta, t3
+        mul     t0, \ta, t3
+        srli    t0, t0, 31
+        add     \ta, t1, t0
+        add     \ta, \ta, \tb
+        lookup  \f1
+        lookup  \f2
+        lookup  \ta
+        add     t0, \f1, \f2
+        srai    t0, t0, 1
+        sub     \f2, \f2, \f1
+        mul     \f2, \f2, \ta
+        srai    \f2, \f2, 16
+        add     t0, t0, \f2
+        sh      t0, \offset(t4)
+        .endm
+
+// void ulnn_rv32imc_heads(matrix, const int16_t *v, int32_t frac, int16_t *h, unsigned quads)
+// shift 0, gate_shift 0, mode default
+function ulnn_rv32imc_heads
+        jal     t0, prepare
+        epilogue
+        lw      t3, FRAC(sp)
+        neuron  s0, s1, s2, s3, a6, 0
+        neuron  s4, s5, s6, s7, a7, 2
+        neuron  s8, s9, s10, s11, t5, 4
+        neuron  a2, a3, a4, a5, t6, 6
+        next_quad 8
+
+#endif

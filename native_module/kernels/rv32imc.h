@@ -1,0 +1,55 @@
+// ulnn_kernel.h's choice for RV32IMC: rv32imc.S.
+#ifndef ULNN_RV32IMC_H
+#define ULNN_RV32IMC_H
+
+#define ULNN_KERNEL_NAME "rv32imc"
+
+// Both make the first 4 * quads groups of the matrix; `quads` is 1 or more.
+// For activation ULNN_TABLE and shift 0.
+void ulnn_rv32imc_rows(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t unused, int16_t *out, unsigned quads);
+
+// For shift 0, gate_shift 0 and mode default.
+void ulnn_rv32imc_heads(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h, unsigned quads);
+
+// The groups of a matrix behind its first `quads` quads: 0 to 3 of them, in `rest`.
+static inline void ulnn_rv32imc_rest(
+    const ulnn_matrix_t *matrix, unsigned quads, ulnn_matrix_t *rest) {
+    size_t record = 32 + 2u * matrix->weight_bits * matrix->blocks;
+    *rest = *matrix;
+    rest->stream = (const char *)matrix->stream + 4 * quads * record;
+    rest->groups = (uint16_t)(matrix->groups - 4 * quads);
+}
+
+static inline void ulnn_kernel_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
+    unsigned quads = matrix->groups / 4;
+    if (quads == 0 || matrix->activation != ULNN_TABLE || matrix->shift != 0) {
+        ulnn_portable_rows(matrix, v, out);
+        return;
+    }
+    ulnn_rv32imc_rows(matrix, v, 0, out, quads);
+    if ((matrix->groups & 3) != 0) {
+        ulnn_matrix_t rest;
+        ulnn_rv32imc_rest(matrix, quads, &rest);
+        ulnn_portable_rows(&rest, v, out + 16 * quads);
+    }
+}
+
+static inline void ulnn_kernel_heads(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
+    unsigned quads = matrix->groups / 4;
+    if (quads == 0 || matrix->shift != 0 || matrix->gate_shift != 0 ||
+        matrix->mode != ULNN_MODE_DEFAULT) {
+        ulnn_portable_heads(matrix, v, frac, h);
+        return;
+    }
+    ulnn_rv32imc_heads(matrix, v, frac, h, quads);
+    if ((matrix->groups & 3) != 0) {
+        ulnn_matrix_t rest;
+        ulnn_rv32imc_rest(matrix, quads, &rest);
+        ulnn_portable_heads(&rest, v, frac, h + 4 * quads);
+    }
+}
+
+#endif // ULNN_RV32IMC_H
