@@ -1,5 +1,7 @@
 """The one part of the build that pyproject.toml cannot say: the CPython extension `ulnn`."""
 
+from pathlib import Path
+
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -12,14 +14,7 @@ SOURCES = [
     "core/ulnn_text.c",
     "kernels/portable.c",
 ]
-HEADERS = [
-    "core/ulnn.h",
-    "core/ulnn_errors.h",
-    "core/ulnn_internal.h",
-    "core/ulnn_loader.h",
-    "kernels/ulnn_arith.h",
-    "kernels/ulnn_kernel.h",
-]
+HEADERS = sorted(str(path) for path in Path("native_module").glob("[ck]*/*.h"))
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-O2"]
 
 
@@ -27,6 +22,7 @@ class BuildExt(build_ext):
     """Adds the flags of compilers that take gcc's."""
 
     def build_extensions(self) -> None:
+        """Builds all, with every warning an error."""
         if self.compiler.compiler_type == "unix":
             for extension in self.extensions:
                 extension.extra_compile_args = WARNINGS
@@ -38,7 +34,7 @@ setup(
         Extension(
             "ulnn",
             sources=[CORE + name for name in SOURCES],
-            depends=[CORE + name for name in HEADERS],
+            depends=HEADERS,
         )
     ],
     cmdclass={"build_ext": BuildExt},
