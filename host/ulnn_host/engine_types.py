@@ -1,0 +1,55 @@
+"""What goes into an engine and what comes out: integers, the same for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .data import Sequences
+from .errors import UlnnError
+from .model import Int, Int16, ModelFile
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N sequences: x int16 (N, T, I), dt ticks (N, T), length (N,) valid steps.
+
+    The state is reset before each sequence.
+    """
+
+    x: Int16
+    dt: Int
+    length: Int
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """y int16 (N, T, O), 0 behind the valid steps; state int16 (N, S) after the last step."""
+
+    y: Int16
+    state: Int16
+
+    @staticmethod
+    def empty(model: ModelFile, batch: Batch) -> Outputs:
+        """Zeros of the right shapes."""
+        count, steps = batch.dt.shape
+        return Outputs(
+            np.zeros((count, steps, model.output_size), np.int16),
+            np.zeros((count, model.state_size), np.int16),
+        )
+
+    def equals(self, other: Outputs) -> bool:
+        """Whether both hold the same integers."""
+        return np.array_equal(self.y, other.y) and np.array_equal(self.state, other.state)
+
+
+def quantise(model: ModelFile, data: Sequences) -> Batch:
+    """The integers an engine gets for real data. Raises UlnnError for a wrong number of inputs."""
+    if data.x.shape[2] != model.input_size:
+        raise UlnnError(
+            f"the data have {data.x.shape[2]} inputs, expected {model.input_size} as in the model"
+        )
+    dt = np.ones(data.dt.shape, np.int64)
+    dt[data.mask] = model.ticks(data.dt[data.mask])
+    return Batch(model.quantise_input(data.x), dt, data.length)

@@ -1,0 +1,152 @@
+"""Every engine gives the integers of the reference: random models, extreme ones, ncps models."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ncps_models import Spec, data, network, trained
+from random_models import Shape, random_input, random_model
+from ulnn_host import board_engine, container, engines, quantize
+from ulnn_host.engines import Batch, Outputs, quantise
+from ulnn_host.model import Activation as A
+from ulnn_host.model import Mode, ModelFile
+from ulnn_host.network import ACTIVATIONS, FloatNetwork
+
+Run = Callable[[bytes, Batch], Outputs]
+ENGINES = ("native", "pure", "unix", "cortex-m7", "rv32")
+
+
+@pytest.fixture(scope="session")
+def boards(request: pytest.FixtureRequest) -> Iterator[Callable[[str], board_engine.BoardEngine]]:
+    """Boards booted once for the whole session; `--port` stands in for the Cortex-M7."""
+    opened: dict[str, board_engine.BoardEngine] = {}
+    ports = {
+        "cortex-m7": request.config.getoption("--port") or "virtual:cortex-m7?heap=2m",
+        "rv32": "virtual:rv32?heap=2m",
+    }
+    with contextlib.ExitStack() as stack:
+
+        def get(name: str) -> board_engine.BoardEngine:
+            if name not in opened:
+                opened[name] = stack.enter_context(board_engine.open_board(ports[name]))
+            return opened[name]
+
+        yield get
+
+
+@pytest.fixture(params=ENGINES)
+def run(request: pytest.FixtureRequest, boards: Callable[[str], board_engine.BoardEngine]) -> Run:
+    """The engine under test."""
+    name: str = request.param
+    if name in ("cortex-m7", "rv32"):
+        return boards(name).run
+    return lambda content, batch: engines.run(content, batch, name)
+
+
+def check(run: Run, model: ModelFile, batch: Batch) -> None:
+    content = container.write(model)
+    expected = engines.run(content, batch, "reference")
+    got = run(content, batch)
+    different = np.argwhere(got.y != expected.y)
+    assert different.size == 0, f"first difference at (sequence, step, output) {different[0]}"
+    assert np.array_equal(got.state, expected.state)
+
+
+def random_batch(model: ModelFile, seed: int, steps: int) -> Batch:
+    pairs = [random_input(seed + k, model, steps) for k in range(2)]
+    return Batch(
+        np.stack([x for x, _ in pairs]),
+        np.stack([dt for _, dt in pairs]),
+        np.array([steps, max(1, steps // 2)]),
+    )
+
+
+SHAPES = [
+    Shape(inputs=1, hidden=1, backbone=(), outputs=None),
+    Shape(inputs=16, hidden=5, backbone=(), outputs=3, mode=Mode.NO_GATE, weight_bits=16),
+    Shape(inputs=3, hidden=8, backbone=((5, A.RELU), (7, A.GATED), (6, A.TABLE))),
+    Shape(inputs=2, hidden=9, backbone=((13, A.GATED),), weight_bits=16, shift=2, gate_shift=4),
+    Shape(inputs=7, hidden=6, backbone=((4, A.TABLE),), dt_max=2**31 - 1, mode=Mode.NO_GATE),
+    Shape(inputs=4, hidden=3, dt_max=1, shift=8, gate_shift=12),
+    Shape(inputs=4, hidden=12, layers=3, outputs=None),
+    Shape(inputs=5, hidden=11, backbone=((9, A.GATED),), extreme=True),
+    Shape(inputs=5, hidden=11, backbone=((9, A.RELU),), extreme=True, weight_bits=16, shift=8),
+    Shape(inputs=1, hidden=4, mode=Mode.NO_GATE, extreme=True, gate_shift=12),
+    Shape(inputs=130, hidden=4, outputs=150),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_random_models_are_equal_to_the_reference(run: Run, shape: Shape) -> None:
+    model = random_model(11, shape)
+    check(run, model, random_batch(model, 5, 25))
+
+
+SPECS = [
+    *(
+        Spec(2 + k, 4 + 3 * k, 1 + k % 3, 5 + 4 * k, mode, activation, proj=(None, 3)[k % 2])
+        for mode in ("default", "no_gate")
+        for k, activation in enumerate(ACTIVATIONS)
+    ),
+    Spec(1, 4, 0, 0),
+    Spec(16, 33, 0, 0, "no_gate", proj=1),
+    Spec(16, 128, 3, 128, gain=1.0),
+    Spec(8, 64, 2, 40, "no_gate", "silu", gain=1.0),
+]
+
+
+def check_network(run: Run, net: FloatNetwork, spec: Spec, bits: int) -> None:
+    model = quantize.convert(net, data(spec, 2, 100, 1), quantize.Options(bits=bits))
+    check(run, model, quantise(model, data(spec, 1, 500, 2)))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
+def test_random_ncps_models_are_equal_over_500_steps(run: Run, spec: Spec, bits: int) -> None:
+    check_network(run, network(spec), spec, bits)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("mode", ["default", "no_gate"])
+def test_trained_ncps_models_are_equal_over_500_steps(run: Run, mode: str, bits: int) -> None:
+    net, spec = trained(mode)
+    check_network(run, net, spec, bits)
+
+
+shapes = st.builds(
+    Shape,
+    inputs=st.integers(1, 20),
+    hidden=st.integers(1, 20),
+    backbone=st.lists(
+        st.tuples(st.integers(1, 20), st.sampled_from([A.RELU, A.TABLE, A.GATED])), max_size=3
+    ).map(tuple),
+    mode=st.sampled_from(Mode),
+    weight_bits=st.sampled_from([8, 16]),
+    outputs=st.none() | st.integers(1, 9),
+    shift=st.integers(0, 8),
+    gate_shift=st.integers(0, 12),
+    dt_max=st.integers(1, 2**31 - 1),
+    layers=st.integers(1, 3),
+    extreme=st.booleans(),
+)
+
+
+@pytest.mark.parametrize("name", ["native", "pure"])
+def test_any_valid_model_is_equal_to_the_reference(name: str, full: bool) -> None:
+    @settings(max_examples=1000 if full else 60)
+    @given(shape=shapes, seed=st.integers(0, 2**20))
+    def holds(shape: Shape, seed: int) -> None:
+        model = random_model(seed, shape)
+        check(
+            lambda content, batch: engines.run(content, batch, name),
+            model,
+            random_batch(model, seed, 12),
+        )
+
+    holds()
