@@ -13,7 +13,7 @@ from core_tools import NATIVE
 SOURCES = sorted([*(NATIVE / "core").glob("*.c"), NATIVE / "kernels" / "portable.c"])
 ALL_C = sorted([*NATIVE.rglob("*.c"), *NATIVE.rglob("*.h")])
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow"]
-WARNINGS += ["-Wundef", "-Wpedantic"]
+WARNINGS += ["-Wundef", "-Wpedantic", "-DULNN_KERNEL_PORTABLE=1"]
 COMPILERS = {
     "gcc": "gcc",
     "clang": "clang",
