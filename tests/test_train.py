@@ -211,8 +211,14 @@ def test_recipe_files(tmp_path):
     (tmp_path / "a.toml").write_text("[data]\nsource = 'sub/a.npz'\nwindow = 2")
     found = recipe.load(tmp_path / "a.toml")
     assert found.data == DataRecipe(source=str(tmp_path / "sub" / "a.npz"), window=2.0)
-    for path in recipe.RECIPES.glob("*.toml"):
-        assert recipe.load(path).data.source == "watch"
+
+
+def test_recipes_of_the_package():
+    assert recipe.load(recipe.RECIPES / "watch.toml").data.source == "watch"
+    example = recipe.load(recipe.RECIPES / "own_data.toml")
+    data = DataRecipe(source=str(recipe.RECIPES / "train.npz"), valid_fraction=0.2)
+    # it shows the defaults
+    assert example == recipe.Recipe(data)
 
 
 def test_bad_checkpoints(tmp_path):

@@ -174,7 +174,8 @@ def _describe(seen: Sequences, unseen: Sequences) -> str:
     kept, whole = seen.x.shape[1], round(watch.WINDOW * watch.RATE)
     return (
         f"    smartwatch, {seen.x.shape[2]} axes, {len(seen.labels)} exercises; "
-        f"{len(watch.TRAIN_PEOPLE)} people to train on, {PEOPLE} to test on\n"
+        f"{len(watch.TRAIN_PEOPLE)} people to train on, "
+        f"{len(watch.UNSEEN_PEOPLE)} others to test on\n"
         f"    windows of {watch.WINDOW:g} s, {kept} of {whole} samples left ({watch.DROP:.0%} "
         f"dropped at random): dt {unseen.dt.min() * 1e3:.0f} to {unseen.dt.max() * 1e3:.0f} ms\n"
         f"    to stream: {len(unseen)} windows, {int(unseen.length.sum()):,} samples"
