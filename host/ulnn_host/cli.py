@@ -11,8 +11,10 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from . import __version__, console
+from .errors import UlnnError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -110,7 +112,7 @@ def info(model: ModelPath, as_json: Json = False) -> None:
     for title, rows in content.items():
         table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
         for key, value in rows.items():
-            table.add_row(key, str(value))
+            table.add_row(key, Text(str(value), overflow="fold"))
         out.print(table)
 
 
@@ -134,7 +136,10 @@ def run(
 
     content = _read_model(model)
     sequences = datasets.load(data)
-    parsed = container.read(content)
+    try:
+        parsed = container.read(content)
+    except ValueError as error:
+        raise UlnnError(f"{model}: {error}") from None
     batch = engines.quantise(parsed, sequences)
     result = engines.run(content, batch, engine)
     y_int, state = result.y, result.state
@@ -148,6 +153,43 @@ def run(
 
 
 @app.command()
+def validate(
+    model: ModelPath,
+    data: DataPath,
+    port: Annotated[str, typer.Option(help="serial port, or virtual:cortex-m7, virtual:rv32")],
+    json_path: Annotated[Path | None, typer.Option("--json", help="write a JSON report")] = None,
+    html_path: Annotated[Path | None, typer.Option("--html", help="write an HTML report")] = None,
+    to: Annotated[str | None, typer.Option(help="path of the model on the board")] = None,
+    no_deploy: Annotated[
+        bool, typer.Option("--no-deploy", help="fail when the model is not on the board")
+    ] = False,
+    window: Annotated[
+        int | None, typer.Option(help="bytes the board's port can hold while a step runs")
+    ] = None,
+) -> None:
+    """Stream data through the model on a board; compare every output with the reference.
+
+    Deploys what is missing first. Exit status 0 only when every output is equal bit for bit.
+
+    Example: ulnn validate watch.ulnn test.npz --port /dev/ttyACM0 --html report.html
+    """
+    from .validate import validate_command
+
+    report = validate_command(
+        model,
+        data,
+        port,
+        json_path=json_path,
+        html_path=html_path,
+        to=to,
+        deploy=not no_deploy,
+        window=window,
+    )
+    if not report.equal:
+        raise typer.Exit(1)
+
+
+@app.command()
 def version() -> None:
     """Print the version of ulnn.
 
@@ -157,8 +199,6 @@ def version() -> None:
 
 
 def _read_model(path: Path) -> bytes:
-    from .errors import UlnnError
-
     try:
         return path.read_bytes()
     except FileNotFoundError:
