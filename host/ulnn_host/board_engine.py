@@ -15,21 +15,21 @@ FRAME_WINDOW = 1024
 
 
 class BoardEngine:
-    """Runs one model after the other on one board; made by `open_board`."""
+    """Runs one model after the other on one `board`; made by `open_board`."""
 
     def __init__(self, board: Board) -> None:
-        self._board = board
+        self.board = board
 
     def run(self, data: bytes, batch: Batch) -> Outputs:
         """All sequences of the batch, the state reset before each. Raises UlnnError."""
         out = Outputs.empty(container.read(data), batch)
-        self._board.write_file(MODEL_PATH, data)
-        with self._board.stream(MODEL_PATH, window=FRAME_WINDOW) as session:
+        self.board.write_file(MODEL_PATH, data)
+        with self.board.stream(MODEL_PATH, window=FRAME_WINDOW) as session:
             for n, steps in enumerate(batch.length):
                 session.reset()
                 out.y[n, :steps] = session.run(batch.x[n, :steps], batch.dt[n, :steps]).y
                 out.state[n] = session.state()
-        self._board.exec(f"import os\nos.remove({MODEL_PATH!r})")
+        self.board.exec(f"import os\nos.remove({MODEL_PATH!r})")
         return out
 
 
