@@ -131,9 +131,20 @@ def test_every_accepted_architecture(port: str, tmp_path: Path, full: bool) -> N
         if not natmod.has_compiler(arch):
             pytest.skip(f"no {natmod.TOOLCHAINS[arch].compiler} here")
         shutil.copy(natmod.build(arch), tmp_path / "ulnn.mpy")
-        out = mpremote(port, "soft-reset", "mount", tmp_path, "run", tmp_path / "run.py")
-        lines = out.splitlines()
-        assert "no allocation 6" in lines, out
-        assert "interface OK" in lines, out
-        assert lines[-1] == f"texts {cases}", out
-        assert sum(line.startswith("golden") for line in lines) == len(SHAPES)
+        check(port, tmp_path, cases)
+
+
+def check(port: str, folder: Path, cases: int) -> None:
+    out = mpremote(port, "soft-reset", "mount", folder, "run", folder / "run.py")
+    lines = out.splitlines()
+    assert "no allocation 6" in lines, out
+    assert "interface OK" in lines, out
+    assert lines[-1] == f"texts {cases}", out
+    assert sum(line.startswith("golden") for line in lines) == len(SHAPES)
+
+
+@pytest.mark.board
+@pytest.mark.parametrize("name", ["cortex-m7", "rv32"])
+def test_the_module_in_a_firmware(name: str, tmp_path: Path) -> None:
+    with resolve_port(f"virtual:{name}+frozen") as port:
+        check(port, tmp_path, files(tmp_path))
