@@ -26,6 +26,8 @@ from .stream import Session
 
 BANNER = b"raw REPL; CTRL-B to exit\r\n"
 CHUNK = 768
+INTERRUPT_SECONDS = 2.0
+REPL_TIMEOUT = 10
 
 
 class BoardError(UlnnError):
@@ -71,7 +73,7 @@ class Board:
             self._transport.close()
 
     def _interrupt(self, soft_reset: bool) -> None:
-        """Get the raw REPL: Ctrl-C twice, then for three seconds, then a soft reset."""
+        """Get the raw REPL: Ctrl-C twice, then for two seconds, then a soft reset."""
         heard = bytearray()
         attempts: list[Callable[[], None]] = [self._ctrl_c_twice, self._ctrl_c_long]
         if soft_reset:
@@ -82,8 +84,10 @@ class Board:
                 attempt()
                 if self._raw_prompt(heard):
                     self._transport.in_raw_repl = True
-                    self._transport.serial.timeout = 2
+                    self._transport.serial.timeout = REPL_TIMEOUT
                     return
+                if attempt == self._ctrl_c_long and not heard:
+                    break
         text = heard.decode(errors="replace").strip().splitlines()
         if not text:
             raise UlnnError(
@@ -92,14 +96,14 @@ class Board:
             )
         raise UlnnError(
             f"port {self.name}: a program on the board keeps the REPL busy and ignores Ctrl-C "
-            f"(last seen: {text[-1][-60:]!r}); reset the board, or remove its main.py"
+            f"(last seen: {text[-2:][0][-60:]!r}); reset the board, or remove its main.py"
         )
 
     def _ctrl_c_twice(self) -> None:
         self._transport.serial.write(b"\r\x03\x03")
 
     def _ctrl_c_long(self) -> None:
-        for _ in range(30):
+        for _ in range(int(INTERRUPT_SECONDS * 10)):
             self._transport.serial.write(b"\x03")
             time.sleep(0.1)
 
@@ -115,9 +119,12 @@ class Board:
         port.write(b"\r\x02")
         heard += self._quiet()
         port.write(b"\r\x01")
-        answer = self._transport.read_until(1, BANNER, timeout=1, timeout_overall=2)
+        # Not mpremote's read_until: a program that never stops printing keeps it for ever.
+        answer, end = bytearray(), time.monotonic() + 2
+        while not answer.endswith(BANNER) and time.monotonic() < end:
+            answer += port.read(1)
         heard += answer
-        return bool(answer.endswith(BANNER))
+        return answer.endswith(BANNER)
 
     def _quiet(self) -> bytes:
         """Read until nothing comes for 0.1 s, for 1 s at most."""

@@ -134,19 +134,17 @@ def _ulnn_identify():
     d['frozen'] = getattr(frozen, 'ENGINE', None)
     s = _ulnn_probe(['.frozen'], 'ulnn_stream')
     d['stream'] = (s.MAJOR, s.MINOR) if s else None
+    d['free'], d['block'] = None, 4096
     at = d['lib']
-    while at.count('/') > 1:
+    while hasattr(os, 'statvfs'):
         try:
-            os.stat(at)
+            v = os.statvfs(at or '/')
+            d['free'], d['block'] = v[1] * v[4], v[1]
             break
         except OSError:
+            if not at:
+                break
             at = at[:at.rfind('/')]
-    d['free'], d['block'] = None, 4096
-    try:
-        v = os.statvfs(at if at.count('/') > 1 else '/')
-        d['free'], d['block'] = v[1] * v[4], v[1]
-    except (OSError, AttributeError):
-        pass
     d['files'] = {}
     for p in sys.path:
         if p == '.frozen':

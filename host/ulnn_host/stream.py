@@ -210,7 +210,7 @@ class Session:
     def _patience(self, samples: int) -> float:
         if self._step_seconds is None:
             return 20.0
-        return 2.0 + 4 * samples * self._slots * self._step_seconds
+        return 3.0 + 4 * samples * self._slots * self._step_seconds
 
     def _steps(self, x: NDArray[Any], dts: NDArray[Any], progress: Callable[[int], None]) -> Trace:
         batch, outputs = self._batch(), self.info.outputs
