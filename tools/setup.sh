@@ -53,5 +53,5 @@ P
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     --constraint tools/constraints.txt 'setuptools>=74'
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+ULNN_WERROR=1 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation \
     --constraint tools/constraints.txt --editable '.[dev]'

@@ -311,7 +311,10 @@ def command(
     recipe_path: Annotated[Path | None, typer.Option("--recipe", help="recipe (.toml)")] = None,
     epochs: Annotated[int | None, typer.Option(help="fewer epochs, to see it run")] = None,
 ) -> None:
-    """Train on real data, convert, deploy, stream, prove, and write a report."""
+    """Train on real data, convert, deploy, stream, prove, and write a report.
+
+    Example: python -m ulnn_host.demo --port /dev/ttyACM0
+    """
     result = run_demo(port, output, recipe_path, epochs=epochs)
     if not result.validation.equal:
         raise typer.Exit(1)
