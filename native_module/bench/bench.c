@@ -47,27 +47,49 @@ static void put_number(const char *name, uint32_t value) {
 static void bench_peers(void) {
     for (unsigned i = 0; i < peers_count; i++) {
         for (unsigned hidden = 16; hidden <= 128; hidden *= 2) {
-            if (!peers[i].prepare(hidden)) {
-                continue;
-            }
-            peers[i].step();
+            peers[i].step(hidden);
             uint32_t empty = machine_instructions();
             empty = machine_instructions() - empty;
             uint32_t before = machine_instructions();
             machine_begin();
-            peers[i].step();
+            peers[i].step(hidden);
             machine_end();
             uint32_t count = machine_instructions() - before - empty;
-            put_text("peer ");
-            put_text(peers[i].name);
+            put_text("peer");
             put_number("H", hidden);
             put_number("instructions", count);
             put_number("macs", peers[i].macs(hidden));
+            put_text(" name=");
+            put_text(peers[i].name);
             machine_put('\n');
         }
     }
 }
 #endif
+
+// Bytes of stack that one step uses: paints what lies below, and looks what is left of it.
+static __attribute__((noinline)) uint32_t bench_stack(
+    ulnn_model_t *model, const void *x, void *y, uint32_t dt) {
+    enum {
+        WORDS = 512,
+        NEAR = 4
+    }; // NEAR: this function's own pushes
+    volatile uint32_t *top = (volatile uint32_t *)__builtin_frame_address(0);
+#if defined(__arm__)
+    __asm volatile("mov %0, sp" : "=r"(top));
+#elif defined(__riscv)
+    __asm volatile("mv %0, sp" : "=r"(top));
+#endif
+    for (int i = NEAR; i <= WORDS; i++) {
+        *(top - i) = 0x5ca1ab1e;
+    }
+    ulnn_step(model, x, y, dt);
+    int depth = WORDS;
+    while (depth > NEAR && *(top - depth) == 0x5ca1ab1e) {
+        depth--;
+    }
+    return 4 * (uint32_t)depth;
+}
 
 static void bench_one(uint32_t number, const bench_case_t *c) {
     const uint8_t *base = machine_cases;
@@ -107,8 +129,10 @@ static void bench_one(uint32_t number, const bench_case_t *c) {
         x += info->input_size;
         y += info->output_size;
     }
+    const uint32_t stack = bench_stack(model, x - info->input_size, out, dt[c->steps - 1]);
     put_number("status", 0);
     put_number("instructions", count);
+    put_number("stack", stack);
     put_number("macs", info->macs);
     put_number("ram", (uint32_t)need);
     put_number("different", different);

@@ -10,7 +10,7 @@ const uint8_t *const machine_cases = (const uint8_t *)0x60000000;
 #define TIMER_VALUE (*(volatile uint32_t *)0x40000004)
 #define TIMER_RELOAD (*(volatile uint32_t *)0x40000008)
 
-extern uint32_t stack_top, bss_start, bss_end;
+extern uint32_t stack_top, bss_start, bss_end, data_start, data_end, data_load;
 
 static int32_t semihosting(int32_t call, const void *argument) {
     register int32_t r0 __asm("r0") = call;
@@ -53,6 +53,10 @@ static void start(void) {
     __asm volatile("dsb\n isb");
     for (uint32_t *p = &bss_start; p < &bss_end; p++) {
         *p = 0;
+    }
+    const uint32_t *from = &data_load;
+    for (uint32_t *p = &data_start; p < &data_end; p++) {
+        *p = *from++;
     }
     machine_start();
     bench();

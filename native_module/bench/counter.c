@@ -1,5 +1,5 @@
 // A QEMU plugin that counts and traces the instructions between a visit of the address `begin`
-// and one of `end`. Works on any target, exact without -icount.
+// and the next one of `end` (both may be the same). Works on any target, exact without -icount.
 //
 //     -plugin counter.so,begin=0x..,end=0x..[,trace=FILE] -d plugin
 //
@@ -54,10 +54,7 @@ static void flush_pending(void) {
 static void on_execute(unsigned cpu, void *address) {
     (void)cpu;
     const uint64_t pc = (uintptr_t)address;
-    if (pc == begin) {
-        counting = true;
-        count = 0;
-    } else if (pc == end && counting) {
+    if (pc == end && counting) {
         counting = false;
         flush_pending();
         char text[48];
@@ -67,6 +64,10 @@ static void on_execute(unsigned cpu, void *address) {
             const uint32_t mark[2] = {0xffffffff, count};
             fwrite(mark, sizeof(mark), 1, trace);
         }
+    }
+    if (pc == begin) {
+        counting = true;
+        count = 0;
     } else if (counting) {
         flush_pending();
         count++;

@@ -1,0 +1,129 @@
+"""What a step costs seen from MicroPython: on a virtual board in instructions, on a real one in
+cycles or microseconds.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from . import container, natmod
+from .bench_cases import FORMATS, HIDDEN_SIZES, INPUTS, bench_model
+from .boards import VirtualBoard
+from .link import Board
+
+MODEL_PATH = "/models/bench.ulnn"
+CALLS = 400
+ICOUNT = 6
+
+# Prints microseconds of CALLS calls and of the loop around them, cycles of one block of steps
+# (0 without a counter), and what the engine says about itself.
+SCRIPT = """
+def bench():
+    import gc, time, ulnn, sys
+    from array import array
+    m = ulnn.load(PATH)
+    i = m.info()
+    x = array("h", [100] * i["input_size"])
+    y = array("h", bytes(2 * i["output_size"]))
+    step, n, none = m.step, range(CALLS), (lambda a, b, c: None)
+    us, diff = time.ticks_us, time.ticks_diff
+    gc.collect()
+    step(x, y, 1000)
+    a = us()
+    for k in n:
+        step(x, y, 1000)
+    b = us()
+    for k in n:
+        pass
+    c = us()
+    xs = array("h", [100] * (i["input_size"] * CALLS))
+    ys = array("h", bytes(2 * i["output_size"] * CALLS))
+    dts = array("I", [1000] * CALLS)
+    gc.collect()
+    cycles, r = 0, None
+    if sys.implementation._mpy >> 10 & 15 in (5, 6, 7, 8):
+        from machine import mem32 as r
+        r[0xE000EDFC] |= 1 << 24
+        r[0xE0001000] |= 1
+    d = us()
+    if r:
+        s = r[0xE0001004]
+        m.run(xs, ys, dts)
+        cycles = (r[0xE0001004] - s) & 0xFFFFFFFF
+    else:
+        m.run(xs, ys, dts)
+    e = us()
+    print([diff(b, a), diff(c, b), diff(e, d), cycles, i["engine"], i["kernel"], i["ram"]])
+bench()
+"""
+
+
+@dataclass(frozen=True)
+class BoardTime:
+    """A board's times for one model: microseconds and cycles of one step (None: no counter).
+
+    call_us: one `step` call without the loop around it; step_us: one step inside `run`.
+    """
+
+    format: str
+    hidden: int
+    engine: str
+    kernel: str
+    call_us: float
+    step_us: float
+    cycles: float | None
+    ram: int
+
+
+def time_model(board: Board, bits: int, hidden: int) -> BoardTime:
+    """Times a bench model on a board that has the engine."""
+    board.make_folders(MODEL_PATH)
+    board.write_file(MODEL_PATH, container.write(bench_model(bits, hidden)))
+    script = SCRIPT.replace("PATH", repr(MODEL_PATH)).replace("CALLS", str(CALLS))
+    said = ast.literal_eval(board.exec(script).strip().splitlines()[-1])
+    call, loop, block, cycles, engine, kernel, ram = said
+    return BoardTime(
+        *(f"int{bits}", hidden, engine, kernel, (call - loop) / CALLS, block / CALLS),
+        *(cycles / CALLS if cycles else None, ram),
+    )
+
+
+def time_board(port: str) -> list[BoardTime]:
+    """Every bench model on the board at a port, with the engine it has. Raises UlnnError."""
+    with Board.open(port) as board:
+        return [time_model(board, bits, h) for bits in FORMATS.values() for h in HIDDEN_SIZES]
+
+
+def count_calls(name: str = "cortex-m7", hidden: int = 16) -> list[dict[str, object]]:
+    """Instructions of one `Model.step` call from bytecode on a virtual board, with the natmod.
+
+    They include the call's bytecodes. `kernels.json` keeps them as target `NAME-micropython`.
+    """
+    calls: list[dict[str, object]] = []
+    with VirtualBoard(name, icount=ICOUNT) as virtual, Board.open(virtual.port) as board:
+        arch = natmod.choose(board.eval("getattr(__import__('sys').implementation, '_mpy', 0)"))
+        if arch is None:
+            return []
+        board.make_folders("/lib/ulnn.mpy")
+        board.write_file("/lib/ulnn.mpy", natmod.build(arch).read_bytes())
+        version = board.eval("__import__('sys').version")
+        for label, bits in FORMATS.items():
+            seen = time_model(board, bits, hidden)
+            per_us = 1000 / 2**ICOUNT
+            calls.append(
+                {
+                    "target": f"{name}-micropython",
+                    "kernel": seen.kernel,
+                    "format": label,
+                    "H": hidden,
+                    "I": INPUTS,
+                    "instructions": round(seen.call_us * per_us),
+                    "in_run": round(seen.step_us * per_us),
+                    "macs": hidden * (INPUTS + hidden) + 4 * hidden * hidden,
+                    "ram": seen.ram,
+                    "code": natmod.text_size(arch),
+                    "version": str(version),
+                }
+            )
+    return calls

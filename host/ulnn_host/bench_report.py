@@ -1,0 +1,150 @@
+"""BENCHMARKS.md: the tables of a bench run, with recorded peers where they could not be run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .bench import ALL_SHAPES, Count
+from .bench_cases import HIDDEN_SIZES, INPUTS
+from .cycle_model import ERROR
+
+CMSIS = "CMSIS-NN 99f736a (2026-07-15), arm-none-eabi-gcc 12.2.1 -O3"
+
+# Counted once in QEMU's Cortex-M7 with 8 inputs: name, format, {H: (instructions, cycles)}.
+RECORDED: tuple[tuple[str, str, dict[int, tuple[int, int | None]]], ...] = (
+    (
+        "cmsis_nn_lstm",
+        "int8",
+        {16: (13402, None), 32: (28985, None), 64: (71650, 56663), 128: (203161, None)},
+    ),
+    (
+        "cmsis_nn_lstm",
+        "int16",
+        {16: (15322, None), 32: (33716, None), 64: (85102, 75530), 128: (246270, None)},
+    ),
+)
+TARGETS = {
+    ("cortex-m7", "cortex-m4", "int8", "instructions"): (2600, 7700, 26800, 99500),
+    ("cortex-m7", "cortex-m4", "int16", "instructions"): (1950, 5350, 17600, 63200),
+    ("cortex-m7", "cortex-m7", "int8", "modelled_cycles"): (1800, 5100, 17000, 62000),
+    ("cortex-m7", "cortex-m7", "int16", "modelled_cycles"): (1600, 4400, 14300, 51500),
+    ("rv32imc", "rv32imc", "int8", "instructions"): (6900, 21000, 72000, 265000),
+    ("rv32imc", "rv32imc", "int16", "instructions"): (6900, 21000, 72000, 265000),
+}
+
+
+def recorded_peers() -> list[Count]:
+    """Peers that were counted elsewhere, marked as recorded."""
+    return [
+        Count(
+            *("cortex-m7", name, form, hidden, INPUTS, instructions),
+            *(4 * hidden * (INPUTS + hidden), CMSIS, cycles),
+            recorded=True,
+        )
+        for name, form, sizes in RECORDED
+        for hidden, (instructions, cycles) in sizes.items()
+    ]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _rows(counts: Sequence[Count], target: str, field: str) -> list[list[str]]:
+    """One row per kernel and format: the field at every size, and per multiply-accumulate."""
+    rows: list[list[str]] = []
+    keys = dict.fromkeys((c.kernel, c.format) for c in counts if c.target == target)
+    for kernel, form in keys:
+        found = {
+            c.H: c for c in counts if (c.target, c.kernel, c.format) == (target, kernel, form)
+        }
+        values = [getattr(found[h], field) if h in found else None for h in HIDDEN_SIZES]
+        if not any(values):
+            continue
+        name = kernel + (" (recorded)" if next(iter(found.values())).recorded else "")
+        last = found.get(64)
+        per_mac = getattr(last, field) if last else None
+        share = f"{per_mac / last.macs:.2f}" if last and per_mac else ""
+        rows.append([name, form, *map(_number, values), share])
+    return rows
+
+
+def _targets(counts: Sequence[Count]) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for (target, kernel, form, field), limits in TARGETS.items():
+        found = {
+            c.H: c for c in counts if (c.target, c.kernel, c.format) == (target, kernel, form)
+        }
+        row = [f"{kernel}, {form}, {field.replace('_', ' ')}"]
+        for hidden, limit in zip(HIDDEN_SIZES, limits, strict=True):
+            value = getattr(found[hidden], field) if hidden in found else None
+            mark = "" if value is None or value <= limit else " (above)"
+            row.append(f"{_number(value)} of {_number(limit)}{mark}")
+        rows.append(row)
+    return rows
+
+
+def render(counts: Sequence[Count], calls: Sequence[dict[str, Any]]) -> str:
+    """The whole document."""
+    heads = ["kernel", "weights", *(f"H={h}" for h in HIDDEN_SIZES), "per MAC, H=64"]
+    sizes = [c for c in counts if c.code is not None]
+    once = {(c.target, c.kernel): c for c in sizes}
+    ram = {c.H: c.ram for c in sizes if c.format == ALL_SHAPES[0][0]}
+    versions = sorted({f"{c.target}: {c.version}" for c in counts if not c.recorded})
+    parts = [
+        "# Benchmarks",
+        "Written by `make bench`; do not edit. One whole step of a CfC layer with 8 inputs, H"
+        " state values and a backbone of H units: everything between the call of `ulnn_step` and"
+        " its return, copies included. Every counted program first proved that its outputs are"
+        " those of the reference, bit for bit.",
+        "* **Instructions** are exact: QEMU with `-icount` counts them, twice the same.\n"
+        "* **Cycles are modelled**, not measured (`host/ulnn_host/cycle_model.py`: Cortex-M7,"
+        f" memory without wait states, warm branch predictor; expect {ERROR} against a board)."
+        " `ulnn bench --port` measures on a board.\n"
+        "* The Xtensa kernel was not run: there is no compiler for it here.\n"
+        "* Rows marked *recorded* were counted once, with the versions given below.",
+        "## Cortex-M7: instructions of a step",
+        _table(heads, _rows(counts, "cortex-m7", "instructions")),
+        "`cortex-m4` is the build with the fewest instructions, for cores that issue one a cycle;"
+        " `cortex-m7` spends more of them and fewer cycles on a core that issues two.",
+        "## Cortex-M7: modelled cycles of a step",
+        _table(heads, _rows(counts, "cortex-m7", "modelled_cycles")),
+        "## RV32IMC: instructions of a step",
+        _table(heads, _rows(counts, "rv32imc", "instructions")),
+        "## Targets",
+        _table(["", *(f"H={h}" for h in HIDDEN_SIZES)], _targets(counts)),
+        "## Code, stack, memory",
+        _table(
+            ["machine", "kernel", "code (bytes)", "stack of a step (bytes)"],
+            [[c.target, c.kernel, _number(c.code), _number(c.stack)] for c in once.values()],
+        ),
+        "Code: the kernel with what it uses of `portable.c`, `-O3`. Stack: painted and looked at"
+        " after a step. Memory of a model beside its file, which is used in place (32-bit"
+        " machines): " + ", ".join(f"H={h} {value} bytes" for h, value in ram.items()) + ".",
+        "## From MicroPython",
+        _table(
+            ["board", "kernel", "weights", "H", "one step() call", "one step in run()"],
+            [
+                [
+                    *(str(c["target"]), str(c["kernel"]), str(c["format"]), str(c["H"])),
+                    *(_number(c["instructions"]), _number(c["in_run"])),
+                ]
+                for c in calls
+            ],
+        )
+        if calls
+        else "Not counted in this run: it needs MicroPython's sources (MPY_DIR).",
+        "Instructions, with the natmod on the virtual board. The call includes the bytecodes that"
+        " make it."
+        + (f" Text of the natmod: {_number(calls[0]['code'])} bytes." if calls else ""),
+        "## Versions",
+        "\n".join(f"* {line}" for line in versions)
+        + f"\n* recorded: {CMSIS}\n* flags: `-std=c99 -O3 -ffp-contract=fast`",
+    ]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,150 @@
+"""The kernels on bare virtual machines: the reference's bits, and no slower than they were.
+
+`python tests/test_kernels.py` writes kernel_counts.json anew, after a change that is meant.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from random_models import Shape, random_input, random_model
+from ulnn_host import bench, cycle_model
+from ulnn_host.bench_cases import Case, bench_case
+from ulnn_host.model import Activation, Mode
+
+COUNTS = Path(__file__).parent / "kernel_counts.json"
+MARGIN = 0.02
+SHAPES = (("int8", 16), ("int16", 16), ("int8", 64), ("int16", 64))
+KERNELS = {f"{kernel.machine.target} {kernel.name}": kernel for kernel in bench.KERNELS}
+ASSEMBLY = {name: kernel for name, kernel in KERNELS.items() if kernel.assembly}
+
+
+def need(kernel: bench.Kernel) -> None:
+    if not bench.available(kernel.machine):
+        pytest.skip(f"needs {kernel.machine.packages}")
+
+
+def random_shape(rng: np.random.Generator, seed: int) -> Shape:
+    """Every activation, mode and shift; sizes that fill no block, and some that need passes."""
+    layers = [Activation.TABLE, Activation(int(rng.integers(1, 4)))]
+    wide = 190 if seed % 5 == 0 else 40
+    backbone = tuple(
+        (int(rng.integers(1, wide)), layers[int(rng.random() < 0.4)])
+        for _ in range(int(rng.integers(0, 3)))
+    )
+    return Shape(
+        inputs=int(rng.integers(1, 40)),
+        hidden=int(rng.integers(1, 50)),
+        backbone=backbone,
+        mode=Mode(int(rng.random() < 0.3)),
+        weight_bits=int(rng.choice([8, 16])),
+        outputs=None if rng.random() < 0.5 else int(rng.integers(1, 9)),
+        shift=int(rng.integers(0, 9)) if rng.random() < 0.3 else 0,
+        gate_shift=int(rng.integers(0, 13)) if rng.random() < 0.3 else 0,
+        dt_max=int(rng.integers(1, 2**31 - 1)),
+        layers=int(rng.integers(1, 4)),
+        extreme=bool(rng.random() < 0.4),
+    )
+
+
+def random_cases(count: int) -> list[Case]:
+    rng = np.random.default_rng(7)
+    cases = []
+    for seed in range(count):
+        model = random_model(seed, random_shape(rng, seed))
+        cases.append(Case(model, *random_input(seed, model, 6)))
+    return cases
+
+
+# Short passes, as natmods have them, reach every way through the code.
+BLOCKS = {
+    "cortex-m7 cortex-m7": (None, 1, 3, 9),
+    "cortex-m7 cortex-m4": (None, 3, 9),
+    "rv32imc rv32imc": (None, 1, 2, 8),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"), [(name, n) for name in KERNELS for n in BLOCKS.get(name, (None,))]
+)
+def test_bits(name: str, blocks: int | None, tmp_path: Path) -> None:
+    kernel = KERNELS[name]
+    need(kernel)
+    elf = bench.build(kernel, tmp_path, blocks=blocks)
+    results = bench.run(kernel, elf, random_cases(60))
+    assert [result.different for result in results] == [0] * 60
+    assert {result.kernel for result in results} == {kernel.name}
+
+
+def count(kernel: bench.Kernel, folder: Path) -> dict[str, int]:
+    counts = bench.count_kernel(kernel, folder, SHAPES)
+    return {f"{entry.format} H={entry.H}": entry.instructions for entry in counts}
+
+
+@pytest.mark.parametrize("name", ASSEMBLY)
+def test_instruction_counts(name: str, tmp_path: Path) -> None:
+    """Deterministic; the margin is for the compiler's share of a step."""
+    need(KERNELS[name])
+    expected = json.loads(COUNTS.read_text())[name]
+    counted = count(KERNELS[name], tmp_path)
+    slower = {key: (counted[key], expected[key]) for key in expected}
+    assert all(now <= before * (1 + MARGIN) for now, before in slower.values()), slower
+
+
+def test_portable_is_not_much_slower(tmp_path: Path) -> None:
+    """Compilers differ more than 2 % here."""
+    name = "cortex-m7 portable"
+    need(KERNELS[name])
+    expected = json.loads(COUNTS.read_text())[name]
+    for key, now in count(KERNELS[name], tmp_path).items():
+        assert now <= expected[key] * 1.1, key
+
+
+def test_counts_are_repeatable_and_the_plugin_agrees(tmp_path: Path) -> None:
+    kernel = KERNELS["cortex-m7 cortex-m7"]
+    need(kernel)
+    elf = bench.build(kernel, tmp_path)
+    cases = [bench_case(8, 16)]
+    first, second = bench.run(kernel, elf, cases), bench.run(kernel, elf, cases)
+    traced = bench.run(kernel, elf, cases, bench.build_plugin(tmp_path))
+    assert first == second
+    assert traced[0].instructions == first[0].instructions
+    assert traced[0].cycles is not None
+    assert 0.5 < traced[0].cycles / first[0].instructions < 0.7
+
+
+def issue(*lines: str) -> int:
+    """Modelled cycles of straight code, 200 times over."""
+    code = {}
+    for k, line in enumerate(lines):
+        mnemonic, _, operands = line.partition(" ")
+        code[4 * k] = (mnemonic, operands, 4)
+    for k in range(len(lines), 200 * len(lines)):
+        code[4 * k] = code[4 * (k % len(lines))]
+    region = [(pc, 4 * (pc // 4 % 2)) for pc in sorted(code)]
+    return round(cycle_model.simulate(region, code).cycles / 200)
+
+
+def test_cycle_model_facts() -> None:
+    """What was measured on an STM32H743 (see cycle_model)."""
+    assert issue("smlad r8, r4, r2, r8", "smlad r8, r5, r2, r8") == 2
+    assert issue("smlad r8, r4, r2, r8", "ldr r6, [r0, #4]") == 1
+    assert issue("sxtb16 r12, r4", "smlad r8, r5, r2, r8") == 1
+    assert issue("sxtb16 r12, r4", "sxtb16 r6, r4") == 2
+    assert issue("ldr r4, [r0, #0]", "ldr r5, [r0, #4]") == 1
+    assert issue("ldrd r4, r5, [r0]") == 1
+    assert issue("ldmia r0, {r4, r5, r6, r7}") == 2
+    assert issue("add r1, r1, #1", "add r2, r2, #1") == 1
+    assert issue("str r1, [r0, #0]", "smlad r8, r4, r2, r8") == 2
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        known = {name: count(kernel, Path(folder)) for name, kernel in KERNELS.items()}
+    COUNTS.write_text(json.dumps(known, indent=1) + "\n")
