@@ -161,7 +161,7 @@ def test_native_module_where_the_board_takes_one(
     report = deploy(there.link, model_file(tmp_path))
     assert report.engine == "native"
     assert report.plan.engine == "native, x64"
-    assert report.plan.remove == ("/ram/lib/ulnn.py",)
+    assert report.plan.hiding == ("/ram/lib/ulnn.py",)
     assert "/lib/ulnn.py" not in there.files()
     assert report.self_test == 12
 
@@ -190,7 +190,7 @@ def test_files_that_are_in_the_way(
     )
     plan = make_plan(there.link, model_file(tmp_path))
     assert any(w.startswith("/ulnn.py may hide /ram/lib/ulnn.mpy") for w in plan.warnings)
-    assert plan.remove == ()
+    assert plan.hiding == ()
     with pytest.raises(DeployError, match="does not work on the board: AttributeError") as caught:
         deploy(there.link, tmp_path / "m.ulnn")
     assert caught.value.status == 5
@@ -238,8 +238,30 @@ def test_unplugged_while_deploying(
     disk: Callable[..., Disk], pure_only: None, tmp_path: Path
 ) -> None:
     there = disk()
+    path = model_file(tmp_path)
     with pytest.raises(UlnnError, match="plugged in"):
-        deploy(there.link, model_file(tmp_path), progress=lambda *_: there.pty.unplug())
+        deploy(there.link, path, progress=lambda *_: there.pty.unplug())
+    again = disk()
+    again.link.make_folders("/ram/lib/x")
+    again.link.exec("open('lib/ulnn.mpy.tmp', 'w').close()\nopen('lib/mine.tmp', 'w').close()")
+    report = deploy(again.link, path)
+    assert report.plan.stale == ("/ram/lib/ulnn.mpy.tmp",)
+    assert [n for n in again.files() if n.endswith(".tmp")] == ["/lib/mine.tmp"]
+
+
+@needs_micropython
+def test_stopped_while_deploying(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    """Ctrl-C on the PC."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    there = disk()
+    with pytest.raises(KeyboardInterrupt):
+        deploy(there.link, model_file(tmp_path), progress=stop)
+    assert there.files() == {}
 
 
 def test_damaged_model_is_refused_here(tmp_path: Path) -> None:

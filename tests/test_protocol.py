@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import random
 import subprocess
 from pathlib import Path
@@ -11,7 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from board_fixtures import need_tools
 from pty_board import FAKE_ULNN, FIRMWARE, PtyBoard, fake_run, micropython
+from test_deploy import model_file
+from ulnn_host.deploy import deploy
 from ulnn_host.errors import UlnnError
 from ulnn_host.frames import BODY_WORDS, Decoder, check_words, encode
 from ulnn_host.link import Board
@@ -293,3 +297,47 @@ def test_the_loop_allocates_nothing(tmp_path: Path) -> None:
     assert reason == "bye"
     assert int(calls) == len(frames)
     assert int(sent) > 1000 * (12 + 10 * 18)
+
+
+HEAP_LOCKED_BOARD = """
+import gc, io, micropython
+import ulnn, ulnn_stream
+wire = io.BytesIO(open("/wire.bin", "rb").read())
+size = len(wire.getvalue())
+class Out:
+    def __init__(self): self.n = 0
+    def write(self, buf, n): self.n += n
+out = Out()
+rounds = 0
+def wait(ms):
+    global rounds
+    if wire.tell() == size:
+        wire.seek(0)
+        rounds += 1
+        if rounds == 1:
+            micropython.heap_lock()
+    if rounds == 5:
+        micropython.heap_unlock()
+        return False
+    return True
+reason = ulnn_stream.serve("/models/m.ulnn", console=(wire.readinto, out.write, wait))
+print(repr((reason, out.n)))
+"""
+
+
+@pytest.mark.board
+@pytest.mark.parametrize("name", ["cortex-m7", "rv32"])
+def test_the_loop_allocates_nothing_on_a_board(name: str, tmp_path: Path) -> None:
+    """10,240 steps of the native engine and their frames under heap_lock, ints of 31 bits."""
+    need_tools(name)
+    frames = []
+    for k in range(256):
+        x, dt = samples(10, 6)
+        rows = np.concatenate([dt.astype("<u4").view("<i2").reshape(-1, 2), x], axis=1)
+        frames.append(encode("S", k, 10, rows.astype("<i2").tobytes()))
+    with Board.open(f"virtual:{name}") as link:
+        assert deploy(link, model_file(tmp_path)).engine == "native"
+        link.write_file("/wire.bin", b"".join(frames))
+        reason, sent = ast.literal_eval(link.exec(HEAP_LOCKED_BOARD, timeout=120))
+    assert reason == "idle"
+    assert sent == 12 + 5 * 256 * (4 + 2 * (4 + 10 * (4 + 2)))

@@ -52,7 +52,7 @@ class DeployReport:
             "model": plan.model_path,
             "engine_chosen": plan.engine,
             "files": files,
-            "removed": list(plan.remove),
+            "removed": [*plan.stale, *plan.hiding],
             "warnings": [*plan.warnings, *self.warnings],
             "dry_run": self.dry_run,
             "seconds": round(self.seconds, 3),
@@ -99,6 +99,8 @@ def deploy(
         planned(plan)
     if dry_run:
         return DeployReport(plan, dry_run=True)
+    for path in plan.stale:
+        board.exec(f"import os\nos.remove({path!r})")
     for item in plan.to_send:
         board.make_folders(item.path)
         sent = 0
@@ -110,8 +112,9 @@ def deploy(
                 progress(item.path, sent, len(item.data))
 
         board.write_file(item.path, item.data, count)
-    for path in plan.remove:
+    for path in plan.hiding:
         board.exec(f"import os\nos.remove({path!r})")
+    board.soft_reset()
     board.exec(_PROVE)
     try:
         engine, version, steps, info = board.eval(f"_ulnn_prove({plan.model_path!r})", timeout=120)
@@ -175,8 +178,9 @@ def show_plan(plan: Plan, console: Console) -> None:
         table.add_row(
             item.path, f"{len(item.data):,}", f"[{style}]{item.status}[/]", item.note, style=None
         )
-    for path in plan.remove:
-        table.add_row(path, "", "[red]remove[/]", "hides the new file")
+    for paths, why in ((plan.stale, "left by a deployment cut off"), (plan.hiding, "hides ours")):
+        for path in paths:
+            table.add_row(path, "", "[red]remove[/]", why)
     console.print(table)
     main = [path for path in b.files if path.rpartition("/")[2] == "main.py"]
     if main:

@@ -119,12 +119,16 @@ class Board:
         port.write(b"\r\x02")
         heard += self._quiet()
         port.write(b"\r\x01")
-        # Not mpremote's read_until: a program that never stops printing keeps it for ever.
-        answer, end = bytearray(), time.monotonic() + 2
-        while not answer.endswith(BANNER) and time.monotonic() < end:
-            answer += port.read(1)
+        answer = self._until_banner(2)
         heard += answer
         return answer.endswith(BANNER)
+
+    def _until_banner(self, seconds: float) -> bytes:
+        """Not mpremote's read_until: a program that never stops printing keeps it for ever."""
+        answer, end = bytearray(), time.monotonic() + seconds
+        while not answer.endswith(BANNER) and time.monotonic() < end:
+            answer += self._transport.serial.read(1)
+        return bytes(answer)
 
     def _quiet(self) -> bytes:
         """Read until nothing comes for 0.1 s, for 1 s at most."""
@@ -156,6 +160,21 @@ class Board:
             raise UlnnError(
                 f"port {self.name}: the board stopped answering ({error}); is it plugged in?"
             ) from error
+
+    def soft_reset(self) -> None:
+        """Start the interpreter anew: an empty heap, nothing imported; boot.py runs, not main.py.
+
+        Does nothing on the unix port, which would end.
+        """
+        if self.eval("__import__('sys').platform") == "linux":
+            return
+        with self._errors():
+            self._transport.serial.timeout = 0.1
+            self._transport.serial.write(b"\x04")
+            answer = self._until_banner(8)
+            self._transport.serial.timeout = REPL_TIMEOUT
+        if not answer.endswith(BANNER):
+            self._interrupt(soft_reset=False)
 
     # ---- code ---------------------------------------------------------------------------------
 
@@ -219,9 +238,11 @@ class Board:
                     "filesystem may be damaged, or the line loses bytes"
                 )
             self.exec(_RENAME + f"_ren({temporary!r}, {path!r})")
-        except UlnnError as error:
+        except BaseException as error:
             # The board may be gone; the first error is the one to report.
             with contextlib.suppress(UlnnError):
+                if not isinstance(error, BoardError):
+                    self._interrupt(soft_reset=False)
                 self.exec(
                     "try:\n _f.close()\nexcept Exception:\n pass\n"
                     f"import os\ntry:\n os.remove({temporary!r})\nexcept OSError:\n pass"

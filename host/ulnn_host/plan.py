@@ -77,13 +77,18 @@ class Item:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a deployment writes and removes, and why."""
+    """What a deployment writes and removes, and why.
+
+    stale: what deployments that were cut off left behind. hiding: modules in lib that would be
+    imported in place of the new ones.
+    """
 
     board: Identity
     model_path: str
     engine: str
     items: tuple[Item, ...]
-    remove: tuple[str, ...]
+    stale: tuple[str, ...]
+    hiding: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -156,6 +161,16 @@ def _ulnn_identify():
             except OSError:
                 pass
     return d
+def _ulnn_stale(folders):
+    found = []
+    for p in folders:
+        try:
+            names = os.listdir(p or '/')
+        except OSError:
+            continue
+        found += [p + '/' + n for n in names if n.endswith('.tmp')
+            and (n.startswith('ulnn') or '.ulnn' in n)]
+    return found
 """
 
 
@@ -253,8 +268,10 @@ def make_plan(
         )
     wanted.append((target, data, f"model, {model.weight_bits} bits, {model.macs} MACs a step"))
     items = tuple(_item(board, *entry) for entry in wanted)
-    remove, hidden = _shadows(identity, [path for path, _, _ in wanted[:-1]])
-    plan = Plan(identity, target, engine, items, remove, tuple(warnings + hidden))
+    hiding, hidden = _shadows(identity, [path for path, _, _ in wanted[:-1]])
+    folders = sorted({identity.lib, target.rpartition("/")[0]})
+    stale = tuple(board.eval(f"_ulnn_stale({folders!r})"))
+    plan = Plan(identity, target, engine, items, stale, hiding, tuple(warnings + hidden))
     _check_space(board, plan)
     return plan
 
@@ -270,7 +287,7 @@ def _item(board: Board, path: str, data: bytes, note: str) -> Item:
 
 def _shadows(identity: Identity, modules: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """Files MicroPython would import before ours: in lib they are ours and go, others stay."""
-    remove, warnings = [], []
+    hiding, warnings = [], []
     for path in modules:
         stem = path.rpartition(".")[0]
         name = stem.rpartition("/")[2]
@@ -280,13 +297,13 @@ def _shadows(identity: Identity, modules: list[str]) -> tuple[tuple[str, ...], l
                 continue
             if folder == identity.lib:
                 if file != name:
-                    remove.append(other)
+                    hiding.append(other)
             else:
                 warnings.append(
                     f"{other if folder else '/' + other} may hide {path}: delete it if the "
                     "engine below is not the one expected"
                 )
-    return tuple(remove), warnings
+    return tuple(hiding), warnings
 
 
 def _check_space(board: Board, plan: Plan) -> None:

@@ -169,6 +169,7 @@ def validate(
                 deployed(report)
         else:
             path = _present(board, identify(board), model_path, to)
+            board.soft_reset()
         window = window or (VIRTUAL_WINDOW if port.startswith("virtual:") else 256)
         with board.stream(path, window=window, timeout=timeout) as session:
             _same_model(session, model, port, path)
