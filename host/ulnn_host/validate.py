@@ -159,6 +159,8 @@ def validate(
     data = datasets.load(data_path)
     batch = quantise(model, data)
     expected = engines.run(content, batch, "reference")
+    readout = str(model.meta.get("readout", "last"))
+    score_reference = _score(model, data, expected, readout)
     start = time.monotonic()
     with Board.open(port) as board:
         report = None
@@ -192,9 +194,9 @@ def validate(
             first_difference=None,
             clamped_steps=clamped,
             clamped_equal=clamped == int((batch.dt > model.dt_max)[data.mask].sum()),
-            readout=str(model.meta.get("readout", "last")),
-            score_board=None,
-            score_reference=None,
+            readout=readout,
+            score_board=_score(model, data, arrays.got, readout),
+            score_reference=score_reference,
             latency=Latency.of(arrays.ticks[data.mask & ~arrays.gc], info),
             latency_gc=Latency.of(arrays.ticks[data.mask & arrays.gc], info),
             samples_per_second=int(data.length.sum()) / seconds,
@@ -207,9 +209,17 @@ def validate(
             labels=data.labels,
             arrays=arrays,
         ),
-        model,
         data,
     )
+
+
+def _score(
+    model: ModelFile, data: Sequences, outputs: Outputs, readout: str
+) -> dict[str, Any] | None:
+    """Accuracy against integer labels, where the data have any."""
+    if data.y is None or data.y.dtype.kind not in "iu":
+        return None
+    return scores.score(model.dequantise_output(outputs.y), data, readout).to_dict()
 
 
 def _present(board: Board, identity: Identity, model_path: Path, to: str | None) -> str:
@@ -264,7 +274,7 @@ def _stream(
     return Arrays(batch, expected, got, ticks, gc), clamped, seconds
 
 
-def _compare(report: ValidationReport, model: ModelFile, data: Sequences) -> ValidationReport:
+def _compare(report: ValidationReport, data: Sequences) -> ValidationReport:
     arrays = report.arrays
     assert arrays is not None
     wrong = (arrays.got.y != arrays.expected.y) & data.mask[..., None]
@@ -275,10 +285,6 @@ def _compare(report: ValidationReport, model: ModelFile, data: Sequences) -> Val
         "equal": not wrong.any() and not wrong_state.any() and report.clamped_equal,
         "first_difference": _first_difference(arrays, wrong, wrong_state),
     }
-    if data.y is not None and data.y.dtype.kind in "iu":
-        for name, outputs in (("board", arrays.got), ("reference", arrays.expected)):
-            real = model.dequantise_output(outputs.y)
-            changes[f"score_{name}"] = scores.score(real, data, report.readout).to_dict()
     return ValidationReport(**{**vars(report), **changes})
 
 
