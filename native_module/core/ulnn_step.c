@@ -1,6 +1,30 @@
 // One step, the state, and the self test (SPEC sections 3 and 2.6).
 #include "ulnn_internal.h"
 
+// Copies n int16 values, 1 or more. There are few of them and they are mostly aligned, so that a
+// general memcpy would spend more on finding that out than on copying.
+static inline void ulnn_copy_values(void *to, const void *from, size_t n) {
+#if defined(__GNUC__)
+    typedef uint32_t __attribute__((may_alias)) pair_t;
+    if ((((uintptr_t)to | (uintptr_t)from) & 3) == 0 && (n & 7) == 0) {
+        const pair_t *source = from, *end = source + n / 2;
+        pair_t *target = to;
+        do {
+            uint32_t a = source[0], b = source[1], c = source[2], d = source[3];
+            __asm__("" : "+r"(a), "+r"(b)); // or the compiler makes a memcpy of the loop
+            target[0] = a;
+            target[1] = b;
+            target[2] = c;
+            target[3] = d;
+            source += 4;
+            target += 4;
+        } while (source != end);
+        return;
+    }
+#endif
+    memcpy(to, from, n * sizeof(int16_t));
+}
+
 // Runs all layers. Returns where the output is: valid until the next call.
 static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) {
     if (dt > model->info.dt_max) {
@@ -15,27 +39,29 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
     const int16_t *out = NULL;
     for (unsigned l = model->info.layers; l != 0; l--, layer++) {
         const ulnn_matrix_t *matrix = model->matrices + layer->first_matrix;
-        const size_t input_bytes = layer->input_size * sizeof(int16_t);
         if (layer->kind == ULNN_KIND_DENSE) {
-            memcpy(model->scratch[1], x, input_bytes);
+            ulnn_copy_values(model->scratch[1], x, layer->input_size);
             ulnn_kernel_rows(matrix, model->scratch[1], model->scratch[0]);
             out = model->scratch[0];
         } else {
             int16_t *vector = model->values + layer->vector;
             int16_t *h = vector + layer->input_size;
-            memcpy(vector, x, input_bytes);
+            ulnn_copy_values(vector, x, layer->input_size);
             const int16_t *v = vector;
-            unsigned backbone = layer->matrix_count - 1u;
-            for (unsigned j = 0; j < backbone; j++, matrix++) {
-                ulnn_kernel_rows(matrix, v, model->scratch[j & 1]);
-                v = model->scratch[j & 1];
+            const ulnn_matrix_t *heads = matrix + layer->matrix_count - 1;
+            int16_t *units = model->scratch[0], *other = model->scratch[1];
+            for (; matrix != heads; matrix++) {
+                ulnn_kernel_rows(matrix, v, units);
+                v = units;
+                units = other;
+                other = (int16_t *)v;
             }
-            if (backbone != 0) {
-                ulnn_kernel_heads(matrix, v, frac, h);
+            if (v != vector) {
+                ulnn_kernel_heads(heads, v, frac, h);
             } else {
                 // These heads read the old h: it must stand until the last of them is done.
-                ulnn_kernel_heads(matrix, v, frac, model->scratch[0]);
-                memcpy(h, model->scratch[0], layer->output_size * sizeof(int16_t));
+                ulnn_kernel_heads(heads, v, frac, model->scratch[0]);
+                ulnn_copy_values(h, model->scratch[0], layer->output_size);
             }
             out = h;
         }
@@ -46,7 +72,7 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
 
 void ulnn_step(ulnn_model_t *model, const void *x, void *y, uint32_t dt) {
     const int16_t *out = ulnn_run(model, x, dt);
-    memcpy(y, out, model->info.output_size * sizeof(int16_t));
+    ulnn_copy_values(y, out, model->info.output_size);
 }
 
 void ulnn_reset(ulnn_model_t *model) {

@@ -13,7 +13,7 @@ static inline void ulnn_kernel_rows(const ulnn_matrix_t *matrix, const int16_t *
 
 static inline void ulnn_kernel_heads(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
-    if (matrix->shift == 0 && matrix->gate_shift == 0 && matrix->mode == ULNN_MODE_DEFAULT) {
+    if ((matrix->shift | matrix->gate_shift | matrix->mode) == 0) { // mode: ULNN_MODE_DEFAULT
         ULNN_KERNEL_HEADS(matrix, v, frac, h);
     } else {
         ulnn_portable_heads(matrix, v, frac, h);

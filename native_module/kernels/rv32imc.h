@@ -39,8 +39,7 @@ static inline void ulnn_kernel_rows(const ulnn_matrix_t *matrix, const int16_t *
 static inline void ulnn_kernel_heads(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
     unsigned quads = matrix->groups / 4;
-    if (quads == 0 || matrix->shift != 0 || matrix->gate_shift != 0 ||
-        matrix->mode != ULNN_MODE_DEFAULT) {
+    if (quads == 0 || (matrix->shift | matrix->gate_shift | matrix->mode) != 0) {
         ulnn_portable_heads(matrix, v, frac, h);
         return;
     }
