@@ -37,6 +37,7 @@ def board(tmp_path: Path) -> Iterator[PtyBoard]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "INTERRUPT_SECONDS", 0.3)
+    monkeypatch.setattr(link_module, "PROMPT_SECONDS", 0.5)
 
 
 def refused(port: str) -> str:

@@ -27,6 +27,7 @@ from .stream import Session
 BANNER = b"raw REPL; CTRL-B to exit\r\n"
 CHUNK = 768
 INTERRUPT_SECONDS = 2.0
+PROMPT_SECONDS = 2.0
 REPL_TIMEOUT = 10
 
 
@@ -119,7 +120,7 @@ class Board:
         port.write(b"\r\x02")
         heard += self._quiet()
         port.write(b"\r\x01")
-        answer = self._until_banner(2)
+        answer = self._until_banner(PROMPT_SECONDS)
         heard += answer
         return answer.endswith(BANNER)
 
@@ -131,8 +132,8 @@ class Board:
         return bytes(answer)
 
     def _quiet(self) -> bytes:
-        """Read until nothing comes for 0.1 s, for 1 s at most."""
-        data, end = b"", time.monotonic() + 1
+        """Read until nothing comes for 0.1 s, for half of PROMPT_SECONDS at most."""
+        data, end = b"", time.monotonic() + PROMPT_SECONDS / 2
         while time.monotonic() < end:
             new = self._transport.serial.read(max(1, self._transport.serial.in_waiting))
             if not new:
