@@ -77,6 +77,12 @@ static inline const void *ulnn_portable_group(
 }
 #endif // ULNN_KERNEL_GROUP
 
+#if defined(ULNN_KERNEL_XTENSA)
+#include "xtensa.h"
+#undef ULNN_KERNEL_GROUP
+#define ULNN_KERNEL_GROUP ulnn_xtensa_group
+#endif
+
 void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
     const void *record = matrix->stream;
     // The middle of the table, whose rows are counted from there in both directions.

@@ -66,7 +66,15 @@ void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t 
 #elif defined(ULNN_KERNEL_RV32IMC)
 #include "rv32imc.h"
 #else
+#if !defined(ULNN_KERNEL_XTENSA)
 #define ULNN_KERNEL_NAME "portable"
+#elif defined(CONFIG_IDF_TARGET_ESP32S3) || defined(ULNN_XTENSA_PIE)
+#undef ULNN_XTENSA_PIE
+#define ULNN_XTENSA_PIE 1
+#define ULNN_KERNEL_NAME "xtensa-pie"
+#else
+#define ULNN_KERNEL_NAME "xtensa-mac16"
+#endif
 #define ulnn_kernel_rows ulnn_portable_rows
 #define ulnn_kernel_heads ulnn_portable_heads
 #endif
