@@ -270,9 +270,9 @@ def test_damaged_model_is_refused_here(tmp_path: Path) -> None:
     data[200] ^= 1
     path.write_bytes(data)
     with pytest.raises(UlnnError, match=r"m\.ulnn: CRC32 does not match: the file is damaged"):
-        planning.read_model(path)
+        container.read_file(path)
     with pytest.raises(UlnnError, match="no such file; expected a model made by"):
-        planning.read_model(tmp_path / "none.ulnn")
+        container.read_file(tmp_path / "none.ulnn")
 
 
 # ---- the command --------------------------------------------------------------------------------

@@ -4,16 +4,24 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
-# Also from a checkout that is not installed.
-sys.path.append(str(Path(__file__).resolve().parent.parent / "host"))
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv" / "bin" / "python"
 
-import typer
+try:
+    import typer
 
-from ulnn_host import console, deploy
+    from ulnn_host import console, deploy
+except ImportError as error:
+    # Started with another Python: the one that `make setup` made has all that is needed.
+    if VENV.exists() and not os.environ.get("ULNN_IN_VENV"):
+        os.environ["ULNN_IN_VENV"] = "1"
+        os.execv(VENV, [str(VENV), *sys.argv])
+    sys.exit(f"error: {error}; expected the packages of ulnn; run: make setup")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -36,15 +44,7 @@ def main(
 
     Example: tools/deploy.py --port /dev/ttyACM0 watch.ulnn
     """
-    try:
-        report = deploy.deploy_command(
-            port, model, to=to, dry_run=dry_run, pure=pure, as_json=as_json
-        )
-    except deploy.DeployError as error:
-        if "--debug" in sys.argv:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(error.status) from None
+    report = deploy.deploy_command(port, model, to=to, dry_run=dry_run, pure=pure, as_json=as_json)
     if as_json:
         print(json.dumps(report.to_json(), indent=2))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from . import container, natmod
+from . import container
 from .engine_types import Batch, Outputs
 from .link import Board
-from .micropython_source import project_root
+from .plan import engine_files, identify
 
 MODEL_PATH = "/models/engine_run.ulnn"
 FRAME_WINDOW = 1024
@@ -43,13 +43,9 @@ def open_board(port: str) -> Iterator[BoardEngine]:
 
 
 def _install(board: Board) -> None:
-    arch = natmod.choose(board.eval("getattr(__import__('sys').implementation, '_mpy', 0)"))
-    board.make_folders("/lib/ulnn.mpy")
-    if arch is None:
-        source = (project_root() / "firmware" / "ulnn.py").read_bytes()
-        board.write_file("/lib/ulnn.py", source)
-    else:
-        board.write_file("/lib/ulnn.mpy", natmod.build(arch).read_bytes())
+    for path, data, _ in engine_files(identify(board)).files:
+        board.make_folders(path)
+        board.write_file(path, data)
 
 
 def run(port: str, data: bytes, batch: Batch) -> Outputs:

@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from . import __version__, console
-from .errors import UlnnError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -134,12 +133,8 @@ def run(
     from . import container, engines
     from . import data as datasets
 
-    content = _read_model(model)
+    content, parsed = container.read_file(model)
     sequences = datasets.load(data)
-    try:
-        parsed = container.read(content)
-    except ValueError as error:
-        raise UlnnError(f"{model}: {error}") from None
     batch = engines.quantise(parsed, sequences)
     result = engines.run(content, batch, engine)
     y_int, state = result.y, result.state
@@ -196,15 +191,6 @@ def version() -> None:
     Example: ulnn version
     """
     print(__version__)
-
-
-def _read_model(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UlnnError(f"{path}: no such file; expected a model made by `ulnn convert`") from None
-    except IsADirectoryError:
-        raise UlnnError(f"{path}: is a folder; expected a model made by `ulnn convert`") from None
 
 
 def main() -> Any:

@@ -14,7 +14,8 @@ EXPECTED = (UlnnError, ValueError, OSError, MemoryError)
 def run(app: typer.Typer, name: str | None = None) -> None:
     """Run a typer app made with `pretty_exceptions_enable=False`.
 
-    Exit status: the app's own, 1 after an error, 2 for bad usage, 130 after Ctrl-C.
+    Exit status: the app's own, 1 after an error (or the error's own `status`), 2 for bad usage,
+    130 after Ctrl-C.
     `--debug` may stand anywhere on the command line.
     """
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
@@ -29,4 +30,4 @@ def run(app: typer.Typer, name: str | None = None) -> None:
             raise
         text = " ".join(str(error).split()) or type(error).__name__
         print(f"error: {text}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(getattr(error, "status", 1))

@@ -11,10 +11,12 @@ import json
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .errors import UlnnError
 from .model import (
     DIALECTS,
     DT_LIMIT,
@@ -30,7 +32,7 @@ from .model import (
 )
 from .tables import first_bad_segment, table_bytes
 
-__all__ = ["ModelFile", "read", "write"]
+__all__ = ["ModelFile", "read", "read_file", "write"]
 
 MAGIC = b"ULNN"
 FORMAT = (1, 0)
@@ -138,6 +140,19 @@ def read(data: bytes) -> ModelFile:
         sha256=sha.hex(),
         file_size=size,
     )
+
+
+def read_file(path: Path) -> tuple[bytes, ModelFile]:
+    """A model file and what is in it. Raises UlnnError naming the path and the reason."""
+    try:
+        data = path.read_bytes()
+        model = read(data)
+        check_sha256(data)
+    except FileNotFoundError:
+        raise UlnnError(f"{path}: no such file; expected a model made by `ulnn convert`") from None
+    except (OSError, ValueError) as error:
+        raise UlnnError(f"{path}: {error}") from None
+    return data, model
 
 
 def check_sha256(data: bytes) -> None:

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from . import container
 from .link import Board, BoardError
-from .plan import DeployError, Item, NoSpaceError, Plan, make_plan, read_model
+from .plan import DeployError, Item, NoSpaceError, Plan, make_plan
 
 __all__ = [
     "DeployError",
@@ -23,7 +24,6 @@ __all__ = [
     "deploy",
     "deploy_command",
     "make_plan",
-    "read_model",
 ]
 
 
@@ -223,7 +223,7 @@ def deploy_command(
 ) -> DeployReport:
     """Deploy with a table and a progress bar, or silently for JSON. Raises UlnnError."""
     console = Console(quiet=as_json)
-    read_model(model)
+    container.read_file(model)
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

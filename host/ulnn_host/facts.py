@@ -6,20 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from . import container
-from .errors import UlnnError
 from .model import Kind, Layer, ModelFile
 
 
 def of_file(path: Path) -> dict[str, dict[str, Any]]:
     """Facts by title: model, sections, layers, metadata. Raises UlnnError naming the file."""
-    try:
-        data = path.read_bytes()
-        model = container.read(data)
-        container.check_sha256(data)
-    except FileNotFoundError:
-        raise UlnnError(f"{path}: no such file; expected a model made by `ulnn convert`") from None
-    except ValueError as error:
-        raise UlnnError(f"{path}: {error}") from None
+    data, model = container.read_file(path)
     return {
         "model": of_model(model),
         "sections, bytes": container.section_sizes(data),

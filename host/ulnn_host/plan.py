@@ -13,10 +13,9 @@ from .boards import find_mpy_cross
 from .errors import UlnnError
 from .link import Board
 from .micropython_source import project_root
-from .model import ModelFile
 from .stream import PROTOCOL
 
-# Suffix, contents, note.
+# Suffix or path, contents, note.
 _File = tuple[str, bytes, str]
 BLOCK_RESERVE = 4
 
@@ -95,19 +94,6 @@ class Plan:
     def to_send(self) -> tuple[Item, ...]:
         """The items that are not on the board yet."""
         return tuple(item for item in self.items if item.status != "same")
-
-
-def read_model(path: Path) -> tuple[bytes, ModelFile]:
-    """A model file and what is in it. Raises UlnnError naming the path and the reason."""
-    try:
-        data = path.read_bytes()
-        model = container.read(data)
-        container.check_sha256(data)
-    except FileNotFoundError:
-        raise UlnnError(f"{path}: no such file; expected a model made by `ulnn convert`") from None
-    except (OSError, ValueError) as error:
-        raise UlnnError(f"{path}: {error}") from None
-    return data, model
 
 
 # ---- looking at the board ---------------------------------------------------------------------
@@ -233,6 +219,36 @@ def _engine(identity: Identity) -> tuple[str, _File | None, list[str]]:
     return "pure Python", _pure(identity), [f"{why}; the slower engine in Python is used"]
 
 
+@dataclass(frozen=True)
+class EngineChoice:
+    """What will run models on a board: a description, files (path, contents, note), warnings."""
+
+    engine: str
+    files: tuple[_File, ...]
+    warnings: tuple[str, ...]
+
+
+def engine_files(identity: Identity, *, pure: bool = False) -> EngineChoice:
+    """The engine and the serial loop for a board, without what its firmware holds already."""
+    if pure:
+        chosen: tuple[str, _File | None, list[str]] = "pure Python, as asked", _pure(identity), []
+    else:
+        chosen = _engine(identity)
+    engine, engine_file, warnings = chosen
+    files: list[_File] = []
+    if engine_file:
+        files.append((f"{identity.lib}/ulnn{engine_file[0]}", *engine_file[1:]))
+    if identity.stream is None:
+        suffix, code, note = _bytecode(project_root() / "firmware" / "ulnn_stream.py", identity)
+        files.append((f"{identity.lib}/ulnn_stream{suffix}", code, f"serial loop, {note}"))
+    elif identity.stream != PROTOCOL:
+        theirs, ours = (".".join(map(str, v)) for v in (identity.stream, PROTOCOL))
+        warnings.append(
+            f"the firmware's frozen ulnn_stream speaks protocol {theirs}, this program {ours}"
+        )
+    return EngineChoice(engine, tuple(files), tuple(warnings))
+
+
 def default_target(identity: Identity, model_path: Path, to: str | None) -> str:
     """Path of a model on the board: models/NAME.ulnn beside lib, or as `to` says."""
     target = to or f"{identity.root}/models/"
@@ -247,25 +263,11 @@ def make_plan(
     to: path for the model on the board, a folder when it ends with "/". pure: use the engine in
     Python whatever the board takes. Raises UlnnError.
     """
-    data, model = read_model(model_path)
+    data, model = container.read_file(model_path)
     identity = identify(board)
-    if pure:
-        chosen: tuple[str, _File | None, list[str]] = "pure Python, as asked", _pure(identity), []
-    else:
-        chosen = _engine(identity)
-    engine, engine_file, warnings = chosen
+    choice = engine_files(identity, pure=pure)
+    engine, warnings, wanted = choice.engine, list(choice.warnings), list(choice.files)
     target = default_target(identity, model_path, to)
-    wanted: list[_File] = []
-    if engine_file:
-        wanted.append((f"{identity.lib}/ulnn{engine_file[0]}", *engine_file[1:]))
-    if identity.stream is None:
-        suffix, code, note = _bytecode(project_root() / "firmware" / "ulnn_stream.py", identity)
-        wanted.append((f"{identity.lib}/ulnn_stream{suffix}", code, f"serial loop, {note}"))
-    elif identity.stream != PROTOCOL:
-        theirs, ours = (".".join(map(str, v)) for v in (identity.stream, PROTOCOL))
-        warnings.append(
-            f"the firmware's frozen ulnn_stream speaks protocol {theirs}, this program {ours}"
-        )
     wanted.append((target, data, f"model, {model.weight_bits} bits, {model.macs} MACs a step"))
     items = tuple(_item(board, *entry) for entry in wanted)
     hiding, hidden = _shadows(identity, [path for path, _, _ in wanted[:-1]])

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from . import container, engines, facts, scores
 from . import data as datasets
 from . import deploy as deployment
-from . import engines, facts, scores
 from .data import Sequences
 from .engine_types import Batch, Outputs, quantise
 from .errors import UlnnError
 from .link import Board
 from .model import ModelFile
-from .plan import Identity, default_target, identify, read_model
+from .plan import Identity, default_target, identify
 from .stream import BoardInfo, Session
 
 CYCLES_FROM_HZ = 2_000_000
@@ -155,7 +155,7 @@ def validate(
     bytes the board's port can hold. timeout: seconds for loading. progress(steps done, all).
     Raises UlnnError.
     """
-    content, model = read_model(model_path)
+    content, model = container.read_file(model_path)
     data = datasets.load(data_path)
     batch = quantise(model, data)
     expected = engines.run(content, batch, "reference")
