@@ -9,6 +9,7 @@ measurement of time.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -24,6 +25,10 @@ from .errors import UlnnError
 from .micropython_source import project_root
 
 TIMEOUT_S = 300
+CMSIS_VARIABLE = "CMSIS_DIR"
+CMSIS_FOLDERS = (
+    *("LSTMFunctions", "NNSupportFunctions", "ActivationFunctions", "BasicMathFunctions"),
+)
 
 
 @dataclass(frozen=True)
@@ -174,16 +179,40 @@ def build(kernel: Kernel, folder: Path, *, blocks: int | None = None, peers: boo
     sources += [*sorted((native / "core").glob("*.c")), native / "kernels" / "portable.c"]
     if kernel.assembly:
         sources.append(native / "kernels" / kernel.assembly)
+    cmsis = cmsis_sources() if peers and machine is CORTEX_M7 else []
     if peers:
         sources.append(bench / "peers.c")
+    if cmsis:
+        sources += [bench / "peers_cmsis.c", *cmsis]
     flags = ["-std=c99", "-O3", "-Wall", "-Wextra", "-Werror"]
     flags += ["-ffp-contract=fast", "-ffunction-sections", "-fdata-sections", *machine.flags]
     flags += [f"-DULNN_KERNEL_{kernel.macro}=1", *(["-DBENCH_PEERS=1"] if peers else [])]
     flags += [f"-DULNN_KERNEL_BLOCKS={blocks}"] if blocks else []
+    if cmsis:
+        include = f"-I{Path(os.environ[CMSIS_VARIABLE]) / 'Include'}"
+        flags = [*(flag for flag in flags if flag != "-Werror"), "-w", include, "-DBENCH_CMSIS=1"]
     link = ["-nostartfiles", "-Wl,--gc-sections", "-T", str(bench / f"{machine.source}.ld")]
     command = [machine.compiler, *flags, *link, *map(str, sources), "-o", str(elf), "-lm"]
     _run(command, f"apt-get install {machine.packages}")
     return elf
+
+
+def cmsis_sources() -> list[Path]:
+    """CMSIS-NN's sources that the peers need, when CMSIS_DIR names a checkout."""
+    root = os.environ.get(CMSIS_VARIABLE)
+    if not root:
+        return []
+    source = Path(root) / "Source"
+    if not (source / "LSTMFunctions").is_dir():
+        raise UlnnError(
+            f"{CMSIS_VARIABLE}={root} is not a CMSIS-NN checkout: no Source/LSTMFunctions"
+        )
+    return [
+        path
+        for folder in CMSIS_FOLDERS
+        for path in sorted((source / folder).glob("*.c"))
+        if not re.search(r"_(?:f16|f32|flt)$", path.stem)
+    ]
 
 
 def build_plugin(folder: Path) -> Path:
@@ -302,9 +331,11 @@ def count_kernel(
             )
         )
     for result in results[len(shapes) :]:
+        name, _, bits = result.kernel.rpartition("_s")
+        form = f"int{bits}" if name else "float32"
         counts.append(
             Count(
-                *(kernel.machine.target, result.kernel, "float32", result.hidden, INPUTS),
+                *(kernel.machine.target, name or result.kernel, form, result.hidden, INPUTS),
                 *(result.instructions, result.macs, version, result.cycles),
             )
         )
@@ -333,7 +364,8 @@ def main() -> None:
     root = project_root()
     folder = root / "build" / "bench"
     counts = count_all(folder)
-    counts += recorded_peers()
+    if not os.environ.get(CMSIS_VARIABLE):
+        counts += recorded_peers()
     calls = count_calls() if available(CORTEX_M7) else []
     listed: list[dict[str, Any]] = [asdict(count) for count in counts]
     listed += calls

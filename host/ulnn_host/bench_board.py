@@ -127,3 +127,15 @@ def count_calls(name: str = "cortex-m7", hidden: int = 16) -> list[dict[str, obj
                 }
             )
     return calls
+
+
+def board_table(port: str) -> str:
+    """What `ulnn bench --port` prints: the bench models on the board at a port."""
+    lines = [f"{'weights':8}{'H':>5}{'call us':>10}{'step us':>10}{'cycles':>10}  kernel"]
+    for seen in time_board(port):
+        cycles = "" if seen.cycles is None else f"{seen.cycles:.0f}"
+        lines.append(
+            f"{seen.format:8}{seen.hidden:5}{seen.call_us:10.1f}{seen.step_us:10.1f}{cycles:>10}"
+            f"  {seen.engine} {seen.kernel}"
+        )
+    return "\n".join(lines)

@@ -2,6 +2,9 @@
 // library's tanhf and expf. One set of weights serves them all: the values do not matter to the
 // number of instructions (but must keep the networks away from infinities).
 #include "peers.h"
+#ifdef BENCH_CMSIS
+#include "peers_cmsis.h"
+#endif
 
 #include <math.h>
 #include <stdint.h>
@@ -107,5 +110,11 @@ const peer_t peers[] = {
     {"float32_cfc", cfc_macs, cfc_step},
     {"float32_lstm", lstm_macs, lstm_step},
     {"float32_gru", gru_macs, gru_step},
+#ifdef BENCH_CMSIS
+    {"cmsis_nn_lstm_s8", cmsis_lstm_macs, cmsis_lstm_s8_step},
+    {"cmsis_nn_lstm_s16", cmsis_lstm_macs, cmsis_lstm_s16_step},
+    {"cmsis_nn_dense_s8", cmsis_dense_macs, cmsis_dense_s8_step},
+    {"cmsis_nn_dense_s16", cmsis_dense_macs, cmsis_dense_s16_step},
+#endif
 };
 const unsigned peers_count = sizeof(peers) / sizeof(peers[0]);
