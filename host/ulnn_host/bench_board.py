@@ -11,7 +11,7 @@ from . import container, natmod
 from .bench_cases import FORMATS, HIDDEN_SIZES, INPUTS, bench_model
 from .board_engine import open_board
 from .boards import VirtualBoard
-from .link import Board
+from .link import Board, BoardError
 
 MODEL_PATH = "/models/bench.ulnn"
 CALLS = 400
@@ -93,13 +93,20 @@ def time_model(board: Board, bits: int, hidden: int) -> BoardTime:
 
 
 def time_board(port: str) -> list[BoardTime]:
-    """Every bench model on the board at a port, our engine put on it first. Raises UlnnError."""
+    """The bench models that fit the board at a port, our engine put on it first.
+
+    Raises UlnnError.
+    """
+    times: list[BoardTime] = []
     with open_board(port) as engine:
-        return [
-            time_model(engine.board, bits, hidden)
-            for bits in FORMATS.values()
-            for hidden in HIDDEN_SIZES
-        ]
+        for bits in FORMATS.values():
+            for hidden in HIDDEN_SIZES:
+                try:
+                    times.append(time_model(engine.board, bits, hidden))
+                except BoardError as error:
+                    if "MemoryError" not in str(error):
+                        raise
+    return times
 
 
 def count_calls(name: str = "cortex-m7", hidden: int = 16) -> list[dict[str, object]]:
