@@ -140,24 +140,30 @@ heads_end:
         bne     heads_next
         leave
 
-// const void *ulnn_cortex_m4_group(matrix, const void *record, const int16_t *v, int32_t m[4])
-function ulnn_cortex_m4_group
-        strd    r2, r1, [sp, #X]        // the record, in place of FRAC
+// const void *ulnn_cortex_m4_products(
+//     matrix, const void *record, const int16_t *v, int32_t *m, unsigned n)
+function ulnn_cortex_m4_products
+        ldr     r7, [sp, #FRAME + 36]
+        str     r2, [sp, #X]
         str     r3, [sp, #OUT]
-        address r4, group_end
-        bl      prepare
-        ldr     r0, [sp, #FRAC]
+        mov     r10, r1
+        address r4, products_end
+        bl      prepare_at
+products_next:
         ldm     r0!, {r8-r11}
         ldr     pc, [sp, #ENTRY]
         .balign 4
-group_end:
+products_end:
         ldm     r0!, {r4-r7}
-        ldr     r3, [sp, #OUT]
+        ldm     sp, {r1, r2, r3, r12}
         smmulr  r4, r8, r4
         smmulr  r5, r9, r5
         smmulr  r6, r10, r6
         smmulr  r7, r11, r7
-        stm     r3, {r4-r7}
+        stm     r3!, {r4-r7}
+        cmp     r0, r12
+        str     r3, [sp, #OUT]
+        bne     products_next
         leave
 
 // Fills the frame for the matrix in r0, X and OUT apart. r4: where the blocks go in the end.
@@ -165,17 +171,21 @@ group_end:
         .balign 4
         .thumb_func
 prepare:
+        ldr     r10, [r0]               // stream
+        ldrh    r7, [r0, #8]            // groups
+// The same for r7 records from r10 on.
+        .thumb_func
+prepare_at:
         ldr     r1, [sp, #X]
         ldrh    r5, [r0, #10]           // blocks
         ldrb    r6, [r0, #12]           // bits
-        ldrh    r7, [r0, #8]            // groups
-        ldrd    r8, r9, [r0]            // stream, table
+        ldr     r9, [r0, #4]            // table
         mul     r2, r5, r6
         lsl     r2, r2, #1
         add     r2, r2, #32
-        mla     r2, r2, r7, r8
+        mla     r2, r2, r7, r10
         add     r9, r9, #1024
-        mov     r0, r8
+        mov     r0, r10
         cmp     r6, #8
         bne     prepare16
         // int8

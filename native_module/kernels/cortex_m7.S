@@ -172,20 +172,30 @@ function ulnn_cortex_m7_heads
 8:      ldr     r0, [sp, #START]
         b       7b
 
-// const void *ulnn_cortex_m7_group(matrix, const void *record, const int16_t *v, int32_t m[4])
-function ulnn_cortex_m7_group
+// const void *ulnn_cortex_m7_products(
+//     matrix, const void *record, const int16_t *v, int32_t *m, unsigned n)
+function ulnn_cortex_m7_products
+        ldr     r7, [sp, #FRAME + 36]
         str     r2, [sp, #X]
         str     r3, [sp, #OUT]
         mov     r10, r1
         bl      prepare_at
-        blx     r3
-        ldr     r3, [sp, #OUT]
+1:      blx     r3
         smmulr  r4, r8, r4
+        ldr     r12, [sp, #END]
         smmulr  r5, r9, r5
+        ldr     r3, [sp, #OUT]
         smmulr  r6, r10, r6
+        cmp     r0, r12
         smmulr  r7, r11, r7
-        add     r0, r0, #4
-        stm     r3, {r4-r7}
+        stm     r3!, {r4-r7}
+        beq     2f
+        str     r3, [sp, #OUT]
+        ldr     r1, [sp, #X]
+        bl      load
+        ldr     r3, [sp, #ENTRY]
+        b       1b
+2:      add     r0, r0, #4
         leave
 
 // Fills the frame for the matrix in r0 and loads what the first group needs: r0-r2, r3 ENTRY,
@@ -194,12 +204,13 @@ function ulnn_cortex_m7_group
         .thumb_func
 prepare:
         ldr     r10, [r0]
+        ldrh    r7, [r0, #8]            // groups
+// The same for r7 records from r10 on.
         .thumb_func
 prepare_at:
         ldr     r1, [sp, #X]
         ldrh    r5, [r0, #10]           // blocks
         ldrb    r6, [r0, #12]           // bits
-        ldrh    r7, [r0, #8]            // groups
         ldr     r9, [r0, #4]            // table
         sub     r0, r10, #4
         add     r9, r9, #1024
@@ -221,6 +232,7 @@ prepare_at:
         mla     r3, r5, r7, r8          // ENTRY, if one pass is enough
         bmi     3f
 2:      str     r3, [sp, #ENTRY]
+load:
         ldrd    r8, r9, [r0, #4]
         ldrd    r10, r11, [r0, #12]
         ldr     r2, [r1]

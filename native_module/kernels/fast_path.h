@@ -1,5 +1,5 @@
 // Sends the ordinary matrices to an architecture's ULNN_KERNEL_ROWS and ULNN_KERNEL_HEADS, and
-// the others to portable.c, which then takes its products from ULNN_KERNEL_GROUP.
+// the others to portable.c, which then takes its products from ULNN_KERNEL_PRODUCTS.
 #ifndef ULNN_FAST_PATH_H
 #define ULNN_FAST_PATH_H
 

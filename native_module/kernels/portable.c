@@ -9,9 +9,7 @@
 #include "ulnn_kernel.h"
 #include "ulnn_arith.h"
 
-#ifndef ULNN_KERNEL_GROUP
-#define ULNN_KERNEL_GROUP ulnn_portable_group
-
+#ifndef ULNN_KERNEL_PRODUCTS
 // Four rows over v: m[r] of SPEC 3.1. Returns the next record. One accumulator per row stays in a
 // register; they wrap (unsigned), so that no weights whatsoever are undefined behaviour.
 static inline const void *ulnn_portable_group(
@@ -75,12 +73,33 @@ static inline const void *ulnn_portable_group(
     m[3] = ulnn_mul_round((int32_t)a3, multiplier[3]);
     return multiplier + 4;
 }
-#endif // ULNN_KERNEL_GROUP
+#endif // ULNN_KERNEL_PRODUCTS
 
+// An architecture that has nothing better for a matrix lends its products: ULNN_KERNEL_PRODUCTS
+// for any number of records, ULNN_KERNEL_QUAD for four at once.
+#if defined(ULNN_KERNEL_PRODUCTS)
+#define ULNN_GROUPS 4u
+#elif defined(ULNN_KERNEL_QUAD)
+#define ULNN_GROUPS 4u
+static const void *ulnn_quad_products(
+    const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t *m, unsigned n) {
+    if (n == 4) {
+        return ULNN_KERNEL_QUAD(matrix, record, v, m);
+    }
+    for (; n != 0; n--, m += 4) {
+        record = ulnn_portable_group(matrix, record, v, m);
+    }
+    return record;
+}
+#define ULNN_KERNEL_PRODUCTS ulnn_quad_products
+#else
+#define ULNN_GROUPS 1u
 #if defined(ULNN_KERNEL_XTENSA)
 #include "xtensa.h"
-#undef ULNN_KERNEL_GROUP
-#define ULNN_KERNEL_GROUP ulnn_xtensa_group
+#define ULNN_KERNEL_PRODUCTS(matrix, record, v, m, n) ulnn_xtensa_group(matrix, record, v, m)
+#else
+#define ULNN_KERNEL_PRODUCTS(matrix, record, v, m, n) ulnn_portable_group(matrix, record, v, m)
+#endif
 #endif
 
 void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
@@ -89,28 +108,29 @@ void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *
     const int16_t *middle = matrix->table == NULL ? NULL : matrix->table + 512;
     const unsigned activation = matrix->activation;
     const unsigned shift = matrix->shift, output_shift = matrix->output_shift;
-    int32_t m[4];
-    for (unsigned group = matrix->groups; group != 0; group--, out += 4) {
-        record = ULNN_KERNEL_GROUP(matrix, record, v, m);
+    int32_t m[4 * ULNN_GROUPS];
+    for (unsigned n, left = matrix->groups; left != 0; left -= n, out += 4 * n) {
+        n = left < ULNN_GROUPS ? left : ULNN_GROUPS;
+        record = ULNN_KERNEL_PRODUCTS(matrix, record, v, m, n);
         switch (activation) {
             case ULNN_TABLE:
-                for (unsigned r = 0; r < 4; r++) {
+                for (unsigned r = 0; r < 4 * n; r++) {
                     out[r] = (int16_t)ulnn_lookup(middle, ulnn_scale22(m[r], shift));
                 }
                 break;
             case ULNN_GATED:
-                for (unsigned r = 0; r < 4; r++) {
+                for (unsigned r = 0; r < 4 * n; r++) {
                     out[r] = (int16_t)ulnn_gated(middle, m[r], shift, output_shift);
                 }
                 break;
             case ULNN_RELU:
-                for (unsigned r = 0; r < 4; r++) {
+                for (unsigned r = 0; r < 4 * n; r++) {
                     int32_t y = ulnn_scale16(m[r], shift);
                     out[r] = (int16_t)(y < 0 ? 0 : y);
                 }
                 break;
             default:
-                for (unsigned r = 0; r < 4; r++) {
+                for (unsigned r = 0; r < 4 * n; r++) {
                     out[r] = (int16_t)ulnn_scale16(m[r], shift);
                 }
                 break;
@@ -123,12 +143,18 @@ void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t 
     const int16_t *middle = matrix->table + 512;
     const unsigned mode = matrix->mode;
     const unsigned shift = matrix->shift, gate_shift = matrix->gate_shift;
-    int32_t m[4];
-    for (unsigned neuron = matrix->groups; neuron != 0; neuron--) {
-        record = ULNN_KERNEL_GROUP(matrix, record, v, m);
-        int32_t f1 = ulnn_lookup(middle, ulnn_scale22(m[0], shift));
-        int32_t f2 = ulnn_lookup(middle, ulnn_scale22(m[1], shift));
-        int32_t u = ulnn_gate(m[2], m[3], frac, gate_shift, shift);
+    int32_t m[4 * ULNN_GROUPS];
+    const int32_t *next = m, *end = m;
+    for (unsigned left = matrix->groups; left != 0; left--, next += 4) {
+        if (next == end) {
+            const unsigned n = left < ULNN_GROUPS ? left : ULNN_GROUPS;
+            record = ULNN_KERNEL_PRODUCTS(matrix, record, v, m, n);
+            next = m;
+            end = m + 4 * n;
+        }
+        int32_t f1 = ulnn_lookup(middle, ulnn_scale22(next[0], shift));
+        int32_t f2 = ulnn_lookup(middle, ulnn_scale22(next[1], shift));
+        int32_t u = ulnn_gate(next[2], next[3], frac, gate_shift, shift);
         int32_t s = ulnn_lookup(middle, u);
         if (mode == ULNN_MODE_DEFAULT) {
             *h++ = (int16_t)ulnn_mix_default(f1, f2, s);

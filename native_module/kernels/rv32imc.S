@@ -124,7 +124,8 @@ start16:
         .endr
         advance start16, 32 * ULNN_KERNEL_BLOCKS
 
-// Fills the frame for the matrix in a0, v in a1, frac in a2, the output in a3, quads in a4.
+// Fills the frame for the matrix in a0, v in a1, frac in a2, the output in a3, quads in a4, the
+// first record in a5.
 // Comes from `jal t0`: what stands behind is the epilogue. Goes on to the first quad.
 prepare:
         addi    sp, sp, -FRAME
@@ -132,11 +133,10 @@ prepare:
         sw      t0, RETURN(sp)
         sw      a2, FRAC(sp)
         sw      a3, OUT(sp)
-        lw      t2, 0(a0)               // stream
         lw      t3, 4(a0)               // table
         lhu     a6, 10(a0)              // blocks
         lbu     a7, 12(a0)              // bits
-        sw      t2, RECORD(sp)
+        sw      a5, RECORD(sp)
         sw      t3, TABLE(sp)
         slli    a7, a7, 1               // bytes of a block
         mul     t4, a6, a7
@@ -144,7 +144,7 @@ prepare:
         sw      t4, SIZE(sp)
         mul     t4, t4, a4
         slli    t4, t4, 2
-        add     t4, t4, t2
+        add     t4, t4, a5
         sw      t4, END(sp)
         slli    t4, a6, 3
         add     t4, t4, a1
@@ -257,6 +257,7 @@ quad:
 // void ulnn_rv32imc_rows(matrix, const int16_t *v, int32_t unused, int16_t *out, unsigned quads)
 // activation ULNN_TABLE, shift 0
 function ulnn_rv32imc_rows
+        lw      a5, 0(a0)
         jal     t0, prepare
         epilogue
         row     s0, a6, 0, 0
@@ -276,6 +277,34 @@ function ulnn_rv32imc_rows
         row     a4, t6, 2, 28
         row     a5, t6, 3, 30
         next_quad 32
+
+        .macro  stored acc, pointer, i, offset
+        rounded \acc, \pointer, \i
+        sw      \acc, \offset(t4)
+        .endm
+
+// void ulnn_rv32imc_quad(
+//     matrix, const int16_t *v, int32_t unused, int32_t *m, unsigned one, const void *record)
+function ulnn_rv32imc_quad
+        jal     t0, prepare
+        epilogue
+        stored  s0, a6, 0, 0
+        stored  s1, a6, 1, 4
+        stored  s2, a6, 2, 8
+        stored  s3, a6, 3, 12
+        stored  s4, a7, 0, 16
+        stored  s5, a7, 1, 20
+        stored  s6, a7, 2, 24
+        stored  s7, a7, 3, 28
+        stored  s8, t5, 0, 32
+        stored  s9, t5, 1, 36
+        stored  s10, t5, 2, 40
+        stored  s11, t5, 3, 44
+        stored  a2, t6, 0, 48
+        stored  a3, t6, 1, 52
+        stored  a4, t6, 2, 56
+        stored  a5, t6, 3, 60
+        next_quad 64
 
         .macro  neuron f1, f2, ta, tb, pointer, offset
         rounded \f1, \pointer, 0
@@ -302,6 +331,7 @@ function ulnn_rv32imc_rows
 // void ulnn_rv32imc_heads(matrix, const int16_t *v, int32_t frac, int16_t *h, unsigned quads)
 // shift 0, gate_shift 0, mode default
 function ulnn_rv32imc_heads
+        lw      a5, 0(a0)
         jal     t0, prepare
         epilogue
         lw      t3, FRAC(sp)

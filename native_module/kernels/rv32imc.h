@@ -13,12 +13,27 @@ void ulnn_rv32imc_rows(
 void ulnn_rv32imc_heads(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h, unsigned quads);
 
+// m of SPEC 3.1 for the sixteen rows of four records from `record` on; `one` is 1.
+void ulnn_rv32imc_quad(const ulnn_matrix_t *matrix, const int16_t *v, int32_t unused, int32_t *m,
+    unsigned one, const void *record);
+
+static inline size_t ulnn_rv32imc_record(const ulnn_matrix_t *matrix) {
+    return 32 + 2u * matrix->weight_bits * matrix->blocks;
+}
+
+static inline const void *ulnn_rv32imc_products(
+    const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t *m) {
+    ulnn_rv32imc_quad(matrix, v, 0, m, 1, record);
+    return (const char *)record + 4 * ulnn_rv32imc_record(matrix);
+}
+
+#define ULNN_KERNEL_QUAD ulnn_rv32imc_products
+
 // The groups of a matrix behind its first `quads` quads: 0 to 3 of them, in `rest`.
 static inline void ulnn_rv32imc_rest(
     const ulnn_matrix_t *matrix, unsigned quads, ulnn_matrix_t *rest) {
-    size_t record = 32 + 2u * matrix->weight_bits * matrix->blocks;
     *rest = *matrix;
-    rest->stream = (const char *)matrix->stream + 4 * quads * record;
+    rest->stream = (const char *)matrix->stream + 4 * quads * ulnn_rv32imc_record(matrix);
     rest->groups = (uint16_t)(matrix->groups - 4 * quads);
 }
 
