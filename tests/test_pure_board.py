@@ -47,7 +47,9 @@ print("interface OK")
 
 @pytest.fixture(params=["virtual:rv32?heap=128k", "--port"])
 def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    name = str(request.config.getoption("--port") if request.param == "--port" else request.param)
+    name = request.param
+    if name == "--port":
+        name = request.config.getoption("--port") or "virtual:cortex-m7"
     with resolve_port(name) as found:
         yield found
 
