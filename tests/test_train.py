@@ -149,6 +149,19 @@ def test_weight_limit_and_class_weights(tmp_path):
     assert np.allclose(weights, [0.6, 3.0])
 
 
+def test_consistency_makes_outputs_steadier(tmp_path):
+    data = waves(length=np.random.default_rng(0).integers(8, 21, 48))
+    noise = np.random.default_rng(1).normal(size=data.x.shape) * data.mask[..., None]
+    other = replace(data, x=(data.x + 0.1 * noise).astype(np.float32))
+    moved = []
+    for weight in (0.0, 3.0):
+        steps = {"epochs": 30, "consistency": weight}
+        result = train.train(plan(tmp_path, data, training=steps), quiet=True)
+        y = result.outputs(data)[data.mask]
+        moved.append(np.square(result.outputs(other)[data.mask] - y).mean() / np.square(y).mean())
+    assert moved[1] < 0.7 * moved[0]
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [

@@ -28,11 +28,13 @@ def _choice(default: str, *names: str) -> Any:
 class DataRecipe:
     """Where samples come from.
 
-    source: a .npz file (relative to the recipe), or "watch", the training people of the demo set.
-    valid: a second .npz file; or valid_groups: groups held out; or valid_fraction: share of the
-    sequences held out at random; or none of them, then nothing is validated. window: seconds, cut
-    at random places afresh in each epoch (0: sequences as they are); windows_per_sequence: how
-    many. drop: share of samples dropped at random, afresh in each epoch, so that dt varies.
+    source                a .npz file (relative to the recipe), or "watch", the demo set
+    valid                 a second .npz file to validate on, or instead of it
+    valid_groups          groups held out of the source, or instead of it
+    valid_fraction        share of the sequences held out at random
+    window                seconds, cut at random places afresh in each epoch; 0: whole sequences
+    windows_per_sequence  how many of them in an epoch
+    drop                  share of samples dropped at random, afresh in each epoch: dt varies
     """
 
     source: str
@@ -48,9 +50,9 @@ class DataRecipe:
 class ModelRecipe:
     """The network: a CfC cell and a dense head.
 
-    readout: what the class is read from, "last" (outputs of the last step), "mean" (mean of the
-    outputs over all steps) or "each" (a target for every step). time_scale: seconds that count as
-    1 in the cell, 0: the median dt.
+    readout     what decides: "last" (outputs of the last step), "mean" (mean of the outputs over
+                all steps) or "each" (there is a target for every step)
+    time_scale  seconds that count as 1 in the cell; 0: the median dt
     """
 
     mode: str = _choice("default", "default", "no_gate", "pure")
@@ -66,10 +68,13 @@ class ModelRecipe:
 class TrainingRecipe:
     """The optimiser, AdamW with warm-up and a cosine schedule.
 
-    patience: epochs without a better validation before training stops, 0: never. clip: largest
-    norm of a gradient. average: decay of the running mean of the weights that becomes the result,
-    0: the last weights. weight_limit: largest absolute weight, 0: none; small weights quantise
-    well.
+    warmup        share of the training in which the learning rate rises
+    clip          largest norm of a gradient
+    patience      epochs without a better validation before training stops; 0: never
+    average       decay of the running mean of the weights, which is the result; 0: the last ones
+    weight_limit  largest absolute weight, small weights quantise well; 0: none
+    consistency   weight of a penalty on what a little noise on the inputs changes in the outputs;
+                  it makes a network insensitive to rounding, and training twice as long; 0: none
     """
 
     epochs: int = _number(100, 1)
@@ -83,18 +88,20 @@ class TrainingRecipe:
     label_smoothing: float = _number(0.0, 0.0, 0.9)
     class_weights: bool = True
     weight_limit: float = _number(0.0, 0.0)
+    consistency: float = _number(0.0, 0.0, 100.0)
 
 
 @dataclass(frozen=True)
 class AugmentRecipe:
     """Random changes of training sequences, one draw per sequence.
 
-    mirror: sign of each channel in the mirrored sequence, applied to every second one (empty:
-    never). rotate: standard deviation, degrees, of a turn of the channels in threes (x, y, z of a
-    sensor). scale: standard deviation of the logarithm of a factor, one value per channel;
-    channels of equal value share it. speed: the same for a factor by which time runs faster;
-    rates: channels that grow with it. noise: standard deviation of noise on each value, in
-    standard deviations of its channel.
+    mirror  sign of each channel in the mirrored sequence, for every second one; empty: never
+    rotate  degrees (standard deviation) of a turn of the channels in threes, x y z of a sensor
+    scale   spread of a factor, one per channel: standard deviation of its logarithm; channels of
+            equal spread share the factor
+    speed   spread of a factor by which time runs faster
+    rates   channels that grow with the speed
+    noise   on each value, in standard deviations of its channel
     """
 
     mirror: tuple[float, ...] = ()

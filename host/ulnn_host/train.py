@@ -38,6 +38,7 @@ from .scores import Scores, score
 
 # the products of a step are so small that a second thread costs more than it gives
 THREADS = 1
+CONSISTENCY_NOISE = 0.1  # standard deviations of a channel
 
 
 @dataclass(frozen=True)
@@ -248,8 +249,12 @@ class _Training:
         losses = []
         for k in range(0, len(x), recipe.training.batch):
             rows = slice(k, k + recipe.training.batch)
-            y, _ = self.net(x[rows], timespans=dt[rows])
+            y, moved = self._outputs(x[rows], dt[rows])
             loss = self.target.loss(y, data, rows, recipe.training.label_smoothing, self._weights)
+            if moved is not None:
+                valid = torch.from_numpy(data.mask[rows])
+                size = y.detach()[valid].square().mean() + 1e-12
+                loss = loss + recipe.training.consistency * moved[valid].square().mean() / size
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), recipe.training.clip)
@@ -258,6 +263,15 @@ class _Training:
             self._after_update()
             losses.append(loss.item())
         return float(np.mean(losses))
+
+    def _outputs(self, x: Tensor, dt: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Outputs, and what noise on the inputs changes in them where that is penalised."""
+        if not self.recipe.training.consistency:
+            return self.net(x, timespans=dt)[0], None
+        noisy = x + CONSISTENCY_NOISE * torch.randn_like(x)
+        y, _ = self.net(torch.cat([x, noisy]), timespans=torch.cat([dt, dt]))
+        clean, other = y.chunk(2)
+        return clean, other - clean
 
     @torch.no_grad()
     def _after_update(self) -> None:
