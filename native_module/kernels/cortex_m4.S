@@ -34,7 +34,9 @@
         .equ    EPILOGUE, 32    // with several passes: where the last one goes
         .equ    PASSES, 36      // full passes behind the first one
         .equ    LEFT, 40
-        .equ    FRAME, 44
+        .equ    SHIFT, 44
+        .equ    GATE_SHIFT, 48
+        .equ    FRAME, 52
 
         .macro  function name
         .balign 4
@@ -138,6 +140,40 @@ heads_end:
         strh    r7, [r3], #2
         str     r3, [sp, #OUT]
         bne     heads_next
+        leave
+
+#include "cortex_m_shifts.S"
+
+// The same for any shift and gate_shift; mode default
+function ulnn_cortex_m4_shifted
+        str     r1, [sp, #X]
+        str     r2, [sp, #FRAC]
+        str     r3, [sp, #OUT]
+        ldrb    r4, [r0, #14]
+        ldrb    r5, [r0, #17]
+        strd    r4, r5, [sp, #SHIFT]
+        address r4, shifted_end
+        bl      prepare
+shifted_next:
+        ldm     r0!, {r8-r11}
+        ldr     pc, [sp, #ENTRY]
+        .balign 4
+shifted_end:
+        ldm     r0!, {r4-r7}
+        smmulr  r7, r11, r7
+        smmulr  r6, r10, r6
+        smmulr  r4, r8, r4
+        smmulr  r5, r9, r5
+        shifted
+        ldm     sp, {r1, r2, r3, r12, lr}
+        lookup3 r4, r5, r6, r8, r9, r10
+        shadd16 r7, r4, r5
+        sub     r5, r5, r4
+        smlawb  r7, r5, r6, r7
+        cmp     r0, r12
+        strh    r7, [r3], #2
+        str     r3, [sp, #OUT]
+        bne     shifted_next
         leave
 
 // const void *ulnn_cortex_m4_products(

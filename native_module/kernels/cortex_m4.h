@@ -10,6 +10,10 @@ void ulnn_cortex_m4_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t 
 // For shift 0, gate_shift 0 and mode default.
 void ulnn_cortex_m4_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
 
+// For mode default.
+void ulnn_cortex_m4_shifted(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
+
 // m of SPEC 3.1 for the rows of n records, 1 or more. Returns the next record.
 const void *ulnn_cortex_m4_products(
     const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t *m, unsigned n);
@@ -17,6 +21,7 @@ const void *ulnn_cortex_m4_products(
 #define ULNN_KERNEL_PRODUCTS ulnn_cortex_m4_products
 #define ULNN_KERNEL_ROWS ulnn_cortex_m4_rows
 #define ULNN_KERNEL_HEADS ulnn_cortex_m4_heads
+#define ULNN_KERNEL_SHIFTED ulnn_cortex_m4_shifted
 #include "fast_path.h"
 
 #endif // ULNN_CORTEX_M4_H

@@ -40,7 +40,9 @@
         .equ    PASSES, 36      // how many full ones,
         .equ    LEFT, 40
         .equ    BACK, 44        // where the last one returns to
-        .equ    FRAME, 52       // with nine registers: a multiple of 8
+        .equ    SHIFT, 48
+        .equ    GATE_SHIFT, 52
+        .equ    FRAME, 60       // with nine registers: a multiple of 8
 
         .macro  function name
         .balign 4
@@ -171,6 +173,50 @@ function ulnn_cortex_m7_heads
         leave
 8:      ldr     r0, [sp, #START]
         b       7b
+
+#include "cortex_m_shifts.S"
+
+// The same for any shift and gate_shift; mode default
+function ulnn_cortex_m7_shifted
+        strd    r1, r2, [sp, #X]
+        str     r3, [sp, #OUT]
+        ldrb    r4, [r0, #14]
+        ldrb    r5, [r0, #17]
+        strd    r4, r5, [sp, #SHIFT]
+        bl      prepare
+1:      blx     r3
+        smmulr  r6, r10, r6
+        smmulr  r7, r11, r7
+        smmulr  r4, r8, r4
+        smmulr  r5, r9, r5
+        shifted
+        ldr     lr, [sp, #TABLE]
+        asr     r2, r4, #13
+        asr     r3, r5, #13
+        asr     r7, r6, #13
+        ldr     r2, [lr, r2, lsl #2]
+        ldr     r3, [lr, r3, lsl #2]
+        ldr     r7, [lr, r7, lsl #2]
+        smulwb  r4, r4, r2
+        ldr     r12, [sp, #OUT]
+        smulwb  r5, r5, r3
+        ldr     r1, [sp, #END]
+        smulwb  r6, r6, r7
+        add     r4, r4, r2, asr #16
+        cmp     r0, r1
+        add     r5, r5, r3, asr #16
+        shadd16 r2, r4, r5
+        sub     r5, r5, r4
+        add     r6, r6, r7, asr #16
+        ldr     r1, [sp, #X]
+        smlawb  r2, r5, r6, r2
+        strh    r2, [r12], #2
+        str     r12, [sp, #OUT]
+        beq     2f
+        bl      load
+        ldr     r3, [sp, #ENTRY]
+        b       1b
+2:      leave
 
 // const void *ulnn_cortex_m7_products(
 //     matrix, const void *record, const int16_t *v, int32_t *m, unsigned n)
