@@ -24,8 +24,8 @@ static size_t disk_blocks(void) {
 static uint8_t *disk_at(mp_obj_t block_in, size_t offset, size_t len) {
     size_t size = disk_blocks() * BLOCK_SIZE;
     size_t block = mp_obj_get_int(block_in);
-    if (block >= size / BLOCK_SIZE || offset > size - block * BLOCK_SIZE
-        || len > size - block * BLOCK_SIZE - offset) {
+    if (block >= size / BLOCK_SIZE || offset > size - block * BLOCK_SIZE ||
+        len > size - block * BLOCK_SIZE - offset) {
         mp_raise_OSError(MP_EINVAL);
     }
     return &_disk_start + block * BLOCK_SIZE + offset;
@@ -69,25 +69,21 @@ static mp_obj_t disk_ioctl(mp_obj_t self_in, mp_obj_t cmd_in, mp_obj_t arg_in) {
 static MP_DEFINE_CONST_FUN_OBJ_3(disk_ioctl_obj, disk_ioctl);
 
 static const mp_rom_map_elem_t disk_locals_dict_table[] = {
-    { MP_ROM_QSTR(MP_QSTR_readblocks), MP_ROM_PTR(&disk_readblocks_obj) },
-    { MP_ROM_QSTR(MP_QSTR_writeblocks), MP_ROM_PTR(&disk_writeblocks_obj) },
-    { MP_ROM_QSTR(MP_QSTR_ioctl), MP_ROM_PTR(&disk_ioctl_obj) },
+    {MP_ROM_QSTR(MP_QSTR_readblocks), MP_ROM_PTR(&disk_readblocks_obj)},
+    {MP_ROM_QSTR(MP_QSTR_writeblocks), MP_ROM_PTR(&disk_writeblocks_obj)},
+    {MP_ROM_QSTR(MP_QSTR_ioctl), MP_ROM_PTR(&disk_ioctl_obj)},
 };
 static MP_DEFINE_CONST_DICT(disk_locals_dict, disk_locals_dict_table);
 
 static MP_DEFINE_CONST_OBJ_TYPE(
-    disk_type,
-    MP_QSTR_RAMDisk,
-    MP_TYPE_FLAG_NONE,
-    locals_dict, &disk_locals_dict
-    );
+    disk_type, MP_QSTR_RAMDisk, MP_TYPE_FLAG_NONE, locals_dict, &disk_locals_dict);
 
-static const mp_obj_base_t disk_obj = { &disk_type };
+static const mp_obj_base_t disk_obj = {&disk_type};
 
 // Raises OSError when the disk holds no littlefs2.
 static void mount_root(mp_obj_t bdev) {
     mp_obj_t vfs = mp_call_function_1(MP_OBJ_FROM_PTR(&mp_type_vfs_lfs2), bdev);
-    mp_obj_t args[2] = { vfs, MP_OBJ_NEW_QSTR(MP_QSTR__slash_) };
+    mp_obj_t args[2] = {vfs, MP_OBJ_NEW_QSTR(MP_QSTR__slash_)};
     mp_call_function_n_kw(MP_OBJ_FROM_PTR(&mp_vfs_mount_obj), 2, 0, args);
     mp_vfs_mount_t *mount = MP_STATE_VM(vfs_mount_table);
     while (mount != NULL && mount->obj != vfs) {

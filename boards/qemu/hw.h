@@ -50,6 +50,6 @@ void hal_uart_rx(uint8_t c);
 
 // Provided by mphalport.c: reports a processor fault on the UART and stops.
 void hal_fault(const char *what, uint32_t pc, uint32_t lr, uint32_t cause, uint32_t addr)
-__attribute__((noreturn));
+    __attribute__((noreturn));
 
 #endif // ULNN_BOARDS_QEMU_HW_H

@@ -41,7 +41,7 @@ int main(void);
 // for anything after that.
 __attribute__((noreturn)) void Reset_Handler(void) {
     SCB_CPACR |= 0xf << 20;
-    __asm volatile ("dsb\nisb" ::: "memory");
+    __asm volatile("dsb\nisb" ::: "memory");
     for (uint32_t *src = &_sidata, *dest = &_sdata; dest < &_edata;) {
         *dest++ = *src++;
     }
@@ -66,12 +66,12 @@ void hw_init(void) {
 
 uint32_t hw_irq_disable(void) {
     uint32_t state;
-    __asm volatile ("mrs %0, primask\ncpsid i" : "=r" (state) :: "memory");
+    __asm volatile("mrs %0, primask\ncpsid i" : "=r"(state)::"memory");
     return state;
 }
 
 void hw_irq_restore(uint32_t state) {
-    __asm volatile ("msr primask, %0" :: "r" (state) : "memory");
+    __asm volatile("msr primask, %0" ::"r"(state) : "memory");
 }
 
 uint64_t hw_time(void) {
@@ -115,7 +115,7 @@ void hw_sleep_until(uint64_t deadline) {
         TIMER_VALUE(1) = left;
         TIMER_CTRL(1) = TIMER_CTRL_EN | TIMER_CTRL_IRQ;
     }
-    __asm volatile ("dsb\nwfi" ::: "memory");
+    __asm volatile("dsb\nwfi" ::: "memory");
 }
 
 /******************************************************************************/
@@ -162,18 +162,31 @@ __attribute__((used)) static void fault_report(const uint32_t *frame) {
 }
 
 __attribute__((naked)) void Fault_Handler(void) {
-    __asm volatile (
-        "tst lr, #4\n"
-        "ite eq\n"
-        "mrseq r0, msp\n"
-        "mrsne r0, psp\n"
-        "b fault_report\n"
-        );
+    __asm volatile("tst lr, #4\n"
+                   "ite eq\n"
+                   "mrseq r0, msp\n"
+                   "mrsne r0, psp\n"
+                   "b fault_report\n");
 }
 
 #define F Fault_Handler
 __attribute__((section(".isr_vector"), used)) const void *const isr_vector[16 + 10] = {
-    &_estack, Reset_Handler, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
+    &_estack,
+    Reset_Handler,
+    F,
+    F,
+    F,
+    F,
+    F,
+    F,
+    F,
+    F,
+    F,
+    F,
+    F,
+    F,
+    F,
+    F,
     [16 + IRQ_UART_RX] = UART_RX_Handler,
     [16 + IRQ_TIMER0] = TIMER0_Handler,
     [16 + IRQ_TIMER1] = TIMER1_Handler,

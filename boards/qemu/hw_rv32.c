@@ -34,7 +34,12 @@
 #define MCAUSE_TIMER (MCAUSE_INTERRUPT | 7)
 #define MCAUSE_EXTERNAL (MCAUSE_INTERRUPT | 11)
 
-#define CSR_READ(reg) ({ uint32_t v_; __asm volatile ("csrr %0, " #reg : "=r" (v_)); v_; })
+#define CSR_READ(reg)                                \
+    ({                                               \
+        uint32_t v_;                                 \
+        __asm volatile("csrr %0, " #reg : "=r"(v_)); \
+        v_;                                          \
+    })
 
 static void wake_at(uint64_t when) {
     // High word out of the way first, so that no value between the old and new one matches.
@@ -55,7 +60,7 @@ void hw_init(void) {
     PLIC_ENABLE0 = 1 << IRQ_UART;
     PLIC_THRESHOLD = 0;
     wake_at(UINT64_MAX);
-    __asm volatile ("csrs mie, %0" :: "r" (MIE_MTIE | MIE_MEIE) : "memory");
+    __asm volatile("csrs mie, %0" ::"r"(MIE_MTIE | MIE_MEIE) : "memory");
     hw_irq_restore(MSTATUS_MIE);
 }
 
@@ -64,12 +69,12 @@ void hw_init(void) {
 
 uint32_t hw_irq_disable(void) {
     uint32_t state;
-    __asm volatile ("csrrci %0, mstatus, 8" : "=r" (state) :: "memory");
+    __asm volatile("csrrci %0, mstatus, 8" : "=r"(state)::"memory");
     return state & MSTATUS_MIE;
 }
 
 void hw_irq_restore(uint32_t state) {
-    __asm volatile ("csrs mstatus, %0" :: "r" (state & MSTATUS_MIE) : "memory");
+    __asm volatile("csrs mstatus, %0" ::"r"(state & MSTATUS_MIE) : "memory");
 }
 
 uint64_t hw_time(void) {
@@ -89,7 +94,7 @@ uint32_t hw_cycles(void) {
 
 void hw_sleep_until(uint64_t deadline) {
     wake_at(deadline);
-    __asm volatile ("wfi" ::: "memory");
+    __asm volatile("wfi" ::: "memory");
 }
 
 /******************************************************************************/

@@ -15,7 +15,7 @@ static mp_int_t mp_machine_reset_cause(void) {
 }
 
 static mp_obj_t mp_machine_unique_id(void) {
-    uint32_t id[2] = { 0x4e4e4c55, hw_config.serial_number };
+    uint32_t id[2] = {0x4e4e4c55, hw_config.serial_number};
     return mp_obj_new_bytes((const byte *)id, sizeof(id));
 }
 

@@ -34,8 +34,7 @@ static void run_session(void) {
         }
     }
     do {
-        ret = pyexec_mode_kind == PYEXEC_MODE_RAW_REPL ? pyexec_raw_repl()
-            : pyexec_friendly_repl();
+        ret = pyexec_mode_kind == PYEXEC_MODE_RAW_REPL ? pyexec_raw_repl() : pyexec_friendly_repl();
     } while (ret == 0);
 }
 

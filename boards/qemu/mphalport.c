@@ -118,8 +118,8 @@ uint64_t mp_hal_time_ns(void) {
 // Sleeps until something was received, or timeout_ms passed (-1 for no limit). The flag makes
 // this return at once when a byte came in after the caller last looked.
 void hal_wait_ms(mp_int_t timeout_ms) {
-    uint64_t deadline = timeout_ms < 0 ? UINT64_MAX
-        : hw_time() + (uint64_t)timeout_ms * (HW_TIME_HZ / 1000);
+    uint64_t deadline =
+        timeout_ms < 0 ? UINT64_MAX : hw_time() + (uint64_t)timeout_ms * (HW_TIME_HZ / 1000);
     uint32_t state = hw_irq_disable();
     if (!event) {
         hw_sleep_until(deadline);

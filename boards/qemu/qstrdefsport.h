@@ -1,2 +1,2 @@
-// *FORMAT-OFF*
+// clang-format off
 Q(/lib)

@@ -105,7 +105,9 @@ def _read_weights(path: Path) -> dict[str, Array]:
 
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if "Weights only" in reason:
+            reason = "it pickles other objects than tensors, such as a whole model"
         raise UlnnError(
             f"{path}: cannot be read as a state dict ({reason[:120]}); "
             "expected torch.save(model.state_dict(), ...) or safetensors"

@@ -76,6 +76,13 @@ def convert(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(content)
     error = quantize.rollout_error(loaded.network, model, sequences)
+    if error.coarse_dt > 0.01:
+        print(
+            f"warning: whole ticks of {tick_ns} ns miss the elapsed times "
+            f"by {error.coarse_dt:.0%}; "
+            "choose a shorter tick with --tick-ns",
+            file=sys.stderr,
+        )
     facts = {
         "model": str(output),
         "bytes": len(content),

@@ -124,12 +124,16 @@ def convert(network: FloatNetwork, data: Sequences, options: Options) -> ModelFi
 
 @dataclass(frozen=True)
 class RolloutError:
-    """Integer against float outputs over whole sequences, in real units of the output."""
+    """Integer against float outputs over whole sequences, in real units of the output.
+
+    coarse_dt: median relative error of the elapsed times in whole ticks.
+    """
 
     largest: float
     rms: float
     steps: int
     clamped: int
+    coarse_dt: float
 
 
 def rollout_error(network: FloatNetwork, model: ModelFile, data: Sequences) -> RolloutError:
@@ -144,6 +148,7 @@ def rollout_error(network: FloatNetwork, model: ModelFile, data: Sequences) -> R
         rms=float(np.sqrt(np.mean(error**2))),
         steps=int(data.length.sum()),
         clamped=int((dt > model.dt_max).sum()),
+        coarse_dt=float(np.median(np.abs(dt * (model.tick_ns / 1e9) / data.dt - 1)[data.mask])),
     )
 
 
