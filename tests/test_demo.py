@@ -56,7 +56,7 @@ def test_all_of_it(monkeypatch, tmp_path, request, capsys):
     picked = (tmp_path / f"{result.picked.name}.ulnn").read_bytes()
     assert (tmp_path / "model.ulnn").read_bytes() == picked
     shown = capsys.readouterr().out
-    for text in ("2/5 training", "int16", "picked", "self test: 32 steps equal"):
+    for text in ("3/6 training", "int16", "picked", "self test: 32 steps equal"):
         assert text in shown
 
 

@@ -31,7 +31,9 @@ from . import (
     watch,
 )
 from .data import Sequences, save_npz
+from .link import Board
 from .micropython_source import project_root
+from .plan import identify
 from .scores import Scores
 
 PORT = "virtual:cortex-m7"
@@ -86,13 +88,20 @@ def run_demo(
         (folder / name).unlink(missing_ok=True)
     out = Console(highlight=False, soft_wrap=True)
 
-    with _step(out, "1/5", "data"):
+    with _step(out, "1/6", f"board at {port}"):
+        # now, so that a wrong port or a missing tool shows before the training
+        with Board.open(port) as board:
+            found = identify(board)
+        version = ".".join(map(str, found.version))
+        out.print(f"    {found.machine}, {found.implementation} {version}, {found.arch}")
+
+    with _step(out, "2/6", "data"):
         seen, unseen = watch.load("train"), watch.load("unseen")
         save_npz(folder / "train.npz", seen)
         save_npz(folder / "unseen.npz", unseen)
         out.print(_describe(seen, unseen))
 
-    with _step(out, "2/5", "training"):
+    with _step(out, "3/6", "training"):
         plan = recipe.load(recipe_path or recipe.RECIPES / "watch.toml")
         if epochs:
             plan = dataclasses.replace(
@@ -103,7 +112,7 @@ def run_demo(
         facts = trained.hyper["training"]
         out.print(f"    {facts['epochs_run']} epochs in {facts['seconds']:.0f} s")
 
-    with _step(out, "3/5", "quantisation"):
+    with _step(out, "4/6", "quantisation"):
         candidates = _candidates(trained, seen, unseen, folder)
         for line in candidates:
             out.print("    " + _summary(line))
@@ -111,7 +120,7 @@ def run_demo(
         shutil.copyfile(folder / f"{picked.name}.ulnn", folder / "model.ulnn")
         out.print(f"    picked {picked.name} ({_reason(picked)})")
 
-    with _step(out, "4/5", f"deploying to and streaming through {port}"):
+    with _step(out, "5/6", f"deploying to and streaming through {port}"):
         with _progress(out) as progress:
             validation = validate.validate(
                 folder / "model.ulnn",
@@ -122,7 +131,7 @@ def run_demo(
             )
         validate.show(validation, out)
 
-    with _step(out, "5/5", "report"):
+    with _step(out, "6/6", "report"):
         result = DemoResult(
             candidates,
             picked,
