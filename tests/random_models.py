@@ -15,7 +15,10 @@ from ulnn_host.tables import erf_table, tanh_table
 
 @dataclass(frozen=True)
 class Shape:
-    """What a random model looks like. Activations: one per backbone layer."""
+    """What a random model looks like. Activations: one per backbone layer.
+
+    dt_fixed: ticks, for the form of `mode` with a fixed dt.
+    """
 
     inputs: int = 3
     hidden: int = 8
@@ -25,6 +28,7 @@ class Shape:
     outputs: int | None = 2
     shift: int = 0
     gate_shift: int = 0
+    dt_fixed: int = 0
     dt_max: int = 1_000_000
     layers: int = 1
     extreme: bool = False
@@ -82,9 +86,19 @@ def random_model(seed: int, shape: Shape) -> ModelFile:
             table = int(rng.integers(0, 2)) if activation is Activation.GATED else 0
             matrices.append(random_matrix(rng, units, columns, shape, activation, table))
             columns = units
-        matrices.append(random_matrix(rng, 4 * shape.hidden, columns, shape, Activation.TABLE))
+        mode = shape.mode.with_fixed_dt if shape.dt_fixed else shape.mode
+        heads = mode.heads * shape.hidden
+        matrices.append(random_matrix(rng, heads, columns, shape, Activation.TABLE))
         layers.append(
-            Layer(Kind.CFC, tuple(matrices), incoming, shape.hidden, shape.mode, shape.gate_shift)
+            Layer(
+                Kind.CFC,
+                tuple(matrices),
+                incoming,
+                shape.hidden,
+                mode,
+                0 if shape.dt_fixed else shape.gate_shift,
+                min(shape.dt_fixed, shape.dt_max),
+            )
         )
         incoming = shape.hidden
     if shape.outputs is not None:
@@ -113,4 +127,6 @@ def random_input(seed: int, model: ModelFile, steps: int) -> tuple[Int, Int]:
     x[rng.random(x.shape) < 0.05] = 32767
     dt = np.maximum(1, (model.dt_max * rng.random(steps) * 1.1).astype(np.int64))
     dt[rng.random(steps) < 0.05] = 1
+    if model.dt_fixed:
+        dt[rng.random(steps) < 0.5] = model.dt_fixed
     return x.astype(np.int16), np.minimum(dt, 2**31 - 1)

@@ -114,7 +114,7 @@ def read(data: bytes) -> ModelFile:
     layers: list[Layer] = []
     incoming = inputs
     for number, section in enumerate(by_type[LAYERS]):
-        layers.append(_read_layer(data, section, number, incoming, len(tables)))
+        layers.append(_read_layer(data, section, number, incoming, len(tables), dt_max))
         incoming = layers[-1].output_size
     _check(incoming == outputs, f"output size {incoming}, expected {outputs}")
 
@@ -190,20 +190,28 @@ def _read_sections(data: bytes, count: int, inputs: int, outputs: int) -> list[_
 
 
 def _read_layer(
-    data: bytes, section: _Section, number: int, incoming: int, table_count: int
+    data: bytes, section: _Section, number: int, incoming: int, table_count: int, dt_max: int
 ) -> Layer:
     name = f"layer {number}"
-    kind, mode, gate_shift, inputs, outputs, count, reserved, reserved2 = LAYER.unpack_from(
+    kind, mode, gate_shift, inputs, outputs, count, reserved, dt_fixed = LAYER.unpack_from(
         data, section.offset
     )
     _check(kind in (Kind.CFC, Kind.DENSE), f"{name}: kind {kind} not supported")
     cfc = kind == Kind.CFC
-    _check(mode <= (1 if cfc else 0), f"{name}: mode {mode} not supported")
-    _check(gate_shift <= (12 if cfc else 0), f"{name}: gate shift {gate_shift} not supported")
+    _check(mode <= (3 if cfc else 0), f"{name}: mode {mode} not supported")
+    fixed = mode >= Mode.DEFAULT_FIXED_DT
+    _check(
+        gate_shift <= (12 if cfc and not fixed else 0),
+        f"{name}: gate shift {gate_shift} not supported",
+    )
     _check(inputs == incoming, f"{name}: input size {inputs}, expected {incoming}")
     _check(1 <= outputs <= 1024, f"{name}: output size {outputs}, expected 1 to 1024")
     _check(1 <= count <= (16 if cfc else 1), f"{name}: matrix count {count} not supported")
-    _check(reserved == 0 and reserved2 == 0, f"{name}: reserved field is not 0")
+    _check(reserved == 0 and (fixed or dt_fixed == 0), f"{name}: reserved field is not 0")
+    _check(
+        not fixed or 1 <= dt_fixed <= dt_max,
+        f"{name}: fixed dt {dt_fixed}, expected 1 to {dt_max}",
+    )
     _check(section.size >= 16 + 16 * count, f"{name}: descriptors do not fit in the section")
 
     matrices: list[Matrix] = []
@@ -212,7 +220,7 @@ def _read_layer(
     for j in range(count):
         heads = cfc and j == count - 1
         allowed = (2, 2) if heads else (1, 3) if cfc else (0, 3)
-        rows_wanted = 4 * outputs if heads else None if cfc else outputs
+        rows_wanted = Mode(mode).heads * outputs if heads else None if cfc else outputs
         where = f"{name} matrix {j}: "
         matrix, position = _read_matrix(
             data, section, j, where, allowed, rows_wanted, columns_in, position, table_count
@@ -220,7 +228,7 @@ def _read_layer(
         matrices.append(matrix)
         columns_in = matrix.rows
     _check(section.size == position, f"{name}: section size {section.size}, expected {position}")
-    return Layer(Kind(kind), tuple(matrices), inputs, outputs, Mode(mode), gate_shift)
+    return Layer(Kind(kind), tuple(matrices), inputs, outputs, Mode(mode), gate_shift, dt_fixed)
 
 
 def _read_matrix(
@@ -406,7 +414,7 @@ def _layer_bytes(layer: Layer) -> bytes:
         layer.output_size,
         len(streams),
         0,
-        0,
+        layer.dt_fixed,
     )
     return head + descriptors + b"".join(streams)
 

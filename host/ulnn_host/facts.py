@@ -35,6 +35,7 @@ def of_model(model: ModelFile) -> dict[str, Any]:
         "macs": model.macs,
         "tick_ns": model.tick_ns,
         "dt_max": model.dt_max,
+        "dt_fixed": model.dt_fixed,
         "golden_steps": 0 if model.golden is None else len(model.golden.dt),
         "input_scale": [float(v) for v in model.input_scale],
         "input_offset": [float(v) for v in model.input_offset],
@@ -51,5 +52,9 @@ def describe(layer: Layer) -> str:
         for m in layer.matrices
     ]
     name = f"CfC {layer.mode.name.lower()}" if layer.kind is Kind.CFC else "dense"
+    if layer.dt_fixed:
+        name = (
+            f"CfC {layer.mode.name.lower().removesuffix('_fixed_dt')}, dt {layer.dt_fixed} ticks,"
+        )
     gate = f", gate shift {layer.gate_shift}" if layer.gate_shift else ""
     return f"{name} {layer.input_size} -> {layer.output_size}{gate}: " + " | ".join(parts)

@@ -30,6 +30,23 @@ class Mode(IntEnum):
 
     DEFAULT = 0
     NO_GATE = 1
+    DEFAULT_FIXED_DT = 2
+    NO_GATE_FIXED_DT = 3
+
+    @property
+    def gated(self) -> bool:
+        """Whether the gate weighs both heads (`default`), not only the second (`no_gate`)."""
+        return self in (Mode.DEFAULT, Mode.DEFAULT_FIXED_DT)
+
+    @property
+    def heads(self) -> int:
+        """Rows a neuron has in the heads: 4, with a fixed dt 3."""
+        return 3 if self >= Mode.DEFAULT_FIXED_DT else 4
+
+    @property
+    def with_fixed_dt(self) -> Mode:
+        """The same mode with a fixed dt."""
+        return Mode.DEFAULT_FIXED_DT if self.gated else Mode.NO_GATE_FIXED_DT
 
 
 class Activation(IntEnum):
@@ -84,7 +101,10 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer: CfC (backbone matrices, then the heads) or dense (one matrix)."""
+    """A layer: CfC (backbone matrices, then the heads) or dense (one matrix).
+
+    dt_fixed: ticks, in the modes with a fixed dt; 0 in others.
+    """
 
     kind: Kind
     matrices: tuple[Matrix, ...]
@@ -92,6 +112,7 @@ class Layer:
     output_size: int
     mode: Mode = Mode.DEFAULT
     gate_shift: int = 0
+    dt_fixed: int = 0
 
     @property
     def state_size(self) -> int:
@@ -153,6 +174,11 @@ class ModelFile:
     def weight_bits(self) -> int:
         """The largest weight width in the file."""
         return max(matrix.weight_bits for layer in self.layers for matrix in layer.matrices)
+
+    @property
+    def dt_fixed(self) -> int:
+        """Fixed dt in ticks of the first layer that has one; 0 without."""
+        return next((layer.dt_fixed for layer in self.layers if layer.dt_fixed), 0)
 
     @property
     def macs(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .model import Activation, Int, Int16, Kind, Layer, Matrix, Mode, ModelFile, Table
+from .model import Activation, Int, Int16, Kind, Layer, Matrix, ModelFile, Table
 
 
 def saturate(value: Int, bits: int) -> Int:
@@ -44,7 +44,7 @@ def activate(matrix: Matrix, m: Int, tables: tuple[Table, ...]) -> Int:
 
 
 def cfc(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int, frac: Int) -> Int:
-    """New state of a CfC layer (SPEC.md 3.3).
+    """New state of a CfC layer (SPEC.md 3.3 and 3.4).
 
     x (..., I), h (..., H), frac (...): one elapsed time a vector.
     """
@@ -53,16 +53,19 @@ def cfc(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int, frac: Int) -> I
         v = activate(matrix, rows(matrix, v), tables)
     heads = layer.matrices[-1]
     table = tables[heads.table]
-    m = rows(heads, v).reshape(*v.shape[:-1], -1, 4)
+    m = rows(heads, v).reshape(*v.shape[:-1], -1, layer.mode.heads)
 
     def squash(value: Int) -> Int:
         return lookup(table, saturate(saturate(value << heads.shift, 32), 22))
 
     f1, f2 = squash(m[..., 0]), squash(m[..., 1])
-    step = m[..., 2] * frac[..., None] + (1 << (31 - layer.gate_shift))
-    s = squash(m[..., 3] + (step >> (32 - layer.gate_shift)))
+    if layer.dt_fixed:
+        s = squash(m[..., 2])
+    else:
+        step = m[..., 2] * frac[..., None] + (1 << (31 - layer.gate_shift))
+        s = squash(m[..., 3] + (step >> (32 - layer.gate_shift)))
     new: Int
-    if layer.mode is Mode.DEFAULT:
+    if layer.mode.gated:
         new = ((f1 + f2) >> 1) + (((f2 - f1) * s) >> 16)
     else:
         new = (f1 + (f2 >> 1) + ((f2 * s) >> 16) + 1) >> 1
@@ -107,7 +110,10 @@ class Reference:
         ticks = np.asarray(dt, np.int64)
         if (ticks < 1).any():
             raise ValueError(f"dt: expected 1 or more ticks, got {ticks.min()}")
-        self.clamped += int((ticks > self.model.dt_max).sum())
+        replaced = ticks > self.model.dt_max
+        for layer in self.model.layers:
+            replaced = replaced | ((layer.dt_fixed != 0) & (ticks != layer.dt_fixed))
+        self.clamped += int(replaced.sum())
         frac = np.minimum(ticks, self.model.dt_max) << (31 - self.model.dt_max.bit_length())
         v = np.asarray(x, np.int64)
         if v.shape != (*self._lanes, self.model.input_size):
