@@ -190,7 +190,7 @@ static mp_obj_t ulnn_obj_model_info(mp_obj_t self_in) {
         unsigned digit = info->sha256[i / 2] >> (i & 1 ? 0 : 4) & 15;
         sha256[i] = (char)(digit + (digit < 10 ? '0' : 'a' - 10));
     }
-    mp_obj_t dict = mp_obj_new_dict(18);
+    mp_obj_t dict = mp_obj_new_dict(19);
     mp_obj_t minor = mp_obj_new_int_from_uint(info->format_minor);
     ulnn_put(dict, MP_QSTR_format, ulnn_join(ulnn_text("1"), ".", minor));
     ulnn_put(dict, MP_QSTR_engine, MP_OBJ_NEW_QSTR(MP_QSTR_native));
@@ -207,6 +207,7 @@ static mp_obj_t ulnn_obj_model_info(mp_obj_t self_in) {
     ulnn_put_int(dict, MP_QSTR_macs, info->macs);
     ulnn_put_int(dict, MP_QSTR_tick_ns, info->tick_ns);
     ulnn_put_int(dict, MP_QSTR_dt_max, info->dt_max);
+    ulnn_put_int(dict, MP_QSTR_dt_fixed, info->dt_fixed);
     ulnn_put_int(dict, MP_QSTR_golden_steps, info->golden_steps);
     ulnn_put_int(dict, MP_QSTR_ram, self->ram);
     ulnn_put(dict, MP_QSTR_in_place, mp_obj_new_bool(self->in_place));

@@ -82,6 +82,7 @@ typedef struct ulnn_info {
     uint32_t model_version;
     uint32_t tick_ns;
     uint32_t dt_max;       // ticks
+    uint32_t dt_fixed;     // ticks, of the first layer that has one; 0 without
     uint32_t golden_steps; // 0 without GOLDEN
     uint32_t macs;         // multiply-accumulates a step, without filling
     uint32_t state_size;   // int16 values, at most 16 * 1024
@@ -122,15 +123,15 @@ const ulnn_info_t *ulnn_model_info(const ulnn_model_t *model);
 // One step (SPEC section 3). Cannot fail.
 //   x       input_size int16 values, any alignment
 //   y       output_size int16 values, any alignment; may be x
-//   dt      ticks since the step before, 1 or more. More than dt_max is clamped and counted; 0 is
-//           against the contract (SPEC: an error that the binding raises) and computes nonsense
-//           without harm
+//   dt      ticks since the step before, 1 or more. More than dt_max is clamped and counted;
+//           layers with a fixed dt count any other; 0 is against the contract (SPEC: an error that
+//           the binding raises) and computes nonsense without harm
 void ulnn_step(ulnn_model_t *model, const void *x, void *y, uint32_t dt);
 
 // State and counter of clamped steps to 0.
 void ulnn_reset(ulnn_model_t *model);
 
-// Steps since load or reset in which dt was clamped; stays at 2^32-1.
+// Steps since load or reset in which dt was replaced by dt_max or a fixed dt; stays at 2^32-1.
 uint32_t ulnn_clamped(const ulnn_model_t *model);
 
 // Copies the state out or in: state_size int16 values in the order of the layers, any alignment.

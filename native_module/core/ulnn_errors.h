@@ -40,6 +40,7 @@ ULNN_ERROR(LAYER_INPUT, "%linput size %g, expected %w")
 ULNN_ERROR(LAYER_OUTPUT, "%loutput size %g, expected 1 to 1024")
 ULNN_ERROR(LAYER_MATRICES, "%lmatrix count %g not supported")
 ULNN_ERROR(LAYER_RESERVED, "%lreserved field is not 0")
+ULNN_ERROR(LAYER_FIXED_DT, "%lfixed dt %g, expected 1 to %w")
 ULNN_ERROR(LAYER_FIT, "%ldescriptors do not fit in the section")
 
 ULNN_ERROR(MATRIX_BITS, "%mweight bits %g not supported")

@@ -324,6 +324,7 @@ ulnn_model_t *ulnn_load(
     model->scratch[1] = model->scratch[0] + load.scratch[0];
     memset(model->values, 0, bytes - values_at);
     model->info = load.info;
+    model->dt_wanted = load.dt_wanted;
     if (load.golden.data != NULL) {
         model->golden = load.golden.data + 8;
     }

@@ -143,15 +143,17 @@ int ulnn_load_layer(ulnn_loader_t *load, uint32_t l, uint32_t *input) {
     const uint8_t *d = section->data;
     const uint32_t kind = ulnn_u16(d), mode = d[2], gate_shift = d[3], input_size = ulnn_u16(d + 4);
     const uint32_t output_size = ulnn_u16(d + 6), count = ulnn_u16(d + 8);
+    const uint32_t dt_fixed = ulnn_u32(d + 12);
     load->error.layer = (uint16_t)l;
     if (kind != ULNN_KIND_CFC && kind != ULNN_KIND_DENSE) {
         return ulnn_fail(load, ULNN_LAYER_KIND, kind, 0);
     }
     const int cfc = kind == ULNN_KIND_CFC;
-    if (mode > (cfc ? ULNN_MODE_NO_GATE : 0u)) {
+    const int fixed = mode >= ULNN_MODE_DEFAULT_FIXED_DT;
+    if (mode > (cfc ? ULNN_MODE_NO_GATE_FIXED_DT : 0u)) {
         return ulnn_fail(load, ULNN_LAYER_MODE, mode, 0);
     }
-    if (gate_shift > (cfc ? 12u : 0u)) {
+    if (gate_shift > (cfc && !fixed ? 12u : 0u)) {
         return ulnn_fail(load, ULNN_LAYER_GATE_SHIFT, gate_shift, 0);
     }
     if (input_size != *input) {
@@ -163,8 +165,19 @@ int ulnn_load_layer(ulnn_loader_t *load, uint32_t l, uint32_t *input) {
     if (count < 1 || count > (cfc ? 16u : 1u)) {
         return ulnn_fail(load, ULNN_LAYER_MATRICES, count, 0);
     }
-    if (ulnn_u16(d + 10) != 0 || ulnn_u32(d + 12) != 0) {
+    if (ulnn_u16(d + 10) != 0 || (!fixed && dt_fixed != 0)) {
         return ulnn_fail(load, ULNN_LAYER_RESERVED, 0, 0);
+    }
+    if (fixed) {
+        if (dt_fixed < 1 || dt_fixed > load->info.dt_max) {
+            return ulnn_fail(load, ULNN_LAYER_FIXED_DT, dt_fixed, load->info.dt_max);
+        }
+        if (load->dt_wanted == 0) {
+            load->info.dt_fixed = dt_fixed;
+            load->dt_wanted = dt_fixed;
+        } else if (load->dt_wanted != dt_fixed) {
+            load->dt_wanted = ULNN_NO_DT;
+        }
     }
     if (section->size < 16 + 16 * count) {
         return ulnn_fail(load, ULNN_LAYER_FIT, 0, 0);
@@ -196,7 +209,7 @@ int ulnn_load_layer(ulnn_loader_t *load, uint32_t l, uint32_t *input) {
         const int heads = cfc && j == count - 1;
         rules.activation_min = heads ? ULNN_TABLE : cfc ? ULNN_RELU : ULNN_LINEAR;
         rules.activation_max = heads ? ULNN_TABLE : ULNN_GATED;
-        rules.rows_min = heads ? 4 * output_size : cfc ? 1 : output_size;
+        rules.rows_min = heads ? (fixed ? 3 : 4) * output_size : cfc ? 1 : output_size;
         rules.rows_max = cfc && !heads ? 4096 : rules.rows_min;
         ulnn_matrix_t matrix;
         memset(&matrix, 0, sizeof(matrix));
@@ -206,7 +219,8 @@ int ulnn_load_layer(ulnn_loader_t *load, uint32_t l, uint32_t *input) {
         if (heads) {
             matrix.mode = (uint8_t)mode;
             matrix.gate_shift = (uint8_t)gate_shift;
-        } else if (cfc) {
+        }
+        if (cfc && (fixed || !heads)) {
             ulnn_at_least(&load->scratch[j & 1], ulnn_fill(rules.columns));
         }
         if (!ulnn_add_matrix(load, &matrix)) {

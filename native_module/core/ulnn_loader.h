@@ -20,6 +20,7 @@ typedef struct ulnn_loader {
     ulnn_section_t layers[ULNN_LAYERS_MAX];
     const uint8_t *tables[ULNN_TABLES_MAX];
     ulnn_info_t info;
+    uint32_t dt_wanted; // as in ulnn_model
     uint8_t table_count;
     uint8_t parts_seen; // bit t: a section of type t was there
     uint32_t matrix_count;

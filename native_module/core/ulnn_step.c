@@ -27,8 +27,9 @@ static inline void ulnn_copy_values(void *to, const void *from, size_t n) {
 
 // Runs all layers. Returns where the output is: valid until the next call.
 static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) {
-    if (dt > model->info.dt_max) {
-        dt = model->info.dt_max;
+    const uint32_t dt_wanted = model->dt_wanted;
+    if (dt > model->info.dt_max || (dt_wanted != 0 && dt != dt_wanted)) {
+        dt = dt > model->info.dt_max ? model->info.dt_max : dt;
         if (model->clamped != UINT32_MAX) {
             model->clamped++;
         }
@@ -56,7 +57,10 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
                 units = other;
                 other = (int16_t *)v;
             }
-            if (v != vector) {
+            if (heads->mode >= ULNN_MODE_DEFAULT_FIXED_DT) {
+                ulnn_kernel_rows(heads, v, units);
+                ulnn_mix(units, h, layer->output_size, heads->mode);
+            } else if (v != vector) {
                 ulnn_kernel_heads(heads, v, frac, h);
             } else {
                 // These heads read the old h: it must stand until the last of them is done.

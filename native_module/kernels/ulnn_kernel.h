@@ -32,6 +32,8 @@ enum {
 enum {
     ULNN_MODE_DEFAULT = 0,
     ULNN_MODE_NO_GATE = 1,
+    ULNN_MODE_DEFAULT_FIXED_DT = 2,
+    ULNN_MODE_NO_GATE_FIXED_DT = 3,
 };
 
 // One matrix, ready to run. On 32-bit machines assembly reads it at the offsets on the right.
@@ -52,9 +54,14 @@ typedef struct ulnn_matrix {
 void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out);
 
 // h[i] = the new state of neuron i, for `groups` neurons: rows 4i .. 4i+3 are its ff1, ff2,
-// time_a, time_b (SPEC 3.1, 3.3).
+// time_a, time_b (SPEC 3.1, 3.3). Not for modes with a fixed dt.
 //   frac  the elapsed time, Q31 of 2^n ticks: 0 to 2^31-1
 void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
+
+// h[i] = the new state of neuron i, for n neurons, with a fixed dt (SPEC 3.4), behind
+// ulnn_kernel_rows: such heads are rows like any others.
+//   rows  3 * n values: f1, f2, s of each neuron
+void ulnn_mix(const int16_t *rows, int16_t *h, unsigned n, unsigned mode);
 
 // The choice. Each header defines ULNN_KERNEL_NAME, ulnn_kernel_rows and ulnn_kernel_heads, with
 // the contracts of the two functions above.
