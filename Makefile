@@ -8,11 +8,12 @@ BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test check lint format natmods boards clean
+.PHONY: help setup demo test bench check lint format natmods boards clean
 
 help:
 	@echo "make demo [PORT=/dev/ttyACM0]  train, convert, deploy, stream, prove; writes build/demo/report.html"
 	@echo "make test                      every check, on the virtual boards too"
+	@echo "make bench [CMSIS_DIR=...]     count every kernel; writes native_module/BENCHMARKS.md"
 	@echo "make setup | lint | check | natmods | boards | format | clean"
 
 setup: $(VENV)/stamp
@@ -23,6 +24,9 @@ $(VENV)/stamp: $(BUILD_INPUTS)
 
 demo: setup
 	$(BIN)/python -m ulnn_host.demo --port $(PORT)
+
+bench: setup
+	$(BIN)/python -m ulnn_host.bench
 
 # Lint first: it is quick and says the most.
 test: setup lint check

@@ -131,3 +131,25 @@ def test_wrong_number_of_inputs_is_one_line() -> None:
 def test_bits_are_8_or_16() -> None:
     with pytest.raises(UlnnError, match="bits: expected 8 or 16, got 4"):
         quantize.convert(network(Spec()), data(Spec(), 1, 5, 1), quantize.Options(bits=4))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("mode", ["default", "no_gate"])
+def test_a_fixed_dt_folds_the_time_heads(mode: str, bits: int) -> None:
+    spec = Spec(hidden=12, mode=mode)
+    net = network(spec)
+    train, test = (
+        dataclasses.replace(d, dt=np.full_like(d.dt, 0.25))
+        for d in (data(spec, 4, 200, 1), data(spec, 2, 500, 2))
+    )
+    model = quantize.convert(net, train, quantize.Options(bits=bits, fixed_dt=0.25))
+    assert model.dt_fixed == 250_000
+    assert model.layers[0].matrices[-1].rows == 3 * 12
+    result = quantize.rollout_error(net, model, test)
+    assert result.largest <= LIMITS[bits]
+
+
+def test_a_fixed_dt_below_a_tick_is_one_line() -> None:
+    with pytest.raises(UlnnError, match="fixed dt of 1e-07 s: expected at least a tick"):
+        options = quantize.Options(fixed_dt=1e-7)
+        quantize.convert(network(Spec()), data(Spec(), 1, 5, 1), options)

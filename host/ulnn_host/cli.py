@@ -55,6 +55,10 @@ def convert(
         str | None, typer.Option(help="lecun_tanh, tanh, relu, silu or gelu")
     ] = None,
     tick_ns: Annotated[int, typer.Option(help="length of a tick of dt, ns")] = 1000,
+    fixed_dt: Annotated[
+        float | None,
+        typer.Option(help="promise that all samples are this many seconds apart: a faster model"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Convert a checkpoint to an integer model, calibrated on data.
@@ -70,7 +74,7 @@ def convert(
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
     sequences = data.load(calib)
-    options = quantize.Options(bits=bits, tick_ns=tick_ns, name=checkpoint.stem)
+    options = quantize.Options(bits=bits, tick_ns=tick_ns, fixed_dt=fixed_dt, name=checkpoint.stem)
     model = quantize.convert(loaded.network, sequences, options)
     content = container.write(model)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from . import __version__
 from .data import Sequences
 from .errors import UlnnError
-from .model import Activation, Golden, Kind, Layer, Matrix, Mode, ModelFile
+from .model import Activation, Golden, Kind, Layer, Matrix, ModelFile
 from .network import HEADS, LECUN_IN, LECUN_OUT, Array, FloatNetwork, Linear
 from .reference import Reference
 from .tables import erf_table, tanh_table
@@ -36,13 +36,15 @@ class Options:
 
     bits: weight width, 8 or 16. margin: room above the largest calibrated input, 1 = none (None:
     1.5 for int8, where room costs resolution of the weights, 2 for int16). tick_ns: length of a
-    tick. compensate: rounding that follows the data (else to nearest).
+    tick. compensate: rounding that follows the data (else to nearest). fixed_dt: seconds, the
+    promise that every sample comes that long after the one before (SPEC.md 3.4); None: any dt.
     """
 
     bits: int = 8
     margin: float | None = None
     tick_ns: int = 1000
     compensate: bool = True
+    fixed_dt: float | None = None
     name: str = ""
 
     @property
@@ -73,7 +75,9 @@ def convert(network: FloatNetwork, data: Sequences, options: Options) -> ModelFi
     trace = network.run(data.x, data.dt, data.length)
     valid = data.mask
     scale, offset = _input_scaling(data.x[valid], options.room)
-    span, dt_max = _time_span(data.dt[valid], options.tick_ns)
+    times = np.append(data.dt[valid].astype(np.float64), options.fixed_dt or [])
+    span, dt_max = _time_span(times, options.tick_ns)
+    dt_fixed = _fixed_ticks(options)
 
     unit = np.concatenate(
         [scale / network.std, np.full(network.hidden_size, _state_unit(network))]
@@ -97,8 +101,9 @@ def convert(network: FloatNetwork, data: Sequences, options: Options) -> ModelFi
             (*matrices, heads),
             network.input_size,
             network.hidden_size,
-            network.mode,
+            network.mode.with_fixed_dt if dt_fixed else network.mode,
             gate_shift,
+            dt_fixed,
         )
     ]
     out_scale = np.full(network.hidden_size, _state_unit(network))
@@ -156,7 +161,7 @@ def rollout_error(network: FloatNetwork, model: ModelFile, data: Sequences) -> R
 
 
 def _state_unit(network: FloatNetwork) -> float:
-    return 2 * Q15 if network.mode is Mode.NO_GATE else Q15
+    return Q15 if network.mode.gated else 2 * Q15
 
 
 def _input_scaling(x: NDArray[Any], margin: float) -> tuple[Array, Array]:
@@ -182,6 +187,18 @@ def _time_span(dt: NDArray[Any], tick_ns: int) -> tuple[float, int]:
             f"with a tick of {tick_ns} ns; choose a longer tick with --tick-ns"
         )
     return float(2.0**bits * tick_ns / 1e9), 2**bits - 1
+
+
+def _fixed_ticks(options: Options) -> int:
+    if options.fixed_dt is None:
+        return 0
+    ticks = round(options.fixed_dt * 1e9 / options.tick_ns)
+    if ticks < 1:
+        raise UlnnError(
+            f"fixed dt of {options.fixed_dt:g} s: expected at least a tick of {options.tick_ns} "
+            "ns; choose a shorter tick with --tick-ns"
+        )
+    return ticks
 
 
 def _golden(model: ModelFile, data: Sequences) -> Golden:
@@ -246,17 +263,25 @@ def _heads_matrix(
     span: float,
     options: Options,
 ) -> tuple[Matrix, int]:
-    """The four heads interleaved neuron by neuron, and the gate shift."""
+    """The heads neuron by neuron, four rows each or with a fixed dt three, and the gate shift."""
     parts = [network.heads[name] for name in HEADS]
+    factors = [1.0, 1.0, span / network.time_scale, 0.5]
+    if options.fixed_dt:
+        dt = options.fixed_dt / network.time_scale
+        a, b = parts[2:]
+        parts[2:] = [Linear(a.weight * dt + b.weight, a.bias * dt + b.bias)]
+        factors = [1.0, 1.0, 0.5]
     linear = Linear(
         np.stack([p.weight for p in parts], axis=1).reshape(-1, len(unit)),
         np.stack([p.bias for p in parts], axis=1).reshape(-1),
     )
-    time_a = np.arange(len(linear.bias)) % 4 == 2
-    factor = np.tile([1.0, 1.0, span / network.time_scale, 0.5], network.hidden_size)
+    factor = np.tile(factors, network.hidden_size)
+    time_a = np.tile(np.arange(len(parts)) == 2, network.hidden_size) & (len(parts) == 4)
     rounded = _round_rows(linear, vectors, unit, shift_x, options)
     shift = _shift(rounded.scale[~time_a], factor[~time_a], 18)
-    gate_shift = max(0, _shift(rounded.scale[time_a], factor[time_a], 18, limit=99) - shift)
+    gate_shift = 0
+    if time_a.any():
+        gate_shift = max(0, _shift(rounded.scale[time_a], factor[time_a], 18, limit=99) - shift)
     if gate_shift > 12:
         raise UlnnError(
             f"elapsed times up to {span:g} s times time_a weights are too large for the gate: "
