@@ -34,7 +34,7 @@ def test_every_part_has_the_version_of_the_package() -> None:
 COMMANDS = [
     *(
         ["-m", "ulnn_host.cli", name]
-        for name in ("train", "convert", "info", "run", "validate", "version")
+        for name in ("train", "convert", "info", "run", "validate", "bench", "version")
     ),
     *(["-m", "ulnn_host.boards", name] for name in ("list", "build", "run")),
     ["-m", "ulnn_host.demo"],

@@ -196,6 +196,29 @@ def validate(
 
 
 @app.command()
+def bench(
+    port: Annotated[
+        str | None, typer.Option(help="time the board at this serial port instead")
+    ] = None,
+) -> None:
+    """Count the instructions of every kernel in QEMU; with --port, time a board's steps.
+
+    Without --port it writes build/bench/kernels.json and native_module/BENCHMARKS.md (some
+    minutes). A board prints CPU cycles where it has a counter (DWT, CCOUNT).
+
+    Example: ulnn bench --port /dev/ttyACM0
+    """
+    if port:
+        from .bench_board import board_table
+
+        print(board_table(port))
+    else:
+        from .bench import main as count
+
+        count()
+
+
+@app.command()
 def version() -> None:
     """Print the version of ulnn.
 
