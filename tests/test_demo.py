@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 def candidate(bits: int, seen: float) -> Candidate:
     marks = [Scores(100, accuracy, accuracy, None, ((1,),)) for accuracy in (seen, 0.5)]
-    return Candidate(f"int{bits}" if bits else "float", bits, 1000, marks[0], marks[1], 0.0)
+    return Candidate(f"int{bits}" if bits else "float", bits, 1000, marks[0], marks[1])
 
 
 @pytest.mark.parametrize(("int8", "want"), [(0.90, 8), (0.886, 8), (0.884, 16), (0.95, 8)])
