@@ -272,6 +272,21 @@ def _rows(b, mat, v, out, p, m):
         out[p + r] = _activate(b, mat, m[k])
 
 
+def _new_state(mode, f1, f2, s):
+    if mode & 1:
+        return (f1 + (f2 >> 1) + (f2 * s >> 16) + 1) >> 1
+    return ((f1 + f2) >> 1) + ((f2 - f1) * s >> 16)
+
+
+def _fixed_heads(b, mat, v, h, m, mode):
+    """The heads with a fixed dt (SPEC 3.4): `h` has room for all three of every neuron."""
+    _rows(b, mat, v, h, 0, m)
+    k = 0
+    for i in range(mat[8] // 3):
+        h[i] = _new_state(mode, h[k], h[k + 1], h[k + 2])
+        k += 3
+
+
 def _heads(b, mat, v, h, m, mode, gate, fh, fl):
     """The heads over `v`, new states into `h` (SPEC 3.3). frac = fh * 2^16 + fl."""
     o, size, n, wide, _, shift, _, table, rows = mat
@@ -293,10 +308,7 @@ def _heads(b, mat, v, h, m, mode, gate, fh, fl):
         else:
             t = (c * fh << (gate - 2)) + (t >> (16 - gate))
         s = lookup(b, table, m[3] + t, shift)
-        if mode == 0:
-            h[i] = ((f1 + f2) >> 1) + ((f2 - f1) * s >> 16)
-        else:
-            h[i] = (f1 + (f2 >> 1) + (f2 * s >> 16) + 1) >> 1
+        h[i] = _new_state(mode, f1, f2, s)
 
 
 # -- loading (SPEC 4; the numbers are those of its checks) --------------------------------------
@@ -423,18 +435,18 @@ def _check_stream(b, o, rows, columns, wide, where):
             o += 4
 
 
-def _layer(b, base, size, number, width, tables):
+def _layer(b, base, size, number, width, tables, dt_max):
     """Checks 24 to 45. Returns (cfc, mode, gate_shift, input_size, output_size, matrices, bits,
-    macs)."""
+    macs, dt_fixed)."""
     where = "layer %d: " % number
     head = unpack_from("<HBBHHHHI", b, base)
-    kind, mode, gate, input_size, output_size, count, reserved, reserved2 = head
+    kind, mode, gate, input_size, output_size, count, reserved, fixed = head
     if kind != 1 and kind != 2:  # 24
         _fail("%skind %d not supported", where, kind)
     cfc = kind == 1
-    if mode > (1 if cfc else 0):  # 25
+    if mode > (3 if cfc else 0):  # 25
         _fail("%smode %d not supported", where, mode)
-    if gate > (12 if cfc else 0):  # 26
+    if gate > (12 if cfc and mode < 2 else 0):  # 26
         _fail("%sgate shift %d not supported", where, gate)
     if input_size != width:  # 27
         _fail("%sinput size %d, expected %d", where, input_size, width)
@@ -442,8 +454,10 @@ def _layer(b, base, size, number, width, tables):
         _fail("%soutput size %d, expected 1 to 1024", where, output_size)
     if count < 1 or count > (16 if cfc else 1):  # 29
         _fail("%smatrix count %d not supported", where, count)
-    if reserved or reserved2:  # 30
+    if reserved or (fixed and mode < 2):  # 30
         _fail("%sreserved field is not 0", where)
+    if mode > 1 and (fixed < 1 or fixed > dt_max):  # 30a
+        _fail("%sfixed dt %d, expected 1 to %d", where, fixed, dt_max)
     end = 16 + 16 * count
     if size < end:  # 31
         _fail("%sdescriptors do not fit in the section", where)
@@ -469,7 +483,7 @@ def _layer(b, base, size, number, width, tables):
         if reserved or reserved2:  # 37
             _fail("%sreserved field is not 0", where)
         if last:
-            bad = rows != 4 * output_size
+            bad = rows != (4 if mode < 2 else 3) * output_size
         elif cfc:
             bad = rows < 1 or rows > 4096
         else:
@@ -494,7 +508,7 @@ def _layer(b, base, size, number, width, tables):
         width = rows
     if size != end:  # 45
         _fail("layer %d: section size %d, expected %d", number, size, end)
-    return cfc, mode, gate, input_size, output_size, matrices, most, macs
+    return cfc, mode, gate, input_size, output_size, matrices, most, macs, fixed
 
 
 def _check_golden(b, o, size, values, state_size):
@@ -560,20 +574,25 @@ class Model:
 
         self._layers = []
         self._states = self._bits = self._macs = self._golden = 0
+        # The only dt that a step does not count: 0 for any, -1 for none (layers that differ)
+        self._fixed = self._uncounted = 0
         width = self._in
         wide = hidden = 0
         words = 0
         for k in range(len(layers)):
             offset, length = layers[k]
-            cfc, mode, gate, i, o, matrices, bits, macs = _layer(
-                b, offset, length, k, width, tables
+            cfc, mode, gate, i, o, matrices, bits, macs, fixed = _layer(
+                b, offset, length, k, width, tables, self._dt_max
             )
             width = o
             self._bits = max(self._bits, bits)
             self._macs += macs
             if cfc:
                 self._states += o
-                hidden = max(hidden, o)
+                hidden = max(hidden, 3 * o if fixed else o)
+            if fixed:
+                self._fixed = self._fixed or fixed
+                self._uncounted = fixed if fixed == self._fixed and self._uncounted >= 0 else -1
             for matrix in matrices[:-1]:
                 wide = max(wide, (matrix[8] + 3) & ~3)
             # x and, behind it, the state; filled up to whole blocks
@@ -602,10 +621,12 @@ class Model:
         self._clamped = 0
 
     def _step(self, x, xp, y, yp, dt):
-        if dt > self._dt_max:
-            dt = self._dt_max
+        top = self._dt_max
+        if dt > top or (self._uncounted and dt != self._uncounted):
             if self._clamped < 0xFFFFFFFF:
                 self._clamped += 1
+            if dt > top:
+                dt = top
         s = self._shift
         if s >= 16:
             fh = dt << (s - 16)
@@ -637,7 +658,10 @@ class Model:
                 src = dst
                 dst = self._even if j & 1 else self._odd
             h = self._h
-            _heads(b, matrices[-1], src, h, m, mode, gate, fh, fl)
+            if mode > 1:
+                _fixed_heads(b, matrices[-1], src, h, m, mode)
+            else:
+                _heads(b, matrices[-1], src, h, m, mode, gate, fh, fl)
             for i in range(size):
                 vector[start + i] = out[p + i] = h[i]
 
@@ -685,7 +709,7 @@ class Model:
 
     @property
     def clamped(self):
-        """Steps so far in which dt was larger than dt_max."""
+        """Steps so far in which dt was replaced by dt_max or by a fixed dt."""
         return self._clamped
 
     @property
@@ -740,6 +764,7 @@ class Model:
             "state_size": self._states,
             "layers": len(self._layers),
             "weight_bits": self._bits,
+            "dt_fixed": self._fixed,
             "macs": self._macs,
             "tick_ns": self._tick,
             "dt_max": self._dt_max,

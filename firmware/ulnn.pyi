@@ -32,6 +32,8 @@ class Info(TypedDict):
     layers: int
     weight_bits: int
     """The largest in the file."""
+    dt_fixed: int
+    """Ticks, of the first layer that has a fixed dt; 0 without."""
     macs: int
     """Multiply-accumulates of a step."""
     tick_ns: int
@@ -51,7 +53,8 @@ class Model:
         """One step: reads `x`, writes `y`.
 
         x: int16, input_size values (array('h')). y: int16, output_size values, writable.
-        dt: ticks since the step before, 1 or more; more than dt_max is clamped and counted.
+        dt: ticks since the step before, 1 or more; more than dt_max is clamped and counted,
+        and so is another dt than a fixed one.
         Raises TypeError (no buffer, `y` read-only, dt no integer); ValueError (typecode, length,
         dt below 1). After an error `y` and the state are what they were.
         """
@@ -77,7 +80,7 @@ class Model:
     def state(self, value: Buffer) -> None: ...
     @property
     def clamped(self) -> int:
-        """Steps since the last reset in which dt was larger than dt_max."""
+        """Steps since the last reset in which dt was replaced by dt_max or by a fixed dt."""
 
     def info(self) -> Info:
         """What the file and the engine are."""

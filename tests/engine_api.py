@@ -10,7 +10,7 @@ from array import array
 
 KEYS = (
     "format engine kernel model_version dialect sha256 file_size input_size output_size "
-    "state_size layers weight_bits macs tick_ns dt_max golden_steps ram in_place"
+    "state_size layers weight_bits dt_fixed macs tick_ns dt_max golden_steps ram in_place"
 ).split()
 
 
@@ -92,12 +92,17 @@ def check_step(m, info):
 
 def check_clamping(m, info):
     i, o, top = info["input_size"], info["output_size"], info["dt_max"]
+    fixed = info["dt_fixed"]
+    assert 0 <= fixed <= top
     x, y, z = array("h", [7] * i), array("h", [0] * o), array("h", [0] * o)
     m.reset()
-    m.step(x, y, top)
+    m.step(x, y, fixed or top)
     assert m.clamped == 0
     k = 0
-    for dt in (top + 1, 2**31 - 1, 2**31, 2**32, 2**70):
+    others = [top + 1, 2**31 - 1, 2**31, 2**32, 2**70]
+    if fixed > 1:
+        others += [1, fixed - 1, fixed + 1]
+    for dt in others:
         m.state = bytes(2 * info["state_size"])
         m.step(x, z, dt)
         k += 1
@@ -142,6 +147,10 @@ def check_run(m, info):
     xs = array("h", [(k * 7919) % 65536 - 32768 for k in range(n * i)])
     ys, want = array("h", [0] * (n * o)), array("h")
     dts = array("I", [1, 2**31, 2**32 - 1, 300, 5])
+    fixed = info["dt_fixed"]
+    late = 0
+    for dt in dts:
+        late += dt > info["dt_max"] or (fixed > 0 and dt != fixed)
     m.reset()
     y = array("h", [0] * o)
     for k in range(n):
@@ -152,7 +161,7 @@ def check_run(m, info):
     assert m.run(xs, ys, dts) is None
     assert ys == want
     assert m.state == state
-    assert m.clamped == clamped == 2
+    assert m.clamped == clamped == late
     m.reset()
     wide = memoryview(array("h", [0] * (n * o + 2)))
     m.run(memoryview(xs), wide[1 : 1 + n * o], memoryview(dts))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
+from fixed_dt_cases import Case, fixed_dt_cases, good_fixed_dt_files, with_fixed_dt
 from raw_file import (
     GOLDEN,
     INPUT,
@@ -25,8 +26,6 @@ from raw_file import (
     streams,
     with_crc,
 )
-
-Case = tuple[str, bytes, str]
 
 
 def header_cases(data: bytes) -> Iterator[Case]:
@@ -182,7 +181,7 @@ def layer_cases(data: bytes) -> Iterator[Case]:
         where = f"layer {number}: "
         fields = [
             ("24 kind", 0, "H", (0, 3, 65535), "kind {} not supported"),
-            ("25 mode", 2, "B", (2, 255) if cfc else (1, 255), "mode {} not supported"),
+            ("25 mode", 2, "B", (4, 255) if cfc else (1, 255), "mode {} not supported"),
             ("26 gate", 3, "B", (13, 255) if cfc else (1, 255), "gate shift {} not supported"),
             (
                 "27 inputs",
@@ -200,7 +199,7 @@ def layer_cases(data: bytes) -> Iterator[Case]:
                 "matrix count {} not supported",
             ),
             ("30 reserved", 10, "H", (1, 256), "reserved field is not 0"),
-            ("30 reserved high", 12, "I", (1, 2**31), "reserved field is not 0"),
+            ("30 dt_fixed", 12, "I", (1, 2**31), "reserved field is not 0"),
         ]
         for name, at, code, values, text in fields:
             for got in values:
@@ -430,8 +429,12 @@ def loader_cases(data: bytes) -> Iterator[Case]:
         matrix_cases,
         stream_cases,
         golden_cases,
+        fixed_dt_cases,
     ):
         yield from cases(data)
+    for name, broken, text in stream_cases(with_fixed_dt(data)):
+        if name.endswith("layer 0 matrix 3"):  # the heads
+            yield f"{name}, fixed dt", broken, text
 
 
 def good_cases(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -466,6 +469,7 @@ def good_cases(data: bytes) -> Iterator[tuple[str, bytes]]:
             edge = edge.patched(st.weight(0, column), code, 0)
         edge = edge.patched(st.weight(0, 1), code, sign).patched(st.multiplier(0), "i", 2**31 - 1)
         yield f"a row to its bound, {sign}", f.swap(k, edge).write()
+    yield from good_fixed_dt_files(data)
 
 
 def rich_file(seed: int = 1) -> bytes:

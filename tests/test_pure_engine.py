@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import engine_api
+from fixed_dt_cases import with_fixed_dt
 from loader_cases import good_cases, loader_cases, rich_file
 from random_models import Shape, random_input, random_model
 from raw_file import GOLDEN, File, with_crc
@@ -39,7 +40,7 @@ shapes = st.builds(
     inputs=st.integers(1, 16),
     hidden=st.integers(1, 18),
     backbone=backbones,
-    mode=st.sampled_from(Mode),
+    mode=st.sampled_from([Mode.DEFAULT, Mode.NO_GATE]),
     weight_bits=st.sampled_from([8, 16]),
     outputs=st.none() | st.integers(1, 9),
     shift=st.integers(0, 8),
@@ -47,6 +48,7 @@ shapes = st.builds(
     dt_max=st.one_of(st.integers(1, 2**31 - 1), st.sampled_from([1, 2, 2**31 - 1, 2**30])),
     layers=st.integers(1, 3),
     extreme=st.booleans(),
+    dt_fixed=st.just(0) | st.integers(1, 2**31 - 1),
 )
 
 
@@ -83,6 +85,8 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=150)
 @example(shape=Shape(hidden=128, inputs=16, backbone=((70, Activation.TABLE),)), seed=1)
 @example(shape=Shape(weight_bits=16, extreme=True, gate_shift=12, shift=8), seed=2)
+@example(shape=Shape(dt_fixed=1000, hidden=5, layers=2), seed=3)
+@example(shape=Shape(mode=Mode.NO_GATE, dt_fixed=1, extreme=True, hidden=7), seed=4)
 def test_steps_equal_the_reference(shape: Shape, seed: int) -> None:
     model = random_model(seed, shape)
     x, dt = random_input(seed, model, 6)
@@ -95,6 +99,52 @@ def test_steps_equal_the_reference(shape: Shape, seed: int) -> None:
         assert list(y) == want[k].tolist(), f"step {k}"
     assert engine.state == reference.state.astype("<i2").tobytes()
     assert engine.clamped == reference.clamped
+    assert engine.info()["dt_fixed"] == model.dt_fixed
+
+
+@pytest.mark.parametrize("mode", [Mode.DEFAULT, Mode.NO_GATE])
+def test_a_fixed_dt_counts_other_steps(mode: Mode) -> None:
+    """Once a step, and the outputs stay the same."""
+    shape = Shape(hidden=5, mode=mode, dt_fixed=300, dt_max=1000, layers=2)
+    model = random_model(1, shape)
+    for layers, fixed, want in [
+        (model.layers, 300, [0, 1, 2, 3, 4, 4]),
+        ((model.layers[0], replace(model.layers[1], dt_fixed=7), model.layers[2]), 300,
+         [1, 2, 3, 4, 5, 6]),
+    ]:  # fmt: skip
+        engine = pure.load(container.write(replace(model, layers=layers)))
+        assert engine.info()["dt_fixed"] == fixed
+        outputs = set()
+        counts = []
+        for dt in (300, 7, 1000, 1001, 2**70, 300):
+            y = array("h", [0, 0])
+            engine.state = bytes(20)
+            engine.step(array("h", [1000, -2000, 30000]), y, dt)
+            outputs.add(tuple(y))
+            counts.append(engine.clamped)
+        assert len(outputs) == 1
+        assert counts == want
+
+
+def test_fixed_and_free_layers_together() -> None:
+    free = random_model(1, Shape(inputs=4, hidden=5, outputs=None))
+    fixed = random_model(2, Shape(inputs=5, hidden=6, mode=Mode.NO_GATE, dt_fixed=77, outputs=2))
+    model = replace(
+        fixed,
+        input_scale=free.input_scale,
+        input_offset=free.input_offset,
+        layers=free.layers + fixed.layers,
+    )
+    x, dt = random_input(3, model, 30)
+    dt[::3] = 77
+    reference = Reference(model)
+    want = reference.run(x, dt)
+    engine = pure.load(container.write(model))
+    y = array("h", bytes(2 * want.size))
+    engine.run(array("h", x.ravel().tolist()), y, array("I", dt.tolist()))
+    assert list(y) == want.ravel().tolist()
+    assert engine.clamped == reference.clamped == int((dt != 77).sum())
+    assert engine.info()["dt_fixed"] == 77
 
 
 @given(a=st.integers(-(2**31), 2**31 - 1), m=st.integers(0, 2**31 - 1))
@@ -209,7 +259,8 @@ def mutate(data: bytes, seed: int) -> bytes:
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=600)
 def test_damaged_files_raise_value_error_only(seed: int) -> None:
-    broken = mutate(rich_file(), seed)
+    data = rich_file()
+    broken = mutate(with_fixed_dt(data) if seed % 4 == 0 else data, seed)
     try:
         container.read(broken)
         want = ""
@@ -238,6 +289,8 @@ def test_random_bytes_raise_value_error(data: bytes, head: bool) -> None:
 def test_interface() -> None:
     data = rich_file()
     engine_api.check(pure, data)
+    shape = Shape(hidden=6, dt_fixed=500)
+    engine_api.check(pure, with_golden(random_model(1, shape)))
     assert pure.ENGINE == "pure"
     assert pure.load(data).info()["kernel"] == "python"
     f = File.read(data)
@@ -282,8 +335,11 @@ def test_the_same_array_may_grow_between_steps() -> None:
 def test_interface_on_micropython(tmp_path: Path) -> None:
     (tmp_path / "rich.ulnn").write_bytes(rich_file())
     script = str(TESTS / "engine_api.py")
-    out = unix(script, "rich.ulnn", str(FIRMWARE), heap="256k", cwd=tmp_path)
-    assert out == "OK pure\n"
+    shape = Shape(hidden=6, dt_fixed=500)
+    (tmp_path / "fixed.ulnn").write_bytes(with_golden(random_model(1, shape)))
+    for name in ("rich.ulnn", "fixed.ulnn"):
+        out = unix(script, name, str(FIRMWARE), heap="256k", cwd=tmp_path)
+        assert out == "OK pure\n"
 
 
 UNIX_SHAPES = [
@@ -292,6 +348,8 @@ UNIX_SHAPES = [
     Shape(hidden=6, backbone=((5, Activation.TABLE),) * 3, mode=Mode.NO_GATE, shift=4, layers=2),
     Shape(hidden=6, backbone=((5, Activation.GATED),), outputs=None, extreme=True, gate_shift=12),
     Shape(inputs=16, hidden=5, weight_bits=16, extreme=True, dt_max=2**31 - 1, shift=8),
+    Shape(hidden=7, dt_fixed=9000, shift=2, layers=2),
+    Shape(hidden=9, backbone=(), mode=Mode.NO_GATE, dt_fixed=1, weight_bits=16),
 ]
 
 
@@ -326,11 +384,13 @@ print(ulnn.ENGINE, gc.mem_alloc())
 """
 
 
+@pytest.mark.parametrize("dt_fixed", [0, 500])
 def test_a_small_heap_is_enough_and_steps_allocate_nothing(
-    tmp_path: Path, bytecode: Path, full: bool
+    tmp_path: Path, bytecode: Path, full: bool, dt_fixed: int
 ) -> None:
     """64 KiB on this 64-bit machine, where every object is twice as large as on a board."""
-    model = random_model(1, Shape(inputs=6, hidden=32, backbone=(), outputs=7))
+    shape = Shape(inputs=6, hidden=32, backbone=(), outputs=7, dt_fixed=dt_fixed)
+    model = random_model(1, shape)
     (tmp_path / "m.ulnn").write_bytes(with_golden(model))
     (tmp_path / "run.py").write_text(SMALL_HEAP)
     steps = "10000" if full else "1000"
