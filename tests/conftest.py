@@ -1,7 +1,7 @@
 """Options of the whole suite.
 
-With ULNN_NO_SKIP=1 (`make test`) a test that is skipped for want of a tool fails: a missing compiler
-or emulator must not pass for success. Only the full forms of slow tests may be left out.
+With ULNN_NO_SKIP=1 (`make test`) a test that is skipped for want of a tool fails: a missing
+compiler or emulator must not pass for success. Only the full forms of slow tests may be left out.
 """
 
 from __future__ import annotations

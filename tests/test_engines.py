@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -79,6 +80,9 @@ SHAPES = [
     Shape(inputs=5, hidden=11, backbone=((9, A.RELU),), extreme=True, weight_bits=16, shift=8),
     Shape(inputs=1, hidden=4, mode=Mode.NO_GATE, extreme=True, gate_shift=12),
     Shape(inputs=130, hidden=4, outputs=150),
+    Shape(inputs=6, hidden=9, dt_fixed=20_000),
+    Shape(inputs=3, hidden=7, backbone=(), dt_fixed=1, mode=Mode.NO_GATE, weight_bits=16),
+    Shape(inputs=2, hidden=6, dt_fixed=500, shift=3, extreme=True, layers=2),
 ]
 
 
@@ -119,6 +123,16 @@ def test_trained_ncps_models_are_equal_over_500_steps(run: Run, mode: str, bits:
     check_network(run, net, spec, bits)
 
 
+def test_a_fixed_dt_is_equal_over_500_steps(run: Run) -> None:
+    spec = Spec(6, 16, 1, 24, proj=4)
+    one = data(spec, 1, 500, 2)
+    steady = dataclasses.replace(one, dt=np.full_like(one.dt, 0.02))
+    for bits in (8, 16):
+        options = quantize.Options(bits=bits, fixed_dt=0.02)
+        model = quantize.convert(network(spec), steady, options)
+        check(run, model, quantise(model, one))
+
+
 shapes = st.builds(
     Shape,
     inputs=st.integers(1, 20),
@@ -131,6 +145,7 @@ shapes = st.builds(
     outputs=st.none() | st.integers(1, 9),
     shift=st.integers(0, 8),
     gate_shift=st.integers(0, 12),
+    dt_fixed=st.sampled_from([0, 0, 1, 20_000]),
     dt_max=st.integers(1, 2**31 - 1),
     layers=st.integers(1, 3),
     extreme=st.booleans(),
