@@ -150,6 +150,6 @@ def test_a_fixed_dt_folds_the_time_heads(mode: str, bits: int) -> None:
 
 
 def test_a_fixed_dt_below_a_tick_is_one_line() -> None:
+    options = quantize.Options(fixed_dt=1e-7)
     with pytest.raises(UlnnError, match="fixed dt of 1e-07 s: expected at least a tick"):
-        options = quantize.Options(fixed_dt=1e-7)
         quantize.convert(network(Spec()), data(Spec(), 1, 5, 1), options)
