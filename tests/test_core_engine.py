@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,12 @@ shapes = st.builds(
     inputs=st.integers(1, 20),
     hidden=st.integers(1, 40),
     backbone=backbones,
-    mode=st.sampled_from(Mode),
+    mode=st.sampled_from([Mode.DEFAULT, Mode.NO_GATE]),
     weight_bits=st.sampled_from([8, 16]),
     outputs=st.none() | st.integers(1, 9),
     shift=st.integers(0, 8),
     gate_shift=st.integers(0, 12),
+    dt_fixed=st.just(0) | st.integers(1, 2**31 - 1),
     dt_max=st.one_of(st.integers(1, 2**31 - 1), st.sampled_from([1, 2, 3, 2**30, 2**31 - 1])),
     layers=st.integers(1, 3),
     extreme=st.booleans(),
@@ -47,6 +49,8 @@ shapes = st.builds(
 @example(shape=Shape(inputs=16, hidden=128, backbone=((128, A.TABLE),) * 3), seed=1)
 @example(shape=Shape(inputs=1024, hidden=1, backbone=((4096, A.RELU),), outputs=1024), seed=2)
 @example(shape=Shape(hidden=1024, backbone=((1, A.TABLE),), outputs=None), seed=3)
+@example(shape=Shape(hidden=1024, backbone=(), outputs=None, dt_fixed=9), seed=4)
+@example(shape=Shape(hidden=1023, backbone=((1, A.TABLE),) * 2, dt_fixed=9), seed=5)
 def test_the_extension_equals_the_reference(shape: Shape, seed: int) -> None:
     model = random_model(seed, shape)
     x, dt = random_input(seed, model, 20)
@@ -74,6 +78,9 @@ BUILDS = [
     Shape(hidden=6, backbone=((5, A.GATED),), outputs=None, extreme=True, gate_shift=12),
     Shape(inputs=16, hidden=5, weight_bits=16, extreme=True, dt_max=2**31 - 1, shift=8),
     Shape(inputs=3, hidden=6, extreme=True, mode=Mode.NO_GATE, gate_shift=1, dt_max=3),
+    Shape(inputs=1, hidden=3, backbone=(), outputs=None, dt_fixed=5),
+    Shape(hidden=5, backbone=((9, A.GATED),), weight_bits=16, dt_fixed=7, shift=2, layers=2),
+    Shape(hidden=6, backbone=((5, A.TABLE),) * 2, mode=Mode.NO_GATE, dt_fixed=1, extreme=True),
 ]
 
 
@@ -90,6 +97,24 @@ def test_sanitized_builds_equal_the_reference(shape: Shape, defines: str, tmp_pa
         got = core_run(data, batch, tmp_path, defines)
         np.testing.assert_array_equal(got.y, want.y)
         np.testing.assert_array_equal(got.state, want.state)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "late"), [((0, 7), 4), ((7, 0), 4), ((7, 7), 4), ((7, 8), 5), ((0, 0), 1)]
+)
+def test_steps_with_another_dt_are_counted_once(fixed: tuple[int, int], late: int) -> None:
+    """Layers that want different dts are never both content."""
+    layers = tuple(
+        random_model(seed, Shape(3, 3, outputs=None, dt_fixed=dt, dt_max=9)).layers[0]
+        for seed, dt in enumerate(fixed)
+    )
+    model = replace(random_model(0, Shape(3, 3, outputs=None, dt_max=9)), layers=layers)
+    engine, reference = ulnn.load(container.write(model)), Reference(model)
+    x, dt = np.zeros((5, 3), np.int16), np.array([7, 9, 10, 1, 8])
+    engine.run(x, np.zeros((5, 3), np.int16), dt.astype(np.uint32))
+    reference.run(x, dt)
+    assert engine.clamped == reference.clamped == late
+    assert engine.info()["dt_fixed"] == model.dt_fixed == (fixed[0] or fixed[1])
 
 
 def test_self_test_of_the_core(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def random_shape(rng: np.random.Generator, seed: int) -> Shape:
         outputs=None if rng.random() < 0.5 else int(rng.integers(1, 9)),
         shift=int(rng.integers(0, 9)) if rng.random() < 0.3 else 0,
         gate_shift=int(rng.integers(0, 13)) if rng.random() < 0.3 else 0,
+        dt_fixed=int(rng.integers(1, 2**31 - 1)) if seed % 3 == 0 else 0,
         dt_max=int(rng.integers(1, 2**31 - 1)),
         layers=int(rng.integers(1, 4)),
         extreme=bool(rng.random() < 0.4),

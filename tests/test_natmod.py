@@ -95,6 +95,8 @@ SHAPES = [
     Shape(hidden=7, backbone=((9, A.GATED), (5, A.RELU)), weight_bits=16),
     Shape(hidden=6, backbone=((5, A.TABLE),) * 3, mode=Mode.NO_GATE, shift=4, layers=2),
     Shape(hidden=6, backbone=((5, A.GATED),), outputs=None, extreme=True, gate_shift=12),
+    Shape(hidden=7, backbone=((9, A.TABLE),), dt_fixed=1000, layers=2),
+    Shape(hidden=6, backbone=(), mode=Mode.NO_GATE, weight_bits=16, dt_fixed=50, shift=1),
     Shape(inputs=16, hidden=128, backbone=((128, A.TABLE),), weight_bits=16),
 ]
 

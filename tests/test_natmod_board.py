@@ -18,7 +18,7 @@ from test_natmod import SHAPES as UNIX_SHAPES
 from ulnn_host import natmod
 from ulnn_host.boards import resolve_port
 
-SHAPES = [*UNIX_SHAPES[:4], Shape(inputs=8, hidden=48, weight_bits=16)]
+SHAPES = [*UNIX_SHAPES[:6], Shape(inputs=8, hidden=48, weight_bits=16)]
 
 CHECK = """
 import gc, sys, micropython
