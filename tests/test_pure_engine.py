@@ -18,7 +18,7 @@ import engine_api
 from fixed_dt_cases import with_fixed_dt
 from loader_cases import good_cases, loader_cases, rich_file
 from random_models import Shape, random_input, random_model
-from raw_file import GOLDEN, File, with_crc
+from raw_file import GOLDEN, LAYER, File, streams, with_crc
 from ulnn_host import container, engines
 from ulnn_host.micropython_source import project_root
 from ulnn_host.model import Activation, Golden, Mode, ModelFile
@@ -124,6 +124,29 @@ def test_a_fixed_dt_counts_other_steps(mode: Mode) -> None:
             counts.append(engine.clamped)
         assert len(outputs) == 1
         assert counts == want
+
+
+@pytest.mark.parametrize("mode", [2, 3])
+def test_a_fixed_dt_is_a_gate_without_the_elapsed_time(mode: int) -> None:
+    """Four rows a neuron of which `time_a` is 0 compute the same, whatever the dt."""
+    data = rich_file()
+    f = File.read(data)
+    k = f.find(LAYER)
+    plain = f.sections[k].patched(2, "B", mode - 2)
+    heads = streams(plain)[-1]
+    for row in range(2, heads.rows, 4):
+        plain = plain.patched(heads.multiplier(row), "i", 0)
+    free = pure.load(f.swap(k, plain).write())
+    fixed = pure.load(with_fixed_dt(data, mode, 9))
+    rng = np.random.default_rng(mode)
+    y, z = array("h", [0, 0]), array("h", [0, 0])
+    for _ in range(50):
+        x = array("h", rng.integers(-32768, 32768, 3).tolist())
+        dt = int(rng.integers(1, 10**6))
+        free.step(x, y, dt)
+        fixed.step(x, z, dt)
+        assert y == z
+        assert free.state == fixed.state
 
 
 def test_fixed_and_free_layers_together() -> None:
