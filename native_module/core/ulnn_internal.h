@@ -35,9 +35,6 @@ typedef struct ulnn_layer {
 // scratch[0] takes what backbone layers 0, 2, ... and dense layers put out, and the new state of
 // layers without a backbone; scratch[1] backbone layers 1, 3, ..., and the input of dense layers.
 // With a fixed dt, heads put their rows out like one backbone layer more.
-// Layers with different fixed dts: no dt is right. More than any dt_max.
-#define ULNN_NO_DT UINT32_MAX
-
 struct ulnn_model {
     ulnn_layer_t *layers;
     ulnn_matrix_t *matrices;
@@ -46,7 +43,8 @@ struct ulnn_model {
     const uint8_t *golden; // in the file: the dts of GOLDEN, or NULL
     uint32_t clamped;
     uint32_t time_shift; // 31 - n of SPEC 2.3
-    uint32_t dt_wanted;  // the fixed dt of all layers that have one; 0: none; ULNN_NO_DT
+    uint32_t dt_least; // a step is counted as clamped unless dt_least <= dt <= dt_least + dt_span.
+    uint32_t dt_span;  // Layers with different fixed dts: both 0, which no dt is
     ulnn_info_t info;
 };
 

@@ -324,7 +324,8 @@ ulnn_model_t *ulnn_load(
     model->scratch[1] = model->scratch[0] + load.scratch[0];
     memset(model->values, 0, bytes - values_at);
     model->info = load.info;
-    model->dt_wanted = load.dt_wanted;
+    model->dt_least = load.dt_wanted;
+    model->dt_span = load.info.dt_fixed != 0 ? 0 : load.info.dt_max;
     if (load.golden.data != NULL) {
         model->golden = load.golden.data + 8;
     }

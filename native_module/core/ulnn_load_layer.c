@@ -172,11 +172,11 @@ int ulnn_load_layer(ulnn_loader_t *load, uint32_t l, uint32_t *input) {
         if (dt_fixed < 1 || dt_fixed > load->info.dt_max) {
             return ulnn_fail(load, ULNN_LAYER_FIXED_DT, dt_fixed, load->info.dt_max);
         }
-        if (load->dt_wanted == 0) {
-            load->info.dt_fixed = dt_fixed;
-            load->dt_wanted = dt_fixed;
-        } else if (load->dt_wanted != dt_fixed) {
-            load->dt_wanted = ULNN_NO_DT;
+        if (load->info.dt_fixed == 0) {
+            load->info.dt_fixed = load->dt_wanted = dt_fixed;
+        }
+        if (load->info.dt_fixed != dt_fixed) {
+            load->dt_wanted = 0;
         }
     }
     if (section->size < 16 + 16 * count) {

@@ -12,23 +12,24 @@ typedef struct ulnn_section {
     uint32_t size;
 } ulnn_section_t;
 
+// What is used most stands first: short offsets make short code.
 typedef struct ulnn_loader {
     const uint8_t *file;
     size_t size;
     ulnn_error_t error;
-    ulnn_section_t time, golden;
-    ulnn_section_t layers[ULNN_LAYERS_MAX];
-    const uint8_t *tables[ULNN_TABLES_MAX];
-    ulnn_info_t info;
-    uint32_t dt_wanted; // as in ulnn_model
     uint8_t table_count;
     uint8_t parts_seen; // bit t: a section of type t was there
+    uint32_t dt_wanted; // the fixed dt of all layers that have one; 0: there is none
     uint32_t matrix_count;
     uint32_t values;     // of the vectors of all CfC layers so far
     uint32_t scratch[2]; // values
     // NULL, or where the model is written, and the bytes there
     uint8_t *memory;
     size_t memory_size;
+    ulnn_info_t info;
+    ulnn_section_t time, golden;
+    const uint8_t *tables[ULNN_TABLES_MAX];
+    ulnn_section_t layers[ULNN_LAYERS_MAX];
 } ulnn_loader_t;
 
 static inline uint32_t ulnn_u16(const uint8_t *p) {

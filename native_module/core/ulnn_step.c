@@ -27,11 +27,12 @@ static inline void ulnn_copy_values(void *to, const void *from, size_t n) {
 
 // Runs all layers. Returns where the output is: valid until the next call.
 static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) {
-    const uint32_t dt_wanted = model->dt_wanted;
-    if (dt > model->info.dt_max || (dt_wanted != 0 && dt != dt_wanted)) {
-        dt = dt > model->info.dt_max ? model->info.dt_max : dt;
+    if (dt - model->dt_least > model->dt_span) {
         if (model->clamped != UINT32_MAX) {
             model->clamped++;
+        }
+        if (dt > model->info.dt_max) {
+            dt = model->info.dt_max;
         }
     }
     int32_t frac = (int32_t)(dt << model->time_shift);

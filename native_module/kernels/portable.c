@@ -166,13 +166,15 @@ void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t 
 
 void ulnn_mix(const int16_t *rows, int16_t *h, unsigned n, unsigned mode) {
     if (mode == ULNN_MODE_DEFAULT_FIXED_DT) {
-        for (; n != 0; n--, rows += 3) {
+        do {
             *h++ = (int16_t)ulnn_mix_default(rows[0], rows[1], rows[2]);
-        }
+            rows += 3;
+        } while (--n != 0);
     } else {
-        for (; n != 0; n--, rows += 3) {
+        do {
             *h++ = (int16_t)ulnn_mix_no_gate(rows[0], rows[1], rows[2]);
-        }
+            rows += 3;
+        } while (--n != 0);
     }
 }
 

@@ -58,7 +58,7 @@ void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *
 //   frac  the elapsed time, Q31 of 2^n ticks: 0 to 2^31-1
 void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
 
-// h[i] = the new state of neuron i, for n neurons, with a fixed dt (SPEC 3.4), behind
+// h[i] = the new state of neuron i, for n neurons (1 or more), with a fixed dt (SPEC 3.4), behind
 // ulnn_kernel_rows: such heads are rows like any others.
 //   rows  3 * n values: f1, f2, s of each neuron
 void ulnn_mix(const int16_t *rows, int16_t *h, unsigned n, unsigned mode);
