@@ -67,7 +67,8 @@ static mp_obj_t ulnn_bad_ticks(const char *name, mp_obj_t got) {
 // Arguments
 
 // Gets a buffer of int16 values; `name` is the argument's in the error text.
-static void *ulnn_get_values(mp_obj_t object, mp_uint_t flags, size_t want, const char *name) {
+static MP_NOINLINE void *ulnn_get_values(
+    mp_obj_t object, mp_uint_t flags, size_t want, const char *name) {
     mp_buffer_info_t buffer;
     mp_get_buffer_raise(object, &buffer, flags);
     if (buffer.typecode != 'h') {
@@ -79,8 +80,24 @@ static void *ulnn_get_values(mp_obj_t object, mp_uint_t flags, size_t want, cons
     return buffer.buf;
 }
 
+// The same in fewer instructions: asks the object's type itself. What is not as it should be goes
+// the long way, which raises.
+static inline void *ulnn_get_quickly(
+    mp_obj_t object, mp_uint_t flags, size_t want, const char *name) {
+    if (mp_obj_is_obj(object)) {
+        const mp_obj_type_t *type = ((const mp_obj_base_t *)MP_OBJ_TO_PTR(object))->type;
+        mp_buffer_info_t buffer;
+        if (MP_OBJ_TYPE_HAS_SLOT(type, buffer) &&
+            MP_OBJ_TYPE_GET_SLOT(type, buffer)(object, &buffer, flags) == 0 &&
+            buffer.typecode == 'h' && buffer.len / 2 == want) {
+            return buffer.buf;
+        }
+    }
+    return ulnn_get_values(object, flags, want, name);
+}
+
 // A dt as the core takes it. What exceeds 32 bits is clamped anyway. Allocates nothing.
-static uint32_t ulnn_get_dt(ulnn_obj_model_t *self, mp_obj_t object) {
+static MP_NOINLINE uint32_t ulnn_get_dt(ulnn_obj_model_t *self, mp_obj_t object) {
     mp_obj_t one = MP_OBJ_NEW_SMALL_INT(1);
     if (!mp_obj_is_small_int(object)) {
         if (mp_obj_get_type(object) != mp_obj_get_type(one)) {
@@ -109,9 +126,13 @@ static mp_obj_t ulnn_model_step(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     ulnn_obj_model_t *self = MP_OBJ_TO_PTR(args[0]);
     const ulnn_info_t *info = ulnn_model_info(self->model);
-    const void *x = ulnn_get_values(args[1], MP_BUFFER_READ, info->input_size, "x");
-    void *y = ulnn_get_values(args[2], MP_BUFFER_WRITE, info->output_size, "y");
-    ulnn_step(self->model, x, y, ulnn_get_dt(self, args[3]));
+    const void *x = ulnn_get_quickly(args[1], MP_BUFFER_READ, info->input_size, "x");
+    void *y = ulnn_get_quickly(args[2], MP_BUFFER_WRITE, info->output_size, "y");
+    mp_int_t dt = MP_OBJ_SMALL_INT_VALUE(args[3]);
+    if (!mp_obj_is_small_int(args[3]) || dt <= 0 || (mp_uint_t)dt > UINT32_MAX) {
+        dt = (mp_int_t)ulnn_get_dt(self, args[3]);
+    }
+    ulnn_step(self->model, x, y, (uint32_t)dt);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(ulnn_model_step_obj, 4, 4, ulnn_model_step);
@@ -312,7 +333,7 @@ static mp_obj_t ulnn_module_load(mp_obj_t source) {
         mp_get_buffer_raise(source, &file, MP_BUFFER_READ);
     }
     ulnn_error_t error;
-    size_t need;
+    size_t need = 0; // some compilers cannot tell that ulnn_check fills it
     if (ulnn_check(file.buf, file.len, &need, &error) != ULNN_OK) {
         ulnn_raise_refused(&error);
     }

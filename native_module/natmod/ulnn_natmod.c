@@ -17,23 +17,32 @@ static inline const uint16_t *ulnn_qstr_table(void) {
 #define mp_native_qstr_table (ulnn_qstr_table())
 #endif
 
+// With -fwhole-program everything else is as good as static: smaller, and without the indirections
+// that position-independent code needs for what another unit could replace.
+#define KEEP __attribute__((externally_visible))
+
 // The compiler calls these, and the firmware has them in its table.
-void *memcpy(void *to, const void *from, size_t n) {
+KEEP void *memcpy(void *to, const void *from, size_t n) {
     return mp_fun_table.memmove_(to, from, n);
 }
 
-void *memset(void *to, int value, size_t n) {
+KEEP void *memset(void *to, int value, size_t n) {
     return mp_fun_table.memset_(to, value, n);
 }
 
+// Apart from the kernels that call them, which would set up their large frames for every call.
+#include "../kernels/ulnn_kernel.h"
+MP_NOINLINE void ulnn_portable_rows(const ulnn_matrix_t *, const int16_t *, int16_t *);
+MP_NOINLINE void ulnn_portable_heads(const ulnn_matrix_t *, const int16_t *, int32_t, int16_t *);
 #include "../kernels/portable.c"
 #include "../core/ulnn_load.c"
 #include "../core/ulnn_load_layer.c"
 #include "../core/ulnn_step.c"
 #include "../core/ulnn_text.c"
+KEEP extern mp_obj_full_type_t ulnn_model_type; // mpy_ld.py refuses static variables
 #include "../bindings/modulnn.c"
 
-mp_map_elem_t ulnn_model_locals_table[5];
+KEEP mp_map_elem_t ulnn_model_locals_table[5];
 static MP_DEFINE_CONST_DICT(ulnn_model_locals, ulnn_model_locals_table);
 
 static void ulnn_method(unsigned i, qstr name, const void *function) {
@@ -41,7 +50,7 @@ static void ulnn_method(unsigned i, qstr name, const void *function) {
     ulnn_model_locals_table[i].value = MP_OBJ_FROM_PTR(function);
 }
 
-mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+KEEP mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     (void)n_args;
     (void)n_kw;
     (void)args;
