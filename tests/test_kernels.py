@@ -83,7 +83,11 @@ def test_bits(name: str, blocks: int | None, tmp_path: Path) -> None:
 
 def count(kernel: bench.Kernel, folder: Path) -> dict[str, int]:
     counts = bench.count_kernel(kernel, folder, SHAPES)
-    return {f"{entry.format} H={entry.H}": entry.instructions for entry in counts}
+    found = {f"{entry.format} H={entry.H}": entry.instructions for entry in counts}
+    counts = bench.count_kernel(kernel, folder, SHAPES, fixed_dt=True)
+    for entry in counts:
+        found[f"{entry.format} H={entry.H}{bench.FIXED_DT}"] = entry.instructions
+    return found
 
 
 @pytest.mark.parametrize("name", ASSEMBLY)

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from . import cycle_model
-from .bench_cases import FORMATS, HIDDEN_SIZES, INPUTS, Case, bench_case, bundle
+from .bench_cases import DT_FIXED, FORMATS, HIDDEN_SIZES, INPUTS, Case, bench_case, bundle
 from .errors import UlnnError
 from .micropython_source import project_root
 
 TIMEOUT_S = 300
+FIXED_DT = " (fixed dt)"
 CMSIS_VARIABLE = "CMSIS_DIR"
 CMSIS_FOLDERS = (
     *("LSTMFunctions", "NNSupportFunctions", "ActivationFunctions", "BasicMathFunctions"),
@@ -306,16 +307,20 @@ def count_kernel(
     *,
     plugin: Path | None = None,
     peers: bool = False,
+    fixed_dt: bool = False,
 ) -> list[Count]:
     """Counts a kernel on bench models. shapes: (format, hidden size) each.
 
-    Raises UlnnError when an output differs from the reference's.
+    fixed_dt: models with a fixed dt; their counts have FIXED_DT behind the kernel's name, and no
+    code size, which is the kernel's. Raises UlnnError when an output differs from the reference's.
     """
     elf = build(kernel, folder, peers=peers)
-    cases = [bench_case(FORMATS[name], hidden) for name, hidden in shapes]
+    dt_fixed = DT_FIXED if fixed_dt else 0
+    cases = [bench_case(FORMATS[name], hidden, dt_fixed) for name, hidden in shapes]
     results = run(kernel, elf, cases, plugin if kernel.modelled else None)
     version = compiler_version(kernel.machine)
-    code = code_size(kernel, folder)
+    code = None if fixed_dt else code_size(kernel, folder)
+    label = kernel.name + (FIXED_DT if fixed_dt else "")
     counts: list[Count] = []
     for (name, hidden), result in zip(shapes, results, strict=False):
         if result.different or result.kernel != kernel.name:
@@ -325,7 +330,7 @@ def count_kernel(
             )
         counts.append(
             Count(
-                *(kernel.machine.target, kernel.name, name, hidden, INPUTS),
+                *(kernel.machine.target, label, name, hidden, INPUTS),
                 *(result.instructions, result.macs, version, result.cycles),
                 *(result.stack, result.ram, code),
             )
@@ -353,6 +358,7 @@ def count_all(folder: Path) -> list[Count]:
         if available(kernel.machine):
             peers = kernel.name == "portable"
             counts += count_kernel(kernel, folder, ALL_SHAPES, plugin=plugin, peers=peers)
+            counts += count_kernel(kernel, folder, ALL_SHAPES, plugin=plugin, fixed_dt=True)
     return counts
 
 

@@ -18,6 +18,7 @@ HIDDEN_SIZES = (16, 32, 64, 128)
 FORMATS = {"int8": 8, "int16": 16}
 INPUTS = 8
 STEPS, COUNTED = 8, 5
+DT_FIXED = 10_000
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,18 @@ def _matrix(
     return Matrix(rounded, bias, multiplier, bits, Activation.TABLE)
 
 
-def bench_model(bits: int, hidden: int, inputs: int = INPUTS, seed: int = 1) -> ModelFile:
-    """A CfC layer with one backbone layer as wide as its state, and nothing behind it."""
+def bench_model(
+    bits: int, hidden: int, inputs: int = INPUTS, seed: int = 1, dt_fixed: int = 0
+) -> ModelFile:
+    """A CfC layer with one backbone layer as wide as its state, and nothing behind it.
+
+    dt_fixed: ticks, for heads with a fixed dt.
+    """
     rng = np.random.default_rng([seed, bits, hidden])
     backbone = _matrix(rng, hidden, inputs + hidden, bits)
-    heads = _matrix(rng, 4 * hidden, hidden, bits)
-    layer = Layer(Kind.CFC, (backbone, heads), inputs, hidden, Mode.DEFAULT)
+    mode = Mode.DEFAULT_FIXED_DT if dt_fixed else Mode.DEFAULT
+    heads = _matrix(rng, mode.heads * hidden, hidden, bits)
+    layer = Layer(Kind.CFC, (backbone, heads), inputs, hidden, mode, dt_fixed=dt_fixed)
     return ModelFile(
         input_scale=np.full(inputs, 1 / 32768, np.float32),
         input_offset=np.zeros(inputs, np.float32),
@@ -68,12 +75,14 @@ def bench_model(bits: int, hidden: int, inputs: int = INPUTS, seed: int = 1) -> 
     )
 
 
-def bench_case(bits: int, hidden: int) -> Case:
-    """A bench model with random inputs and elapsed times."""
+def bench_case(bits: int, hidden: int, dt_fixed: int = 0) -> Case:
+    """A bench model with random inputs and elapsed times, or the fixed one."""
     rng = np.random.default_rng(hidden)
     x = rng.integers(-20000, 20001, (STEPS, INPUTS)).astype(np.int16)
     dt = rng.integers(1, 1_000_001, STEPS).astype(np.int64)
-    return Case(bench_model(bits, hidden), x, dt)
+    if dt_fixed:
+        dt[:] = dt_fixed
+    return Case(bench_model(bits, hidden, dt_fixed=dt_fixed), x, dt)
 
 
 def bundle(cases: Sequence[Case]) -> bytes:

@@ -121,7 +121,8 @@ def render(counts: Sequence[Count], calls: Sequence[dict[str, Any]]) -> str:
         "## Cortex-M7: instructions of a step",
         _table(heads, _rows(counts, "cortex-m7", "instructions")),
         "`cmsis_nn_dense` is one product of H x H without an activation function. An LSTM has"
-        " 4 H (8 + H) multiply-accumulates, a GRU 3 H (8 + H), the CfC H (8 + H) + 4 H H. With"
+        " 4 H (8 + H) multiply-accumulates, a GRU 3 H (8 + H), the CfC H (8 + H) + 4 H H,"
+        " with a fixed dt 3 H H instead of 4. With"
         " `CMSIS_DIR` set, CMSIS-NN is compiled and counted in the same run.\n\n"
         "`cortex-m4` is the build with the fewest instructions, for cores that issue one a cycle;"
         " `cortex-m7` spends more of them and fewer cycles on a core that issues two.",
