@@ -13,13 +13,15 @@ import pytest
 
 from random_models import Shape, random_input, random_model
 from ulnn_host import bench, cycle_model
-from ulnn_host.bench_cases import Case, bench_case
+from ulnn_host.bench_board import count_call_overhead
+from ulnn_host.bench_cases import FORMATS, Case, bench_case
 from ulnn_host.model import Activation, Mode
 
 COUNTS = Path(__file__).parent / "kernel_counts.json"
 MARGIN = 0.02
 SHAPES = (("int8", 16), ("int16", 16), ("int8", 64), ("int16", 64))
 KERNELS = {f"{kernel.machine.target} {kernel.name}": kernel for kernel in bench.KERNELS}
+CALL = "cortex-m7 call overhead"
 ASSEMBLY = {name: kernel for name, kernel in KERNELS.items() if kernel.assembly}
 
 
@@ -122,6 +124,16 @@ def test_counts_are_repeatable_and_the_plugin_agrees(tmp_path: Path) -> None:
     assert 0.5 < traced[0].cycles / first[0].instructions < 0.7
 
 
+@pytest.mark.board
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_call_from_micropython(form: str) -> None:
+    """What `m.step(x, y, dt)` costs beside the kernel, with the natmod: at most 600."""
+    need(KERNELS["cortex-m7 cortex-m7"])
+    expected = json.loads(COUNTS.read_text())[CALL][f"{form} H=16"]
+    overhead = count_call_overhead(FORMATS[form])
+    assert overhead <= min(600, expected * (1 + MARGIN)), (overhead, expected)
+
+
 def issue(*lines: str) -> int:
     """Modelled cycles of straight code, 200 times over."""
     code = {}
@@ -152,4 +164,5 @@ if __name__ == "__main__":
 
     with tempfile.TemporaryDirectory() as folder:
         known = {name: count(kernel, Path(folder)) for name, kernel in KERNELS.items()}
+    known[CALL] = {f"{form} H=16": count_call_overhead(FORMATS[form]) for form in FORMATS}
     COUNTS.write_text(json.dumps(known, indent=1) + "\n")

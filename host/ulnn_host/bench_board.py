@@ -5,12 +5,18 @@ cycles or microseconds.
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
-from . import container, natmod
+from . import bench, container, natmod
 from .bench_cases import FORMATS, HIDDEN_SIZES, INPUTS, bench_model
 from .board_engine import open_board
-from .boards import VirtualBoard
+from .boards import VirtualBoard, build_firmware
+from .cycle_model import read_trace
+from .errors import UlnnError
 from .link import Board, BoardError
 
 MODEL_PATH = "/models/bench.ulnn"
@@ -58,6 +64,37 @@ def bench():
             m.run(xs, ys, dts)
     e = us()
     print([diff(b, a), diff(c, b), diff(e, d), cycles, i["engine"], i["kernel"], i["ram"]])
+bench()
+"""
+
+# Calls between one time.ticks_us and the next, and the loop alone until a third. Prints the kernel
+# and where its first bytes HEAD are in memory: once where it runs, and in what loading left.
+TRACED_CALLS = 20
+TRACED_SCRIPT = """
+def bench():
+    import gc, time, ulnn, uctypes
+    from array import array
+    m = ulnn.load(PATH)
+    i = m.info()
+    x = array("h", [100] * i["input_size"])
+    y = array("h", bytes(2 * i["output_size"]))
+    step, n, us = m.step, range(CALLS), time.ticks_us
+    start, found = id(ulnn.load) - 16384, []
+    memory = bytes(uctypes.bytearray_at(start, 32768))
+    k = memory.find(HEAD)
+    while k >= 0:
+        found.append(start + k)
+        k = memory.find(HEAD, k + 1)
+    gc.collect()
+    step(x, y, 1000)
+    us()
+    for k in n:
+        step(x, y, 1000)
+    us()
+    for k in n:
+        pass
+    us()
+    print(found)
 bench()
 """
 
@@ -109,22 +146,81 @@ def time_board(port: str) -> list[BoardTime]:
     return times
 
 
+def _kernel_code(arch: str, folder: Path) -> bytes:
+    """The code of the assembly kernel in the natmod for `arch`, as it runs."""
+    code = folder / "kernel.bin"
+    for unit in sorted((natmod.build(arch).parent / "build").glob("cortex_m*.o")):
+        command = [f"{bench.CORTEX_M7.prefix}objcopy", "-O", "binary", "-j", ".text*"]
+        subprocess.run([*command, str(unit), str(code)], check=True)
+        if code.stat().st_size:
+            return code.read_bytes()
+    raise UlnnError(f"no assembly kernel in the natmod for {arch}")
+
+
+def count_call_overhead(bits: int, hidden: int = 16, name: str = "cortex-m7") -> int:
+    """Instructions of one `Model.step` call from bytecode that are not the assembly kernel's.
+
+    Counted one by one, in a trace of calls on a virtual Cortex-M, without the loop around them.
+    Raises UlnnError.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        trace = folder / "trace"
+        mark = bench.symbols(build_firmware(name).elf, bench.CORTEX_M7)["time_ticks_us"]
+        where = f"begin={mark:#x},end={mark:#x},trace={trace}"
+        plugin = ("-plugin", f"{bench.build_plugin(folder)},{where}")
+        with (
+            VirtualBoard(name, icount=ICOUNT, qemu_args=plugin) as virtual,
+            Board.open(virtual.port) as board,
+        ):
+            arch = _install(board)
+            if arch is None:
+                raise UlnnError(f"no natmod for the virtual {name}")
+            code = _kernel_code(arch, folder)
+            board.write_file(MODEL_PATH, container.write(bench_model(bits, hidden)))
+            script = TRACED_SCRIPT.replace("PATH", repr(MODEL_PATH))
+            script = script.replace("CALLS", str(TRACED_CALLS)).replace("HEAD", repr(code[:32]))
+            said = board.exec(script, timeout=600).strip().splitlines()[-1]
+        regions = read_trace(trace)
+    if len(regions) != 2:
+        raise UlnnError(f"a trace of the virtual {name} has {len(regions)} parts, 2 expected")
+    calls, loop = regions
+
+    def inside(start: int) -> int:
+        return sum(start <= address < start + len(code) for address, _ in calls)
+
+    kernel = max(map(inside, ast.literal_eval(said)), default=0)
+    if kernel == 0:
+        raise UlnnError(f"a trace of the virtual {name} never came to the kernel")
+    return round((len(calls) - len(loop) - kernel) / TRACED_CALLS)
+
+
+def _install(board: Board) -> str | None:
+    """Puts the natmod on a board; answers its architecture, None when there is none for it."""
+    arch = natmod.choose(board.eval("getattr(__import__('sys').implementation, '_mpy', 0)"))
+    if arch is not None:
+        board.make_folders("/lib/ulnn.mpy")
+        board.write_file("/lib/ulnn.mpy", natmod.build(arch).read_bytes())
+        board.make_folders(MODEL_PATH)
+    return arch
+
+
 def count_calls(name: str = "cortex-m7", hidden: int = 16) -> list[dict[str, object]]:
     """Instructions of one `Model.step` call from bytecode on a virtual board, with the natmod.
 
-    They include the call's bytecodes. `kernels.json` keeps them as target `NAME-micropython`.
+    They include the call's bytecodes. `call_overhead`: those outside the kernel, None without gcc,
+    which the tracing needs. `kernels.json` keeps them as target `NAME-micropython`.
     """
     calls: list[dict[str, object]] = []
     with VirtualBoard(name, icount=ICOUNT) as virtual, Board.open(virtual.port) as board:
-        arch = natmod.choose(board.eval("getattr(__import__('sys').implementation, '_mpy', 0)"))
+        arch = _install(board)
         if arch is None:
             return []
-        board.make_folders("/lib/ulnn.mpy")
-        board.write_file("/lib/ulnn.mpy", natmod.build(arch).read_bytes())
         version = board.eval("__import__('sys').version")
         for label, bits in FORMATS.items():
             seen = time_model(board, bits, hidden)
             per_us = 1000 / 2**ICOUNT
+            overhead = count_call_overhead(bits, hidden, name) if shutil.which("gcc") else None
             calls.append(
                 {
                     "target": f"{name}-micropython",
@@ -133,6 +229,7 @@ def count_calls(name: str = "cortex-m7", hidden: int = 16) -> list[dict[str, obj
                     "H": hidden,
                     "I": INPUTS,
                     "instructions": round(seen.call_us * per_us),
+                    "call_overhead": overhead,
                     "in_run": round(seen.step_us * per_us),
                     "macs": hidden * (INPUTS + hidden) + 4 * hidden * hidden,
                     "ram": seen.ram,
