@@ -32,6 +32,7 @@ SEED_SHAPES = [
         shift=3,
     ),
     Shape(inputs=2, hidden=4, backbone=((5, Activation.GATED),), layers=3, extreme=True, shift=8),
+    Shape(hidden=3, dt_fixed=100),
 ]
 
 
