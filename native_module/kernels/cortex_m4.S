@@ -142,6 +142,7 @@ heads_end:
         bne     heads_next
         leave
 
+#include "cortex_m_mix.S"
 #include "cortex_m_shifts.S"
 
 // The same for any shift and gate_shift; mode default

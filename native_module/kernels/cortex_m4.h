@@ -14,6 +14,9 @@ void ulnn_cortex_m4_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t
 void ulnn_cortex_m4_shifted(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
 
+// ulnn_mix for mode default; behind the rows there may be read up to a multiple of four.
+void ulnn_cortex_m_mix(const int16_t *rows, int16_t *h, unsigned n);
+
 // m of SPEC 3.1 for the rows of n records, 1 or more. Returns the next record.
 const void *ulnn_cortex_m4_products(
     const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t *m, unsigned n);
@@ -22,6 +25,7 @@ const void *ulnn_cortex_m4_products(
 #define ULNN_KERNEL_ROWS ulnn_cortex_m4_rows
 #define ULNN_KERNEL_HEADS ulnn_cortex_m4_heads
 #define ULNN_KERNEL_SHIFTED ulnn_cortex_m4_shifted
+#define ULNN_KERNEL_MIX ulnn_cortex_m_mix
 #include "fast_path.h"
 
 #endif // ULNN_CORTEX_M4_H

@@ -174,6 +174,7 @@ function ulnn_cortex_m7_heads
 8:      ldr     r0, [sp, #START]
         b       7b
 
+#include "cortex_m_mix.S"
 #include "cortex_m_shifts.S"
 
 // The same for any shift and gate_shift; mode default

@@ -166,10 +166,14 @@ void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t 
 
 void ulnn_mix(const int16_t *rows, int16_t *h, unsigned n, unsigned mode) {
     if (mode == ULNN_MODE_DEFAULT_FIXED_DT) {
+#if defined(ULNN_KERNEL_MIX)
+        ULNN_KERNEL_MIX(rows, h, n);
+#else
         do {
             *h++ = (int16_t)ulnn_mix_default(rows[0], rows[1], rows[2]);
             rows += 3;
         } while (--n != 0);
+#endif
     } else {
         do {
             *h++ = (int16_t)ulnn_mix_no_gate(rows[0], rows[1], rows[2]);
