@@ -82,7 +82,7 @@ static MP_NOINLINE void *ulnn_get_values(
 
 // The same in fewer instructions: asks the object's type itself. What is not as it should be goes
 // the long way, which raises.
-static inline void *ulnn_get_quickly(
+static MP_ALWAYSINLINE inline void *ulnn_get_quickly(
     mp_obj_t object, mp_uint_t flags, size_t want, const char *name) {
     if (mp_obj_is_obj(object)) {
         const mp_obj_type_t *type = ((const mp_obj_base_t *)MP_OBJ_TO_PTR(object))->type;

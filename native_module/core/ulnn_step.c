@@ -5,20 +5,16 @@
 // general memcpy would spend more on finding that out than on copying.
 static inline void ulnn_copy_values(void *to, const void *from, size_t n) {
 #if defined(__GNUC__)
-    typedef uint32_t __attribute__((may_alias)) pair_t;
+    typedef struct __attribute__((may_alias)) {
+        uint32_t pairs[4];
+    } block_t;
     if ((((uintptr_t)to | (uintptr_t)from) & 3) == 0 && (n & 7) == 0) {
-        const pair_t *source = from, *end = source + n / 2;
-        pair_t *target = to;
+        const block_t *source = from;
+        block_t *target = to;
+        const block_t *end = target + n / 8;
         do {
-            uint32_t a = source[0], b = source[1], c = source[2], d = source[3];
-            __asm__("" : "+r"(a), "+r"(b)); // or the compiler makes a memcpy of the loop
-            target[0] = a;
-            target[1] = b;
-            target[2] = c;
-            target[3] = d;
-            source += 4;
-            target += 4;
-        } while (source != end);
+            *target++ = *source++;
+        } while (target != end);
         return;
     }
 #endif
@@ -61,12 +57,13 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
             if (heads->mode >= ULNN_MODE_DEFAULT_FIXED_DT) {
                 ulnn_kernel_rows(heads, v, units);
                 ulnn_mix(units, h, layer->output_size, heads->mode);
-            } else if (v != vector) {
-                ulnn_kernel_heads(heads, v, frac, h);
             } else {
-                // These heads read the old h: it must stand until the last of them is done.
-                ulnn_kernel_heads(heads, v, frac, model->scratch[0]);
-                ulnn_copy_values(h, model->scratch[0], layer->output_size);
+                // Heads without a backbone read the old h: it must stand until the last is done.
+                int16_t *to = v == vector ? units : h;
+                ulnn_kernel_heads(heads, v, frac, to);
+                if (to != h) {
+                    ulnn_copy_values(h, to, layer->output_size);
+                }
             }
             out = h;
         }
