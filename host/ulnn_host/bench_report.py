@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .bench import ALL_SHAPES, Count
+from .bench import ALL_SHAPES, FIXED_DT, Count
 from .bench_cases import HIDDEN_SIZES, INPUTS
 from .cycle_model import ERROR
 
@@ -104,7 +104,9 @@ def render(counts: Sequence[Count], calls: Sequence[dict[str, Any]]) -> str:
     heads = ["kernel", "weights", *(f"H={h}" for h in HIDDEN_SIZES), "per MAC, H=64"]
     sizes = [c for c in counts if c.code is not None]
     once = {(c.target, c.kernel): c for c in sizes}
-    ram = {c.H: c.ram for c in sizes if c.format == ALL_SHAPES[0][0]}
+    of_format = [c for c in counts if c.format == ALL_SHAPES[0][0] and c.ram]
+    ram = {c.H: c.ram for c in of_format if not c.kernel.endswith(FIXED_DT)}
+    fixed = {c.H: f"{c.ram}" for c in of_format if c.kernel.endswith(FIXED_DT)}
     versions = sorted({f"{c.target}: {c.version}" for c in counts if not c.recorded})
     parts = [
         "# Benchmarks",
@@ -139,7 +141,11 @@ def render(counts: Sequence[Count], calls: Sequence[dict[str, Any]]) -> str:
         ),
         "Code: the kernel with what it uses of `portable.c`, `-O3`. Stack: painted and looked at"
         " after a step. Memory of a model beside its file, which is used in place (32-bit"
-        " machines): " + ", ".join(f"H={h} {value} bytes" for h, value in ram.items()) + ".",
+        " machines): "
+        + ", ".join(f"H={h} {value} bytes" for h, value in ram.items())
+        + "; with a fixed dt, "
+        + ", ".join(fixed.values())
+        + ".",
         "## From MicroPython",
         _table(
             [
