@@ -7,7 +7,7 @@
 // Position independent, no data, no relocations: addresses come from jal.
 //
 //   s0-s11, a2-a5 accumulators     a6, a7, t5, t6 weights of the four records
-//   a1 v     ra its end     a0 a value of v     t0-t4 scratch
+//   a1 v     ra its end     a0 a value of v     t4 the output     t0-t3 scratch
 #include "ulnn_choice.h"
 
 #if defined(ULNN_KERNEL_RV32IMC)
@@ -23,18 +23,16 @@
         .equ    BLOCK_CODE, 4 * (4 + 16 * 10)
 
 // The frame, in front of the saved registers.
-        .equ    RECORD, 0       // the next one
-        .equ    SIZE, 4         // of a record
-        .equ    WEIGHTS, 8      // from a record to where its first pass would start
-        .equ    X, 12           // where the first pass would start
-        .equ    X_END, 16
-        .equ    ENTRY, 20
-        .equ    RETURN, 24
-        .equ    TABLE, 28
-        .equ    FRAC, 32
-        .equ    OUT, 36
-        .equ    END, 40         // behind the last quad
-        .equ    SAVED, 44
+        .equ    SIZE, 0         // of a record
+        .equ    STRIDE, 4       // from a pass's end to the same record of the next quad's first pass
+        .equ    X, 8            // where the first pass would start
+        .equ    X_END, 12
+        .equ    ENTRY, 16
+        .equ    RETURN, 20
+        .equ    TABLE, 24
+        .equ    FRAC, 28        // twice frac, unsigned: the product's high word has one more bit
+        .equ    END, 32         // t6 at the end of the last quad
+        .equ    SAVED, 36
         .equ    FRAME, 96
 
         .macro  function name
@@ -132,70 +130,74 @@ prepare:
         registers sw
         sw      t0, RETURN(sp)
         sw      a2, FRAC(sp)
-        sw      a3, OUT(sp)
         lw      t3, 4(a0)               // table
-        lhu     a6, 10(a0)              // blocks
-        lbu     a7, 12(a0)              // bits
-        sw      a5, RECORD(sp)
+        lhu     s0, 10(a0)              // blocks
+        lbu     s1, 12(a0)              // bits
         sw      t3, TABLE(sp)
-        slli    a7, a7, 1               // bytes of a block
-        mul     t4, a6, a7
-        addi    t4, t4, 32
-        sw      t4, SIZE(sp)
-        mul     t4, t4, a4
-        slli    t4, t4, 2
-        add     t4, t4, a5
-        sw      t4, END(sp)
-        slli    t4, a6, 3
-        add     t4, t4, a1
-        sw      t4, X_END(sp)
-        neg     a6, a6
-        andi    a6, a6, ULNN_KERNEL_BLOCKS - 1  // blocks that the first pass leaves out
-        slli    t4, a6, 3
-        sub     a1, a1, t4
+        slli    s1, s1, 1               // bytes of a block
+        mul     s2, s0, s1
+        addi    s2, s2, 32
+        sw      s2, SIZE(sp)
+        addi    t6, a5, -16             // as at the end of a quad in front of the first one
+        sub     t5, t6, s2
+        sub     a7, t5, s2
+        sub     a6, a7, s2
+        mul     t0, s2, a4
+        slli    t0, t0, 2
+        add     t0, t0, t6
+        sw      t0, END(sp)
+        slli    t0, s0, 3
+        add     t0, t0, a1
+        sw      t0, X_END(sp)
+        neg     s0, s0
+        andi    s0, s0, ULNN_KERNEL_BLOCKS - 1  // blocks that the first pass leaves out
+        slli    t0, s0, 3
+        sub     a1, a1, t0
         sw      a1, X(sp)
-        mul     t4, a6, a7
+        sub     t0, t6, a6              // three records
+        addi    t0, t0, 32
+        mul     t1, s0, s1
+        sub     t0, t0, t1
+        sw      t0, STRIDE(sp)
+        mv      t4, a3
         li      t0, 16
-        sub     t4, t0, t4
-        sw      t4, WEIGHTS(sp)
-        beq     a7, t0, link8
+        beq     s1, t0, link8
         j       link16
 linked:
         li      t0, BLOCK_CODE
-        mul     t0, t0, a6
+        mul     t0, t0, s0
         add     t1, t1, t0
         sw      t1, ENTRY(sp)
 quad:
-        lw      t0, RECORD(sp)
         lw      t1, SIZE(sp)
-        lw      t2, WEIGHTS(sp)
-        lw      s0, 0(t0)
-        lw      s1, 4(t0)
-        lw      s2, 8(t0)
-        lw      s3, 12(t0)
-        add     a6, t0, t2
+        lw      t2, STRIDE(sp)
+        lw      s0, 16(t6)
+        lw      s1, 20(t6)
+        lw      s2, 24(t6)
+        lw      s3, 28(t6)
+        add     t0, t6, t1
+        lw      s4, 16(t0)
+        lw      s5, 20(t0)
+        lw      s6, 24(t0)
+        lw      s7, 28(t0)
         add     t0, t0, t1
-        lw      s4, 0(t0)
-        lw      s5, 4(t0)
-        lw      s6, 8(t0)
-        lw      s7, 12(t0)
-        add     a7, t0, t2
+        lw      s8, 16(t0)
+        lw      s9, 20(t0)
+        lw      s10, 24(t0)
+        lw      s11, 28(t0)
         add     t0, t0, t1
-        lw      s8, 0(t0)
-        lw      s9, 4(t0)
-        lw      s10, 8(t0)
-        lw      s11, 12(t0)
-        add     t5, t0, t2
-        add     t0, t0, t1
-        lw      a2, 0(t0)
-        lw      a3, 4(t0)
-        lw      a4, 8(t0)
-        lw      a5, 12(t0)
-        add     t6, t0, t2
+        lw      a2, 16(t0)
+        lw      a3, 20(t0)
+        lw      a4, 24(t0)
+        lw      a5, 28(t0)
+        add     a6, a6, t2
+        add     a7, a7, t2
+        add     t5, t5, t2
+        add     t6, t6, t2
         lw      a1, X(sp)
         lw      ra, X_END(sp)
-        lw      t4, ENTRY(sp)
-        jr      t4
+        lw      t0, ENTRY(sp)
+        jr      t0
 
 // m of SPEC 3.1, in place; the multiplier is word \i behind the weights.
         .macro  rounded acc, pointer, i
@@ -229,23 +231,18 @@ quad:
         .endm
 
         .macro  epilogue
-        addi    t2, t6, 16
-        sw      t2, RECORD(sp)
         lw      a0, TABLE(sp)
-        lw      t4, OUT(sp)
         lui     a1, 0x200
         lui     ra, 0x400
         .endm
 
         .macro  next_quad bytes
         addi    t4, t4, \bytes
-        sw      t4, OUT(sp)
         lw      t0, END(sp)
-        bne     t0, t2, 1f
+        bne     t0, t6, quad
         registers lw
         addi    sp, sp, FRAME
         ret
-1:      j       quad
         .endm
 
         .macro  row acc, pointer, i, offset
@@ -311,10 +308,9 @@ function ulnn_rv32imc_quad
         rounded \f2, \pointer, 1
         rounded \ta, \pointer, 2
         rounded \tb, \pointer, 3
-        mulh    t1, \ta, t3
-        mul     t0, \ta, t3
-        srli    t0, t0, 31
-        add     \ta, t1, t0
+        mulhsu  \ta, \ta, t3
+        addi    \ta, \ta, 1
+        srai    \ta, \ta, 1
         add     \ta, \ta, \tb
         lookup  \f1
         lookup  \f2
@@ -332,6 +328,7 @@ function ulnn_rv32imc_quad
 // shift 0, gate_shift 0, mode default
 function ulnn_rv32imc_heads
         lw      a5, 0(a0)
+        slli    a2, a2, 1
         jal     t0, prepare
         epilogue
         lw      t3, FRAC(sp)
