@@ -6,16 +6,14 @@ import functools
 import struct
 import subprocess
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from random_models import Shape, random_input, random_model
+from random_models import Shape, random_model, with_golden
 from ulnn_host import container, engines
 from ulnn_host.micropython_source import project_root
-from ulnn_host.model import Activation, Golden, Mode, ModelFile
-from ulnn_host.reference import Reference
+from ulnn_host.model import Activation, Mode
 
 NATIVE = project_root() / "native_module"
 TESTS = Path(__file__).parent
@@ -75,14 +73,6 @@ def core_run(data: bytes, batch: engines.Batch, folder: Path, defines: str) -> e
         y[n] = np.frombuffer((folder / "y").read_bytes(), "<i2").reshape(steps, -1)
         state[n] = np.frombuffer((folder / "state").read_bytes(), "<i2")
     return engines.Outputs(y, state)
-
-
-def with_golden(model: ModelFile, steps: int = 6) -> bytes:
-    """The model's file with golden vectors of the reference."""
-    x, dt = random_input(1, model, steps)
-    reference = Reference(model)
-    y = reference.run(x, dt)
-    return container.write(replace(model, golden=Golden(dt, x, y, reference.state)))
 
 
 def seed_files(folder: Path) -> list[Path]:

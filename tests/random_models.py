@@ -5,12 +5,17 @@ They need not compute anything sensible: they exercise the arithmetic of SPEC.md
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from hypothesis import strategies as st
 
-from ulnn_host.model import Activation, Int, Kind, Layer, Matrix, Mode, ModelFile
+from ulnn_host import container
+from ulnn_host.model import Activation, Golden, Int, Kind, Layer, Matrix, Mode, ModelFile
+from ulnn_host.reference import Reference
 from ulnn_host.tables import erf_table, tanh_table
+
+Strategy = st.SearchStrategy["Shape"]
 
 
 @dataclass(frozen=True)
@@ -130,3 +135,37 @@ def random_input(seed: int, model: ModelFile, steps: int) -> tuple[Int, Int]:
     if model.dt_fixed:
         dt[rng.random(steps) < 0.5] = model.dt_fixed
     return x.astype(np.int16), np.minimum(dt, 2**31 - 1)
+
+
+def shapes(inputs: int = 20, hidden: int = 40, units: int = 20, depth: int = 4) -> Strategy:
+    """Shapes up to these sizes, extreme times, shifts and weights among them."""
+    backbones = st.lists(
+        st.tuples(
+            st.integers(1, units),
+            st.sampled_from([Activation.RELU, Activation.TABLE, Activation.GATED]),
+        ),
+        max_size=depth,
+    ).map(tuple)
+    return st.builds(
+        Shape,
+        inputs=st.integers(1, inputs),
+        hidden=st.integers(1, hidden),
+        backbone=backbones,
+        mode=st.sampled_from([Mode.DEFAULT, Mode.NO_GATE]),
+        weight_bits=st.sampled_from([8, 16]),
+        outputs=st.none() | st.integers(1, 9),
+        shift=st.integers(0, 8),
+        gate_shift=st.integers(0, 12),
+        dt_fixed=st.just(0) | st.integers(1, 2**31 - 1),
+        dt_max=st.integers(1, 2**31 - 1) | st.sampled_from([1, 2, 3, 2**30, 2**31 - 1]),
+        layers=st.integers(1, 3),
+        extreme=st.booleans(),
+    )
+
+
+def with_golden(model: ModelFile, steps: int = 6) -> bytes:
+    """The model's file with golden vectors of the reference."""
+    x, dt = random_input(1, model, steps)
+    reference = Reference(model)
+    y = reference.run(x, dt)
+    return container.write(replace(model, golden=Golden(dt, x, y, reference.state)))

@@ -15,36 +15,17 @@ from hypothesis import strategies as st
 
 import engine_api
 import ulnn
-from core_tools import NO_LONG_MULTIPLY, core_cli, core_run, with_golden
+from core_tools import NO_LONG_MULTIPLY, core_cli, core_run
 from loader_cases import rich_file
-from random_models import Shape, random_input, random_model
+from random_models import Shape, random_input, random_model, shapes, with_golden
 from raw_file import GOLDEN, File
 from ulnn_host import container, engines
 from ulnn_host.model import Activation as A
 from ulnn_host.model import Mode
 from ulnn_host.reference import Reference
 
-backbones = st.lists(
-    st.tuples(st.integers(1, 20), st.sampled_from([A.RELU, A.TABLE, A.GATED])), max_size=4
-).map(tuple)
-shapes = st.builds(
-    Shape,
-    inputs=st.integers(1, 20),
-    hidden=st.integers(1, 40),
-    backbone=backbones,
-    mode=st.sampled_from([Mode.DEFAULT, Mode.NO_GATE]),
-    weight_bits=st.sampled_from([8, 16]),
-    outputs=st.none() | st.integers(1, 9),
-    shift=st.integers(0, 8),
-    gate_shift=st.integers(0, 12),
-    dt_fixed=st.just(0) | st.integers(1, 2**31 - 1),
-    dt_max=st.one_of(st.integers(1, 2**31 - 1), st.sampled_from([1, 2, 3, 2**30, 2**31 - 1])),
-    layers=st.integers(1, 3),
-    extreme=st.booleans(),
-)
 
-
-@given(shape=shapes, seed=st.integers(0, 2**31))
+@given(shape=shapes(), seed=st.integers(0, 2**31))
 @settings(max_examples=300)
 @example(shape=Shape(inputs=16, hidden=128, backbone=((128, A.TABLE),) * 3), seed=1)
 @example(shape=Shape(inputs=1024, hidden=1, backbone=((4096, A.RELU),), outputs=1024), seed=2)

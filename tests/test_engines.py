@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncps_models import Spec, data, network, trained
-from random_models import Shape, random_input, random_model
+from random_models import Shape, random_input, random_model, shapes
 from ulnn_host import board_engine, container, engines, quantize
 from ulnn_host.engines import Batch, Outputs, quantise
 from ulnn_host.model import Activation as A
@@ -133,29 +133,10 @@ def test_a_fixed_dt_is_equal_over_500_steps(run: Run) -> None:
         check(run, model, quantise(model, one))
 
 
-shapes = st.builds(
-    Shape,
-    inputs=st.integers(1, 20),
-    hidden=st.integers(1, 20),
-    backbone=st.lists(
-        st.tuples(st.integers(1, 20), st.sampled_from([A.RELU, A.TABLE, A.GATED])), max_size=3
-    ).map(tuple),
-    mode=st.sampled_from([Mode.DEFAULT, Mode.NO_GATE]),
-    weight_bits=st.sampled_from([8, 16]),
-    outputs=st.none() | st.integers(1, 9),
-    shift=st.integers(0, 8),
-    gate_shift=st.integers(0, 12),
-    dt_fixed=st.sampled_from([0, 0, 1, 20_000]),
-    dt_max=st.integers(1, 2**31 - 1),
-    layers=st.integers(1, 3),
-    extreme=st.booleans(),
-)
-
-
 @pytest.mark.parametrize("name", ["native", "pure"])
 def test_any_valid_model_is_equal_to_the_reference(name: str, full: bool) -> None:
     @settings(max_examples=1000 if full else 60)
-    @given(shape=shapes, seed=st.integers(0, 2**20))
+    @given(shape=shapes(hidden=20, depth=3), seed=st.integers(0, 2**20))
     def holds(shape: Shape, seed: int) -> None:
         model = random_model(seed, shape)
         check(

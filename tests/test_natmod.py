@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core_tools import TESTS, unix, with_golden
+from core_tools import TESTS, unix
 from loader_cases import rich_file
-from random_models import Shape, random_input, random_model
+from random_models import Shape, random_input, random_model, with_golden
 from ulnn_host import container, engines, natmod
 from ulnn_host.errors import UlnnError
 from ulnn_host.model import Activation as A

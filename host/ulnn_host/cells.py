@@ -18,14 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .errors import UlnnError
+from .network import ACTIVATIONS, LECUN_IN, LECUN_OUT, Activation
 
 Mode = Literal["default", "no_gate", "pure"]
-Activation = Literal["silu", "relu", "tanh", "gelu", "lecun_tanh"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
-LECUN_OUT = 1.7159
-LECUN_IN = 0.666
 _INV_SQRT2 = 2.0**-0.5
 _INV_SQRT_2PI = 0.3989422804014327
 

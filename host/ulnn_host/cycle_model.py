@@ -55,7 +55,6 @@ class _Op:
     latency: int = 2  # until an early operand can use the result
     shifted: bool = False
     simple: bool = False
-    sets_flags: bool = False
     conditional: bool = False
     indirect: bool = False
     size: int = 4
@@ -67,8 +66,6 @@ class Region:
 
     instructions: int
     cycles: int
-    paired: int = 0
-    mispredicted: int = 0
 
 
 @dataclass(slots=True)
@@ -171,7 +168,7 @@ def _floating(name: str, operands: str) -> _Op:
         return op
     names = _registers(operands)
     if name in ("vmrs", "vmsr"):
-        return _Op("fpu", sets_flags=True, normal=("fpscr",))
+        return _Op("fpu", normal=("fpscr",))
     if name in ("vcmp", "vcmpe"):
         return _Op("fpu", normal=names, results=("fpscr",), latency=4)
     op = _Op("fpu", normal=names[1:], results=names[:1], latency=4)
@@ -228,7 +225,7 @@ def decode(mnemonic: str, operands: str, size: int = 4) -> _Op:
 
 def _arithmetic(name: str, operands: str, names: tuple[str, ...]) -> _Op:
     if name in _COMPARES:
-        return _Op(normal=names, sets_flags=True)
+        return _Op(normal=names)
     base = name[:-1] if name.endswith("s") and name[:-1] else name
     shift_name = base in ("mov", "lsl", "lsr", "asr", "ror")
     shifted = not shift_name and re.search(r"\b(?:lsl|lsr|asr|ror)\b", operands) is not None
@@ -236,7 +233,7 @@ def _arithmetic(name: str, operands: str, names: tuple[str, ...]) -> _Op:
     sources = (
         names if two or (len(names) == 1 and base not in ("mov", "movw", "mvn")) else names[1:]
     )
-    op = _Op(normal=sources, results=names[:1], sets_flags=name.endswith("s"), shifted=shifted)
+    op = _Op(normal=sources, results=names[:1], shifted=shifted)
     if shifted:
         op.early, op.normal = sources[-1:], sources[:-1]
     op.simple = base in _SIMPLE and not shifted
@@ -305,7 +302,6 @@ def _simulate(
             cycle, second = cycle + 1, False
         if first > cycle:
             cycle, second = first, False
-        result.paired += second
         if issued is not None:
             issued.append((cycle, pc))
         _write_results(op, cycle, state)
@@ -313,7 +309,6 @@ def _simulate(
         taken = following != pc + op.size
         if op.kind == "branch" or op.indirect:
             wrong = _mispredicted(op, pc, following, taken, state)
-            result.mispredicted += wrong
             if taken or wrong:
                 cycle, second = cycle + op.cycles + (MISPREDICTED if wrong else 0), False
                 older = op

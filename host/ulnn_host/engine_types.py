@@ -39,10 +39,6 @@ class Outputs:
             np.zeros((count, model.state_size), np.int16),
         )
 
-    def equals(self, other: Outputs) -> bool:
-        """Whether both hold the same integers."""
-        return np.array_equal(self.y, other.y) and np.array_equal(self.state, other.state)
-
 
 def quantise(model: ModelFile, data: Sequences) -> Batch:
     """The integers an engine gets for real data. Raises UlnnError for a wrong number of inputs."""

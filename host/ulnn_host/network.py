@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import erf
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ from .model import Mode
 
 Array = NDArray[np.float64]
 LECUN_OUT, LECUN_IN = 1.7159, 0.666
-ACTIVATIONS = ("lecun_tanh", "tanh", "relu", "silu", "gelu")
+Activation = Literal["silu", "relu", "tanh", "gelu", "lecun_tanh"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 HEADS = ("ff1", "ff2", "time_a", "time_b")
 
 _erf = np.vectorize(erf, otypes=[np.float64])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import __version__
 from .data import Sequences
+from .engine_types import quantise
 from .errors import UlnnError
 from .model import Activation, Golden, Kind, Layer, Matrix, ModelFile
 from .network import HEADS, LECUN_IN, LECUN_OUT, Array, FloatNetwork, Linear
@@ -143,10 +144,9 @@ class RolloutError:
 
 def rollout_error(network: FloatNetwork, model: ModelFile, data: Sequences) -> RolloutError:
     """Run both over the data, each with its own state, and compare the valid outputs."""
-    engine = Reference(model, lanes=len(data))
-    dt = np.ones(data.dt.shape, np.int64)
-    dt[data.mask] = model.ticks(data.dt[data.mask])
-    y = model.dequantise_output(engine.run(model.quantise_input(data.x), dt))
+    batch = quantise(model, data)
+    dt = batch.dt
+    y = model.dequantise_output(Reference(model, lanes=len(data)).run(batch.x, dt))
     error = (y - network.run(data.x, data.dt, data.length).y)[data.mask]
     return RolloutError(
         largest=float(np.abs(error).max()),

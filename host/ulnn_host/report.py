@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from .validate import Latency, ValidationReport
 
-BOARD, REFERENCE, QUIET = "#1f77b4", "#e07b39", "#8a94a0"
+BOARD, REFERENCE = "#1f77b4", "#e07b39"
 TRACES = 6
 _STYLE = """
 :root { color-scheme: light; }
