@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -14,7 +15,14 @@ Int = NDArray[np.int64]
 Int16 = NDArray[np.int16]
 Float = NDArray[np.float32]
 
-DIALECTS = {1: "ncps.torch", 2: "ncps.keras", 3: "raminmh.torch", 4: "raminmh.tf", 5: "ulnn"}
+DIALECTS = {
+    1: "ncps.torch",
+    2: "ncps.keras",
+    3: "raminmh.torch",
+    4: "raminmh.tf",
+    5: "ulnn",
+    6: "torch",
+}
 DT_LIMIT = 2**31 - 1
 
 
@@ -23,15 +31,27 @@ class Kind(IntEnum):
 
     CFC = 1
     DENSE = 2
+    LSTM = 3
+    GRU = 4
+    LTC = 5
+    MIXED = 6
+
+    @property
+    def is_cfc(self) -> bool:
+        """Whether the layer ends in the heads of a CfC."""
+        return self in (Kind.CFC, Kind.MIXED)
 
 
 class Mode(IntEnum):
-    """Mode of a CfC layer; a dense layer has DEFAULT."""
+    """Mode of a CfC or mixed memory layer. Of LSTM and GRU layers: 1 (DT_INPUT) where dt is an
+    input, too; others have DEFAULT."""
 
     DEFAULT = 0
     NO_GATE = 1
     DEFAULT_FIXED_DT = 2
     NO_GATE_FIXED_DT = 3
+    PURE = 4
+    DT_INPUT = 1
 
     @property
     def gated(self) -> bool:
@@ -40,8 +60,13 @@ class Mode(IntEnum):
 
     @property
     def heads(self) -> int:
-        """Rows a neuron has in the heads: 4, with a fixed dt 3."""
-        return 3 if self >= Mode.DEFAULT_FIXED_DT else 4
+        """Rows a neuron has in the heads: 4, with a fixed dt 3, in mode `pure` 1."""
+        return {Mode.PURE: 1, Mode.DEFAULT_FIXED_DT: 3, Mode.NO_GATE_FIXED_DT: 3}.get(self, 4)
+
+    @property
+    def fixed_dt(self) -> bool:
+        """Whether the mode is one with a fixed dt."""
+        return self in (Mode.DEFAULT_FIXED_DT, Mode.NO_GATE_FIXED_DT)
 
     @property
     def with_fixed_dt(self) -> Mode:
@@ -71,7 +96,8 @@ class Matrix:
     """Integer rows and what follows them.
 
     weights: (rows, columns), int8 or int16 range; bias: (rows,) int32; multiplier: (rows,) int32,
-    0 or more.
+    0 or more. lists: for each group of four rows its columns (SPEC.md 2.5, sparse stream); None:
+    dense. Weights of a sparse matrix are 0 in all columns that its group does not list.
     """
 
     weights: Int
@@ -82,6 +108,7 @@ class Matrix:
     shift: int = 0
     output_shift: int = 0
     table: int = 0
+    lists: tuple[tuple[int, ...], ...] | None = None
 
     @cached_property
     def float_weights(self) -> NDArray[np.float64]:
@@ -98,12 +125,80 @@ class Matrix:
         """Columns without filling."""
         return int(self.weights.shape[1])
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, without filling."""
+        if self.lists is None:
+            return self.rows * self.columns
+        return sum(
+            len(columns) * min(4, self.rows - 4 * group)
+            for group, columns in enumerate(self.lists)
+        )
+
+    @property
+    def synapses(self) -> int:
+        """Connections: columns times groups of four rows, of a sparse matrix the listed ones."""
+        if self.lists is None:
+            return -(-self.rows // 4) * self.columns
+        return sum(map(len, self.lists))
+
+    def sparse(self) -> Matrix:
+        """The same matrix with the columns listed in which a group has a weight (at least one)."""
+        lists = []
+        for first in range(0, self.rows, 4):
+            used = np.flatnonzero((self.weights[first : first + 4] != 0).any(axis=0))
+            lists.append(tuple(int(c) for c in used) or (0,))
+        return dataclasses.replace(self, lists=tuple(lists))
+
+
+@dataclass(frozen=True)
+class Pure:
+    """Numbers of the neurons of mode `pure` (SPEC.md 3.5): tau, a, gain, each (H,)."""
+
+    tau: Int
+    a: Int
+    gain: Int
+
+
+@dataclass(frozen=True)
+class Ltc:
+    """An LTC layer's numbers (SPEC.md 2.8).
+
+    sensory, internal: number of synapses of each neuron (N,); source: index of each synapse's
+    input or neuron, first the sensory ones of all neurons, then the internal ones; num, den,
+    capacity: (N,); slope, offset, w_den, w_num: one a synapse, as in source.
+    """
+
+    unfolds: int
+    table: int
+    sensory: Int
+    internal: Int
+    source: Int
+    num: Int
+    den: Int
+    capacity: Int
+    slope: Int
+    offset: Int
+    w_den: Int
+    w_num: Int
+
+    @property
+    def neurons(self) -> int:
+        """N."""
+        return int(self.num.shape[0])
+
+    @property
+    def targets(self) -> Int:
+        """The neuron that each synapse goes to, in the order of `source`."""
+        every = np.arange(self.neurons)
+        return np.concatenate([np.repeat(every, self.sensory), np.repeat(every, self.internal)])
+
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer: CfC (backbone matrices, then the heads) or dense (one matrix).
+    """A layer: matrices in the order of SPEC.md 2.5, or an LTC's numbers.
 
-    dt_fixed: ticks, in the modes with a fixed dt; 0 in others.
+    dt_fixed: ticks, in the modes with a fixed dt; 0 in others. pure: in mode `pure`.
     """
 
     kind: Kind
@@ -113,11 +208,48 @@ class Layer:
     mode: Mode = Mode.DEFAULT
     gate_shift: int = 0
     dt_fixed: int = 0
+    state_shift: int = 0
+    cell_shift: int = 0
+    pure: Pure | None = None
+    ltc: Ltc | None = None
+
+    @property
+    def neurons(self) -> int:
+        """Neurons with a state."""
+        if self.ltc is not None:
+            return self.ltc.neurons
+        return 0 if self.kind is Kind.DENSE else self.output_size
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """Values of each part of the state: hidden state, then cell state where there is one."""
+        if self.kind is Kind.DENSE:
+            return ()
+        return (self.neurons,) * (2 if self.kind in (Kind.LSTM, Kind.MIXED) else 1)
 
     @property
     def state_size(self) -> int:
         """Number of int16 state values."""
-        return self.output_size if self.kind is Kind.CFC else 0
+        return sum(self.state_sizes)
+
+    @property
+    def synapses(self) -> int:
+        """Connections, as SPEC.md section 5 counts them."""
+        if self.ltc is not None:
+            return len(self.ltc.source)
+        return sum(matrix.synapses for matrix in self.matrices)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a step, as SPEC.md section 5 counts them."""
+        if self.ltc is not None:
+            return 3 * int(self.ltc.sensory.sum() + self.ltc.unfolds * self.ltc.internal.sum())
+        return sum(matrix.macs for matrix in self.matrices)
+
+    @property
+    def weight_bits(self) -> int:
+        """The largest weight width."""
+        return max((matrix.weight_bits for matrix in self.matrices), default=16)
 
 
 @dataclass(frozen=True)
@@ -173,7 +305,7 @@ class ModelFile:
     @property
     def weight_bits(self) -> int:
         """The largest weight width in the file."""
-        return max(matrix.weight_bits for layer in self.layers for matrix in layer.matrices)
+        return max(layer.weight_bits for layer in self.layers)
 
     @property
     def dt_fixed(self) -> int:
@@ -183,7 +315,17 @@ class ModelFile:
     @property
     def macs(self) -> int:
         """Multiply-accumulates of a step, without filling."""
-        return sum(m.rows * m.columns for layer in self.layers for m in layer.matrices)
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def neurons(self) -> int:
+        """Neurons with a state."""
+        return sum(layer.neurons for layer in self.layers)
+
+    @property
+    def synapses(self) -> int:
+        """Connections."""
+        return sum(layer.synapses for layer in self.layers)
 
     def quantise_input(self, x: ArrayLike) -> Int16:
         """Real inputs (..., input_size) to int16, rounded to nearest even and saturated."""
