@@ -11,9 +11,20 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ulnn_host import container
-from ulnn_host.model import Activation, Golden, Int, Kind, Layer, Matrix, Mode, ModelFile
+from ulnn_host.model import (
+    Activation,
+    Golden,
+    Int,
+    Kind,
+    Layer,
+    Ltc,
+    Matrix,
+    Mode,
+    ModelFile,
+    Pure,
+)
 from ulnn_host.reference import Reference
-from ulnn_host.tables import erf_table, tanh_table
+from ulnn_host.tables import decay_table, erf_table, tanh_table
 
 Strategy = st.SearchStrategy["Shape"]
 
@@ -22,9 +33,12 @@ Strategy = st.SearchStrategy["Shape"]
 class Shape:
     """What a random model looks like. Activations: one per backbone layer.
 
-    dt_fixed: ticks, for the form of `mode` with a fixed dt.
+    dt_fixed: ticks, for the form of `mode` with a fixed dt. density: share of the columns that a
+    sparse matrix lists, 0: dense; of LTC synapses, 0: all. motor: outputs of an LTC of `hidden`
+    neurons. linear: heads without an activation (CfC with variable dt).
     """
 
+    kind: Kind = Kind.CFC
     inputs: int = 3
     hidden: int = 8
     backbone: tuple[tuple[int, Activation], ...] = ((8, Activation.TABLE),)
@@ -37,6 +51,13 @@ class Shape:
     dt_max: int = 1_000_000
     layers: int = 1
     extreme: bool = False
+    density: float = 0.0
+    state_shift: int = 0
+    cell_shift: int = 0
+    dt_input: bool = False
+    linear: bool = False
+    unfolds: int = 2
+    motor: int = 1
 
 
 def random_matrix(
@@ -79,35 +100,142 @@ def random_matrix(
     )
 
 
+def _matrix(
+    rng: np.random.Generator,
+    rows: int,
+    columns: int,
+    shape: Shape,
+    activation: Activation,
+    table: int = 0,
+) -> Matrix:
+    """A random matrix, sparse where the shape is."""
+    matrix = random_matrix(rng, rows, columns, shape, activation, table)
+    if not shape.density:
+        return matrix
+    groups = -(-rows // 4)
+    used = rng.random((groups, columns)) < shape.density
+    used[np.arange(groups), rng.integers(0, columns, groups)] = True
+    weights = np.where(used.repeat(4, axis=0)[:rows], matrix.weights, 0)
+    lists = tuple(tuple(int(c) for c in np.flatnonzero(row)) for row in used)
+    return replace(matrix, weights=weights, lists=lists)
+
+
+def _cfc(rng: np.random.Generator, shape: Shape, incoming: int) -> Layer:
+    mixed = shape.kind is Kind.MIXED
+    columns = incoming + shape.hidden
+    matrices: list[Matrix] = []
+    if mixed:
+        matrices.append(_matrix(rng, 4 * shape.hidden, columns, shape, Activation.TABLE))
+    for units, activation in shape.backbone:
+        table = int(rng.integers(0, 2)) if activation is Activation.GATED else 0
+        matrices.append(_matrix(rng, units, columns, shape, activation, table))
+        columns = units
+    pure = shape.mode is Mode.PURE
+    fixed = bool(shape.dt_fixed) and not pure
+    mode = shape.mode.with_fixed_dt if fixed else shape.mode
+    linear = pure or (shape.linear and not fixed)
+    activation = Activation.LINEAR if linear else Activation.TABLE
+    heads = _matrix(rng, mode.heads * shape.hidden, columns, shape, activation)
+    numbers = None
+    if pure:
+        heads = replace(heads, table=2)
+        top = 2**30 if shape.extreme else 2**16
+        gain = 2**31 - 1 if shape.extreme else 2**17
+        numbers = Pure(
+            rng.integers(0, top + 1, shape.hidden),
+            rng.integers(-32768, 32768, shape.hidden),
+            rng.integers(-gain - 1, gain + 1, shape.hidden),
+        )
+    return Layer(
+        shape.kind,
+        (*matrices, heads),
+        incoming,
+        shape.hidden,
+        mode,
+        0 if fixed else shape.gate_shift,
+        min(shape.dt_fixed, shape.dt_max) if fixed else 0,
+        shape.state_shift if pure else 0,
+        shape.cell_shift if mixed else 0,
+        numbers,
+    )
+
+
+def _recurrent(rng: np.random.Generator, shape: Shape, incoming: int) -> Layer:
+    """An LSTM or GRU layer."""
+    size = shape.hidden
+    columns = incoming + shape.dt_input
+    mode = Mode.DT_INPUT if shape.dt_input else Mode.DEFAULT
+    if shape.kind is Kind.LSTM:
+        gates = _matrix(rng, 4 * size, columns + size, shape, Activation.TABLE)
+        return Layer(shape.kind, (gates,), incoming, size, mode, cell_shift=shape.cell_shift)
+    filled = columns + -columns % 4
+    matrices = (
+        _matrix(rng, 2 * size, filled + size, shape, Activation.TABLE),
+        _matrix(rng, size, size, shape, Activation.LINEAR),
+        _matrix(rng, size, filled, shape, Activation.LINEAR),
+    )
+    return Layer(shape.kind, matrices, incoming, size, mode, state_shift=shape.state_shift)
+
+
+def _ltc(rng: np.random.Generator, shape: Shape, incoming: int) -> Layer:
+    size = shape.hidden
+    motor = min(shape.motor, size)
+    used = rng.random((incoming + size, size)) < (shape.density or 1.0)
+    to, source = np.nonzero(used.T)
+    inner = source >= incoming
+    order = np.argsort(inner, kind="stable")
+    to, source, inner = to[order], source[order], inner[order]
+    count = len(source)
+    number = np.maximum(1, np.bincount(to, minlength=size))
+    top = 65535 // (2 * number) if shape.extreme else 20000 // number
+    w_den = rng.integers(-top[to], top[to] + 1)
+    w_num = rng.integers(-2 * top[to], 2 * top[to] + 1)
+    w_den, w_num = (np.clip(w, -32768, 32767) for w in (w_den, w_num))
+    to_den, to_num = (
+        32768 * np.bincount(to, np.abs(w), size).astype(np.int64) for w in (w_den, w_num)
+    )
+    room = 2**31 - 1
+    share = 1.0 if shape.extreme else 0.1
+    den = to_den + ((room - 2 * to_den) * rng.random(size) * share).astype(np.int64)
+    num = ((room - to_num) * rng.uniform(-share, share, size)).astype(np.int64)
+    slope_top = 2**31 if shape.extreme else 2**22
+    return Layer(
+        Kind.LTC,
+        (),
+        incoming,
+        motor,
+        ltc=Ltc(
+            shape.unfolds,
+            0,
+            np.bincount(to[~inner], minlength=size),
+            np.bincount(to[inner], minlength=size),
+            np.where(inner, source - incoming, source),
+            num,
+            den,
+            rng.choice(np.array([1, 2**20, 2**26, 2**30]), size),
+            rng.integers(-slope_top, slope_top, count),
+            rng.integers(-(2**20), 2**20 + 1, count) * (2**10 if shape.extreme else 1),
+            w_den,
+            w_num,
+        ),
+    )
+
+
 def random_model(seed: int, shape: Shape) -> ModelFile:
     """A valid model of that shape."""
     rng = np.random.default_rng(seed)
     layers: list[Layer] = []
     incoming = shape.inputs
     for _ in range(shape.layers):
-        columns = incoming + shape.hidden
-        matrices: list[Matrix] = []
-        for units, activation in shape.backbone:
-            table = int(rng.integers(0, 2)) if activation is Activation.GATED else 0
-            matrices.append(random_matrix(rng, units, columns, shape, activation, table))
-            columns = units
-        mode = shape.mode.with_fixed_dt if shape.dt_fixed else shape.mode
-        heads = mode.heads * shape.hidden
-        matrices.append(random_matrix(rng, heads, columns, shape, Activation.TABLE))
-        layers.append(
-            Layer(
-                Kind.CFC,
-                tuple(matrices),
-                incoming,
-                shape.hidden,
-                mode,
-                0 if shape.dt_fixed else shape.gate_shift,
-                min(shape.dt_fixed, shape.dt_max),
-            )
-        )
-        incoming = shape.hidden
+        if shape.kind is Kind.LTC:
+            layers.append(_ltc(rng, shape, incoming))
+        elif shape.kind.is_cfc:
+            layers.append(_cfc(rng, shape, incoming))
+        else:
+            layers.append(_recurrent(rng, shape, incoming))
+        incoming = layers[-1].output_size
     if shape.outputs is not None:
-        head = random_matrix(rng, shape.outputs, incoming, shape, Activation.LINEAR)
+        head = _matrix(rng, shape.outputs, incoming, shape, Activation.LINEAR)
         layers.append(Layer(Kind.DENSE, (head,), incoming, shape.outputs))
         incoming = shape.outputs
     return ModelFile(
@@ -117,7 +245,7 @@ def random_model(seed: int, shape: Shape) -> ModelFile:
         output_offset=np.zeros(incoming, np.float32),
         tick_ns=1000,
         dt_max=shape.dt_max,
-        tables=(tanh_table(), erf_table()),
+        tables=(tanh_table(), erf_table(), decay_table()),
         layers=tuple(layers),
         meta={"name": f"random {seed}"},
         dialect="ulnn",
@@ -151,7 +279,15 @@ def shapes(inputs: int = 20, hidden: int = 40, units: int = 20, depth: int = 4) 
         inputs=st.integers(1, inputs),
         hidden=st.integers(1, hidden),
         backbone=backbones,
-        mode=st.sampled_from([Mode.DEFAULT, Mode.NO_GATE]),
+        kind=st.sampled_from([kind for kind in Kind if kind is not Kind.DENSE]),
+        mode=st.sampled_from([Mode.DEFAULT, Mode.NO_GATE, Mode.PURE]),
+        density=st.just(0.0) | st.floats(0.05, 1.0),
+        state_shift=st.integers(0, 8),
+        cell_shift=st.integers(0, 8),
+        dt_input=st.booleans(),
+        linear=st.booleans(),
+        unfolds=st.integers(1, 3),
+        motor=st.integers(1, 9),
         weight_bits=st.sampled_from([8, 16]),
         outputs=st.none() | st.integers(1, 9),
         shift=st.integers(0, 8),

@@ -16,30 +16,17 @@ from typing import Any
 
 import numpy as np
 
+from .container_layer import Rules, check, layer_bytes, read_layer
 from .errors import UlnnError
-from .model import (
-    DIALECTS,
-    DT_LIMIT,
-    Activation,
-    Golden,
-    Int,
-    Kind,
-    Layer,
-    Matrix,
-    Mode,
-    ModelFile,
-    Table,
-)
+from .model import DIALECTS, DT_LIMIT, Golden, Layer, ModelFile, Table
 from .tables import first_bad_segment, table_bytes
 
 __all__ = ["ModelFile", "read", "read_file", "write"]
 
 MAGIC = b"ULNN"
-FORMAT = (1, 0)
+FORMAT = (1, 1)
 HEADER = struct.Struct("<4sBBHII32sIHHHHI")
 ENTRY = struct.Struct("<HHIII")
-LAYER = struct.Struct("<HBBHHHHI")
-MATRIX = struct.Struct("<BBBBBBHHHI")
 FILE_LIMIT = 1 << 24
 TIME, INPUT, OUTPUT, TABLE, LAYERS, GOLDEN, META = 1, 2, 3, 4, 5, 6, 0x8001
 NAMES = {TIME: "TIME", INPUT: "INPUT", OUTPUT: "OUTPUT", LAYERS: "LAYER"}
@@ -53,18 +40,13 @@ class _Section:
     size: int
 
 
-def _check(condition: bool, text: str) -> None:
-    if not condition:
-        raise ValueError(text)
-
-
 # ---- reading ----------------------------------------------------------------------------------
 
 
 def read(data: bytes) -> ModelFile:
     """Check every rule of SPEC.md section 4, in its order, and return the model."""
     size = len(data)
-    _check(size >= 64, f"file too short: {size} bytes, expected at least 64")
+    check(size >= 64, f"file too short: {size} bytes, expected at least 64")
     (
         magic,
         major,
@@ -80,43 +62,45 @@ def read(data: bytes) -> ModelFile:
         outputs,
         reserved,
     ) = HEADER.unpack_from(data)
-    _check(magic == MAGIC, "not a ulnn file: it does not start with ULNN")
-    _check(major == FORMAT[0], f"format version {major} not supported, expected 1")
-    _check(size <= FILE_LIMIT, f"file too large: {size} bytes, expected at most {FILE_LIMIT}")
-    _check(file_size == size, f"file size {size} bytes, expected {file_size}")
-    _check(zlib.crc32(data[16:]) == crc, "CRC32 does not match: the file is damaged")
-    _check(flags == 0 and reserved == 0, "header: reserved field is not 0")
-    _check(dialect in DIALECTS, f"dialect {dialect} not supported")
-    _check(1 <= count <= 64, f"section count {count}, expected 1 to 64")
-    _check(1 <= inputs <= 1024, f"input size {inputs}, expected 1 to 1024")
-    _check(1 <= outputs <= 1024, f"output size {outputs}, expected 1 to 1024")
-    _check(size >= 64 + 16 * count, "section table does not fit in the file")
+    check(magic == MAGIC, "not a ulnn file: it does not start with ULNN")
+    check(major == FORMAT[0], f"format version {major} not supported, expected 1")
+    check(size <= FILE_LIMIT, f"file too large: {size} bytes, expected at most {FILE_LIMIT}")
+    check(file_size == size, f"file size {size} bytes, expected {file_size}")
+    check(zlib.crc32(data[16:]) == crc, "CRC32 does not match: the file is damaged")
+    check(flags == 0 and reserved == 0, "header: reserved field is not 0")
+    check(dialect in DIALECTS, f"dialect {dialect} not supported")
+    check(1 <= count <= 64, f"section count {count}, expected 1 to 64")
+    check(1 <= inputs <= 1024, f"input size {inputs}, expected 1 to 1024")
+    check(1 <= outputs <= 1024, f"output size {outputs}, expected 1 to 1024")
+    check(size >= 64 + 16 * count, "section table does not fit in the file")
 
     sections = _read_sections(data, count, inputs, outputs)
     by_type: dict[int, list[_Section]] = {}
     for section in sections:
         by_type.setdefault(section.type, []).append(section)
     for kind, name in NAMES.items():
-        _check(kind in by_type, f"section {name} is missing")
+        check(kind in by_type, f"section {name} is missing")
 
     tick_ns, dt_max = struct.unpack_from("<II", data, by_type[TIME][0].offset)
-    _check(tick_ns >= 1, "tick of 0 ns")
-    _check(1 <= dt_max <= DT_LIMIT, f"dt_max {dt_max}, expected 1 to {DT_LIMIT}")
+    check(tick_ns >= 1, "tick of 0 ns")
+    check(1 <= dt_max <= DT_LIMIT, f"dt_max {dt_max}, expected 1 to {DT_LIMIT}")
 
     tables = []
     for number, section in enumerate(by_type.get(TABLE, [])):
         pairs = np.frombuffer(data, "<i2", 1024, section.offset).reshape(512, 2)
         table = Table(pairs[:, 0].astype(np.int16), pairs[:, 1].astype(np.int16))
         segment = first_bad_segment(table)
-        _check(segment is None, f"table {number}: segment {segment} leaves the range")
+        check(segment is None, f"table {number}: segment {segment} leaves the range")
         tables.append(table)
 
     layers: list[Layer] = []
     incoming = inputs
     for number, section in enumerate(by_type[LAYERS]):
-        layers.append(_read_layer(data, section, number, incoming, len(tables), dt_max))
+        content = data[section.offset : section.offset + section.size]
+        rules = Rules(number, incoming, len(tables), dt_max)
+        layers.append(read_layer(content, rules))
         incoming = layers[-1].output_size
-    _check(incoming == outputs, f"output size {incoming}, expected {outputs}")
+    check(incoming == outputs, f"output size {incoming}, expected {outputs}")
 
     golden = None
     if GOLDEN in by_type:
@@ -168,150 +152,39 @@ def _read_sections(data: bytes, count: int, inputs: int, outputs: int) -> list[_
     end, last = 64 + 16 * count, (-1, -1)
     for k in range(count):
         kind, index, offset, size, reserved = ENTRY.unpack_from(data, 64 + 16 * k)
-        _check(reserved == 0 and offset % 16 == 0, f"section {k}: bad entry")
-        _check(
+        check(reserved == 0 and offset % 16 == 0, f"section {k}: bad entry")
+        check(
             end <= offset and offset + size <= len(data), f"section {k}: does not fit in the file"
         )
-        _check((kind, index) > last, f"section {k}: out of order")
-        _check(TIME <= kind <= GOLDEN or kind >= 0x8000, f"section {k}: type {kind} not supported")
+        check((kind, index) > last, f"section {k}: out of order")
+        check(TIME <= kind <= GOLDEN or kind >= 0x8000, f"section {k}: type {kind} not supported")
         number = seen.get(kind, 0)
         if kind in REPEATS:
-            _check(index == number and index < REPEATS[kind], f"section {k}: bad index")
+            check(index == number and index < REPEATS[kind], f"section {k}: bad index")
         elif kind < 0x8000:
-            _check(index == 0, f"section {k}: bad index")
+            check(index == 0, f"section {k}: bad index")
         if kind in sizes:
-            _check(size == sizes[kind], f"section {k}: size {size}, expected {sizes[kind]}")
+            check(size == sizes[kind], f"section {k}: size {size}, expected {sizes[kind]}")
         if kind == LAYERS:
-            _check(size >= 16, f"section {k}: size {size}, expected at least 16")
+            check(size >= 16, f"section {k}: size {size}, expected at least 16")
         seen[kind] = number + 1
         end, last = offset + size, (kind, index)
         sections.append(_Section(kind, offset, size))
     return sections
 
 
-def _read_layer(
-    data: bytes, section: _Section, number: int, incoming: int, table_count: int, dt_max: int
-) -> Layer:
-    name = f"layer {number}"
-    kind, mode, gate_shift, inputs, outputs, count, reserved, dt_fixed = LAYER.unpack_from(
-        data, section.offset
-    )
-    _check(kind in (Kind.CFC, Kind.DENSE), f"{name}: kind {kind} not supported")
-    cfc = kind == Kind.CFC
-    _check(mode <= (3 if cfc else 0), f"{name}: mode {mode} not supported")
-    fixed = mode >= Mode.DEFAULT_FIXED_DT
-    _check(
-        gate_shift <= (12 if cfc and not fixed else 0),
-        f"{name}: gate shift {gate_shift} not supported",
-    )
-    _check(inputs == incoming, f"{name}: input size {inputs}, expected {incoming}")
-    _check(1 <= outputs <= 1024, f"{name}: output size {outputs}, expected 1 to 1024")
-    _check(1 <= count <= (16 if cfc else 1), f"{name}: matrix count {count} not supported")
-    _check(reserved == 0 and (fixed or dt_fixed == 0), f"{name}: reserved field is not 0")
-    _check(
-        not fixed or 1 <= dt_fixed <= dt_max,
-        f"{name}: fixed dt {dt_fixed}, expected 1 to {dt_max}",
-    )
-    _check(section.size >= 16 + 16 * count, f"{name}: descriptors do not fit in the section")
-
-    matrices: list[Matrix] = []
-    position = 16 + 16 * count
-    columns_in = inputs + outputs if cfc else inputs
-    for j in range(count):
-        heads = cfc and j == count - 1
-        allowed = (2, 2) if heads else (1, 3) if cfc else (0, 3)
-        rows_wanted = Mode(mode).heads * outputs if heads else None if cfc else outputs
-        where = f"{name} matrix {j}: "
-        matrix, position = _read_matrix(
-            data, section, j, where, allowed, rows_wanted, columns_in, position, table_count
-        )
-        matrices.append(matrix)
-        columns_in = matrix.rows
-    _check(section.size == position, f"{name}: section size {section.size}, expected {position}")
-    return Layer(Kind(kind), tuple(matrices), inputs, outputs, Mode(mode), gate_shift, dt_fixed)
-
-
-def _read_matrix(
-    data: bytes,
-    section: _Section,
-    j: int,
-    where: str,
-    allowed: tuple[int, int],
-    rows_wanted: int | None,
-    columns_wanted: int,
-    position: int,
-    table_count: int,
-) -> tuple[Matrix, int]:
-    bits, activation, shift, output_shift, table, reserved, rows, columns, reserved2, offset = (
-        MATRIX.unpack_from(data, section.offset + 16 + 16 * j)
-    )
-    _check(bits in (8, 16), f"{where}weight bits {bits} not supported")
-    _check(allowed[0] <= activation <= allowed[1], f"{where}activation {activation} not supported")
-    _check(shift <= 8, f"{where}shift {shift} not supported")
-    gated, tabled = activation == Activation.GATED, activation >= Activation.TABLE
-    _check(
-        output_shift <= (14 if gated else 0), f"{where}output shift {output_shift} not supported"
-    )
-    _check(table < table_count if tabled else table == 0, f"{where}table {table} not supported")
-    _check(reserved == 0 and reserved2 == 0, f"{where}reserved field is not 0")
-    _check(
-        rows == rows_wanted if rows_wanted else 1 <= rows <= 4096,
-        f"{where}rows {rows} not supported",
-    )
-    _check(columns == columns_wanted, f"{where}columns {columns}, expected {columns_wanted}")
-    _check(offset == position, f"{where}offset {offset}, expected {position}")
-    groups, blocks = -(-rows // 4), -(-columns // 4)
-    end = offset + groups * _record_size(blocks, bits)
-    _check(end <= section.size, f"{where}weights do not fit in the section")
-
-    stream = np.frombuffer(data, np.uint8, end - offset, section.offset + offset).reshape(
-        groups, -1
-    )
-    bias = np.ascontiguousarray(stream[:, :16]).view("<i4").astype(np.int64).reshape(-1)
-    multiplier = np.ascontiguousarray(stream[:, -16:]).view("<i4").astype(np.int64).reshape(-1)
-    weights = _unpack(np.ascontiguousarray(stream[:, 16:-16]), groups, blocks, bits)
-
-    real = np.arange(4 * groups) < rows
-    filling = (weights[:, columns:] != 0).any(axis=1)
-    filling |= ~real & ((weights != 0).any(axis=1) | (bias != 0) | (multiplier != 0))
-    faults = {
-        "multiplier is negative": multiplier < 0,
-        "filling is not 0": filling,
-        "accumulator can overflow": 32768 * np.abs(weights).sum(axis=1) + np.abs(bias) > 2**31 - 1,
-    }
-    bad_rows = np.logical_or.reduce(list(faults.values()))
-    if bad_rows.any():
-        r = int(np.argmax(bad_rows))
-        raise ValueError(
-            f"{where}row {r}: " + next(text for text, bad in faults.items() if bad[r])
-        )
-    return (
-        Matrix(
-            weights[:rows, :columns],
-            bias[:rows],
-            multiplier[:rows],
-            bits,
-            Activation(activation),
-            shift,
-            output_shift,
-            table,
-        ),
-        end,
-    )
-
-
 def _read_golden(
     data: bytes, section: _Section, inputs: int, outputs: int, state_size: int
 ) -> Golden:
-    _check(section.size >= 8, f"golden vectors: size {section.size}, expected at least 8")
+    check(section.size >= 8, f"golden vectors: size {section.size}, expected at least 8")
     steps, reserved = struct.unpack_from("<II", data, section.offset)
-    _check(1 <= steps <= 4096, f"golden vectors: steps {steps}, expected 1 to 4096")
-    _check(reserved == 0, "golden vectors: reserved field is not 0")
+    check(1 <= steps <= 4096, f"golden vectors: steps {steps}, expected 1 to 4096")
+    check(reserved == 0, "golden vectors: reserved field is not 0")
     wanted = 8 + 4 * steps + 2 * (steps * (inputs + outputs) + state_size)
-    _check(section.size == wanted, f"golden vectors: size {section.size}, expected {wanted}")
+    check(section.size == wanted, f"golden vectors: size {section.size}, expected {wanted}")
     dt = np.frombuffer(data, "<u4", steps, section.offset + 8).astype(np.int64)
     bad = (dt < 1) | (dt > DT_LIMIT)
-    _check(not bad.any(), f"golden vectors: bad dt at step {int(np.argmax(bad))}")
+    check(not bad.any(), f"golden vectors: bad dt at step {int(np.argmax(bad))}")
     values = np.frombuffer(
         data, "<i2", (wanted - 8 - 4 * steps) // 2, section.offset + 8 + 4 * steps
     )
@@ -344,7 +217,7 @@ def write(model: ModelFile) -> bytes:
         (OUTPUT, 0, scales_out.astype("<f4").tobytes()),
     ]
     parts += [(TABLE, k, table_bytes(table)) for k, table in enumerate(model.tables)]
-    parts += [(LAYERS, k, _layer_bytes(layer)) for k, layer in enumerate(model.layers)]
+    parts += [(LAYERS, k, layer_bytes(layer)) for k, layer in enumerate(model.layers)]
     if model.golden is not None:
         parts.append((GOLDEN, 0, _golden_bytes(model.golden)))
     if model.meta:
@@ -383,84 +256,6 @@ def section_sizes(data: bytes) -> dict[str, int]:
             else names.get(kind, hex(kind))
         ] = size
     return sizes
-
-
-def _record_size(blocks: int, bits: int) -> int:
-    return 32 + 2 * blocks * bits
-
-
-def _layer_bytes(layer: Layer) -> bytes:
-    streams = [_stream(matrix) for matrix in layer.matrices]
-    descriptors, position = b"", 16 + 16 * len(streams)
-    for matrix, stream in zip(layer.matrices, streams, strict=True):
-        descriptors += MATRIX.pack(
-            matrix.weight_bits,
-            matrix.activation,
-            matrix.shift,
-            matrix.output_shift,
-            matrix.table,
-            0,
-            matrix.rows,
-            matrix.columns,
-            0,
-            position,
-        )
-        position += len(stream)
-    head = LAYER.pack(
-        layer.kind,
-        layer.mode,
-        layer.gate_shift,
-        layer.input_size,
-        layer.output_size,
-        len(streams),
-        0,
-        layer.dt_fixed,
-    )
-    return head + descriptors + b"".join(streams)
-
-
-def _stream(matrix: Matrix) -> bytes:
-    groups, blocks = -(-matrix.rows // 4), -(-matrix.columns // 4)
-    bias = np.zeros(4 * groups, "<i4")
-    multiplier = np.zeros(4 * groups, "<i4")
-    weights = np.zeros((4 * groups, 4 * blocks), np.int64)
-    bias[: matrix.rows] = matrix.bias
-    multiplier[: matrix.rows] = matrix.multiplier
-    weights[: matrix.rows, : matrix.columns] = matrix.weights
-    return np.concatenate(
-        [
-            bias.view(np.uint8).reshape(groups, 16),
-            _pack(weights, groups, blocks, matrix.weight_bits),
-            multiplier.view(np.uint8).reshape(groups, 16),
-        ],
-        axis=1,
-    ).tobytes()
-
-
-def _pack(
-    weights: Int, groups: int, blocks: int, bits: int
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """(4 groups, 4 blocks) weights to the bytes of each group's blocks (SPEC.md 2.5)."""
-    grid = weights.reshape(groups, 4, blocks, 4)
-    if bits == 8:
-        ordered = grid.transpose(0, 2, 1, 3)[..., [0, 2, 1, 3]].astype("<i1")
-    else:
-        ordered = grid.reshape(groups, 4, blocks, 2, 2).transpose(0, 2, 3, 1, 4).astype("<i2")
-    return np.ascontiguousarray(ordered).reshape(groups, -1).view(np.uint8)
-
-
-def _unpack(
-    stream: np.ndarray[Any, np.dtype[np.uint8]], groups: int, blocks: int, bits: int
-) -> Int:
-    if bits == 8:
-        grid = (
-            stream.view("<i1")
-            .reshape(groups, blocks, 4, 4)[..., [0, 2, 1, 3]]
-            .transpose(0, 2, 1, 3)
-        )
-    else:
-        grid = stream.view("<i2").reshape(groups, blocks, 2, 4, 2).transpose(0, 3, 1, 2, 4)
-    return grid.reshape(4 * groups, 4 * blocks).astype(np.int64)
 
 
 def _golden_bytes(golden: Golden) -> bytes:

@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .model import Activation, Int, Int16, Kind, Layer, Matrix, ModelFile, Table
+from .model import (
+    Activation,
+    Int,
+    Int16,
+    Kind,
+    Layer,
+    Ltc,
+    Matrix,
+    Mode,
+    ModelFile,
+    Pure,
+    Table,
+)
 
 
 def saturate(value: Int, bits: int) -> Int:
@@ -44,21 +56,30 @@ def activate(matrix: Matrix, m: Int, tables: tuple[Table, ...]) -> Int:
 
 
 def cfc(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int, frac: Int) -> Int:
-    """New state of a CfC layer (SPEC.md 3.3 and 3.4).
+    """New state of a CfC layer (SPEC.md 3.3 to 3.5).
 
-    x (..., I), h (..., H), frac (...): one elapsed time a vector.
+    x (..., I), h (..., H), frac (...): one elapsed time a vector. The memory of a mixed memory
+    layer is not looked at.
     """
     v = np.concatenate([x, h], axis=-1)
-    for matrix in layer.matrices[:-1]:
+    for matrix in layer.matrices[layer.kind is Kind.MIXED : -1]:
         v = activate(matrix, rows(matrix, v), tables)
     heads = layer.matrices[-1]
     table = tables[heads.table]
     m = rows(heads, v).reshape(*v.shape[:-1], -1, layer.mode.heads)
+    if layer.pure is not None:
+        return _pure(layer, layer.pure, activate(heads, m[..., 0], tables), table, frac)
+
+    def scaled(value: Int) -> Int:
+        return saturate(value << heads.shift, 32)
 
     def squash(value: Int) -> Int:
-        return lookup(table, saturate(saturate(value << heads.shift, 32), 22))
+        return lookup(table, saturate(scaled(value), 22))
 
-    f1, f2 = squash(m[..., 0]), squash(m[..., 1])
+    if heads.activation is Activation.LINEAR:
+        f1, f2 = saturate(scaled(m[..., 0]), 16), saturate(scaled(m[..., 1]), 16)
+    else:
+        f1, f2 = squash(m[..., 0]), squash(m[..., 1])
     if layer.dt_fixed:
         s = squash(m[..., 2])
     else:
@@ -70,6 +91,74 @@ def cfc(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int, frac: Int) -> I
     else:
         new = (f1 + (f2 >> 1) + ((f2 * s) >> 16) + 1) >> 1
     return new
+
+
+def _pure(layer: Layer, pure: Pure, z: Int, table: Table, frac: Int) -> Int:
+    """SPEC.md 3.5. z (..., H)."""
+    gate = layer.gate_shift
+    elapsed = ((np.abs(z) + pure.tau) * frac[..., None] + (1 << (31 - gate))) >> (32 - gate)
+    e = lookup(table, saturate(elapsed - (1 << 21), 22))
+    p = (e * z + (1 << 14)) >> 15
+    return saturate(pure.a + ((pure.gain * (p << 15) + (1 << 31)) >> 32), 16)
+
+
+def lstm(
+    matrix: Matrix, cell_shift: int, tables: tuple[Table, ...], v: Int, c: Int
+) -> tuple[Int, Int]:
+    """New hidden and cell state of an LSTM over the vector v (SPEC.md 3.6)."""
+    gates = activate(matrix, rows(matrix, v), tables).reshape(*v.shape[:-1], -1, 4)
+    i, f, g, o = (gates[..., k] for k in range(4))
+    kept = c * (32768 + f) + (((32768 + i) * g) >> cell_shift)
+    c = saturate((kept + (1 << 15)) >> 16, 16)
+    squashed = lookup(tables[matrix.table], saturate(c << (3 + cell_shift), 22))
+    return ((32768 + o) * squashed + (1 << 15)) >> 16, c
+
+
+def gru(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int) -> Int:
+    """New state of a GRU layer (SPEC.md 3.7). x: with dt where it is an input, without filling."""
+    gates, hidden, inputs = layer.matrices
+    filled = np.concatenate([x, np.zeros((*x.shape[:-1], -x.shape[-1] % 4), np.int64)], axis=-1)
+    v = np.concatenate([filled, h], axis=-1)
+    gate = activate(gates, rows(gates, v), tables).reshape(*v.shape[:-1], -1, 2)
+    r, z = gate[..., 0], gate[..., 1]
+    p = activate(inputs, rows(inputs, filled), tables)
+    q = activate(hidden, rows(hidden, h), tables)
+    w = (p << 15) + (((32768 + r) * q) >> 1)
+    n = lookup(tables[gates.table], saturate(w >> (12 - layer.state_shift), 22))
+    new: Int = (n * (32768 - z) + h * (32768 + z) + (1 << 15)) >> 16
+    return new
+
+
+def ltc(layer: Ltc, tables: tuple[Table, ...], x: Int, v: Int, frac: Int) -> Int:
+    """New potentials of an LTC layer (SPEC.md 3.8). x (..., I), v (..., N), frac (...)."""
+    sensory = int(layer.sensory.sum())
+    parts = slice(sensory), slice(sensory, None)
+    time = frac[..., None]
+
+    def currents(k: int, values: Int) -> tuple[Int, Int]:
+        part = parts[k]
+        product = (layer.slope[part] * (values[..., layer.source[part]] << 15) + (1 << 31)) >> 32
+        u = lookup(tables[layer.table], saturate(product + layer.offset[part], 22))
+        n, d = ((u * w[part]) @ layer.sums[k] for w in (layer.w_num, layer.w_den))
+        return n.astype(np.int64), d.astype(np.int64)
+
+    numerator, denominator = currents(0, x)
+    for _ in range(layer.unfolds):
+        n, d = currents(1, v)
+        n, d = n + numerator + layer.num, d + denominator + layer.den
+        top = layer.capacity * v + (((n * time) >> 31) << 15)
+        bottom = layer.capacity + ((d * time) >> 31)
+        shift = np.maximum(0, _bit_length(bottom) - 16)
+        top, bottom = top >> shift, bottom >> shift
+        v = np.clip((top + (bottom >> 1)) // bottom, -32768, 32767)
+        v = np.where(top >= 32767 * bottom, 32767, v)
+        v = np.where(top <= -32768 * bottom, -32768, v)
+    return v
+
+
+def _bit_length(value: Int) -> Int:
+    """Bit lengths of numbers from 0 to 2^53."""
+    return np.frexp(value.astype(np.float64))[1].astype(np.int64)
 
 
 class Reference:
@@ -86,14 +175,16 @@ class Reference:
     def reset(self) -> None:
         """State and counter of clamped steps to 0."""
         self._states = [
-            np.zeros((*self._lanes, n.state_size), np.int64) for n in self.model.layers
+            [np.zeros((*self._lanes, size), np.int64) for size in layer.state_sizes]
+            for layer in self.model.layers
         ]
         self.clamped = 0
 
     @property
     def state(self) -> Int16:
         """The state, int16 (state_size,)."""
-        return np.concatenate(self._states, axis=-1).astype(np.int16)
+        parts = [part for parts in self._states for part in parts]
+        return np.concatenate(parts, axis=-1).astype(np.int16) if parts else self._no_state
 
     @state.setter
     def state(self, value: ArrayLike) -> None:
@@ -102,8 +193,15 @@ class Reference:
             raise ValueError(
                 f"state: expected {self.model.state_size} values, got shape {flat.shape}"
             )
-        ends = np.cumsum([layer.state_size for layer in self.model.layers])[:-1]
-        self._states = list(np.split(flat, ends, axis=-1))
+        end = 0
+        for parts in self._states:
+            for k, part in enumerate(parts):
+                end += part.shape[-1]
+                parts[k] = flat[..., end - part.shape[-1] : end]
+
+    @property
+    def _no_state(self) -> Int16:
+        return np.zeros((*self._lanes, 0), np.int16)
 
     def step(self, x: ArrayLike, dt: ArrayLike) -> Int16:
         """One step: x int16 (input_size,), dt ticks, 1 or more. Returns y int16 (output_size,)."""
@@ -118,12 +216,29 @@ class Reference:
         v = np.asarray(x, np.int64)
         if v.shape != (*self._lanes, self.model.input_size):
             raise ValueError(f"x: expected {self.model.input_size} values, got shape {v.shape}")
-        for k, layer in enumerate(self.model.layers):
-            if layer.kind is Kind.CFC:
-                v = self._states[k] = cfc(layer, self.model.tables, v, self._states[k], frac)
-            else:
-                v = activate(layer.matrices[0], rows(layer.matrices[0], v), self.model.tables)
+        for layer, state in zip(self.model.layers, self._states, strict=True):
+            v = self._layer(layer, v, state, frac)
         return v.astype(np.int16)
+
+    def _layer(self, layer: Layer, x: Int, state: list[Int], frac: Int) -> Int:
+        """Output of a layer; its state is replaced in place."""
+        tables = self.model.tables
+        if layer.kind is Kind.DENSE:
+            return activate(layer.matrices[0], rows(layer.matrices[0], x), tables)
+        if layer.kind is Kind.LTC:
+            assert layer.ltc is not None
+            state[0] = ltc(layer.ltc, tables, x, state[0], frac)
+            return state[0][..., : layer.output_size]
+        if layer.kind in (Kind.LSTM, Kind.GRU) and layer.mode is Mode.DT_INPUT:
+            x = np.concatenate([x, (frac >> 16)[..., None]], axis=-1)
+        if layer.kind is Kind.GRU:
+            state[0] = gru(layer, tables, x, state[0])
+        if layer.kind in (Kind.LSTM, Kind.MIXED):
+            v = np.concatenate([x, state[0]], axis=-1)
+            state[:] = lstm(layer.matrices[0], layer.cell_shift, tables, v, state[1])
+        if layer.kind.is_cfc:
+            state[0] = cfc(layer, tables, x, state[0], frac)
+        return state[0]
 
     def run(self, x: ArrayLike, dt: ArrayLike) -> Int16:
         """Steps: x (T, input_size), dt (T,) ticks. Returns y (T, output_size)."""

@@ -1,4 +1,4 @@
-"""The lookup tables of SPEC.md 2.4: tanh, and erf for gelu.
+"""The lookup tables of SPEC.md 2.4: tanh, erf for gelu, and a decay for mode `pure`.
 
 `python -m ulnn_host.tables` prints the SHA-256 of each table, as kept in tests/golden/tables.json.
 """
@@ -45,6 +45,11 @@ def erf_table() -> Table:
     return make_table(lambda x: math.erf(x / math.sqrt(2)))
 
 
+def decay_table() -> Table:
+    """exp(-(x + 8)), of mode `pure` (SPEC.md 3.5)."""
+    return make_table(lambda x: math.exp(-(x + 8)))
+
+
 def table_bytes(table: Table) -> bytes:
     """The 2048 bytes of a TABLE section."""
     return np.stack([table.slope, table.offset], axis=1).astype("<i2").tobytes()
@@ -64,7 +69,7 @@ def _round(value: float) -> int:
 
 def digests() -> dict[str, str]:
     """SHA-256 of the table bytes, by name."""
-    tables = {"tanh": tanh_table(), "erf": erf_table()}
+    tables = {"tanh": tanh_table(), "erf": erf_table(), "decay": decay_table()}
     return {name: hashlib.sha256(table_bytes(table)).hexdigest() for name, table in tables.items()}
 
 
