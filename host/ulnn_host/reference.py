@@ -97,7 +97,8 @@ def _pure(layer: Layer, pure: Pure, z: Int, table: Table, frac: Int) -> Int:
     """SPEC.md 3.5. z (..., H)."""
     gate = layer.gate_shift
     elapsed = ((np.abs(z) + pure.tau) * frac[..., None] + (1 << (31 - gate))) >> (32 - gate)
-    e = lookup(table, saturate(elapsed - (1 << 21), 22))
+    root = lookup(table, saturate(elapsed, 22))
+    e = (root * root + (1 << 14)) >> 15
     p = (e * z + (1 << 14)) >> 15
     return saturate(pure.a + ((pure.gain * (p << 15) + (1 << 31)) >> 32), 16)
 

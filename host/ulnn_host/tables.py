@@ -46,8 +46,8 @@ def erf_table() -> Table:
 
 
 def decay_table() -> Table:
-    """exp(-(x + 8)), of mode `pure` (SPEC.md 3.5)."""
-    return make_table(lambda x: math.exp(-(x + 8)))
+    """exp(-x), 1 below 0, of mode `pure` (SPEC.md 3.5)."""
+    return make_table(lambda x: math.exp(-max(0.0, x)))
 
 
 def table_bytes(table: Table) -> bytes:
