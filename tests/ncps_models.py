@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from ncps.torch import CfC
 
+from every_cell import every_cell as every_cell
 from ulnn_host import checkpoint
 from ulnn_host.data import Sequences
 from ulnn_host.network import FloatNetwork

@@ -1,13 +1,23 @@
-"""Reading trained weights: our checkpoints, and state dicts saved from `ncps.torch.CfC`.
+"""Reading trained weights of every dialect we know into a `FloatNetwork`.
 
-A checkpoint is a plain state_dict (`NAME.safetensors`) and its hyper-parameters (`NAME.toml`). A
-bare state dict (`.pt`, or `.safetensors` without TOML) lacks mode and activation: they are given
-by hand or are those of ncps.
+A checkpoint is a file of arrays (`.safetensors`, `.pt`, `.npz`; Keras' `.keras` and
+`.weights.h5`) and, beside it, `NAME.toml` with what weights do not tell: mode, activation,
+dialect, mean, std, time_scale, dt_input, ode_unfolds, implicit_param_constraints, output_size,
+labels, readout. What is missing there is assumed, and said.
+
+dialect         what it is
+ncps.torch      state dict of `ncps.torch` CfC (wired, mixed memory) and LTC, alone or stacked
+ulnn            the same names; a wiring's mask holds for all four heads, not only ff1 and ff2
+torch           state dict of `torch.nn` LSTM and GRU
+raminmh.torch   state dict of raminmh/CfC torch_cfc.py: the equations of ncps.torch
+ncps.keras      `.keras` or `.weights.h5` of `ncps.keras`; or arrays named as for raminmh.tf
+raminmh.tf      arrays of raminmh/CfC tf_cfc.py, named backbone.{k}, ff1, ff2, time_a, time_b, fc
+                with .kernel (inputs, outputs) and .bias, and w_tau, A
 """
 
 from __future__ import annotations
 
-import re
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +26,14 @@ from typing import Any
 
 import numpy as np
 
+from . import import_keras, import_state_dict
 from .errors import UlnnError
-from .model import Mode
-from .network import ACTIVATIONS, HEADS, Array, FloatNetwork, Linear
+from .import_cells import MODES, Options
+from .model import DIALECTS
+from .network import ACTIVATIONS, Array, FloatNetwork, Gru, Lstm
 
-MODES = {"default": Mode.DEFAULT, "no_gate": Mode.NO_GATE}
+META = ("labels", "readout", "inputs", "dataset")
+ALIASES = {"lecun": "lecun_tanh", "swish": "silu"}
 
 
 @dataclass(frozen=True)
@@ -31,14 +44,16 @@ class Loaded:
     assumed: tuple[str, ...] = ()
 
 
-def load(path: Path, mode: str | None = None, activation: str | None = None) -> Loaded:
-    """The network of a checkpoint file; mode and activation override what the file says.
+def load(
+    path: Path, mode: str | None = None, activation: str | None = None, dialect: str | None = None
+) -> Loaded:
+    """The network of a checkpoint file; mode, activation and dialect override what the file says.
 
-    Raises UlnnError when the file is missing, damaged, or no CfC of a supported dialect.
+    Raises UlnnError when the file is missing, damaged, or of no dialect we know.
     """
     weights = _read_weights(path)
     hyper = _read_hyperparameters(path)
-    return from_weights(weights, hyper, mode, activation, path.name)
+    return from_weights(weights, hyper, mode, activation, path.name, dialect)
 
 
 def from_weights(
@@ -47,50 +62,71 @@ def from_weights(
     mode: str | None = None,
     activation: str | None = None,
     name: str = "state dict",
+    dialect: str | None = None,
 ) -> Loaded:
-    """The network of a state dict in the ncps.torch dialect (keys and shapes: ncps 1.0.1
-    `CfC`)."""
-    weights = _strip_prefix(weights, name)
-    assumed: list[str] = []
-    mode = mode or hyper.get("mode")
-    if mode is None:
-        mode = "default"
-        assumed.append("mode default (a state dict does not tell; else give --mode)")
-    stages = sorted(
-        {int(m[1]) for k in weights if (m := re.match(r"backbone\.(\d+)\.weight$", k))}
+    """The network of arrays by name, as for `load`. Raises UlnnError."""
+    dialect = _dialect(weights, dialect or hyper.get("dialect"), name)
+    options = Options(
+        dialect,
+        _choice(name, "mode", mode or hyper.get("mode"), tuple(MODES)),
+        _choice(name, "activation", activation or hyper.get("activation"), ACTIVATIONS),
+        hyper,
     )
-    activation = activation or hyper.get("activation")
-    if activation is None:
-        activation = "lecun_tanh"
-        if stages:
-            assumed.append(
-                "activation lecun_tanh (a state dict does not tell; else give --activation)"
-            )
-    if mode not in MODES:
-        raise UlnnError(f"{name}: mode {mode!r}, expected one of: {', '.join(MODES)}")
-    if activation not in ACTIVATIONS:
-        raise UlnnError(
-            f"{name}: activation {activation!r}, expected one of: {', '.join(ACTIVATIONS)}"
-        )
-    backbone = tuple(_linear(weights, f"backbone.{k}", name) for k in stages)
-    heads = {head: _linear(weights, head, name) for head in HEADS}
-    fc = _linear(weights, "fc", name) if "fc.weight" in weights else None
-    size = int((backbone[0] if backbone else heads["ff1"]).weight.shape[1])
-    size -= int(heads["ff1"].weight.shape[0])
+    if dialect in import_keras.DIALECTS:
+        weights = import_keras.from_kernels(weights)
+    layers = import_state_dict.read(weights, options, name)
+    size = layers[0].input_size
+    if dialect == "ncps.torch" and all(
+        isinstance(x, (Lstm, Gru)) or not x.state_sizes for x in layers
+    ):
+        dialect = "torch"
     network = FloatNetwork(
-        mode=MODES[mode],
-        activation=activation,
-        backbone=backbone,
-        heads=heads,
-        fc=fc,
-        mean=np.asarray(hyper.get("mean", [0.0] * size), np.float64),
-        std=np.asarray(hyper.get("std", [1.0] * size), np.float64),
-        time_scale=float(hyper.get("time_scale", 1.0)),
-        dialect="ncps.torch",
-        meta={k: hyper[k] for k in ("labels", "readout", "inputs", "dataset") if k in hyper},
+        layers,
+        _vector(hyper, "mean", size, 0.0, name),
+        _vector(hyper, "std", size, 1.0, name),
+        _number(hyper, "time_scale", 1.0, name),
+        dialect,
+        {k: hyper[k] for k in META if k in hyper},
     )
-    _check_shapes(network, name)
-    return Loaded(network, tuple(assumed))
+    if not (network.std > 0).all() or network.time_scale <= 0:
+        raise UlnnError(f"{name}: std and time_scale: expected numbers above 0")
+    return Loaded(network, tuple(options.assumed))
+
+
+def _dialect(weights: Mapping[str, Array], wanted: str | None, name: str) -> str:
+    if wanted is None:
+        return "ncps.torch"
+    if wanted not in DIALECTS.values():
+        raise UlnnError(
+            f"{name}: dialect {wanted!r}, expected one of: {', '.join(DIALECTS.values())}"
+        )
+    return wanted
+
+
+def _choice(name: str, what: str, value: Any, known: tuple[str, ...]) -> str | None:
+    if value is None:
+        return None
+    value = ALIASES.get(value, value)
+    if value not in known:
+        raise UlnnError(f"{name}: {what} {value!r}, expected one of: {', '.join(known)}")
+    return str(value)
+
+
+def _vector(hyper: Mapping[str, Any], key: str, size: int, default: float, name: str) -> Array:
+    try:
+        value = np.asarray(hyper.get(key, [default] * size), np.float64)
+    except (TypeError, ValueError):
+        value = np.zeros(0)
+    if value.shape != (size,) or not np.isfinite(value).all():
+        raise UlnnError(f"{name}: {key}: found {hyper.get(key)}, expected {size} numbers")
+    return value
+
+
+def _number(hyper: Mapping[str, Any], key: str, default: float, name: str) -> float:
+    value = hyper.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise UlnnError(f"{name}: {key}: found {value!r}, expected a number")
+    return float(value)
 
 
 def _read_weights(path: Path) -> dict[str, Array]:
@@ -129,78 +165,3 @@ def _read_hyperparameters(path: Path) -> dict[str, Any]:
         return tomllib.loads(toml.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UlnnError(f"{toml}: not valid TOML ({error})") from error
-
-
-def _strip_prefix(weights: Mapping[str, Array], name: str) -> dict[str, Array]:
-    """Drop `rnn_cell.` and whatever a surrounding module put before it; `fc` stands beside it."""
-    found = [k.removesuffix("ff1.weight") for k in weights if re.search(r"(^|\.)ff1\.weight$", k)]
-    for pattern, what in (
-        (r"layer_\d+\.ff1\.weight$", "a wired CfC (NCP)"),
-        (r"(^|\.)(sigma|sensory_w)$", "an LTC"),
-        (r"(^|\.)lstm\.", "mixed memory (LSTM + CfC)"),
-        (r"(^|\.)w_tau$", "a CfC in mode pure"),
-    ):
-        if any(re.search(pattern, k) for k in weights):
-            raise UlnnError(f"{name}: {what}; expected a dense CfC in mode default or no_gate")
-    if len(found) != 1:
-        some = ", ".join(sorted(weights)[:4]) or "nothing"
-        raise UlnnError(
-            f"{name}: found {len(found)} CfC layers (keys such as {some}); "
-            "expected one, with keys like rnn_cell.ff1.weight (ncps.torch.CfC)"
-        )
-    cell = found[0]
-    outer = cell.removesuffix("rnn_cell.")
-    known = re.compile(r"(backbone\.\d+|ff1|ff2|time_a|time_b|fc)\.(weight|bias)$")
-    stripped: dict[str, Array] = {}
-    for key, value in weights.items():
-        short = key.removeprefix(cell) if key.startswith(cell) else key.removeprefix(outer)
-        if not known.match(short):
-            raise UlnnError(f"{name}: unknown tensor {key}; expected the keys of ncps.torch.CfC")
-        stripped[short] = value
-    return stripped
-
-
-def _linear(weights: Mapping[str, Array], key: str, name: str) -> Linear:
-    for part in ("weight", "bias"):
-        if f"{key}.{part}" not in weights:
-            raise UlnnError(
-                f"{name}: tensor {key}.{part} is missing; expected all of ncps.torch.CfC"
-            )
-    weight, bias = weights[f"{key}.weight"], weights[f"{key}.bias"]
-    if weight.ndim != 2 or bias.shape != weight.shape[:1]:
-        raise UlnnError(
-            f"{name}: {key} has shapes {weight.shape} and {bias.shape}, expected (n, m) and (n,)"
-        )
-    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise UlnnError(
-            f"{name}: {key} holds values that are not finite; the training has diverged"
-        )
-    return Linear(weight, bias)
-
-
-def _check_shapes(network: FloatNetwork, name: str) -> None:
-    hidden = network.hidden_size
-    if network.input_size < 1:
-        raise UlnnError(
-            f"{name}: the first layer has no columns for inputs; expected inputs + hidden"
-        )
-    for values in (network.mean, network.std):
-        if values.shape != (network.input_size,) or not np.isfinite(values).all():
-            raise UlnnError(f"{name}: mean and std: expected {network.input_size} numbers each")
-    if not ((network.std > 0).all() and network.time_scale > 0):
-        raise UlnnError(f"{name}: std and time_scale: expected numbers above 0")
-    columns = network.input_size + hidden
-    for k, linear in enumerate(network.backbone):
-        if linear.weight.shape[1] != columns:
-            raise UlnnError(
-                f"{name}: backbone layer {k} has {linear.weight.shape[1]} columns, "
-                f"expected {columns}"
-            )
-        columns = linear.weight.shape[0]
-    for head, linear in network.heads.items():
-        if linear.weight.shape != (hidden, columns):
-            raise UlnnError(
-                f"{name}: {head} has shape {linear.weight.shape}, expected {(hidden, columns)}"
-            )
-    if network.fc is not None and network.fc.weight.shape[1] != hidden:
-        raise UlnnError(f"{name}: fc has {network.fc.weight.shape[1]} columns, expected {hidden}")
