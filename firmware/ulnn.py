@@ -27,7 +27,7 @@ except ImportError:
 __version__ = "0.1.0"
 ENGINE = "pure"
 
-_DIALECTS = ("ncps.torch", "ncps.keras", "raminmh.torch", "raminmh.tf", "ulnn")
+_DIALECTS = ("ncps.torch", "ncps.keras", "raminmh.torch", "raminmh.tf", "ulnn", "torch")
 
 
 def _crc32(b, at, n):
@@ -150,11 +150,73 @@ def _mulhi(a, h, lo):
     return (b * h + ((a * h + ((b * lo + (a * lo >> 14) + 131072) >> 2)) >> 14)) >> 2
 
 
+def _word(b, o):
+    """The int32 at `o`."""
+    return (((b[o + 3] ^ 128) << 8 | b[o + 2]) - 32768 << 16) + (b[o + 1] << 8 | b[o])
+
+
+def _times(b, o, s):
+    """(n * (s * 2^15) + 2^31) >> 32 for the int32 n at `o` and an int16 s."""
+    high = (((b[o + 3] ^ 128) << 8 | b[o + 2]) - 32768) * s
+    return (high + ((b[o + 1] * s + (b[o] * s >> 8) + 256) >> 8)) >> 1
+
+
+def _elapsed(t, gate, fh, fl):
+    """(t * frac + 2^(31-gate)) >> (32-gate), as _mulhi. frac = fh * 2^16 + fl."""
+    c = t >> 14
+    t &= 16383
+    t = t * fh + ((c * fl + (t * fl >> 14) + (131072 >> gate)) >> 2)
+    if gate <= 2:
+        return (c * fh + (t >> 14)) >> (2 - gate)
+    return (c * fh << (gate - 2)) + (t >> (16 - gate))
+
+
+# Scratch `m` of the rows: four results, the place in the stream, 128 times the sum of the vector;
+# and for sparse matrices the places of the group's number of columns and of its offsets, and an
+# array for the values of these columns.
+def _begin(b, mat, v, m):
+    """Before the first group of a matrix over `v`."""
+    m[4] = mat[0]
+    at = mat[1]
+    if at:
+        m[6] = at
+        m[7] = at + 2 * ((mat[8] + 3) >> 2)
+    else:
+        total = 0
+        for i in range(mat[2]):
+            total += v[i]
+        m[5] = total << 7
+
+
+def _gather(b, v, m):
+    """The values of the columns of the next group of a sparse matrix into m[8]; their number."""
+    o = m[6]
+    n = ((b[o + 1] << 8 | b[o]) + 3) & ~3
+    m[6] = o + 2
+    o = m[7]
+    g = m[8]
+    total = 0
+    for c in range(n):
+        x = v[(b[o + 1] << 8 | b[o]) >> 1]
+        total += x
+        g[c] = x
+        o += 2
+    m[5] = total << 7
+    m[7] = o
+    return n
+
+
 # Reading with struct or with slices would allocate at every call, and a step allocates nothing
 # (but the rare big int). So weights are read as plain bytes: (byte ^ 128) is weight + 128, and
 # 128 times the sum of the vector is taken off again. 16-bit weights are two such bytes.
-def _group(b, o, v, n, total, wide, m):
-    """Four rows of the stream at `o` over v[0..n-1], into m[0..3]; total = 128 * sum(v)."""
+def _group(b, mat, v, m):
+    """The next four rows of a matrix over `v`, into m[0..3]."""
+    _, at, n, wide, _, _, _, _, _ = mat
+    if at:
+        n = _gather(b, v, m)
+        v = m[8]
+    o = m[4]
+    total = m[5]
     a0 = a1 = a2 = a3 = -total
     first = o
     o += 16
@@ -202,13 +264,14 @@ def _group(b, o, v, n, total, wide, m):
     m[2] = a2
     m[3] = a3
     for r in range(4):
-        # Bias and multiplier by halves: 31 bits at once are a big int on most boards.
+        # By halves, as _word does: 31 bits at once are a big int on most boards.
         bias = (((b[first + 3] ^ 128) << 8 | b[first + 2]) - 32768 << 16) + (
             b[first + 1] << 8 | b[first]
         )
         first += 4
         m[r] = _mulhi(m[r] + bias, b[o + 3] << 8 | b[o + 2], b[o + 1] << 8 | b[o])
         o += 4
+    m[4] = o
 
 
 def _lookup(b, o, m, shift):
@@ -253,23 +316,21 @@ def _activate(b, mat, m):
     return m << shift
 
 
-def _total(v, n):
-    total = 0
-    for i in range(n):
-        total += v[i]
-    return total << 7
-
-
 def _rows(b, mat, v, out, p, m):
-    """A dense or backbone matrix over `v`, into out[p...]; `m` is scratch for four values."""
-    o, size, n, wide, _, _, _, _, rows = mat
-    total = _total(v, n)
-    for r in range(rows):
+    """All rows of a matrix over `v`, with their activation, into out[p...]; `m` is scratch."""
+    _begin(b, mat, v, m)
+    for r in range(mat[8]):
         k = r & 3
         if k == 0:
-            _group(b, o, v, n, total, wide, m)
-            o += size
+            _group(b, mat, v, m)
         out[p + r] = _activate(b, mat, m[k])
+
+
+# -- cells (SPEC 3.3 to 3.8) --------------------------------------------------------------------
+
+
+def _sat16(v):
+    return max(-32768, min(32767, v))
 
 
 def _new_state(mode, f1, f2, s):
@@ -288,27 +349,152 @@ def _fixed_heads(b, mat, v, h, m, mode):
 
 
 def _heads(b, mat, v, h, m, mode, gate, fh, fl):
-    """The heads over `v`, new states into `h` (SPEC 3.3). frac = fh * 2^16 + fl."""
-    o, size, n, wide, _, shift, _, table, rows = mat
-    total = _total(v, n)
-    half = 131072 >> gate
+    """The heads over `v`, new states into `h` (SPEC 3.3)."""
+    _, _, _, _, activation, shift, _, table, rows = mat
     lookup = _lookup
+    _begin(b, mat, v, m)
     for i in range(rows >> 2):
-        _group(b, o, v, n, total, wide, m)
-        o += size
-        f1 = lookup(b, table, m[0], shift)
-        f2 = lookup(b, table, m[1], shift)
-        t = m[2]
-        c = t >> 14
-        t &= 16383
-        # _mulhi with the result 2^gate times larger
-        t = t * fh + ((c * fl + (t * fl >> 14) + half) >> 2)
-        if gate <= 2:
-            t = (c * fh + (t >> 14)) >> (2 - gate)
+        _group(b, mat, v, m)
+        if activation:
+            f1 = lookup(b, table, m[0], shift)
+            f2 = lookup(b, table, m[1], shift)
         else:
-            t = (c * fh << (gate - 2)) + (t >> (16 - gate))
-        s = lookup(b, table, m[3] + t, shift)
+            f1 = _activate(b, mat, m[0])
+            f2 = _activate(b, mat, m[1])
+        s = lookup(b, table, m[3] + _elapsed(m[2], gate, fh, fl), shift)
         h[i] = _new_state(mode, f1, f2, s)
+
+
+def _pure(b, mat, v, h, m, o, gate, fh, fl):
+    """The heads of mode `pure` (SPEC 3.5); the neurons' numbers stand at `o`."""
+    _rows(b, mat, v, h, 0, m)
+    for i in range(mat[8]):
+        z = h[i]
+        e = _lookup(b, mat[7], _elapsed(abs(z) + _word(b, o), gate, fh, fl), 0)
+        e = (e * e + 16384) >> 15
+        h[i] = _sat16(_word(b, o + 4) + _times(b, o + 8, (e * z + 16384) >> 15))
+        o += 16
+
+
+def _lstm(b, mat, v, start, size, h, m, shift):
+    """SPEC 3.6: new hidden states in v[start...], cell states behind them. `h` is scratch."""
+    _rows(b, mat, v, h, 0, m)
+    k = 0
+    for p in range(start, start + size):
+        i = h[k]
+        g = h[k + 2]
+        c = v[p + size]
+        t = c * h[k + 1]
+        # (32768 + i) * g, halved so that it stays below 2^30; without a shift, g apart
+        if shift:
+            t = (t + (((g << 14) + (i * g >> 1)) >> (shift - 1))) >> 15
+        else:
+            t = g + ((t + i * g) >> 15)
+        c = v[p + size] = _sat16((c + 1 + t) >> 1)
+        c = _lookup(b, mat[7], c, 3 + shift)
+        v[p] = (c + 1 + (c * h[k + 3] >> 15)) >> 1
+        k += 4
+
+
+def _gru(b, matrices, v, tail, start, size, h, m, shift):
+    """SPEC 3.7: new states in v[start...], of which `tail` is a view. `h` is scratch."""
+    gates, hidden, inputs = matrices
+    _rows(b, gates, v, h, 0, m)
+    _rows(b, hidden, tail, h, 2 * size, m)
+    _rows(b, inputs, v, h, 3 * size, m)
+    for i in range(size):
+        z = h[2 * i + 1]
+        q = h[2 * size + i]
+        n = (h[3 * size + i] << 11) + (((q << 14) + (h[2 * i] * q >> 1)) >> 4)
+        n = _lookup(b, gates[7], n >> (8 - shift), 0)
+        o = v[start + i]
+        v[start + i] = (n + o + 1 + (z * (o - n) >> 15)) >> 1
+
+
+# Sums of an LTC neuron are int32: kept as m[0] * 2^8 + m[1] (denominator), m[2] * 2^8 + m[3].
+def _synapses(b, table, v, p, count, at, o, m):
+    """Adds `count` synapses at `o`, whose sources at `at` are values of v[p...], to the sums."""
+    total = 0
+    dh, dl, nh, nl = m[0], m[1], m[2], m[3]
+    for _ in range(count):
+        u = _times(b, o, v[p + ((b[at + 1] << 8 | b[at]) >> 1)]) + _word(b, o + 4)
+        u = _lookup(b, table, u, 0)
+        total += u
+        dl += b[o + 8] * u
+        dh += (b[o + 9] ^ 128) * u
+        nl += b[o + 10] * u
+        nh += (b[o + 11] ^ 128) * u
+        at += 2
+        o += 12
+    total <<= 7
+    m[0] = dh - total + (dl >> 8)
+    m[1] = dl & 255
+    m[2] = nh - total + (nl >> 8)
+    m[3] = nl & 255
+
+
+def _share(high, low, fh, f1, f0):
+    """((high * 2^8 + low) * frac) >> 31. frac = fh * 2^16 + f1 * 2^8 + f0."""
+    c = (high & 127) << 8 | low
+    high >>= 7
+    t = (c * f1 + (c * f0 >> 8)) >> 7
+    t = ((high * f0 + t >> 1) + c * fh) >> 7
+    return high * fh + ((high * f1 + t) >> 8)
+
+
+def _potential(capacity, v, n, d):
+    """New potential of an LTC neuron; n, d: its sums, times frac >> 31."""
+    d += capacity
+    k = 0
+    t = d >> 16
+    while t:
+        t >>= 1
+        k += 1
+    d >>= k
+    t = (capacity & 32767) * v
+    n += (capacity >> 15) * v + (t >> 15)
+    t = (n & 3) << 15 | t & 32767  # n' is (n >> 2) * 2^17 + t
+    # (n" + (d >> 1)) // d, with n" in two parts: all but its last bit, and that
+    n = (n >> 2 << (16 - k)) + (t >> (k + 1))
+    q = n // d
+    return _sat16(2 * q + (2 * (n - q * d) + (t >> k & 1) + (d >> 1)) // d)
+
+
+def _ltc(b, ltc, v, start, h, m, fh, fl):
+    """SPEC 3.8: potentials in v[start...], behind the inputs. `h` is scratch."""
+    size, unfolds, table, counts, sources, neurons, synapses, sums = ltc
+    at = sources
+    o = synapses
+    for i in range(size):
+        n = neurons + 16 * i
+        m[0] = ((b[n + 7] ^ 128) << 16 | b[n + 6] << 8 | b[n + 5]) - 8388608
+        m[1] = b[n + 4]
+        m[2] = ((b[n + 3] ^ 128) << 16 | b[n + 2] << 8 | b[n + 1]) - 8388608
+        m[3] = b[n]
+        n = b[counts + 1] << 8 | b[counts]
+        counts += 2
+        _synapses(b, table, v, 0, n, at, o, m)
+        at += 2 * n
+        o += 12 * n
+        for k in range(4):
+            sums[4 * i + k] = m[k]
+    f1 = fl >> 8
+    f0 = fl & 255
+    for _ in range(unfolds):
+        source = at
+        synapse = o
+        for i in range(size):
+            for k in range(4):
+                m[k] = sums[4 * i + k]
+            n = b[counts + 2 * i + 1] << 8 | b[counts + 2 * i]
+            _synapses(b, table, v, start, n, source, synapse, m)
+            source += 2 * n
+            synapse += 12 * n
+            d = _share(m[0], m[1], fh, f1, f0)
+            n = _share(m[2], m[3], fh, f1, f0)
+            h[i] = _potential(_word(b, neurons + 16 * i + 8), v[start + i], n, d)
+        for i in range(size):
+            v[start + i] = h[i]
 
 
 # -- loading (SPEC 4; the numbers are those of its checks) --------------------------------------
@@ -394,15 +580,61 @@ def _check_table(b, o, t):
             _fail("table %d: segment %d leaves the range", t, k + 256)
 
 
-def _check_stream(b, o, rows, columns, wide, where):
-    """Checks 42 to 44 of the stream at `o`."""
+def _check_list(b, o, end, groups, columns, wide, where):
+    """Checks 40a to 41a of the sparse stream at `o`; the section ends at `end`. Returns the
+    places of the first record and of the stream's end, and the most columns of a group."""
+    offsets = o + 2 * groups
+    if offsets > end:  # 40a
+        _fail("%sweights do not fit in the section", where)
+    at = offsets
+    most = size = 0
+    for r in range(groups):
+        (n,) = unpack_from("<H", b, o + 2 * r)
+        if n < 1 or n > columns:  # 40b
+            _fail("%sgroup %d: columns %d, expected 1 to %d", where, r, n, columns)
+        most = max(most, n)
+        n = (n + 3) & ~3
+        at += 2 * n
+        size += 32 + (n << (2 + wide))
+    first = at + (-(at - o) & 15)
+    if first + size > end:  # 41
+        _fail("%sweights do not fit in the section", where)
+    at = offsets
+    entry = 0
+    for r in range(groups):
+        (n,) = unpack_from("<H", b, o + 2 * r)
+        for c in range((n + 3) & ~3):
+            (v,) = unpack_from("<H", b, at)
+            if v & 1 or v >= 2 * columns or (v and c >= n):  # 41a
+                _fail("%sentry %d: offset %d not supported", where, entry, v)
+            entry += 1
+            at += 2
+    _check_zeros(b, at, first, where)
+    return first, first + size, most
+
+
+def _check_zeros(b, o, end, where):
+    for k in range(o, end):
+        if b[k]:
+            _fail("%sreserved field is not 0", where)
+
+
+def _check_stream(b, o, at, rows, columns, wide, where):
+    """Checks 42 to 44 of the records at `o`; the sparse list's place, or 0. Returns the
+    connections and, of its rows, the products."""
     # Where the weights of a row stand in a block, in the order of the columns
     places = (0, 2, 16, 18) if wide else (0, 2, 1, 3)
     size = 32 if wide else 16
-    used = (columns - 1) & 3  # the last column in use of the last block
     sums = [0, 0, 0, 0]
     fill = [0, 0, 0, 0]
+    synapses = macs = 0
     for row in range(0, rows, 4):
+        if at:
+            (columns,) = unpack_from("<H", b, at)
+            at += 2
+        synapses += columns
+        macs += columns * min(4, rows - row)
+        used = (columns - 1) & 3  # the last column in use of the last block
         first = o
         o += 16
         for r in range(4):
@@ -433,82 +665,235 @@ def _check_stream(b, o, rows, columns, wide, where):
                 _fail("%srow %d: accumulator can overflow", where, row + r)
             first += 4
             o += 4
+    return synapses, macs
 
 
-def _layer(b, base, size, number, width, tables, dt_max):
-    """Checks 24 to 45. Returns (cfc, mode, gate_shift, input_size, output_size, matrices, bits,
-    macs, dt_fixed)."""
+def _check_neurons(b, o, end, size, number):
+    """Checks 44b, 44c of the neurons' numbers of mode `pure` at `o`. Returns their end."""
+    if o + 16 * size > end:  # 44b
+        _fail("layer %d: neurons do not fit in the section", number)
+    for r in range(size):
+        tau, a, _, reserved = unpack_from("<iiii", b, o)
+        if tau < 0 or tau > 1073741824 or a < -32768 or a > 32767 or reserved:  # 44c
+            _fail("layer %d: neuron %d: bad numbers", number, r)
+        o += 16
+    return o
+
+
+def _check_ltc(b, base, size, number, inputs, outputs, tables):
+    """Checks 51 to 60. Returns what a step needs (see _ltc), the number of synapses, and the
+    products of a step."""
     where = "layer %d: " % number
-    head = unpack_from("<HBBHHHHI", b, base)
-    kind, mode, gate, input_size, output_size, count, reserved, fixed = head
-    if kind != 1 and kind != 2:  # 24
+    n, unfolds, table, count, reserved, reserved2 = unpack_from("<HBBIII", b, base + 16)
+    if n < outputs or n > 1024:  # 51
+        _fail("%sneurons %d, expected %d to 1024", where, n, outputs)
+    if unfolds < 1 or unfolds > 64:  # 52
+        _fail("%sunfolds %d not supported", where, unfolds)
+    if table >= len(tables):  # 53
+        _fail("%stable %d not supported", where, table)
+    if reserved or reserved2:  # 54
+        _fail("%sreserved field is not 0", where)
+    if count > 1048576:  # 55
+        _fail("%ssynapses %d, expected at most 1048576", where, count)
+    sources = 32 + 4 * n
+    neurons = (sources + 2 * count + 15) & ~15
+    synapses = neurons + 16 * n
+    want = (synapses + 12 * count + 15) & ~15
+    if size != want:  # 56
+        _fail("%ssection size %d, expected %d", where, size, want)
+    sensory = total = 0
+    for r in range(2 * n):
+        if r == n:
+            sensory = total
+        total += unpack_from("<H", b, base + 32 + 2 * r)[0]
+    if total != count:  # 57
+        _fail("%ssynapses %d, expected %d", where, total, count)
+    for r in range(count):
+        (v,) = unpack_from("<H", b, base + sources + 2 * r)
+        if v & 1 or v >= 2 * (inputs if r < sensory else n):  # 58
+            _fail("%sentry %d: offset %d not supported", where, r, v)
+    _check_zeros(b, base + sources + 2 * count, base + neurons, where)  # 59
+    _check_zeros(b, base + synapses + 12 * count, base + size, where)
+    # Where the next sensory and the next internal synapse stand
+    at = [base + synapses, base + synapses + 12 * sensory]
+    for r in range(n):
+        num, den, capacity, reserved = unpack_from("<iiii", b, base + neurons + 16 * r)
+        bad = reserved or den < 0 or capacity < 1 or capacity > 1073741824
+        dens = nums = 0
+        for k in range(2):
+            o = at[k]
+            at[k] += 12 * unpack_from("<H", b, base + 32 + 2 * (r + k * n))[0]
+            while o < at[k]:
+                offset, w_den, w_num = unpack_from("<ihh", b, o + 4)
+                bad = bad or offset < -1073741824 or offset > 1073741824
+                dens += abs(w_den)
+                nums += abs(w_num)
+                o += 12
+        dens *= 32768
+        bad = bad or dens > den or dens + den > 2147483647
+        if bad or 32768 * nums + abs(num) > 2147483647:  # 60
+            _fail("%sneuron %d: bad numbers", where, r)
+    ltc = (
+        n, unfolds, tables[table], base + 32, base + sources, base + neurons, base + synapses,
+        array("i", bytes(16 * n)),
+    )  # fmt: skip
+    return ltc, count, 3 * sensory + 3 * unfolds * (count - sensory)
+
+
+def _wanted(kind, mode, j, last, size, inputs, width):
+    """What matrix `j` of a layer must be: activations (bit a: a is allowed), rows (0: 1 to 4096)
+    and columns. inputs: values before the state; width: what comes out of the matrix before."""
+    if kind == 2:
+        return 15, size, width
+    if kind == 4:
+        if j == 0:
+            return 4, 2 * size, inputs + size
+        return 1, size, size if j == 1 else inputs
+    if kind == 3 or (kind == 6 and j == 0):
+        return 4, 4 * size, inputs + size
+    if j < last:
+        return 14, 0, width
+    return (5, 5, 4, 4, 1)[mode], (4, 4, 3, 3, 1)[mode] * size, width
+
+
+def _layer(model, base, size, number, width, tables):
+    """Checks 24 to 45 and 51 to 60. Adds the layer to the model; returns its output size."""
+    b = model._b
+    where = "layer %d: " % number
+    head = unpack_from("<HBBHHHBBI", b, base)
+    kind, mode, gate, input_size, output_size, count, state_shift, cell_shift, fixed = head
+    if kind < 1 or kind > 6:  # 24
         _fail("%skind %d not supported", where, kind)
-    cfc = kind == 1
-    if mode > (3 if cfc else 0):  # 25
+    cfc = kind == 1 or kind == 6
+    if mode > (0, 4, 0, 1, 1, 0, 4)[kind]:  # 25
         _fail("%smode %d not supported", where, mode)
-    if gate > (12 if cfc and mode < 2 else 0):  # 26
+    constant = cfc and (mode == 2 or mode == 3)
+    pure = mode == 4
+    if gate > (12 if cfc and not constant else 0):  # 26
         _fail("%sgate shift %d not supported", where, gate)
     if input_size != width:  # 27
         _fail("%sinput size %d, expected %d", where, input_size, width)
     if output_size < 1 or output_size > 1024:  # 28
         _fail("%soutput size %d, expected 1 to 1024", where, output_size)
-    if count < 1 or count > (16 if cfc else 1):  # 29
+    if count < (0, 1, 1, 1, 3, 0, 2)[kind] or count > (0, 16, 1, 1, 3, 0, 16)[kind]:  # 29
         _fail("%smatrix count %d not supported", where, count)
-    if reserved or (fixed and mode < 2):  # 30
+    if state_shift > (8 if kind == 4 or pure else 0):  # 29a
+        _fail("%sstate shift %d not supported", where, state_shift)
+    if cell_shift > (8 if kind == 3 or kind == 6 else 0):  # 29b
+        _fail("%scell shift %d not supported", where, cell_shift)
+    if fixed and not constant:  # 30
         _fail("%sreserved field is not 0", where)
-    if mode > 1 and (fixed < 1 or fixed > dt_max):  # 30a
-        _fail("%sfixed dt %d, expected 1 to %d", where, fixed, dt_max)
+    if constant and (fixed < 1 or fixed > model._dt_max):  # 30a
+        _fail("%sfixed dt %d, expected 1 to %d", where, fixed, model._dt_max)
     end = 16 + 16 * count
-    if size < end:  # 31
+    if size < (32 if kind == 5 else end):  # 31
         _fail("%sdescriptors do not fit in the section", where)
+
+    # Where the state begins in the layer's vector, and how many neurons and values it has
+    start = input_size
+    if mode == 1 and not cfc:
+        start += 1
+    if kind == 4:
+        start = (start + 3) & ~3
+    neurons = 0 if kind == 2 else output_size
+    numbers = 0
     matrices = []
-    most = macs = 0
-    if cfc:
+    if kind == 5:
+        matrices, synapses, macs = _check_ltc(
+            b, base, size, number, input_size, output_size, tables
+        )
+        neurons = matrices[0]
+        end = size
+        model._bits = 16
+        model._synapses += synapses
+        model._macs += macs
+        model._words += 8 * neurons
+    elif cfc:
         width += output_size
     for j in range(count):
         where = "layer %d matrix %d: " % (number, j)
+        last = cfc and j == count - 1
+        acts, want, width = _wanted(kind, mode, j, count - 1, output_size, start, width)
         head = unpack_from("<BBBBBBHHHI", b, base + 16 + 16 * j)
-        bits, act, shift, oshift, table, reserved, rows, columns, reserved2, offset = head
+        bits, act, shift, oshift, table, sparse, rows, columns, reserved, offset = head
         if bits != 8 and bits != 16:  # 32
             _fail("%sweight bits %d not supported", where, bits)
-        last = cfc and j == count - 1
-        if act > 3 or (last and act != 2) or (cfc and act < 1):  # 33
+        if act > 3 or not acts >> act & 1:  # 33
             _fail("%sactivation %d not supported", where, act)
         if shift > 8:  # 34
             _fail("%sshift %d not supported", where, shift)
         if oshift > (14 if act == 3 else 0):  # 35
             _fail("%soutput shift %d not supported", where, oshift)
-        if table >= (len(tables) if act > 1 else 1):  # 36
+        looks = act > 1 or last
+        if table >= (len(tables) if looks else 1):  # 36
             _fail("%stable %d not supported", where, table)
-        if reserved or reserved2:  # 37
+        if sparse > 1:  # 36a
+            _fail("%sstorage %d not supported", where, sparse)
+        if reserved:  # 37
             _fail("%sreserved field is not 0", where)
-        if last:
-            bad = rows != (4 if mode < 2 else 3) * output_size
-        elif cfc:
-            bad = rows < 1 or rows > 4096
-        else:
-            bad = rows != output_size
-        if bad:  # 38
+        if rows != want if want else rows < 1 or rows > 4096:  # 38
             _fail("%srows %d not supported", where, rows)
         if columns != width:  # 39
             _fail("%scolumns %d, expected %d", where, columns, width)
         if offset != end:  # 40
             _fail("%soffset %d, expected %d", where, offset, end)
         wide = bits >> 4
-        record = 32 + ((columns + 3) >> 2) * (16 << wide)
-        end += ((rows + 3) >> 2) * record
-        if end > size:  # 41
-            _fail("%sweights do not fit in the section", where)
-        _check_stream(b, base + offset, rows, columns, wide, where)
-        at = tables[table] if act > 1 else 0
+        groups = (rows + 3) >> 2
         n = (columns + 3) & ~3
-        matrices.append((base + offset, record, n, wide, act, shift, oshift, at, rows))
-        most = max(most, bits)
-        macs += rows * columns
-        width = rows
+        first = base + end
+        if sparse:
+            sparse = first
+            first, end, most = _check_list(b, first, base + size, groups, columns, wide, where)
+            end -= base
+            model._listed = max(model._listed, (most + 3) & ~3)
+        else:
+            end += groups * (32 + (n << (2 + wide)))
+            if end > size:  # 41
+                _fail("%sweights do not fit in the section", where)
+        synapses, macs = _check_stream(b, first, sparse, rows, columns, wide, where)
+        at = tables[table] if looks else 0
+        matrices.append((first, sparse, n, wide, act, shift, oshift, at, rows))
+        model._bits = max(model._bits, bits)
+        model._synapses += synapses
+        model._macs += macs
+        if kind != 6 or j:
+            width = rows
+        if not want:
+            model._wide = max(model._wide, (rows + 3) & ~3)
+    if pure:
+        numbers = base + end
+        end = _check_neurons(b, numbers, base + size, output_size, number) - base
     if size != end:  # 45
         _fail("layer %d: section size %d, expected %d", number, size, end)
-    return cfc, mode, gate, input_size, output_size, matrices, most, macs, fixed
+
+    states = 2 * neurons if kind == 3 or kind == 6 else neurons
+    # The input and, behind it, the state; filled up to whole blocks, whose weights are 0
+    vector = array("h", bytes(2 * ((start + max(states, neurons) + 3) & ~3)))
+    if kind == 4:
+        numbers = memoryview(vector)[start:]
+    model._neurons += neurons
+    model._states += states
+    model._words += len(vector)
+    model._scratch = max(model._scratch, neurons * (1, 3, 0, 4, 4, 1, 4)[kind])
+    if fixed:
+        model._fixed = model._fixed or fixed
+        same = fixed == model._fixed and model._uncounted >= 0
+        model._uncounted = fixed if same else -1
+    model._layers.append(
+        (
+            kind,
+            mode,
+            gate,
+            state_shift if kind == 4 else cell_shift,
+            start,
+            output_size,
+            states,
+            matrices,
+            vector,
+            numbers,
+        )
+    )
+    return output_size
 
 
 def _check_golden(b, o, size, values, state_size):
@@ -553,7 +938,7 @@ class Model:
             _fail("CRC32 does not match: the file is damaged")
         if reserved or unpack_from("<H", b, 6)[0]:  # 7
             _fail("header: reserved field is not 0")
-        if self._dialect < 1 or self._dialect > 5:  # 8
+        if self._dialect < 1 or self._dialect > 6:  # 8
             _fail("dialect %d not supported", self._dialect)
         if count < 1 or count > 64:  # 9
             _fail("section count %d, expected 1 to 64", count)
@@ -573,32 +958,15 @@ class Model:
             _check_table(b, tables[t], t)
 
         self._layers = []
-        self._states = self._bits = self._macs = self._golden = 0
+        self._states = self._neurons = self._synapses = self._macs = self._bits = 0
+        self._words = self._scratch = self._wide = self._listed = 0
         # The only dt that a step does not count: 0 for any, -1 for none (layers that differ)
         self._fixed = self._uncounted = 0
+        self._golden = 0
         width = self._in
-        wide = hidden = 0
-        words = 0
         for k in range(len(layers)):
             offset, length = layers[k]
-            cfc, mode, gate, i, o, matrices, bits, macs, fixed = _layer(
-                b, offset, length, k, width, tables, self._dt_max
-            )
-            width = o
-            self._bits = max(self._bits, bits)
-            self._macs += macs
-            if cfc:
-                self._states += o
-                hidden = max(hidden, 3 * o if fixed else o)
-            if fixed:
-                self._fixed = self._fixed or fixed
-                self._uncounted = fixed if fixed == self._fixed and self._uncounted >= 0 else -1
-            for matrix in matrices[:-1]:
-                wide = max(wide, (matrix[8] + 3) & ~3)
-            # x and, behind it, the state; filled up to whole blocks
-            vector = array("h", bytes(2 * matrices[0][2]))
-            words += matrices[0][2]
-            self._layers.append((cfc, mode, gate, i, o, matrices, vector))
+            width = _layer(self, offset, length, k, width, tables)
         if width != self._out:  # 46
             _fail("output size %d, expected %d", width, self._out)
         if golden:
@@ -612,11 +980,11 @@ class Model:
         while n:
             n >>= 1
             self._shift -= 1
-        self._h = array("h", bytes(2 * hidden))
-        self._even = array("h", bytes(2 * wide))
-        self._odd = array("h", bytes(2 * wide))
-        self._m = [0, 0, 0, 0]
-        self._words = words + hidden + 2 * wide
+        self._h = array("h", bytes(2 * self._scratch))
+        self._even = array("h", bytes(2 * self._wide))
+        self._odd = array("h", bytes(2 * self._wide))
+        self._m = [0, 0, 0, 0, 0, 0, 0, 0, array("h", bytes(2 * self._listed))]
+        self._words += self._scratch + 2 * self._wide + self._listed
         self._x = self._y = None
         self._clamped = 0
 
@@ -637,33 +1005,49 @@ class Model:
         b = self._b
         m = self._m
         layers = self._layers
-        vector = layers[0][6]
-        for i in range(self._in):
+        h = self._h
+        n = self._in
+        vector = layers[0][8]
+        for i in range(n):
             vector[i] = x[xp + i]
         for k in range(len(layers)):
-            cfc, mode, gate, start, size, matrices, vector = layers[k]
+            kind, mode, gate, shift, start, size, _, matrices, vector, numbers = layers[k]
             if k + 1 < len(layers):
-                out = layers[k + 1][6]
+                out = layers[k + 1][8]
                 p = 0
             else:
                 out = y
                 p = yp
-            if not cfc:
+            if kind == 2:
                 _rows(b, matrices[0], vector, out, p, m)
+                n = size
                 continue
-            src = vector
-            dst = self._even
-            for j in range(len(matrices) - 1):
-                _rows(b, matrices[j], src, dst, 0, m)
-                src = dst
-                dst = self._even if j & 1 else self._odd
-            h = self._h
-            if mode > 1:
-                _fixed_heads(b, matrices[-1], src, h, m, mode)
-            else:
-                _heads(b, matrices[-1], src, h, m, mode, gate, fh, fl)
+            if mode == 1 and (kind == 3 or kind == 4):
+                vector[n] = fh
+            n = size
+            if kind == 3 or kind == 6:
+                _lstm(b, matrices[0], vector, start, size, h, m, shift)
+            elif kind == 4:
+                _gru(b, matrices, vector, numbers, start, size, h, m, shift)
+            elif kind == 5:
+                _ltc(b, matrices, vector, start, h, m, fh, fl)
+            if kind == 1 or kind == 6:
+                src = vector
+                dst = self._even
+                for j in range(1 if kind == 6 else 0, len(matrices) - 1):
+                    _rows(b, matrices[j], src, dst, 0, m)
+                    src = dst
+                    dst = self._odd if dst is self._even else self._even
+                if mode == 4:
+                    _pure(b, matrices[-1], src, h, m, numbers, gate, fh, fl)
+                elif mode > 1:
+                    _fixed_heads(b, matrices[-1], src, h, m, mode)
+                else:
+                    _heads(b, matrices[-1], src, h, m, mode, gate, fh, fl)
+                for i in range(size):
+                    vector[start + i] = h[i]
             for i in range(size):
-                vector[start + i] = out[p + i] = h[i]
+                out[p + i] = vector[start + i]
 
     def step(self, x, y, dt):
         """One step: reads `x`, writes `y`, `dt` ticks after the step before."""
@@ -701,10 +1085,9 @@ class Model:
 
     def reset(self):
         """State and counter of clamped steps to 0."""
-        for cfc, _, _, start, size, _, vector in self._layers:
-            if cfc:
-                for i in range(size):
-                    vector[start + i] = 0
+        for _, _, _, _, start, _, states, _, vector, _ in self._layers:
+            for i in range(start, start + states):
+                vector[i] = 0
         self._clamped = 0
 
     @property
@@ -717,13 +1100,12 @@ class Model:
         """The state as bytes: int16, little-endian."""
         out = bytearray(2 * self._states)
         k = 0
-        for cfc, _, _, start, size, _, vector in self._layers:
-            if cfc:
-                for i in range(size):
-                    v = vector[start + i]
-                    out[k] = v & 255
-                    out[k + 1] = (v >> 8) & 255
-                    k += 2
+        for _, _, _, _, start, _, states, _, vector, _ in self._layers:
+            for i in range(start, start + states):
+                v = vector[i]
+                out[k] = v & 255
+                out[k + 1] = (v >> 8) & 255
+                k += 2
         return bytes(out)
 
     @state.setter
@@ -733,11 +1115,10 @@ class Model:
         if n != 2 * self._states:
             _fail("state: expected %d bytes, got %d", 2 * self._states, n)
         k = 0
-        for cfc, _, _, start, size, _, vector in self._layers:
-            if cfc:
-                for i in range(size):
-                    (vector[start + i],) = unpack_from("<h", value, k)
-                    k += 2
+        for _, _, _, _, start, _, states, _, vector, _ in self._layers:
+            for i in range(start, start + states):
+                (vector[i],) = unpack_from("<h", value, k)
+                k += 2
 
     def info(self):
         """What the file and the engine are, as a dict (SPEC 5)."""
@@ -748,9 +1129,9 @@ class Model:
             name += "%02x" % c
         matrices = 0
         for layer in self._layers:
-            matrices += len(layer[5])
+            matrices += len(layer[7])
         # Values of 2 bytes; of 4 bytes (a board's word) the tuples of _layer and _m
-        ram = 2 * self._words + 4 * (9 * matrices + 7 * len(self._layers) + 4)
+        ram = 2 * self._words + 4 * (9 * matrices + 10 * len(self._layers) + 9)
         return {
             "format": "%d.%d" % (major, minor),
             "engine": ENGINE,
@@ -763,6 +1144,8 @@ class Model:
             "output_size": self._out,
             "state_size": self._states,
             "layers": len(self._layers),
+            "neurons": self._neurons,
+            "synapses": self._synapses,
             "weight_bits": self._bits,
             "dt_fixed": self._fixed,
             "macs": self._macs,
