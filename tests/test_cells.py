@@ -96,7 +96,7 @@ def test_fast_path_equals_the_readable_one(mode, activation, layers, sizes, batc
     h0 = torch.randn(batch, sizes[1], dtype=torch.double)
     length = torch.randint(1, steps + 1, (batch,))
     y, last = net(x, h0, ts, length)
-    want = _loop(net.rnn_cell, x, h0, ts.T[..., None])
+    want = _loop(net.rnn_cell, x.transpose(0, 1), h0, ts.T[..., None])
     assert torch.allclose(y, net.fc(want).transpose(0, 1), rtol=0, atol=1e-12)
     assert torch.allclose(last, want[length - 1, torch.arange(batch)], rtol=0, atol=1e-12)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ulnn_host import augment, checkpoint, recipe, scores, train
+from ulnn_host import augment, recipe, scores, train
 from ulnn_host.data import Sequences, Statistics, from_arrays, save_npz
 from ulnn_host.errors import UlnnError
 from ulnn_host.recipe import AugmentRecipe, DataRecipe
@@ -58,6 +58,8 @@ def test_converter_reads_the_checkpoint(tmp_path):
     data = waves()
     result = train.train(plan(tmp_path, data, seed=3), quiet=True)
     result.save(tmp_path / "net.safetensors")
+    from ulnn_host import checkpoint
+
     loaded = checkpoint.load(tmp_path / "net.safetensors")
     assert loaded.assumed == ()
     assert loaded.network.meta["readout"] == "mean"

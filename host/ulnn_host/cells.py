@@ -1,4 +1,4 @@
-"""The CfC cell and network in PyTorch, in the dialect of `ncps.torch`.
+"""CfC cells and networks in PyTorch: dense, stacked, wired, with mixed memory.
 
 Parameter names and shapes are those of `ncps.torch.CfC`, so a `state_dict` loads both ways. Unlike
 ncps 1.0.1, `timespans` holds one elapsed time per sample and step and is right for every batch
@@ -10,21 +10,25 @@ Machine Intelligence 4 (2022), as coded in `ncps.torch` 1.0.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, cast, get_args
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .errors import UlnnError
-from .network import ACTIVATIONS, LECUN_IN, LECUN_OUT, Activation
+from .network import ACTIVATIONS, HEADS, LECUN_IN, LECUN_OUT, Activation
+from .scan import fast
+from .wiring import Wiring
 
 Mode = Literal["default", "no_gate", "pure"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-
-_INV_SQRT2 = 2.0**-0.5
-_INV_SQRT_2PI = 0.3989422804014327
+Dialect = Literal["ncps", "ulnn"]
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
+# of the neurons of our own wired networks at the start, in units of the elapsed time
+TIME_CONSTANTS = (1.0, 30.0)
 
 
 class LeCun(nn.Module):
@@ -45,11 +49,12 @@ _MODULES: dict[str, Callable[[], nn.Module]] = {
 
 
 class CfCCell(nn.Module):
-    """One CfC layer, one step: the readable form, which the fast path of `CfC` is tested against.
+    """One CfC layer, one step: the readable form, which the fast path is tested against.
 
-    Holds `backbone.{0,2,..}`, `ff1`, `ff2`, `time_a`, `time_b` (mode `pure`: `ff1`, `w_tau`, `A`).
-    Raises UlnnError for an unknown mode or activation and for sizes below 1 (backbone_layers:
-    below 0).
+    Holds `backbone.{0,2,..}`, `ff1`, `ff2`, `time_a`, `time_b` (mode `pure`: `ff1`, `w_tau`, `A`),
+    and `sparsity_mask` (hidden, input + hidden) where a mask is given: a connection is where it is
+    1, in ff1 and ff2 (as in ncps), with mask_times in all heads. Raises UlnnError for an unknown
+    mode or activation and for sizes below 1 (backbone_layers: below 0).
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class CfCCell(nn.Module):
         activation: Activation = "lecun_tanh",
         backbone_units: int = 128,
         backbone_layers: int = 1,
+        mask: Tensor | None = None,
+        mask_times: bool = False,
     ) -> None:
         super().__init__()
         if mode not in MODES:
@@ -77,7 +84,8 @@ class CfCCell(nn.Module):
         if backbone_layers < 0:
             raise UlnnError(f"backbone layers {backbone_layers}, expected 0 or more")
         self.input_size, self.hidden_size = input_size, hidden_size
-        self.mode, self.activation = mode, activation
+        self.mode, self.activation, self.mask_times = mode, activation, mask_times
+        self.sparsity_mask = None if mask is None else nn.Parameter(mask, requires_grad=False)
         self.backbone: nn.Sequential | None = None
         width = input_size + hidden_size
         if backbone_layers:
@@ -95,8 +103,31 @@ class CfCCell(nn.Module):
             self.time_a = nn.Linear(width, hidden_size)
             self.time_b = nn.Linear(width, hidden_size)
         for weight in self.parameters():  # ncps does the same, w_tau and A included
-            if weight.dim() == 2:
+            if weight.dim() == 2 and weight.requires_grad:
                 nn.init.xavier_uniform_(weight)
+        self.clear()
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Heads that the mode has."""
+        return HEADS[:1] if self.mode == "pure" else HEADS
+
+    def _masked(self, name: str) -> Tensor | None:
+        return self.sparsity_mask if self.mask_times or name in ("ff1", "ff2") else None
+
+    def head(self, name: str) -> tuple[Tensor, Tensor]:
+        """Weight (H, columns) and bias (H,) of a head; 0 where there is no connection."""
+        linear: nn.Linear = getattr(self, name)
+        mask = self._masked(name)
+        return linear.weight if mask is None else linear.weight * mask, linear.bias
+
+    @torch.no_grad()
+    def clear(self) -> None:
+        """Make the weights 0 that no connection has, for whoever reads them without the mask."""
+        for name in self.head_names:
+            mask = self._masked(name)
+            if mask is not None:
+                getattr(self, name).weight.mul_(mask)
 
     def forward(self, x: Tensor, h: Tensor, ts: Tensor | float = 1.0) -> Tensor:
         """New state (B, H) from x (B, I), state h (B, H) and elapsed time ts, (B, 1) or one
@@ -105,23 +136,70 @@ class CfCCell(nn.Module):
         z = torch.cat([x, h], 1)
         if self.backbone is not None:
             z = self.backbone(z)
-        a1: Tensor = self.ff1(z)
+        a1, *others = (F.linear(z, *self.head(name)) for name in self.head_names)
         if self.mode == "pure":
             return self.A - self.A * torch.exp(-ts * (self.w_tau.abs() + a1.abs())) * a1
-        f1, f2 = torch.tanh(a1), torch.tanh(self.ff2(z))
-        gate = torch.sigmoid(self.time_a(z) * ts + self.time_b(z))
+        a2, time_a, time_b = others
+        f1, f2 = torch.tanh(a1), torch.tanh(a2)
+        gate = torch.sigmoid(time_a * ts + time_b)
         if self.mode == "no_gate":
             return f1 + gate * f2
         return f1 * (1.0 - gate) + gate * f2
 
 
-class CfC(nn.Module):
-    """A CfC layer over sequences, with a dense head where `proj_size` is given.
+class Rollout(nn.Module):
+    """Base of the networks over sequences: a cell or some, and a dense head `fc` where `proj_size`
+    is given.
 
-    forward(x (B, T, I), hx (B, H) or None, timespans (B, T), (B, T, 1) or None, length (B,) or
-    None) returns the outputs (B, T, P or H) and the state after the last valid step (B, H).
-    `timespans` None means 1.0 everywhere; `length` None means that every step is valid. Raises
-    UlnnError when shapes do not fit.
+    forward(x (B, T, I), hx (B, S) or None, timespans (B, T), (B, T, 1) or None, length (B,) or
+    None) returns the outputs (B, T, P or M) and the state after the last valid step (B, S). S: all
+    state values, layer by layer, M: neurons with an output. `timespans` None means 1.0 everywhere;
+    `length` None means that every step is valid. Raises UlnnError when shapes do not fit.
+    """
+
+    input_size: int
+    state_size: int
+
+    def __init__(self, output_size: int, proj_size: int | None) -> None:
+        super().__init__()
+        self.proj_size = proj_size
+        self.fc: nn.Module = (
+            nn.Identity() if proj_size is None else nn.Linear(output_size, proj_size)
+        )
+
+    def states(self, x: Tensor, h: Tensor, ts: Tensor) -> tuple[Tensor, Tensor]:
+        """What the head sees (T, B, M) and the states (T, B, S); x (B, T, I), h (B, S),
+        ts (T, B, 1)."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        x: Tensor,
+        hx: Tensor | None = None,
+        timespans: Tensor | None = None,
+        length: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Outputs and last state, as the class says."""
+        if x.dim() != 3 or x.shape[1] < 1 or x.shape[2] != self.input_size:
+            raise UlnnError(f"x has shape {tuple(x.shape)}, expected (B, T, {self.input_size})")
+        batch, steps, _ = x.shape
+        ts = _time_major(timespans, batch, steps, x)
+        h0 = x.new_zeros(batch, self.state_size) if hx is None else hx
+        if h0.shape != (batch, self.state_size):
+            raise UlnnError(
+                f"state has shape {tuple(h0.shape)}, expected ({batch}, {self.state_size})"
+            )
+        outputs, states = self.states(x, h0, ts)
+        if length is None:
+            last = states[-1]
+        else:
+            last = states[length.to(torch.int64) - 1, torch.arange(batch, device=x.device)]
+        return self.fc(outputs).transpose(0, 1), last
+
+
+class CfC(Rollout):
+    """A CfC layer. State: its neurons; with mixed memory (an LSTM before it, as in ncps) hidden,
+    then cell state.
     """
 
     def __init__(
@@ -133,38 +211,146 @@ class CfC(nn.Module):
         activation: Activation = "lecun_tanh",
         backbone_units: int = 128,
         backbone_layers: int = 1,
+        mixed_memory: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(units, proj_size)
         self.rnn_cell = CfCCell(
             input_size, units, mode, activation, backbone_units, backbone_layers
         )
-        self.proj_size = proj_size
-        self.fc: nn.Module = nn.Identity() if proj_size is None else nn.Linear(units, proj_size)
+        self.lstm = Memory(input_size, units) if mixed_memory else None
+        self.input_size, self.state_size = input_size, units * (2 if mixed_memory else 1)
 
-    def forward(
-        self,
-        x: Tensor,
-        hx: Tensor | None = None,
-        timespans: Tensor | None = None,
-        length: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Outputs and last state, as the class says."""
-        cell = self.rnn_cell
-        if x.dim() != 3 or x.shape[1] < 1 or x.shape[2] != cell.input_size:
-            raise UlnnError(f"x has shape {tuple(x.shape)}, expected (B, T, {cell.input_size})")
-        batch, steps, _ = x.shape
-        ts = _time_major(timespans, batch, steps, x)
-        h0 = x.new_zeros(batch, cell.hidden_size) if hx is None else hx
-        if h0.shape != (batch, cell.hidden_size):
-            raise UlnnError(
-                f"state has shape {tuple(h0.shape)}, expected ({batch}, {cell.hidden_size})"
-            )
-        states = (_loop if cell.mode == "pure" else _fast)(cell, x, h0, ts)
-        if length is None:
-            last = states[-1]
+    def states(self, x: Tensor, h: Tensor, ts: Tensor) -> tuple[Tensor, Tensor]:
+        """As the base says."""
+        if self.lstm is None:
+            states = _run(self.rnn_cell, x.transpose(0, 1), h, ts)
+            return states, states
+        hidden, cell = h.chunk(2, 1)
+        projected = self.lstm.input_map(x.transpose(0, 1))
+        both = []
+        for t in range(x.shape[1]):
+            hidden, cell = self.lstm.step(projected[t], hidden, cell)
+            hidden = self.rnn_cell(x[:, t], hidden, ts[t])
+            both.append(torch.cat([hidden, cell], 1))
+        states = torch.stack(both)
+        return states[..., : hidden.shape[1]], states
+
+
+class Memory(nn.Module):
+    """The LSTM of mixed memory: gates in the order cell, input, forget, output; 1 is added to the
+    forget gate."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.input_map = nn.Linear(input_size, 4 * hidden_size)
+        self.recurrent_map = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
+        nn.init.xavier_uniform_(self.input_map.weight)
+        nn.init.uniform_(self.input_map.bias, -0.1, 0.1)
+        nn.init.orthogonal_(self.recurrent_map.weight)
+
+    def step(self, projected: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """New hidden and cell state (B, H); projected: input_map of the inputs (B, 4 H)."""
+        i, ig, fg, og = (projected + self.recurrent_map(h)).chunk(4, 1)
+        c = c * torch.sigmoid(fg + 1.0) + torch.tanh(i) * torch.sigmoid(ig)
+        return torch.tanh(c) * torch.sigmoid(og), c
+
+
+class CfCLayers(Rollout):
+    """CfC layers one after the other within a step, each with its own state.
+
+    State: layer by layer. In the state_dict they are `rnn_cell.layer_{k}` as in a wired CfC of
+    ncps, or, with `apart`, `rnn.{k}.rnn_cell` as in a ModuleList of ncps.torch.CfC.
+    """
+
+    def __init__(
+        self, cells: Sequence[CfCCell], proj_size: int | None = None, apart: bool = False
+    ) -> None:
+        super().__init__(cells[-1].hidden_size, proj_size)
+        self.input_size = cells[0].input_size
+        self.sizes = [cell.hidden_size for cell in cells]
+        self.state_size = sum(self.sizes)
+        if apart:
+            self.rnn = nn.ModuleList(nn.ModuleDict({"rnn_cell": cell}) for cell in cells)
         else:
-            last = states[length.to(torch.int64) - 1, torch.arange(batch, device=x.device)]
-        return self.fc(states).transpose(0, 1), last
+            self.rnn_cell = nn.ModuleDict({f"layer_{k}": cell for k, cell in enumerate(cells)})
+
+    @property
+    def cells(self) -> list[CfCCell]:
+        """The layers in order."""
+        return [module for module in self.modules() if isinstance(module, CfCCell)]
+
+    def states(self, x: Tensor, h: Tensor, ts: Tensor) -> tuple[Tensor, Tensor]:
+        """As the base says."""
+        # no layer sees a later one, so each makes all its steps before the next begins
+        every, flow = [], x.transpose(0, 1)
+        for cell, state in zip(self.cells, torch.split(h, self.sizes, 1), strict=True):
+            flow = _run(cell, flow, state, ts)
+            every.append(flow)
+        return flow, torch.cat(every, 2)
+
+
+def stacked(
+    input_size: int,
+    units: int,
+    layers: int,
+    proj_size: int | None = None,
+    mode: Mode = "default",
+    activation: Activation = "lecun_tanh",
+    backbone_units: int = 128,
+    backbone_layers: int = 1,
+) -> CfCLayers:
+    """Some CfC layers of equal size one after the other."""
+    inputs = [input_size, *[units] * (layers - 1)]
+    cells = [CfCCell(i, units, mode, activation, backbone_units, backbone_layers) for i in inputs]
+    return CfCLayers(cells, proj_size, apart=True)
+
+
+def wired(
+    wiring: Wiring,
+    proj_size: int | None = None,
+    mode: Mode = "default",
+    dialect: Dialect = "ulnn",
+) -> CfCLayers:
+    """A CfC network of a wiring, a layer of neurons each, without backbones.
+
+    dialect `ncps`: as `ncps.torch.CfC(inputs, wiring)`: only ff1 and ff2 are sparse, and the
+    neurons of a layer all see each other, whatever the wiring says. dialect `ulnn`: connections
+    are the synapses of the wiring, those inside a layer, too, in all heads; beside them a neuron
+    sees its own state. Raises UlnnError for a wiring whose last layer has neurons without output.
+    """
+    if dialect not in DIALECTS:
+        raise UlnnError(f"dialect {dialect!r} not known, expected one of {', '.join(DIALECTS)}")
+    if len(wiring.layers[-1]) != wiring.outputs:
+        raise UlnnError(
+            f"{wiring.outputs} outputs of {wiring.units} units, expected {wiring.units}: in a CfC "
+            "wiring of one layer all neurons are outputs (auto_ncp has layers)"
+        )
+    cells, inputs = [], wiring.inputs
+    for k, neurons in enumerate(wiring.layers):
+        size = len(neurons)
+        own = dialect == "ulnn"
+        inner = np.eye(size) + np.abs(wiring.within(k)) if own else np.ones((size, size))
+        mask = np.concatenate([np.abs(wiring.into(k)), inner]).T > 0
+        cell = CfCCell(
+            inputs, size, mode, "lecun_tanh", 1, 0,
+            torch.tensor(mask, dtype=torch.get_default_dtype()), mask_times=own,
+        )  # fmt: skip
+        if own:
+            _start_sparse(cell)
+        cells.append(cell)
+        inputs = size
+    return CfCLayers(cells, proj_size)
+
+
+@torch.no_grad()
+def _start_sparse(cell: CfCCell) -> None:
+    """Weights for the connections that there are."""
+    assert cell.sparsity_mask is not None
+    mask = cell.sparsity_mask
+    fan = mask.sum(1, keepdim=True)
+    for name in cell.head_names:
+        weight = getattr(cell, name).weight
+        weight.copy_((torch.rand_like(weight) * 2 - 1) * (3.0 / fan).sqrt() * mask)
 
 
 def _time_major(timespans: Tensor | None, batch: int, steps: int, like: Tensor) -> Tensor:
@@ -178,173 +364,14 @@ def _time_major(timespans: Tensor | None, batch: int, steps: int, like: Tensor) 
     return timespans.reshape(batch, steps, 1).transpose(0, 1).to(like)
 
 
+def _run(cell: CfCCell, x: Tensor, h: Tensor, ts: Tensor) -> Tensor:
+    return (_loop if cell.mode == "pure" else fast)(cell, x, h, ts)
+
+
 def _loop(cell: CfCCell, x: Tensor, h: Tensor, ts: Tensor) -> Tensor:
-    """States (T, B, H), step by step through the readable cell."""
+    """States (T, B, H), step by step through the readable cell; x (T, B, I)."""
     states = []
-    for t in range(x.shape[1]):
-        h = cell(x[:, t], h, ts[t])
+    for t in range(x.shape[0]):
+        h = cell(x[t], h, ts[t])
         states.append(h)
     return torch.stack(states)
-
-
-def _fast(cell: CfCCell, x: Tensor, h: Tensor, ts: Tensor) -> Tensor:
-    """States (T, B, H) of the modes `default` and `no_gate`.
-
-    The input's share of the first matrix is one product over all steps, the four heads are one
-    matrix, and the two constants of lecun_tanh go into the weights before and behind it.
-    """
-    heads = [cell.ff1, cell.ff2, cell.time_a, cell.time_b]
-    stages: list[tuple[Tensor, Tensor]] = []
-    if cell.backbone is not None:
-        stages = [(m.weight, m.bias) for m in cell.backbone if isinstance(m, nn.Linear)]
-    stages.append((torch.cat([m.weight for m in heads]), torch.cat([m.bias for m in heads])))
-    kind: str = cell.activation
-    if kind == "lecun_tanh":
-        kind, last = "tanh", len(stages) - 1
-        stages = [
-            (
-                w * ((LECUN_OUT if k else 1.0) * (LECUN_IN if k < last else 1.0)),
-                b * LECUN_IN if k < last else b,
-            )
-            for k, (w, b) in enumerate(stages)
-        ]
-    (first, bias), rest = stages[0], stages[1:]
-    projected = F.linear(x.transpose(0, 1), first[:, : cell.input_size], bias)
-    flat = [tensor for stage in rest for tensor in stage]
-    gated = cell.mode == "default"
-    scan = cast(Callable[..., Tensor], _Scan.apply)
-    return scan(projected, h, ts, first[:, cell.input_size :], kind, gated, *flat)
-
-
-class _Scan(torch.autograd.Function):
-    """The recurrence with its own back-propagation through time.
-
-    What does not depend on the recurrence is done for all steps at once: the local derivatives
-    before the backward loop, the products that give the weights' gradients after it. That leaves
-    few kernels per step.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        projected: Tensor,
-        h0: Tensor,
-        ts: Tensor,
-        recurrent: Tensor,
-        kind: str,
-        gated: bool,
-        *flat: Tensor,
-    ) -> Tensor:
-        """States (T, B, H); projected (T, B, R), h0 (B, H), ts (T, B, 1), recurrent (R, H); flat:
-        weight, bias of the stages behind the first, the heads (4H, *) last (none: first =
-        heads).
-        """
-        steps, batch, _ = projected.shape
-        size = h0.shape[1]
-        weights, biases = flat[0::2], flat[1::2]
-        turned = [w.t() for w in weights]
-        back = recurrent.t()
-        post = [
-            projected.new_empty(steps, batch, w.shape[0])
-            for w in ([recurrent, *weights[:-1]] if weights else [])
-        ]
-        # silu and gelu need the value before them for their derivative, tanh and relu do not
-        pre = post if kind in ("tanh", "relu") else [torch.empty_like(p) for p in post]
-        linear = projected.new_empty(steps, batch, 4 * size)
-        heads = projected.new_empty(steps, batch, 3 * size)
-        states = projected.new_empty(steps + 1, batch, size)
-        states[0] = h0
-        for t in range(steps):
-            h = states[t]
-            row = linear[t]
-            if not weights:
-                torch.addmm(projected[t], h, back, out=row)
-            else:
-                for k, buffer in enumerate(pre):
-                    if k:
-                        torch.addmm(biases[k - 1], post[k - 1][t], turned[k - 1], out=buffer[t])
-                    else:
-                        torch.addmm(projected[t], h, back, out=buffer[t])
-                    _activate(kind, buffer[t], post[k][t])
-                torch.addmm(biases[-1], post[-1][t], turned[-1], out=row)
-            head = heads[t]
-            f1, f2, gate = head[:, :size], head[:, size : 2 * size], head[:, 2 * size :]
-            torch.tanh(row[:, : 2 * size], out=head[:, : 2 * size])
-            torch.addcmul(row[:, 3 * size :], row[:, 2 * size : 3 * size], ts[t], out=gate)
-            gate.sigmoid_()
-            if gated:
-                torch.lerp(f1, f2, gate, out=states[t + 1])
-            else:
-                torch.addcmul(f1, gate, f2, out=states[t + 1])
-        ctx.save_for_backward(ts, recurrent, linear, heads, states, *weights, *post, *pre)
-        ctx.count, ctx.kind, ctx.gated = len(weights), kind, gated
-        return states[1:]
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        count: int = ctx.count
-        ts, recurrent, linear, heads, states, *saved = ctx.saved_tensors
-        weights, post, pre = saved[:count], saved[count : 2 * count], saved[2 * count :]
-        steps, batch, size = grad.shape
-        f1, f2, gate = heads[..., :size], heads[..., size : 2 * size], heads[..., 2 * size :]
-        local = torch.empty_like(linear).view(steps, batch, 4, size)
-        if ctx.gated:
-            torch.mul(1 - gate, 1 - f1 * f1, out=local[:, :, 0])
-            through = f2 - f1
-        else:
-            torch.mul(f1, -f1, out=local[:, :, 0]).add_(1)
-            through = f2
-        torch.mul(gate, 1 - f2 * f2, out=local[:, :, 1])
-        torch.mul(through, gate * (1 - gate), out=local[:, :, 3])
-        torch.mul(local[:, :, 3], ts, out=local[:, :, 2])
-        slopes = [_slope(ctx.kind, p, z) for p, z in zip(pre, post, strict=True)]
-
-        d_heads = torch.empty_like(local)
-        d_rows = d_heads.view(steps, batch, 4 * size)
-        d_post = [torch.empty_like(p) for p in post]
-        dh = grad[-1]
-        for t in range(steps - 1, -1, -1):
-            torch.mul(local[t], dh.unsqueeze(1), out=d_heads[t])
-            flow = d_rows[t]
-            for k in range(count - 1, -1, -1):
-                flow = torch.mm(flow, weights[k], out=d_post[k][t]).mul_(slopes[k][t])
-            dh = torch.addmm(grad[t - 1], flow, recurrent) if t else flow @ recurrent
-
-        flows = [*d_post, d_rows]
-        d_first = flows[0]
-        flat: list[Tensor] = []
-        for k in range(count):
-            flow = flows[k + 1].flatten(0, 1)
-            flat += [flow.t() @ post[k].flatten(0, 1), flow.sum(0)]
-        d_recurrent = d_first.flatten(0, 1).t() @ states[:-1].flatten(0, 1)
-        d_ts = None
-        if ctx.needs_input_grad[2]:
-            d_ts = (d_heads[:, :, 3] * linear[..., 2 * size : 3 * size]).sum(-1, keepdim=True)
-        return (d_first, dh, d_ts, d_recurrent, None, None, *flat)
-
-
-def _activate(kind: str, pre: Tensor, post: Tensor) -> None:
-    """post = activation(pre); in place for tanh and relu, where both are the same buffer."""
-    if kind == "tanh":
-        pre.tanh_()
-    elif kind == "relu":
-        pre.relu_()
-    elif kind == "silu":
-        post.copy_(F.silu(pre))
-    else:
-        post.copy_(F.gelu(pre))
-
-
-def _slope(kind: str, pre: Tensor, post: Tensor) -> Tensor:
-    """Derivative of the activation, from its argument or its value."""
-    if kind == "tanh":
-        return 1 - post * post
-    if kind == "relu":
-        return (post > 0).to(post.dtype)
-    if kind == "silu":
-        gate = torch.sigmoid(pre)
-        return gate * (1 + pre * (1 - gate))
-    return 0.5 * (1 + torch.erf(pre * _INV_SQRT2)) + pre * _INV_SQRT_2PI * torch.exp(
-        -0.5 * pre * pre
-    )

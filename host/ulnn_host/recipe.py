@@ -47,21 +47,66 @@ class DataRecipe:
 
 
 @dataclass(frozen=True)
-class ModelRecipe:
-    """The network: a CfC cell and a dense head.
+class WiringRecipe:
+    """The wiring of a wired CfC or an LTC.
 
-    readout     what decides: "last" (outputs of the last step), "mean" (mean of the outputs over
-                all steps) or "each" (there is a target for every step)
-    time_scale  seconds that count as 1 in the cell; 0: the median dt
+    kind      "auto_ncp" (inputs to inter to command to motor neurons), "random" or "full"
+    units     neurons
+    outputs   motor neurons among them, those that the head sees
+    sparsity  share of the synapses that are left out (not for "full")
+    seed      of the synapses; -1: the one of ncps
+    dialect   of a wired CfC: "ulnn" (connections are the synapses, in all four heads, and each
+              neuron's own state) or "ncps" (as ncps.torch: time heads and hidden states dense)
     """
 
+    kind: str = _choice("auto_ncp", "auto_ncp", "random", "full")
+    units: int = _number(19, 1, 1024)
+    outputs: int = _number(4, 1, 1024)
+    sparsity: float = _number(0.5, 0.0, 0.99)
+    seed: int = _number(-1, -1, 2**32 - 1)
+    dialect: str = _choice("ulnn", "ulnn", "ncps")
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """The network: a cell and a dense head.
+
+    cell             "cfc"; "wired", a CfC of a sparse wiring; "ltc"; "lstm"; "gru"; "mixed", a CfC
+                     with an LSTM before it
+    mode, activation, backbone_units, backbone_layers: of a CfC; a wired one has no backbone
+    layers           cells one after the other: cfc, lstm, gru
+    dt_input         whether the elapsed time is an input, too: lstm, gru
+    unfolds          steps of the solver for a sample: ltc
+    readout          what decides: "last" (outputs of the last step), "mean" (mean of the outputs
+                     over all steps) or "each" (there is a target for every step)
+    time_scale       seconds that count as 1 in the cell; 0: the median dt
+    """
+
+    cell: str = _choice("cfc", "cfc", "wired", "ltc", "lstm", "gru", "mixed")
     mode: str = _choice("default", "default", "no_gate", "pure")
     activation: str = _choice("lecun_tanh", "silu", "relu", "tanh", "gelu", "lecun_tanh")
     hidden: int = _number(32, 1, 1024)
     backbone_units: int = _number(32, 1, 4096)
     backbone_layers: int = _number(1, 0, 15)
+    layers: int = _number(1, 1, 8)
+    dt_input: bool = False
+    unfolds: int = _number(6, 1, 64)
+    wiring: WiringRecipe = WiringRecipe()
     readout: str = _choice("last", *READOUTS)
     time_scale: float = _number(0.0, 0.0)
+
+
+_EVERY = ("cell", "readout", "time_scale")
+_BACKBONE = ("mode", "activation", "hidden", "backbone_units", "backbone_layers")
+# which keys of [model] a cell has
+MODEL_KEYS: dict[str, tuple[str, ...]] = {
+    "cfc": (*_EVERY, *_BACKBONE, "layers"),
+    "mixed": (*_EVERY, *_BACKBONE),
+    "wired": (*_EVERY, "mode", "wiring"),
+    "ltc": (*_EVERY, "wiring", "unfolds"),
+    "lstm": (*_EVERY, "hidden", "layers", "dt_input"),
+    "gru": (*_EVERY, "hidden", "layers", "dt_input"),
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +117,8 @@ class TrainingRecipe:
     clip          largest norm of a gradient
     patience      epochs without a better validation before training stops; 0: never
     average       decay of the running mean of the weights, which is the result; 0: the last ones
-    weight_limit  largest absolute weight, small weights quantise well; 0: none
+    weight_limit  largest absolute weight, small weights quantise well; 0: none. It and
+                  weight_decay are for weights and biases, not for an LTC's own numbers
     consistency   weight of a penalty on what a little noise on the inputs changes in the outputs;
                   it makes a network insensitive to rounding, and training twice as long; 0: none
     """
@@ -149,6 +195,11 @@ def load(path: Path) -> Recipe:
 def parse(content: Mapping[str, Any]) -> Recipe:
     """The recipe in a parsed TOML document. Raises UlnnError, one line that names the key."""
     recipe: Recipe = _table(Recipe, content, "")
+    cell = recipe.model.cell
+    for key in content.get("model", {}):
+        if key not in MODEL_KEYS[cell]:
+            fitting = ", ".join(MODEL_KEYS[cell])
+            raise UlnnError(f"model.{key} is not for cell {cell!r}, which has {fitting}")
     ways = [
         bool(recipe.data.valid),
         bool(recipe.data.valid_groups),

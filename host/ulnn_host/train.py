@@ -1,8 +1,8 @@
-"""Training a CfC network as a recipe says; checkpoints; accuracy in float.
+"""Training a network as a recipe says; checkpoints; accuracy in float.
 
-A checkpoint is `NAME.safetensors`, the plain state_dict of a `cells.CfC` (the keys of
-`ncps.torch.CfC`), and `NAME.toml` beside it: hyper-parameters, input normalisation, labels,
-metrics and history.
+A checkpoint is `NAME.safetensors`, a plain state_dict with the keys of ncps.torch 1.0.1 (CfC,
+wired, LTC, mixed memory) or of torch.nn (LSTM, GRU), and `NAME.toml` beside it: hyper-parameters,
+input normalisation, labels, metrics and history.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import augment, watch
+from . import augment, networks, watch
 from . import recipe as recipes
-from .cells import CfC
+from .cells import Rollout
 from .data import Sequences, Statistics
 from .data import load as load_data
 from .errors import UlnnError
@@ -45,26 +45,19 @@ CONSISTENCY_NOISE = 0.1  # standard deviations of a channel
 class Checkpoint:
     """Weights and all that is needed to use them.
 
-    state: a state_dict in the ncps.torch dialect. hyper: the content of the TOML file: mode,
-    activation, input_size, hidden_size, output_size, backbone_units, backbone_layers, proj_size,
-    time_scale (s), mean, std, readout, labels, and the tables training, metrics and history.
+    state: a state_dict. hyper: the content of the TOML file: dialect ("ncps.torch", "ulnn" for our
+    own wired CfC, "torch" for LSTM and GRU), cell, the cell's own (mode, activation,
+    backbone_units, backbone_layers, layers, dt_input, ode_unfolds, implicit_param_constraints,
+    wiring; `networks.describe`), input_size, hidden_size, output_size, proj_size, time_scale (s),
+    mean, std, readout, labels, and the tables training, metrics and history.
     """
 
     state: dict[str, Tensor]
     hyper: dict[str, Any]
 
-    def network(self) -> CfC:
+    def network(self) -> Rollout:
         """The network, ready to evaluate."""
-        hyper = self.hyper
-        net = CfC(
-            hyper["input_size"],
-            hyper["hidden_size"],
-            hyper["proj_size"],
-            hyper["mode"],
-            hyper["activation"],
-            hyper["backbone_units"],
-            hyper["backbone_layers"],
-        )
+        net = networks.from_hyper(self.hyper)
         net.load_state_dict(self.state)
         return net.eval()
 
@@ -196,16 +189,7 @@ class _Training:
         # dt grows by 1 / (1 - drop) in the mean when samples are dropped
         self.time_scale = recipe.model.time_scale or fit.tick / (1 - recipe.data.drop)
         self.rng = np.random.default_rng(recipe.seed)
-        model = recipe.model
-        self.net = CfC(
-            fit.x.shape[2],
-            model.hidden,
-            self.target.size,
-            model.mode,  # type: ignore[arg-type]
-            model.activation,  # type: ignore[arg-type]
-            model.backbone_units,
-            model.backbone_layers,
-        )
+        self.net = networks.build(recipe.model, fit.x.shape[2], self.target.size)
         self.mean_net = copy.deepcopy(self.net)
         self.updates = 0
         self.history: list[dict[str, float]] = []
@@ -213,9 +197,11 @@ class _Training:
     def run(self, quiet: bool) -> Checkpoint:
         plan, started = self.recipe.training, time.perf_counter()
         per_epoch = math.ceil(len(self.fit) * self.recipe.data.windows_per_sequence / plan.batch)
-        optimiser = torch.optim.AdamW(
-            self.net.parameters(), plan.learning_rate, weight_decay=plan.weight_decay
-        )
+        weights, others = networks.decayed(self.net)
+        groups = [{"params": weights, "weight_decay": plan.weight_decay}]
+        if others:
+            groups.append({"params": others, "weight_decay": 0.0})
+        optimiser = torch.optim.AdamW(groups, plan.learning_rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, _cosine(plan.epochs * per_epoch, plan.warmup)
         )
@@ -278,7 +264,7 @@ class _Training:
         plan = self.recipe.training
         self.updates += 1
         if plan.weight_limit:
-            for weight in self.net.parameters():
+            for weight in networks.decayed(self.net)[0]:
                 weight.clamp_(-plan.weight_limit, plan.weight_limit)
         # the mean must not remember the random start
         decay = min(plan.average, self.updates / (self.updates + 9))
@@ -300,16 +286,7 @@ class _Training:
 
     def _now(self) -> Checkpoint:
         model = self.recipe.model
-        hyper = {
-            "dialect": "ncps.torch",
-            "mode": model.mode,
-            "activation": model.activation,
-            "input_size": self.fit.x.shape[2],
-            "hidden_size": model.hidden,
-            "output_size": self.target.size,
-            "proj_size": self.target.size,
-            "backbone_units": model.backbone_units if model.backbone_layers else 0,
-            "backbone_layers": model.backbone_layers,
+        hyper = networks.describe(model, self.fit.x.shape[2], self.target.size) | {
             "readout": model.readout,
             "time_scale": self.time_scale,
             "mean": [float(v) for v in self.statistics.mean],
@@ -326,7 +303,8 @@ class _Training:
             used = best.value if recipe.training.patience else self.history[-1]["valid"]
             metrics |= {f"valid_{kind}": used, "best_valid": best.value, "best_epoch": best.epoch}
         state = {key: value.detach().clone() for key, value in now.state.items()}
-        metrics["largest_weight"] = max(float(value.abs().max()) for value in state.values())
+        plain = networks.decayed(self.mean_net)[0]
+        metrics["largest_weight"] = max(float(value.detach().abs().max()) for value in plain)
         settings = dataclasses.asdict(recipe)
         # a path says nothing elsewhere, and may say too much
         settings["data"] |= {k: Path(settings["data"][k]).name for k in ("source", "valid")}
