@@ -7,6 +7,7 @@ of inputs, outputs, rows and activations, shifts, and the rounding of the weight
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from .engine_types import quantise
 from .errors import UlnnError
 from .model import Golden, Matrix, ModelFile, Table
 from .network import CfC, FloatNetwork
-from .quantize_layer import DECAY, ERF, TANH, Setting
+from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
 from .quantize_layer import convert as convert_layer
 from .reference import Reference
 from .rounding import Signal, Style
@@ -94,6 +95,13 @@ def calibration(network: FloatNetwork, data: Sequences, options: Options) -> Cal
 def build(network: FloatNetwork, seen: Calibration, options: Options) -> ModelFile:
     """The integer model, without golden vectors, with the ranges of a calibration of this network
     or of one with the same structure."""
+    return build_with_meaning(network, seen, options)[0]
+
+
+def build_with_meaning(
+    network: FloatNetwork, seen: Calibration, options: Options
+) -> tuple[ModelFile, tuple[Converted, ...]]:
+    """What `build` gives, and for each layer what its integers mean."""
     dt_fixed = options.dt_fixed
     if dt_fixed and not any(isinstance(layer, CfC) for layer in network.layers):
         raise UlnnError("--fixed-dt: expected a CfC layer, the others gain nothing by it")
@@ -107,7 +115,7 @@ def build(network: FloatNetwork, seen: Calibration, options: Options) -> ModelFi
     signal = Signal(
         seen.input_scale / network.std, (seen.input_offset - network.mean) / network.std
     )
-    layers = []
+    layers: list[Converted] = []
     for number, layer in enumerate(network.layers):
 
         def style(j: int, number: int = number) -> Style:
@@ -124,20 +132,21 @@ def build(network: FloatNetwork, seen: Calibration, options: Options) -> ModelFi
             dt_fixed=dt_fixed,
             sparse=_sparsity(options.sparse),
         )
-        converted, signal = convert_layer(layer, signal, setting)
-        layers.append(converted)
-    return ModelFile(
+        layers.append(convert_layer(layer, signal, setting))
+        signal = layers[-1].output
+    model = ModelFile(
         input_scale=seen.input_scale.astype(np.float32),
         input_offset=seen.input_offset.astype(np.float32),
         output_scale=signal.unit.astype(np.float32),
         output_offset=signal.offset.astype(np.float32),
         tick_ns=options.tick_ns,
         dt_max=seen.dt_max,
-        tables=tuple(MAKERS[name]() for name in tables),
-        layers=tuple(layers),
+        tables=tuple(_table(name) for name in tables),
+        layers=tuple(converted.layer for converted in layers),
         meta=_meta(network, options),
         dialect=network.dialect,
     )
+    return model, tuple(layers)
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,11 @@ def rollout_error(network: FloatNetwork, model: ModelFile, data: Sequences) -> R
         clamped=int((dt > model.dt_max).sum()),
         coarse_dt=float(np.median(np.abs(dt * (model.tick_ns / 1e9) / data.dt - 1)[data.mask])),
     )
+
+
+@functools.cache
+def _table(name: str) -> Table:
+    return MAKERS[name]()
 
 
 def _sparsity(wish: Sparsity) -> Callable[[Matrix], Matrix]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import model as integer
 from .calibration import Ranges
@@ -36,7 +37,15 @@ from .rounding import Q15, Signal, Style, Vectors, round_rows
 Q18 = 2.0**18
 TANH, ERF, DECAY = "tanh", "erf", "decay"
 OUTPUT_ROOM = 2.0
-CONVERTED = tuple[integer.Layer, Signal]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The integer layer, and what its outputs and the parts of its state mean."""
+
+    layer: integer.Layer
+    output: Signal
+    states: tuple[Signal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,9 +68,9 @@ class Setting:
     sparse: Callable[[Matrix], Matrix] = lambda matrix: matrix
 
 
-def convert(layer: Layer, signal: Signal, setting: Setting) -> CONVERTED:
-    """The integer layer, and the meaning of its outputs. Raises UlnnError when its numbers cannot
-    be represented."""
+def convert(layer: Layer, signal: Signal, setting: Setting) -> Converted:
+    """The integer layer and the meaning of its values. Raises UlnnError when its numbers cannot be
+    represented."""
     if isinstance(layer, Dense):
         return _dense(layer, signal, setting)
     if isinstance(layer, CfC):
@@ -119,7 +128,7 @@ def _activated(
     return matrix, 2.0 ** -(output_shift + halved)
 
 
-def _dense(layer: Dense, signal: Signal, setting: Setting) -> CONVERTED:
+def _dense(layer: Dense, signal: Signal, setting: Setting) -> Converted:
     if layer.activation == "linear":
         reach = float(setting.ranges.reach(setting.outputs)) / setting.ranges.room
         unit = reach * OUTPUT_ROOM / 32767 or Q15
@@ -127,13 +136,13 @@ def _dense(layer: Dense, signal: Signal, setting: Setting) -> CONVERTED:
     else:
         matrix, unit = _activated(layer.activation, layer.linear, "matrix", signal, 0, setting)
     converted = integer.Layer(Kind.DENSE, (matrix,), layer.input_size, layer.output_size)
-    return converted, Signal.of(unit, layer.output_size)
+    return Converted(converted, Signal.of(unit, layer.output_size))
 
 
 # ---- CfC ----------------------------------------------------------------------------------------
 
 
-def _cfc(layer: CfC, inputs: Signal, setting: Setting) -> CONVERTED:
+def _cfc(layer: CfC, inputs: Signal, setting: Setting) -> Converted:
     size = layer.hidden_size
     state, state_shift = _state_unit(layer, setting)
     signal = inputs.joined(Signal.of(state, size))
@@ -161,7 +170,13 @@ def _cfc(layer: CfC, inputs: Signal, setting: Setting) -> CONVERTED:
         kind, (*matrices, heads), layer.input_size, size, mode, gate_shift,
         setting.dt_fixed if mode.fixed_dt else 0, state_shift, cell_shift, pure,
     )  # fmt: skip
-    return converted, Signal.of(state, size)
+    hidden = Signal.of(state, size)
+    states = (hidden,) if layer.memory is None else (hidden, _cell(cell_shift, size))
+    return Converted(converted, hidden, states)
+
+
+def _cell(cell_shift: int, size: int) -> Signal:
+    return Signal.of(2.0 ** (cell_shift - 15), size)
 
 
 def _state_unit(layer: CfC, setting: Setting) -> tuple[float, int]:
@@ -283,7 +298,7 @@ def _lstm_matrix(
     return matrix, _range_shift(top, "cell states of the LSTM")
 
 
-def _lstm(layer: Lstm, inputs: Signal, setting: Setting) -> CONVERTED:
+def _lstm(layer: Lstm, inputs: Signal, setting: Setting) -> Converted:
     size = layer.hidden_size
     hidden = Signal.of(Q15, size)
     signal = _with_dt(inputs, layer.dt_input, setting).joined(hidden)
@@ -292,20 +307,20 @@ def _lstm(layer: Lstm, inputs: Signal, setting: Setting) -> CONVERTED:
     converted = integer.Layer(
         Kind.LSTM, (matrix,), layer.input_size, size, mode, cell_shift=cell_shift
     )
-    return converted, hidden
+    return Converted(converted, hidden, (hidden, _cell(cell_shift, size)))
 
 
 def _with_dt(inputs: Signal, dt_input: bool, setting: Setting) -> Signal:
     return inputs.joined(Signal.of(setting.span * Q15, 1)) if dt_input else inputs
 
 
-def _gru(layer: Gru, inputs: Signal, setting: Setting) -> CONVERTED:
+def _gru(layer: Gru, inputs: Signal, setting: Setting) -> Converted:
     size = layer.hidden_size
     inputs = _with_dt(inputs, layer.dt_input, setting)
     used = len(inputs.unit)
     hidden = Signal.of(Q15, size)
     filled = inputs.joined(Signal.of(Q15, -used % 4))
-    seen = setting.seen | {
+    seen = dict(setting.seen) | {
         name: Vectors(_filled(setting.seen[name].values, used)) for name in ("gates", "input")
     }
     setting = dataclasses.replace(setting, seen=seen)
@@ -329,7 +344,7 @@ def _gru(layer: Gru, inputs: Signal, setting: Setting) -> CONVERTED:
     )
     mode = Mode.DT_INPUT if layer.dt_input else Mode.DEFAULT
     converted = integer.Layer(Kind.GRU, matrices, layer.input_size, size, mode, state_shift=shift)
-    return converted, hidden
+    return Converted(converted, hidden, (hidden,))
 
 
 def _filled(values: Array, used: int) -> Array:
@@ -345,8 +360,8 @@ class _List:
     """The synapses that are there, neuron by neuron: index of source and target, and the real
     numbers of u = slope * source value (int16) + offset (in Q18), w/2 and w erev/2."""
 
-    source: Array
-    target: Array
+    source: NDArray[np.intp]
+    target: NDArray[np.intp]
     slope: Array
     offset: Array
     half: Array
@@ -364,7 +379,7 @@ class _List:
         return _List(source, target, slope, offset, w / 2, w * erev / 2)
 
 
-def _ltc(layer: Ltc, inputs: Signal, setting: Setting) -> CONVERTED:
+def _ltc(layer: Ltc, inputs: Signal, setting: Setting) -> Converted:
     size = layer.neurons
     erev = [s.erev[s.w > 0] for s in (layer.sensory, layer.internal)]
     largest = float(np.abs(np.concatenate([*erev, layer.vleak])).max())
@@ -379,7 +394,7 @@ def _ltc(layer: Ltc, inputs: Signal, setting: Setting) -> CONVERTED:
     pull = pull / (unit / Q15)
 
     def total(values: Array) -> Array:
-        return np.bincount(target, values, size)
+        return np.asarray(np.bincount(target, values, size), np.float64)
 
     den = layer.gleak + EPSILON + total(half)
     num = layer.gleak * layer.vleak / (unit / Q15) + total(pull)
@@ -424,4 +439,5 @@ def _ltc(layer: Ltc, inputs: Signal, setting: Setting) -> CONVERTED:
     motor = slice(layer.output_size)
     out = Signal(potentials.unit[motor], potentials.offset[motor])
     converted = integer.Layer(Kind.LTC, (), layer.input_size, layer.output_size, ltc=ltc)
-    return converted, out.mapped(layer.output_scale, layer.output_offset)
+    out = out.mapped(layer.output_scale, layer.output_offset)
+    return Converted(converted, out, (potentials,))

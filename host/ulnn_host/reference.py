@@ -87,7 +87,7 @@ def cfc(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int, frac: Int) -> I
         s = squash(m[..., 3] + (step >> (32 - layer.gate_shift)))
     new: Int
     if layer.mode.gated:
-        new = ((f1 + f2) >> 1) + (((f2 - f1) * s) >> 16)
+        new = saturate(((f1 + f2) >> 1) + (((f2 - f1) * s) >> 16), 16)
     else:
         new = (f1 + (f2 >> 1) + ((f2 * s) >> 16) + 1) >> 1
     return new
