@@ -18,22 +18,22 @@ raminmh.tf      arrays of raminmh/CfC tf_cfc.py, named backbone.{k}, ff1, ff2, t
 from __future__ import annotations
 
 import math
-import tomllib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import import_keras, import_state_dict
+from . import checkpoint_files, import_keras, import_state_dict
 from .errors import UlnnError
-from .import_cells import MODES, Options
+from .import_cells import Arrays, Options
 from .model import DIALECTS
-from .network import ACTIVATIONS, Array, FloatNetwork, Gru, Lstm
+from .network import Array, FloatNetwork, Layer
+from .state_dict import some
 
 META = ("labels", "readout", "inputs", "dataset")
-ALIASES = {"lecun": "lecun_tanh", "swish": "silu"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ def load(
 
     Raises UlnnError when the file is missing, damaged, or of no dialect we know.
     """
-    weights = _read_weights(path)
-    hyper = _read_hyperparameters(path)
-    return from_weights(weights, hyper, mode, activation, path.name, dialect)
+    arrays = checkpoint_files.read(path)
+    hyper = checkpoint_files.hyperparameters(path)
+    return _network(arrays, hyper, mode, activation, path.name, dialect)
 
 
 def from_weights(
@@ -65,103 +65,95 @@ def from_weights(
     dialect: str | None = None,
 ) -> Loaded:
     """The network of arrays by name, as for `load`. Raises UlnnError."""
-    dialect = _dialect(weights, dialect or hyper.get("dialect"), name)
-    options = Options(
-        dialect,
-        _choice(name, "mode", mode or hyper.get("mode"), tuple(MODES)),
-        _choice(name, "activation", activation or hyper.get("activation"), ACTIVATIONS),
-        hyper,
-    )
-    if dialect in import_keras.DIALECTS:
-        weights = import_keras.from_kernels(weights)
-    layers = import_state_dict.read(weights, options, name)
+    return _network(Arrays(dict(weights)), hyper, mode, activation, name, dialect)
+
+
+def _network(
+    arrays: Arrays,
+    hyper: Mapping[str, Any],
+    mode: str | None,
+    activation: str | None,
+    name: str,
+    dialect: str | None,
+) -> Loaded:
+    try:
+        dialect = _dialect(arrays, dialect or hyper.get("dialect"))
+        weights = arrays.weights
+        if dialect in import_keras.DIALECTS and arrays.dialect is None:
+            weights = import_keras.from_kernels(weights, name)
+        said = {k: v for k, v in (("mode", mode), ("activation", activation)) if v is not None}
+        options = Options(dialect, {**hyper, **said}, arrays.by_path, list(arrays.assumed))
+        layers = import_state_dict.read(weights, options, name)
+        return _with_units(layers, dialect, hyper, options)
+    except UlnnError as error:
+        text = str(error)
+        raise UlnnError(text if text.startswith(name) else f"{name}: {text}") from error
+
+
+def _with_units(
+    layers: tuple[Layer, ...], dialect: str, hyper: Mapping[str, Any], options: Options
+) -> Loaded:
+    """The network with its scales of inputs and time."""
     size = layers[0].input_size
-    if dialect == "ncps.torch" and all(
-        isinstance(x, (Lstm, Gru)) or not x.state_sizes for x in layers
-    ):
-        dialect = "torch"
+    if not {"mean", "std", "time_scale"} & set(hyper):
+        options.assume(
+            "inputs as they are, times in seconds (no mean, std, time_scale in a .toml)"
+        )
     network = FloatNetwork(
         layers,
-        _vector(hyper, "mean", size, 0.0, name),
-        _vector(hyper, "std", size, 1.0, name),
-        _number(hyper, "time_scale", 1.0, name),
+        _vector(hyper, "mean", size, 0.0),
+        _vector(hyper, "std", size, 1.0),
+        _number(hyper, "time_scale", 1.0),
         dialect,
         {k: hyper[k] for k in META if k in hyper},
     )
     if not (network.std > 0).all() or network.time_scale <= 0:
-        raise UlnnError(f"{name}: std and time_scale: expected numbers above 0")
+        raise UlnnError("std and time_scale: expected numbers above 0")
     return Loaded(network, tuple(options.assumed))
 
 
-def _dialect(weights: Mapping[str, Array], wanted: str | None, name: str) -> str:
-    if wanted is None:
-        return "ncps.torch"
-    if wanted not in DIALECTS.values():
+def _dialect(arrays: Arrays, said: Any) -> str:
+    """What was said; else what the file or the names tell."""
+    known = tuple(DIALECTS.values())
+    if said is not None and said not in known:
+        raise UlnnError(f"dialect {said!r}, expected one of: {', '.join(known)}")
+    if arrays.dialect is not None:
+        if said not in (None, arrays.dialect):
+            raise UlnnError(f"dialect {said}, but the file is of {arrays.dialect}")
+        return arrays.dialect
+    keys = arrays.weights
+    if said is not None:
+        if said == "torch" and not _only_torch(keys):
+            raise UlnnError(
+                f"dialect torch, but found {some(keys)}; expected an nn.LSTM or nn.GRU "
+                "(weight_ih_l0)"
+            )
+        return str(said)
+    if any(key.endswith(".kernel") for key in keys):
         raise UlnnError(
-            f"{name}: dialect {wanted!r}, expected one of: {', '.join(DIALECTS.values())}"
+            f"found {some(keys)}: kernels of Keras or TensorFlow; "
+            "give --dialect ncps.keras or raminmh.tf"
         )
-    return wanted
+    return "torch" if _only_torch(keys) else "ncps.torch"
 
 
-def _choice(name: str, what: str, value: Any, known: tuple[str, ...]) -> str | None:
-    if value is None:
-        return None
-    value = ALIASES.get(value, value)
-    if value not in known:
-        raise UlnnError(f"{name}: {what} {value!r}, expected one of: {', '.join(known)}")
-    return str(value)
+def _only_torch(keys: Iterable[str]) -> bool:
+    cells = [k for k in keys if re.search(r"(^|\.)(weight_ih_l0|ff1\.weight|sensory_w)$", k)]
+    return bool(cells) and all(k.endswith("weight_ih_l0") for k in cells)
 
 
-def _vector(hyper: Mapping[str, Any], key: str, size: int, default: float, name: str) -> Array:
+def _vector(hyper: Mapping[str, Any], key: str, size: int, default: float) -> Array:
     try:
         value = np.asarray(hyper.get(key, [default] * size), np.float64)
     except (TypeError, ValueError):
         value = np.zeros(0)
     if value.shape != (size,) or not np.isfinite(value).all():
-        raise UlnnError(f"{name}: {key}: found {hyper.get(key)}, expected {size} numbers")
+        raise UlnnError(f"{key}: found {hyper.get(key)}, expected {size} numbers")
     return value
 
 
-def _number(hyper: Mapping[str, Any], key: str, default: float, name: str) -> float:
+def _number(hyper: Mapping[str, Any], key: str, default: float) -> float:
     value = hyper.get(key, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise UlnnError(f"{name}: {key}: found {value!r}, expected a number")
+        raise UlnnError(f"{key}: found {value!r}, expected a number")
     return float(value)
-
-
-def _read_weights(path: Path) -> dict[str, Array]:
-    if not path.exists():
-        raise UlnnError(f"{path}: no such file; expected a checkpoint (.safetensors or .pt)")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            return {k: np.asarray(v, np.float64) for k, v in load_file(path).items()}
-        import torch
-
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if "Weights only" in reason:
-            reason = "it pickles other objects than tensors, such as a whole model"
-        raise UlnnError(
-            f"{path}: cannot be read as a state dict ({reason[:120]}); "
-            "expected torch.save(model.state_dict(), ...) or safetensors"
-        ) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
-        raise UlnnError(
-            f"{path}: holds a {type(state).__name__}, expected a state dict of tensors"
-        )
-    return {k: v.detach().to(torch.float64).numpy() for k, v in state.items()}
-
-
-def _read_hyperparameters(path: Path) -> dict[str, Any]:
-    toml = path.with_suffix(".toml")
-    if path.suffix != ".safetensors" or not toml.exists():
-        return {}
-    try:
-        return tomllib.loads(toml.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UlnnError(f"{toml}: not valid TOML ({error})") from error

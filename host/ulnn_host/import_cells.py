@@ -14,24 +14,35 @@ import numpy as np
 
 from .errors import UlnnError
 from .model import Mode
-from .network import HEADS, Array, CfC, Decay, Gru, Layer, Linear, Lstm, Ltc, Synapses
+from .network import ACTIVATIONS, HEADS, Array, CfC, Decay, Gru, Layer, Linear, Lstm, Ltc, Synapses
 from .state_dict import StateDict
 
 MODES = {"default": Mode.DEFAULT, "no_gate": Mode.NO_GATE, "pure": Mode.PURE}
+ALIASES = {"lecun": "lecun_tanh", "swish": "silu"}
+
+
+@dataclass
+class Arrays:
+    """Weights by name, and what their file says: `by_path` of a layer: mode, activation,
+    ode_unfolds, output_size, dense (activation of a dense layer)."""
+
+    weights: dict[str, Array]
+    dialect: str | None = None
+    by_path: dict[str, dict[str, Any]] = field(default_factory=dict)
+    assumed: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Options:
     """What tensors do not tell; `assumed` collects what had to be guessed, one line each.
 
-    mode, activation: None where nobody said. activations: of dense layers, by name.
+    hyper: hyper-parameters that hold for all layers. by_path: as in `Arrays`, where `hyper` says
+    nothing.
     """
 
     dialect: str
-    mode: str | None = None
-    activation: str | None = None
-    hyper: Mapping[str, Any] = field(default_factory=dict)
-    activations: Mapping[str, str] = field(default_factory=dict)
+    hyper: Mapping[str, Any]
+    by_path: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     assumed: list[str] = field(default_factory=list)
 
     @property
@@ -44,9 +55,26 @@ class Options:
         if line not in self.assumed:
             self.assumed.append(line)
 
-    def number(self, key: str, default: int) -> int:
-        """A whole number above 0 among the hyper-parameters; the default is noted as a guess."""
-        value = self.hyper.get(key)
+    def get(self, key: str, prefix: str) -> Any:
+        """What is said about the layer whose tensors start with `prefix`; None: nothing."""
+        if self.hyper.get(key) is not None:
+            return self.hyper[key]
+        for path, facts in self.by_path.items():
+            if prefix == path or prefix.startswith(f"{path}." if path else ""):
+                return facts.get(key)
+        return None
+
+    def choice(self, key: str, prefix: str, known: tuple[str, ...]) -> str | None:
+        """One of the known words; None where nothing is said. Raises UlnnError."""
+        value = self.get(key, prefix)
+        value = ALIASES.get(value, value) if isinstance(value, str) else value
+        if value is not None and value not in known:
+            raise UlnnError(f"{key} {value!r}, expected one of: {', '.join(known)}")
+        return value
+
+    def number(self, key: str, default: int, prefix: str) -> int:
+        """A whole number above 0; the default is noted as a guess. Raises UlnnError."""
+        value = self.get(key, prefix)
         if value is None:
             self.assume(f"{key} {default} (weights do not tell; else write it into the .toml)")
             return default
@@ -55,7 +83,7 @@ class Options:
         return value
 
     def flag(self, key: str, default: bool) -> bool:
-        """True or false among the hyper-parameters; the default is noted as a guess."""
+        """True or false; the default is noted as a guess. Raises UlnnError."""
         value = self.hyper.get(key)
         if value is None:
             word = str(default).lower()
@@ -70,18 +98,9 @@ class Options:
 
 
 def cfc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Layer, ...]:
-    """A dense CfC with names under `prefix`, mixed memory under `lstm`."""
+    """A CfC with names under `prefix`, its mixed memory under `lstm`."""
     memory = _memory(state, lstm) if f"{lstm}input_map.weight" in state else None
-    pattern = re.compile(re.escape(prefix) + r"backbone\.(\d+)\.weight$")
-    stages = sorted({int(m[1]) for k in state.keys if (m := pattern.match(k))})
-    if stages and options.activation is None:
-        options.assume("activation lecun_tanh (weights do not tell; else give --activation)")
-    mode = _mode(state, prefix, options)
-    backbone, columns = [], None
-    for k in stages:
-        backbone.append(state.linear(f"{prefix}backbone.{k}", columns=columns))
-        columns = len(backbone[-1].weight)
-    return (_heads(state, prefix, mode, options, tuple(backbone), columns, memory),)
+    return (_cfc(state, prefix, memory, options),)
 
 
 def wired_cfc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Layer, ...]:
@@ -96,45 +115,23 @@ def wired_cfc(state: StateDict, prefix: str, lstm: str, options: Options) -> tup
                 "over all their states); expected mixed memory with a number of units, or none"
             )
         memory = _memory(state, lstm)
-    found: list[Layer] = []
-    for k in numbers:
-        at = f"{prefix}layer_{k}."
-        mode = _mode(state, at, options)
-        found.append(_heads(state, at, mode, options, (), None, memory))
-    return tuple(found)
+    return tuple(_cfc(state, f"{prefix}layer_{k}.", memory, options) for k in numbers)
 
 
-def _mode(state: StateDict, prefix: str, options: Options) -> Mode:
-    if f"{prefix}w_tau" in state:
-        if options.mode not in (None, "pure"):
-            raise UlnnError(
-                f"{state.name}: mode {options.mode}, but {prefix}w_tau is of mode pure; "
-                "expected mode pure"
-            )
-        return Mode.PURE
-    if options.mode == "pure":
-        raise UlnnError(
-            f"{state.name}: mode pure, but there is no {prefix}w_tau; "
-            "expected mode default or no_gate"
-        )
-    if options.mode is None:
-        options.assume("mode default (weights do not tell it from no_gate; else give --mode)")
-        return Mode.DEFAULT
-    return MODES[options.mode]
-
-
-def _heads(
-    state: StateDict,
-    prefix: str,
-    mode: Mode,
-    options: Options,
-    backbone: tuple[Linear, ...],
-    columns: int | None,
-    memory: Linear | None,
-) -> CfC:
+def _cfc(state: StateDict, prefix: str, memory: Linear | None, options: Options) -> CfC:
+    pattern = re.compile(re.escape(prefix) + r"backbone\.(\d+)\.weight$")
+    stages = sorted({int(m[1]) for k in state.keys if (m := pattern.match(k))})
+    activation = options.choice("activation", prefix, ACTIVATIONS) if stages else None
+    if stages and activation is None:
+        options.assume("activation lecun_tanh (weights do not tell; else give --activation)")
+    mode = _mode(state, prefix, options)
+    backbone: list[Linear] = []
+    columns = size = None
+    for k in stages:
+        backbone.append(state.linear(f"{prefix}backbone.{k}", columns=columns))
+        columns = len(backbone[-1].weight)
     names = ("ff1",) if mode is Mode.PURE else HEADS
     heads: dict[str, Linear] = {}
-    size: int | None = None
     for head in names:
         heads[head] = state.linear(f"{prefix}{head}", size, columns)
         size, columns = heads[head].weight.shape
@@ -154,8 +151,8 @@ def _heads(
             heads[head] = Linear(heads[head].weight * mask, heads[head].bias)
     layer = CfC(
         mode,
-        options.activation or "lecun_tanh",
-        backbone,
+        activation or "lecun_tanh",
+        tuple(backbone),
         heads,
         decay,
         memory,
@@ -168,6 +165,25 @@ def _heads(
             f"inputs and {size} hidden states" + (", as its LSTM has" if memory else "")
         )
     return layer
+
+
+def _mode(state: StateDict, prefix: str, options: Options) -> Mode:
+    said = options.choice("mode", prefix, tuple(MODES))
+    if f"{prefix}w_tau" in state:
+        if said not in (None, "pure"):
+            raise UlnnError(
+                f"{state.name}: mode {said}, but {prefix}w_tau is of mode pure; expected mode pure"
+            )
+        return Mode.PURE
+    if said == "pure":
+        raise UlnnError(
+            f"{state.name}: mode pure, but there is no {prefix}w_tau; "
+            "expected mode default or no_gate"
+        )
+    if said is None:
+        options.assume("mode default (weights do not tell it from no_gate; else give --mode)")
+        return Mode.DEFAULT
+    return MODES[said]
 
 
 def _memory(state: StateDict, prefix: str) -> Linear:
@@ -237,8 +253,8 @@ def ltc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Lay
     outputs = size
     if f"{prefix}output_w" in state:
         outputs = state.shape(f"{prefix}output_w")[0]
-    elif "output_size" in options.hyper:
-        outputs = options.number("output_size", size)
+    elif options.get("output_size", prefix) is not None:
+        outputs = options.number("output_size", size, prefix)
     else:
         options.assume(
             f"output_size {size}, all neurons of the LTC (without an output map weights do not "
@@ -248,7 +264,8 @@ def ltc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Lay
         raise UlnnError(f"{state.name}: {outputs} outputs of an LTC, expected at most {size}")
     return (
         Ltc(
-            *groups,
+            groups[0],
+            groups[1],
             gleak,
             vleak,
             cm,
@@ -256,7 +273,7 @@ def ltc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Lay
             state.optional(f"{prefix}input_b", inputs, 0.0),
             state.optional(f"{prefix}output_w", outputs, 1.0),
             state.optional(f"{prefix}output_b", outputs, 0.0),
-            options.number("ode_unfolds", 6),
+            options.number("ode_unfolds", 6, prefix),
         ),
     )
 

@@ -78,7 +78,7 @@ def _dense(state: StateDict, options: Options) -> list[Part]:
     for key in state.keys:
         path, _, last = key.rpartition(".")
         if last == "weight" and path and len(state.shape(key)) == 2:
-            activation = options.activations.get(path, "linear")
+            activation = options.by_path.get(path, {}).get("dense", "linear")
             parts.append(Part(path, (Dense(state.linear(path, bias=False), activation),), True))
     return parts
 
@@ -160,7 +160,7 @@ def _with_dt_input(parts: list[Part], options: Options, name: str) -> list[Part]
 
 def _check_chain(parts: list[Part], options: Options, name: str) -> None:
     for part, after in itertools.pairwise(parts):
-        if not part.dense or part.path in options.activations:
+        if not part.dense or part.path in options.by_path:
             continue
         if after.dense:
             raise UlnnError(
