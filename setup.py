@@ -11,7 +11,11 @@ SOURCES = [
     "bindings/cpython/ulnn_cpython.c",
     "core/ulnn_load.c",
     "core/ulnn_load_layer.c",
+    "core/ulnn_load_matrix.c",
+    "core/ulnn_load_ltc.c",
     "core/ulnn_step.c",
+    "core/ulnn_cells.c",
+    "core/ulnn_ltc.c",
     "core/ulnn_text.c",
     "kernels/portable.c",
 ]

@@ -8,7 +8,11 @@ target_sources(usermod_ulnn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/bindings/modulnn.c
     ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load.c
     ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load_layer.c
+    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load_matrix.c
+    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load_ltc.c
     ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_step.c
+    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_cells.c
+    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_ltc.c
     ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_text.c
     ${CMAKE_CURRENT_LIST_DIR}/kernels/portable.c
     ${CMAKE_CURRENT_LIST_DIR}/kernels/cortex_m4.S

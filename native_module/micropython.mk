@@ -13,7 +13,11 @@ SRC_USERMOD_C += $(ULNN_MOD_DIR)/bindings/modulnn.c
 SRC_USERMOD_LIB_C += $(addprefix $(ULNN_MOD_DIR)/, \
 	core/ulnn_load.c \
 	core/ulnn_load_layer.c \
+	core/ulnn_load_matrix.c \
+	core/ulnn_load_ltc.c \
 	core/ulnn_step.c \
+	core/ulnn_cells.c \
+	core/ulnn_ltc.c \
 	core/ulnn_text.c \
 	kernels/portable.c \
 	)

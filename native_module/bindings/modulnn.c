@@ -211,7 +211,7 @@ static mp_obj_t ulnn_obj_model_info(mp_obj_t self_in) {
         unsigned digit = info->sha256[i / 2] >> (i & 1 ? 0 : 4) & 15;
         sha256[i] = (char)(digit + (digit < 10 ? '0' : 'a' - 10));
     }
-    mp_obj_t dict = mp_obj_new_dict(19);
+    mp_obj_t dict = mp_obj_new_dict(21);
     mp_obj_t minor = mp_obj_new_int_from_uint(info->format_minor);
     ulnn_put(dict, MP_QSTR_format, ulnn_join(ulnn_text("1"), ".", minor));
     ulnn_put(dict, MP_QSTR_engine, MP_OBJ_NEW_QSTR(MP_QSTR_native));
@@ -224,6 +224,8 @@ static mp_obj_t ulnn_obj_model_info(mp_obj_t self_in) {
     ulnn_put_int(dict, MP_QSTR_output_size, info->output_size);
     ulnn_put_int(dict, MP_QSTR_state_size, info->state_size);
     ulnn_put_int(dict, MP_QSTR_layers, info->layers);
+    ulnn_put_int(dict, MP_QSTR_neurons, info->neurons);
+    ulnn_put_int(dict, MP_QSTR_synapses, info->synapses);
     ulnn_put_int(dict, MP_QSTR_weight_bits, info->weight_bits);
     ulnn_put_int(dict, MP_QSTR_macs, info->macs);
     ulnn_put_int(dict, MP_QSTR_tick_ns, info->tick_ns);

@@ -1,4 +1,4 @@
-// ulnn: liquid (CfC) networks in integer arithmetic. The portable engine.
+// ulnn: liquid and recurrent networks in integer arithmetic. The portable engine.
 //
 // The law is native_module/SPEC.md: file format, every rounding, every error text. This header
 // says who owns what.
@@ -20,6 +20,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "ulnn_build.h"
 
 // The version of this code. The file format has its own (ULNN_FORMAT_MAJOR).
 #define ULNN_VERSION "0.1.0"
@@ -59,7 +61,7 @@ typedef struct ulnn_error {
     ulnn_status_t status;
     uint16_t layer;  // {l} of the text, where it has one
     uint16_t matrix; // {j}
-    uint32_t index;  // {k}, {r} or {t}: section, segment, row or step
+    uint32_t index;  // {k}, {r} or {t}: section, segment, row, group, entry, neuron or step
     size_t got;      // {got}
     size_t want;     // {want}
 } ulnn_error_t;
@@ -85,12 +87,14 @@ typedef struct ulnn_info {
     uint32_t dt_fixed;     // ticks, of the first layer that has one; 0 without
     uint32_t golden_steps; // 0 without GOLDEN
     uint32_t macs;         // multiply-accumulates a step, without filling
-    uint32_t state_size;   // int16 values, at most 16 * 1024
-    uint16_t dialect;      // 1 to 5, SPEC 2.7
+    uint32_t state_size;   // int16 values, at most 16 * 2048
+    uint32_t synapses;     // connections, as SPEC section 5 counts them
+    uint16_t neurons;      // with a state, at most 16 * 1024
+    uint16_t dialect;      // 1 to 6, SPEC 2.7
     uint16_t input_size;
     uint16_t output_size;
     uint8_t layers;
-    uint8_t weight_bits; // the largest of the file: 8 or 16
+    uint8_t weight_bits; // the largest of the file: 8 or 16; LTC counts as 16
     uint8_t format_minor;
     uint8_t sha256[32]; // as written in the header; nothing here computes it
 } ulnn_info_t;
@@ -150,7 +154,7 @@ int ulnn_self_test(ulnn_model_t *model, uint32_t *differs);
 // The name of the inner kernels in this build: "portable" or an architecture's.
 const char *ulnn_kernel_name(void);
 
-// The name of a dialect (SPEC 2.7), 1 to 5; others give "".
+// The name of a dialect (SPEC 2.7), 1 to 6; others give "".
 const char *ulnn_dialect_name(unsigned dialect);
 
 #endif // ULNN_H

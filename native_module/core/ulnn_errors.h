@@ -1,4 +1,5 @@
-// The reasons for refusing a file, in the order of SPEC section 4, with their texts.
+// The reasons for refusing a file, in the order of SPEC section 4 (but for those of LTC layers,
+// which some share with others), with their texts.
 //
 // Read several times with different meanings of ULNN_ERROR(name, text). In a text
 //   %g  got      %w  want      %k  index
@@ -39,6 +40,8 @@ ULNN_ERROR(LAYER_GATE_SHIFT, "%lgate shift %g not supported")
 ULNN_ERROR(LAYER_INPUT, "%linput size %g, expected %w")
 ULNN_ERROR(LAYER_OUTPUT, "%loutput size %g, expected 1 to 1024")
 ULNN_ERROR(LAYER_MATRICES, "%lmatrix count %g not supported")
+ULNN_ERROR(LAYER_STATE_SHIFT, "%lstate shift %g not supported")
+ULNN_ERROR(LAYER_CELL_SHIFT, "%lcell shift %g not supported")
 ULNN_ERROR(LAYER_RESERVED, "%lreserved field is not 0")
 ULNN_ERROR(LAYER_FIXED_DT, "%lfixed dt %g, expected 1 to %w")
 ULNN_ERROR(LAYER_FIT, "%ldescriptors do not fit in the section")
@@ -48,15 +51,35 @@ ULNN_ERROR(MATRIX_ACTIVATION, "%mactivation %g not supported")
 ULNN_ERROR(MATRIX_SHIFT, "%mshift %g not supported")
 ULNN_ERROR(MATRIX_OUTPUT_SHIFT, "%moutput shift %g not supported")
 ULNN_ERROR(MATRIX_TABLE, "%mtable %g not supported")
+ULNN_ERROR(MATRIX_STORAGE, "%mstorage %g not supported")
 ULNN_ERROR(MATRIX_RESERVED, "%mreserved field is not 0")
 ULNN_ERROR(MATRIX_ROWS, "%mrows %g not supported")
 ULNN_ERROR(MATRIX_COLUMNS, "%mcolumns %g, expected %w")
 ULNN_ERROR(MATRIX_OFFSET, "%moffset %g, expected %w")
+#if !ULNN_CELLS_CFC
+ULNN_ERROR(GROUP_COLUMNS, "%mgroup %k: columns %g, expected 1 to %w")
+#endif
 ULNN_ERROR(MATRIX_FIT, "%mweights do not fit in the section")
+#if !ULNN_CELLS_CFC
+ULNN_ERROR(MATRIX_ENTRY, "%mentry %k: offset %g not supported")
+#endif
 ULNN_ERROR(ROW_MULTIPLIER, "%mrow %k: multiplier is negative")
 ULNN_ERROR(ROW_FILLING, "%mrow %k: filling is not 0")
 ULNN_ERROR(ROW_OVERFLOW, "%mrow %k: accumulator can overflow")
+#if !ULNN_CELLS_CFC
+ULNN_ERROR(NEURONS_FIT, "%lneurons do not fit in the section")
+ULNN_ERROR(NEURON_NUMBERS, "%lneuron %k: bad numbers")
+#endif
 ULNN_ERROR(LAYER_SIZE, "%lsection size %g, expected %w")
+
+#if !ULNN_CELLS_CFC
+ULNN_ERROR(LTC_NEURONS, "%lneurons %g, expected %w to 1024")
+ULNN_ERROR(LTC_UNFOLDS, "%lunfolds %g not supported")
+ULNN_ERROR(LTC_TABLE, "%ltable %g not supported")
+ULNN_ERROR(LTC_SYNAPSES_MAX, "%lsynapses %g, expected at most 1048576")
+ULNN_ERROR(LTC_SYNAPSES, "%lsynapses %g, expected %w")
+ULNN_ERROR(LTC_ENTRY, "%lentry %k: offset %g not supported")
+#endif
 
 ULNN_ERROR(LAST_OUTPUT, "output size %g, expected %w")
 ULNN_ERROR(GOLDEN_SHORT, "golden vectors: size %g, expected at least 8")

@@ -68,7 +68,7 @@ static int ulnn_load_header(ulnn_loader_t *load, uint32_t *section_count) {
     memcpy(info->sha256, file + 16, sizeof(info->sha256));
     info->model_version = ulnn_u32(file + 48);
     info->dialect = (uint16_t)ulnn_u16(file + 52);
-    if (info->dialect < 1 || info->dialect > 5) {
+    if (info->dialect < 1 || info->dialect > 6) {
         return ulnn_fail(load, ULNN_DIALECT, info->dialect, 0);
     }
     uint32_t sections = ulnn_u16(file + 54);
@@ -240,6 +240,40 @@ static int ulnn_load_golden(ulnn_loader_t *load) {
     return 1;
 }
 
+#if !ULNN_CELLS_CFC
+int ulnn_take_list(ulnn_loader_t *load, uint32_t n, uint16_t **list) {
+    load->lists += (uint32_t)ulnn_align(n * sizeof(uint16_t));
+    *list = NULL;
+    if (load->memory != NULL) {
+        const size_t room = load->memory_size & ~(size_t)(ULNN_ALIGN - 1);
+        if (room < load->lists) {
+            return ulnn_fail(load, ULNN_BAD_MEMORY, 0, 0);
+        }
+        *list = (void *)(load->memory + room - load->lists);
+        memset(*list, 0, ulnn_align(n * sizeof(uint16_t)));
+    }
+    return 1;
+}
+
+int ulnn_all_zero(const uint8_t *bytes, size_t n) {
+    for (; n != 0; n--) {
+        if (*bytes++ != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+#endif
+
+// Where the values stand in the model's memory, and how many bytes they are.
+static size_t ulnn_values_at(const ulnn_loader_t *load) {
+    return ulnn_align(ulnn_matrices_at(load) + load->matrix_count * sizeof(ulnn_matrix_t));
+}
+
+static size_t ulnn_values_bytes(const ulnn_loader_t *load) {
+    return (load->values + load->scratch[0] + load->scratch[1]) * sizeof(int16_t);
+}
+
 // All checks, and layers and matrices where there is memory. Answers 0 with load->error set, or
 // the bytes that the model needs.
 static size_t ulnn_load_file(ulnn_loader_t *load) {
@@ -263,9 +297,7 @@ static size_t ulnn_load_file(ulnn_loader_t *load) {
     if (!ulnn_load_golden(load)) {
         return 0;
     }
-    values = load->values + load->scratch[0] + load->scratch[1];
-    return ulnn_align(ulnn_matrices_at(load) + load->matrix_count * sizeof(ulnn_matrix_t)) +
-           values * sizeof(int16_t);
+    return ulnn_values_at(load) + ulnn_values_bytes(load) + load->lists;
 }
 
 static void ulnn_report(const ulnn_loader_t *load, ulnn_error_t *error) {
@@ -313,16 +345,14 @@ ulnn_model_t *ulnn_load(
         ulnn_report(&load, error);
         return NULL;
     }
-    const size_t matrices_at = ulnn_matrices_at(&load);
-    const size_t values_at = ulnn_align(matrices_at + load.matrix_count * sizeof(ulnn_matrix_t));
     ulnn_model_t *model = memory;
     memset(model, 0, sizeof(*model));
     model->layers = (void *)(load.memory + ulnn_align(sizeof(ulnn_model_t)));
-    model->matrices = (void *)(load.memory + matrices_at);
-    model->values = (void *)(load.memory + values_at);
+    model->matrices = (void *)(load.memory + ulnn_matrices_at(&load));
+    model->values = (void *)(load.memory + ulnn_values_at(&load));
     model->scratch[0] = model->values + load.values;
     model->scratch[1] = model->scratch[0] + load.scratch[0];
-    memset(model->values, 0, bytes - values_at);
+    memset(model->values, 0, ulnn_values_bytes(&load));
     model->info = load.info;
     model->dt_least = load.dt_wanted;
     model->dt_span = load.info.dt_fixed != 0 ? 0 : load.info.dt_max;

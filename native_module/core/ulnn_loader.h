@@ -1,4 +1,5 @@
-// What the two halves of the loader share: ulnn_load.c (file) and ulnn_load_layer.c (layers).
+// What the parts of the loader share: ulnn_load.c (file), ulnn_load_layer.c (layers),
+// ulnn_load_matrix.c (their matrices), ulnn_load_ltc.c (LTC layers).
 #ifndef ULNN_LOADER_H
 #define ULNN_LOADER_H
 
@@ -21,8 +22,9 @@ typedef struct ulnn_loader {
     uint8_t parts_seen; // bit t: a section of type t was there
     uint32_t dt_wanted; // the fixed dt of all layers that have one; 0: there is none
     uint32_t matrix_count;
-    uint32_t values;     // of the vectors of all CfC layers so far
+    uint32_t values;     // of the vectors of all layers so far
     uint32_t scratch[2]; // values
+    uint32_t lists;      // bytes of all lists so far
     // NULL, or where the model is written, and the bytes there
     uint8_t *memory;
     size_t memory_size;
@@ -61,8 +63,42 @@ static inline size_t ulnn_matrices_at(const ulnn_loader_t *load) {
     return ulnn_align(sizeof(ulnn_model_t)) + ulnn_align(load->info.layers * sizeof(ulnn_layer_t));
 }
 
-// Checks 24 to 45 for layer l, whose input has *input values; on success these are its outputs.
+static inline void ulnn_at_least(uint32_t *size, uint32_t values) {
+    if (*size < values) {
+        *size = values;
+    }
+}
+
+// What a layer lets its next matrix be, and where the stream must stand.
+typedef struct ulnn_rules {
+    uint8_t mode, gate_shift; // the layer's
+    uint32_t activations;     // bit a: activation a
+    uint32_t rows;            // 0: 1 to 4096
+    uint32_t columns;
+    uint32_t offset;
+    int heads; // have a table, whatever their activation
+} ulnn_rules_t;
+
+// Checks 24 to 60 for layer l, whose input has *input values; on success these are its outputs.
 // Answers 0 with load->error set.
 int ulnn_load_layer(ulnn_loader_t *load, uint32_t l, uint32_t *input);
+
+// Checks 32 to 44 for one matrix with the descriptor `d`; moves `rules` on to the next one, with
+// the rows of this one as columns. Answers 0 with load->error set.
+int ulnn_load_matrix(ulnn_loader_t *load, const ulnn_section_t *section, const uint8_t *d,
+    ulnn_rules_t *rules, ulnn_matrix_t *matrix);
+
+#if !ULNN_CELLS_CFC
+// Checks 51 to 60 for an LTC layer, of which input_size, output_size and kind are known. Answers 0
+// with load->error set.
+int ulnn_load_ltc(ulnn_loader_t *load, const ulnn_section_t *section, ulnn_layer_t *layer);
+
+// Takes room for a list of n values in the model's memory. *list is NULL when there is none: the
+// checks are made without a copy then. Answers 0 with load->error set when it does not fit.
+int ulnn_take_list(ulnn_loader_t *load, uint32_t n, uint16_t **list);
+
+// Whether n bytes are 0
+int ulnn_all_zero(const uint8_t *bytes, size_t n);
+#endif
 
 #endif // ULNN_LOADER_H

@@ -1,24 +1,60 @@
 // One step, the state, and the self test (SPEC sections 3 and 2.6).
 #include "ulnn_internal.h"
 
-// Copies n int16 values, 1 or more. There are few of them and they are mostly aligned, so that a
-// general memcpy would spend more on finding that out than on copying.
-static inline void ulnn_copy_values(void *to, const void *from, size_t n) {
-#if defined(__GNUC__)
-    typedef struct __attribute__((may_alias)) {
-        uint32_t pairs[4];
-    } block_t;
-    if ((((uintptr_t)to | (uintptr_t)from) & 3) == 0 && (n & 7) == 0) {
-        const block_t *source = from;
-        block_t *target = to;
-        const block_t *end = target + n / 8;
-        do {
-            *target++ = *source++;
-        } while (target != end);
+static inline void ulnn_run_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
+#if !ULNN_CELLS_CFC
+    if (matrix->list != NULL) {
+        ulnn_kernel_sparse_rows(matrix, v, out);
         return;
     }
 #endif
-    memcpy(to, from, n * sizeof(int16_t));
+    ulnn_kernel_rows(matrix, v, out);
+}
+
+static inline void ulnn_run_heads(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
+#if !ULNN_CELLS_CFC
+    if (matrix->list != NULL) {
+        ulnn_kernel_sparse_heads(matrix, v, frac, h);
+        return;
+    }
+#endif
+    ulnn_kernel_heads(matrix, v, frac, h);
+}
+
+// One step of a CfC layer over x (SPEC 3.3 to 3.5), from the layer's matrix `matrix` on.
+static inline const int16_t *ulnn_cfc(ulnn_model_t *model, const ulnn_layer_t *layer,
+    const ulnn_matrix_t *matrix, const void *x, int32_t frac) {
+    int16_t *vector = model->values + layer->vector;
+    int16_t *h = vector + layer->input_size;
+    ulnn_copy_values(vector, x, layer->input_size);
+    const int16_t *v = vector;
+    const ulnn_matrix_t *heads = model->matrices + layer->first_matrix + layer->matrix_count - 1;
+    int16_t *units = model->scratch[0], *other = model->scratch[1];
+    for (; matrix != heads; matrix++) {
+        ulnn_run_rows(matrix, v, units);
+        v = units;
+        units = other;
+        other = (int16_t *)v;
+    }
+    if (ulnn_heads_are_rows(heads->mode)) {
+        ulnn_run_rows(heads, v, units);
+#if !ULNN_CELLS_CFC
+        if (heads->mode == ULNN_MODE_PURE) {
+            ulnn_pure(heads, layer->numbers, units, frac, h, layer->output_size);
+            return h;
+        }
+#endif
+        ulnn_mix(units, h, layer->output_size, heads->mode);
+    } else {
+        // Heads without a backbone read the old h: it must stand until the last is done.
+        int16_t *to = v == vector ? units : h;
+        ulnn_run_heads(heads, v, frac, to);
+        if (to != h) {
+            ulnn_copy_values(h, to, layer->output_size);
+        }
+    }
+    return h;
 }
 
 // Runs all layers. Returns where the output is: valid until the next call.
@@ -39,33 +75,20 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
         const ulnn_matrix_t *matrix = model->matrices + layer->first_matrix;
         if (layer->kind == ULNN_KIND_DENSE) {
             ulnn_copy_values(model->scratch[1], x, layer->input_size);
-            ulnn_kernel_rows(matrix, model->scratch[1], model->scratch[0]);
+            ulnn_run_rows(matrix, model->scratch[1], model->scratch[0]);
             out = model->scratch[0];
         } else {
-            int16_t *vector = model->values + layer->vector;
-            int16_t *h = vector + layer->input_size;
-            ulnn_copy_values(vector, x, layer->input_size);
-            const int16_t *v = vector;
-            const ulnn_matrix_t *heads = matrix + layer->matrix_count - 1;
-            int16_t *units = model->scratch[0], *other = model->scratch[1];
-            for (; matrix != heads; matrix++) {
-                ulnn_kernel_rows(matrix, v, units);
-                v = units;
-                units = other;
-                other = (int16_t *)v;
-            }
-            if (heads->mode >= ULNN_MODE_DEFAULT_FIXED_DT) {
-                ulnn_kernel_rows(heads, v, units);
-                ulnn_mix(units, h, layer->output_size, heads->mode);
-            } else {
-                // Heads without a backbone read the old h: it must stand until the last is done.
-                int16_t *to = v == vector ? units : h;
-                ulnn_kernel_heads(heads, v, frac, to);
-                if (to != h) {
-                    ulnn_copy_values(h, to, layer->output_size);
+#if !ULNN_CELLS_CFC
+            if (layer->kind != ULNN_KIND_CFC) {
+                if (layer->kind != ULNN_KIND_MIXED) {
+                    x = out = ulnn_cell(model, layer, x, frac);
+                    continue;
                 }
+                ulnn_memory(model, layer, x, frac);
+                matrix++;
             }
-            out = h;
+#endif
+            out = ulnn_cfc(model, layer, matrix, x, frac);
         }
         x = out;
     }
@@ -80,10 +103,7 @@ void ulnn_step(ulnn_model_t *model, const void *x, void *y, uint32_t dt) {
 void ulnn_reset(ulnn_model_t *model) {
     const ulnn_layer_t *layer = model->layers;
     for (unsigned l = model->info.layers; l != 0; l--, layer++) {
-        if (layer->kind == ULNN_KIND_CFC) {
-            int16_t *h = model->values + layer->vector + layer->input_size;
-            memset(h, 0, layer->output_size * sizeof(int16_t));
-        }
+        memset(model->values + layer->state, 0, layer->state_size * sizeof(int16_t));
     }
     model->clamped = 0;
 }
@@ -96,11 +116,9 @@ void ulnn_state_get(const ulnn_model_t *model, void *state) {
     const ulnn_layer_t *layer = model->layers;
     uint8_t *to = state;
     for (unsigned l = model->info.layers; l != 0; l--, layer++) {
-        if (layer->kind == ULNN_KIND_CFC) {
-            size_t bytes = layer->output_size * sizeof(int16_t);
-            memcpy(to, model->values + layer->vector + layer->input_size, bytes);
-            to += bytes;
-        }
+        const size_t bytes = layer->state_size * sizeof(int16_t);
+        memcpy(to, model->values + layer->state, bytes);
+        to += bytes;
     }
 }
 
@@ -108,11 +126,9 @@ void ulnn_state_set(ulnn_model_t *model, const void *state) {
     const ulnn_layer_t *layer = model->layers;
     const uint8_t *from = state;
     for (unsigned l = model->info.layers; l != 0; l--, layer++) {
-        if (layer->kind == ULNN_KIND_CFC) {
-            size_t bytes = layer->output_size * sizeof(int16_t);
-            memcpy(model->values + layer->vector + layer->input_size, from, bytes);
-            from += bytes;
-        }
+        const size_t bytes = layer->state_size * sizeof(int16_t);
+        memcpy(model->values + layer->state, from, bytes);
+        from += bytes;
     }
 }
 
@@ -146,12 +162,9 @@ static int ulnn_replay(ulnn_model_t *model, uint32_t *differs) {
     *differs = ULNN_STATE_DIFFERS;
     const ulnn_layer_t *layer = model->layers;
     for (unsigned l = model->info.layers; l != 0; l--, layer++) {
-        if (layer->kind == ULNN_KIND_CFC) {
-            const int16_t *h = model->values + layer->vector + layer->input_size;
-            y = ulnn_equal(h, y, layer->output_size);
-            if (y == NULL) {
-                return 0;
-            }
+        y = ulnn_equal(model->values + layer->state, y, layer->state_size);
+        if (y == NULL) {
+            return 0;
         }
     }
     return 1;

@@ -8,7 +8,8 @@ ULNN_CONST char ulnn_texts[] =
 #undef ULNN_ERROR
     ;
 
-ULNN_CONST char ulnn_dialects[] = "ncps.torch\0ncps.keras\0raminmh.torch\0raminmh.tf\0ulnn\0";
+ULNN_CONST char ulnn_dialects[] =
+    "ncps.torch\0ncps.keras\0raminmh.torch\0raminmh.tf\0ulnn\0torch\0";
 
 // The n-th of several strings that stand one after the other.
 static const char *ulnn_nth(const char *texts, unsigned n) {
@@ -86,5 +87,5 @@ size_t ulnn_error_text(const ulnn_error_t *error, char *text) {
 }
 
 const char *ulnn_dialect_name(unsigned dialect) {
-    return dialect >= 1 && dialect <= 5 ? ulnn_nth(ulnn_dialects, dialect - 1) : "";
+    return dialect >= 1 && dialect <= 6 ? ulnn_nth(ulnn_dialects, dialect - 1) : "";
 }

@@ -9,19 +9,25 @@
 #include "ulnn_kernel.h"
 #include "ulnn_arith.h"
 
-#ifndef ULNN_KERNEL_PRODUCTS
-// Four rows over v: m[r] of SPEC 3.1. Returns the next record. One accumulator per row stays in a
+// Sparse matrices always come here.
+#if !defined(ULNN_KERNEL_PRODUCTS) || !ULNN_CELLS_CFC
+// Four rows: m[r] of SPEC 3.1. Returns the next record. One accumulator per row stays in a
 // register; they wrap (unsigned), so that no weights whatsoever are undefined behaviour.
-static inline const void *ulnn_portable_group(
-    const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t m[4]) {
+//   offsets  constant NULL: over the first 4 * blocks values of v, blocks 1 or more; otherwise over
+//            those at the offsets
+static ULNN_INLINE const void *ulnn_portable_products(const void *record, unsigned weight_bits,
+    size_t blocks, const int16_t *v, const uint16_t *offsets, int32_t m[4]) {
+#define ULNN_X(c) (offsets == NULL ? v[c] : *(const int16_t *)(bytes + offsets[c]))
     const uint32_t *bias = record;
     uint32_t a0 = bias[0], a1 = bias[1], a2 = bias[2], a3 = bias[3];
-    const int16_t *end = v + 4 * (size_t)matrix->blocks;
+    const char *bytes = (const char *)v;
+    const int16_t *end = v + 4 * blocks;
+    const uint16_t *offsets_end = offsets == NULL ? NULL : offsets + 4 * blocks;
     const int32_t *multiplier;
-    if (matrix->weight_bits == 8) {
+    if (weight_bits == 8) {
         const int8_t *w = (const int8_t *)(bias + 4);
         do {
-            int32_t x0 = v[0], x1 = v[1], x2 = v[2], x3 = v[3];
+            int32_t x0 = ULNN_X(0), x1 = ULNN_X(1), x2 = ULNN_X(2), x3 = ULNN_X(3);
             a0 += (uint32_t)(w[0] * x0);
             a1 += (uint32_t)(w[4] * x0);
             a2 += (uint32_t)(w[8] * x0);
@@ -39,13 +45,17 @@ static inline const void *ulnn_portable_group(
             a2 += (uint32_t)(w[11] * x3);
             a3 += (uint32_t)(w[15] * x3);
             w += 16;
-            v += 4;
-        } while (v != end);
+            if (offsets == NULL) {
+                v += 4;
+            } else {
+                offsets += 4;
+            }
+        } while (offsets == NULL ? v != end : offsets != offsets_end);
         multiplier = (const int32_t *)(const void *)w;
     } else {
         const int16_t *w = (const int16_t *)(bias + 4);
         do {
-            int32_t x0 = v[0], x1 = v[1], x2 = v[2], x3 = v[3];
+            int32_t x0 = ULNN_X(0), x1 = ULNN_X(1), x2 = ULNN_X(2), x3 = ULNN_X(3);
             a0 += (uint32_t)(w[0] * x0);
             a1 += (uint32_t)(w[2] * x0);
             a2 += (uint32_t)(w[4] * x0);
@@ -63,15 +73,27 @@ static inline const void *ulnn_portable_group(
             a2 += (uint32_t)(w[13] * x3);
             a3 += (uint32_t)(w[15] * x3);
             w += 16;
-            v += 4;
-        } while (v != end);
+            if (offsets == NULL) {
+                v += 4;
+            } else {
+                offsets += 4;
+            }
+        } while (offsets == NULL ? v != end : offsets != offsets_end);
         multiplier = (const int32_t *)(const void *)w;
     }
+#undef ULNN_X
     m[0] = ulnn_mul_round((int32_t)a0, multiplier[0]);
     m[1] = ulnn_mul_round((int32_t)a1, multiplier[1]);
     m[2] = ulnn_mul_round((int32_t)a2, multiplier[2]);
     m[3] = ulnn_mul_round((int32_t)a3, multiplier[3]);
     return multiplier + 4;
+}
+#endif
+
+#ifndef ULNN_KERNEL_PRODUCTS
+static inline const void *ulnn_portable_group(
+    const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t m[4]) {
+    return ulnn_portable_products(record, matrix->weight_bits, matrix->blocks, v, NULL, m);
 }
 #endif // ULNN_KERNEL_PRODUCTS
 
@@ -102,47 +124,69 @@ static const void *ulnn_quad_products(
 #endif
 #endif
 
-void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
-    const void *record = matrix->stream;
+// out[0] to out[count - 1] of the rows m, SPEC 3.2
+static ULNN_INLINE void ulnn_activate(
+    const ulnn_matrix_t *matrix, const int32_t *m, unsigned count, int16_t *out) {
     // The middle of the table, whose rows are counted from there in both directions.
     const int16_t *middle = matrix->table == NULL ? NULL : matrix->table + 512;
-    const unsigned activation = matrix->activation;
     const unsigned shift = matrix->shift, output_shift = matrix->output_shift;
+    switch (matrix->activation) {
+        case ULNN_TABLE:
+            for (unsigned r = 0; r < count; r++) {
+                out[r] = (int16_t)ulnn_lookup(middle, ulnn_scale22(m[r], shift));
+            }
+            break;
+        case ULNN_GATED:
+            for (unsigned r = 0; r < count; r++) {
+                out[r] = (int16_t)ulnn_gated(middle, m[r], shift, output_shift);
+            }
+            break;
+        case ULNN_RELU:
+            for (unsigned r = 0; r < count; r++) {
+                int32_t y = ulnn_scale16(m[r], shift);
+                out[r] = (int16_t)(y < 0 ? 0 : y);
+            }
+            break;
+        default:
+            for (unsigned r = 0; r < count; r++) {
+                out[r] = (int16_t)ulnn_scale16(m[r], shift);
+            }
+            break;
+    }
+}
+
+// The new state of the neuron whose rows are m[0] to m[3].
+static ULNN_INLINE int16_t ulnn_neuron(
+    const ulnn_matrix_t *matrix, const int32_t *m, int32_t frac) {
+    const int16_t *middle = matrix->table + 512;
+    const unsigned shift = matrix->shift, mode = matrix->mode;
+    int32_t f1, f2;
+    if (mode < ULNN_MODE_LINEAR) {
+        f1 = ulnn_lookup(middle, ulnn_scale22(m[0], shift));
+        f2 = ulnn_lookup(middle, ulnn_scale22(m[1], shift));
+    } else {
+        f1 = ulnn_scale16(m[0], shift);
+        f2 = ulnn_scale16(m[1], shift);
+    }
+    int32_t s = ulnn_lookup(middle, ulnn_gate(m[2], m[3], frac, matrix->gate_shift, shift));
+    if ((mode & ULNN_MODE_NO_GATE) == 0) {
+        return (int16_t)ulnn_mix_default(f1, f2, s);
+    }
+    return (int16_t)ulnn_mix_no_gate(f1, f2, s);
+}
+
+void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
+    const void *record = matrix->stream;
     int32_t m[4 * ULNN_GROUPS];
     for (unsigned n, left = matrix->groups; left != 0; left -= n, out += 4 * n) {
         n = left < ULNN_GROUPS ? left : ULNN_GROUPS;
         record = ULNN_KERNEL_PRODUCTS(matrix, record, v, m, n);
-        switch (activation) {
-            case ULNN_TABLE:
-                for (unsigned r = 0; r < 4 * n; r++) {
-                    out[r] = (int16_t)ulnn_lookup(middle, ulnn_scale22(m[r], shift));
-                }
-                break;
-            case ULNN_GATED:
-                for (unsigned r = 0; r < 4 * n; r++) {
-                    out[r] = (int16_t)ulnn_gated(middle, m[r], shift, output_shift);
-                }
-                break;
-            case ULNN_RELU:
-                for (unsigned r = 0; r < 4 * n; r++) {
-                    int32_t y = ulnn_scale16(m[r], shift);
-                    out[r] = (int16_t)(y < 0 ? 0 : y);
-                }
-                break;
-            default:
-                for (unsigned r = 0; r < 4 * n; r++) {
-                    out[r] = (int16_t)ulnn_scale16(m[r], shift);
-                }
-                break;
-        }
+        ulnn_activate(matrix, m, 4 * n, out);
     }
 }
 
 void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
     const void *record = matrix->stream;
-    const int16_t *middle = matrix->table + 512;
-    const unsigned mode = matrix->mode;
-    const unsigned shift = matrix->shift, gate_shift = matrix->gate_shift;
     int32_t m[4 * ULNN_GROUPS];
     const int32_t *next = m, *end = m;
     for (unsigned left = matrix->groups; left != 0; left--, next += 4) {
@@ -152,17 +196,40 @@ void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t 
             next = m;
             end = m + 4 * n;
         }
-        int32_t f1 = ulnn_lookup(middle, ulnn_scale22(next[0], shift));
-        int32_t f2 = ulnn_lookup(middle, ulnn_scale22(next[1], shift));
-        int32_t u = ulnn_gate(next[2], next[3], frac, gate_shift, shift);
-        int32_t s = ulnn_lookup(middle, u);
-        if (mode == ULNN_MODE_DEFAULT) {
-            *h++ = (int16_t)ulnn_mix_default(f1, f2, s);
-        } else {
-            *h++ = (int16_t)ulnn_mix_no_gate(f1, f2, s);
-        }
+        *h++ = ulnn_neuron(matrix, next, frac);
     }
 }
+
+#if !ULNN_CELLS_CFC
+static ULNN_INLINE void ulnn_sparse(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *out, int heads) {
+    const void *record = matrix->stream;
+    const uint16_t *blocks = matrix->list;
+    const uint16_t *offsets = blocks + ((matrix->groups + 3u) & ~3u);
+    const uint16_t *end = blocks + matrix->groups;
+    int32_t m[4];
+    do {
+        const unsigned n = *blocks++;
+        record = ulnn_portable_products(record, matrix->weight_bits, n, v, offsets, m);
+        offsets += 4 * n;
+        if (heads) {
+            *out++ = ulnn_neuron(matrix, m, frac);
+        } else {
+            ulnn_activate(matrix, m, 4, out);
+            out += 4;
+        }
+    } while (blocks != end);
+}
+
+void ulnn_portable_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
+    ulnn_sparse(matrix, v, 0, out, 0);
+}
+
+void ulnn_portable_sparse_heads(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
+    ulnn_sparse(matrix, v, frac, h, 1);
+}
+#endif
 
 void ulnn_mix(const int16_t *rows, int16_t *h, unsigned n, unsigned mode) {
     if (mode == ULNN_MODE_DEFAULT_FIXED_DT) {

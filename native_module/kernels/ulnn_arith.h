@@ -23,6 +23,22 @@
 #endif
 #endif
 
+// No instruction that divides 32 by 32 bits
+#if !defined(ULNN_NO_DIVIDE)
+#if (defined(__arm__) && !defined(__ARM_FEATURE_IDIV)) || \
+    (defined(__riscv) && !defined(__riscv_div))
+#define ULNN_NO_DIVIDE 1
+#else
+#define ULNN_NO_DIVIDE 0
+#endif
+#endif
+
+#if defined(__GNUC__)
+#define ULNN_INLINE inline __attribute__((always_inline))
+#else
+#define ULNN_INLINE inline
+#endif
+
 // The low word of a product; wraps.
 static inline int32_t ulnn_mul_low(int32_t a, int32_t b) {
     return (int32_t)((uint32_t)a * (uint32_t)b);
@@ -136,6 +152,92 @@ static inline int32_t ulnn_mix_default(int32_t f1, int32_t f2, int32_t s) {
 
 static inline int32_t ulnn_mix_no_gate(int32_t f1, int32_t f2, int32_t s) {
     return (f1 + (f2 >> 1) + (ulnn_mul_low(f2, s) >> 16) + 1) >> 1;
+}
+
+// SPEC 3.8: a synapse's tanh. Adds wrap, like all sums below, for what is no longer valid.
+static ULNN_INLINE int32_t ulnn_synapse(
+    const int16_t *middle, int32_t s, int32_t slope, int32_t offset) {
+    // One bit more, for the rounding
+    const int32_t product = ulnn_mul_high(slope, ulnn_shift_left(s, 16));
+    const int32_t u = (int32_t)((uint32_t)((product + 1) >> 1) + (uint32_t)offset);
+    return ulnn_lookup(middle, ulnn_scale22(u, 0));
+}
+
+// max(0, bit length of n - 16)
+static inline unsigned ulnn_excess(uint32_t n) {
+#if defined(__ARM_FEATURE_CLZ) || defined(__riscv_zbb) || defined(__x86_64__) || \
+    defined(__aarch64__)
+    const int excess = 16 - __builtin_clz(n | 1);
+    return excess < 0 ? 0u : (unsigned)excess;
+#else
+    uint32_t top = n >> 16;
+    unsigned length = (unsigned)(top > 0xff) << 3;
+    top >>= length;
+    unsigned more = (unsigned)(top > 0xf) << 2;
+    top >>= more;
+    length += more;
+    more = (unsigned)(top > 3) << 1;
+    top >>= more;
+    return length + more + (0xa4u >> 2 * top & 3); // bit lengths of 0 to 3
+#endif
+}
+
+// n / d, for a quotient of 16 bits; d not 0
+static inline uint32_t ulnn_divide(uint32_t n, uint32_t d) {
+#if ULNN_NO_DIVIDE
+    uint32_t quotient = 0;
+    for (int bit = 15; bit >= 0; bit--) {
+        quotient <<= 1;
+        if (n >> bit >= d) {
+            n -= d << bit;
+            quotient++;
+        }
+    }
+    return quotient;
+#else
+    return n / d;
+#endif
+}
+
+// SPEC 3.8: the next potential of a neuron from n, d, its capacity and potential.
+static ULNN_INLINE int32_t ulnn_potential(
+    uint32_t n, uint32_t d, int32_t capacity, int32_t v, int32_t frac) {
+    // n, d over the elapsed time
+    const uint32_t n_high = (uint32_t)ulnn_mul_high((int32_t)n, frac);
+    const uint32_t d_high = (uint32_t)ulnn_mul_high((int32_t)d, frac);
+    n = n_high << 1 | (n * (uint32_t)frac) >> 31;
+    d = d_high << 1 | (d * (uint32_t)frac) >> 31;
+    d += (uint32_t)capacity;
+    const unsigned k = ulnn_excess(d);
+    d >>= k;
+    d += d == 0; // which only a file that is no longer valid makes
+    // t = n' + 32768 * 2^k * d": the quotient is then 32768 more, and never negative.
+    const uint32_t unit = d << k;
+    uint32_t t;
+    int32_t high;
+#if ULNN_NO_LONG_MULTIPLY
+    t = (uint32_t)ulnn_mul_low(capacity, v);
+    high = ulnn_mul_high(capacity, v);
+    high += ((int32_t)n >> 17) + (int32_t)(unit >> 17);
+    t += n << 15;
+    high += t < n << 15;
+    t += unit << 15;
+    high += t < unit << 15;
+#else
+    const int64_t long_t = (int64_t)capacity * v + ((int64_t)(int32_t)n + unit) * 32768;
+    t = (uint32_t)long_t;
+    high = (int32_t)(long_t >> 32);
+#endif
+    const uint32_t top = (d << 16) - d;
+    if (high < 0) {
+        t = 0;
+    } else if ((uint32_t)high >> k != 0) {
+        t = top;
+    } else {
+        t = t >> k | (uint32_t)high << 1 << (31 - k);
+        t = t < top ? t : top;
+    }
+    return (int32_t)ulnn_divide(t + (d >> 1), d) - 32768;
 }
 
 #endif // ULNN_ARITH_H

@@ -1,5 +1,5 @@
-// The contract of an inner kernel: all multiply-accumulates of a step happen behind these two
-// functions. Everything else (loading, order of layers, state) is in core/.
+// The contract of an inner kernel: all multiply-accumulates of a step's matrices happen behind
+// these four functions. Everything else (loading, order of layers, state, the cells) is in core/.
 //
 // portable.c is the reference and is always there. An architecture's kernel computes the same
 // bits for every input; ulnn_choice.h chooses it at build time.
@@ -12,6 +12,10 @@
 // * `v` and the outputs do not overlap.
 // * The stream (SPEC 2.5) is `groups` records, read once, front to back:
 //       bias[4] int32 | blocks * (16 or 32 bytes) | multiplier[4] int32
+// * Of a sparse matrix, group g has a number of blocks of its own, list[g], 1 to `blocks`. Which
+//   values of `v` they meet is said by four byte offsets a block, group after group, from
+//   list[4 * ceil(groups / 4)] on: each is even and within the 4 * blocks values. The list is a
+//   copy, aligned to 8, and can be trusted.
 //
 // What a kernel may not rely on: that the stream and the table still hold what the loader has
 // checked. They lie in a buffer of the caller. Whatever they hold, a kernel reads and writes only
@@ -21,6 +25,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "../core/ulnn_build.h"
 
 enum {
     ULNN_LINEAR = 0,
@@ -34,7 +40,14 @@ enum {
     ULNN_MODE_NO_GATE = 1,
     ULNN_MODE_DEFAULT_FIXED_DT = 2,
     ULNN_MODE_NO_GATE_FIXED_DT = 3,
+    ULNN_MODE_PURE = 4,
+    ULNN_MODE_LINEAR = 16, // with default or no_gate: ff1 and ff2 are linear rows
 };
+
+// Whether heads of a mode are rows like any others, for ulnn_kernel_rows
+static inline int ulnn_heads_are_rows(unsigned mode) {
+    return mode - ULNN_MODE_DEFAULT_FIXED_DT <= ULNN_MODE_PURE - ULNN_MODE_DEFAULT_FIXED_DT;
+}
 
 // One matrix, ready to run. On 32-bit machines assembly reads it at the offsets on the right.
 typedef struct ulnn_matrix {
@@ -43,11 +56,12 @@ typedef struct ulnn_matrix {
     uint16_t groups;      //  8: of four rows
     uint16_t blocks;      // 10: of four columns
     uint8_t weight_bits;  // 12: 8 or 16
-    uint8_t activation;   // 13: ULNN_LINEAR ...; heads: ULNN_TABLE
+    uint8_t activation;   // 13: ULNN_LINEAR ...; not for heads: `mode` says it
     uint8_t shift;        // 14: 0 to 8
     uint8_t output_shift; // 15: 0 to 14, with GATED
     uint8_t mode;         // 16: ULNN_MODE_...; heads only
     uint8_t gate_shift;   // 17: 0 to 12; heads only
+    const uint16_t *list; // 20: of a sparse matrix; NULL: dense
 } ulnn_matrix_t;
 
 // out[r] = activation(row r over v), for 4 * groups rows (SPEC 3.1, 3.2).
@@ -58,13 +72,19 @@ void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *
 //   frac  the elapsed time, Q31 of 2^n ticks: 0 to 2^31-1
 void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
 
+// The same for sparse matrices, and only for them.
+void ulnn_portable_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out);
+void ulnn_portable_sparse_heads(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
+
 // h[i] = the new state of neuron i, for n neurons (1 or more), with a fixed dt (SPEC 3.4), behind
 // ulnn_kernel_rows: such heads are rows like any others.
 //   rows  3 * n values, filled up to a multiple of four, aligned to 8: f1, f2, s of each neuron
 void ulnn_mix(const int16_t *rows, int16_t *h, unsigned n, unsigned mode);
 
 // The choice. Each header defines ULNN_KERNEL_NAME, ulnn_kernel_rows and ulnn_kernel_heads, with
-// the contracts of the two functions above.
+// the contracts of the two functions above, and may define ulnn_kernel_sparse_rows and
+// ulnn_kernel_sparse_heads.
 #include "ulnn_choice.h"
 #if defined(ULNN_KERNEL_CORTEX_M7)
 #include "cortex_m7.h"
@@ -84,6 +104,12 @@ void ulnn_mix(const int16_t *rows, int16_t *h, unsigned n, unsigned mode);
 #endif
 #define ulnn_kernel_rows ulnn_portable_rows
 #define ulnn_kernel_heads ulnn_portable_heads
+#endif
+#ifndef ulnn_kernel_sparse_rows
+#define ulnn_kernel_sparse_rows ulnn_portable_sparse_rows
+#endif
+#ifndef ulnn_kernel_sparse_heads
+#define ulnn_kernel_sparse_heads ulnn_portable_sparse_heads
 #endif
 
 #endif // ULNN_KERNEL_H

@@ -37,6 +37,10 @@ MP_NOINLINE void ulnn_portable_heads(const ulnn_matrix_t *, const int16_t *, int
 #include "../kernels/portable.c"
 #include "../core/ulnn_load.c"
 #include "../core/ulnn_load_layer.c"
+#include "../core/ulnn_load_matrix.c"
+#include "../core/ulnn_load_ltc.c"
+#include "../core/ulnn_cells.c"
+#include "../core/ulnn_ltc.c"
 #include "../core/ulnn_step.c"
 #include "../core/ulnn_text.c"
 KEEP extern mp_obj_full_type_t ulnn_model_type; // mpy_ld.py refuses static variables

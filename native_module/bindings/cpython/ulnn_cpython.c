@@ -216,18 +216,19 @@ static PyObject *model_info(ModelObject *self, PyObject *Py_UNUSED(unused)) {
     sha256[sizeof(sha256) - 1] = 0;
     char format[8];
     PyOS_snprintf(format, sizeof(format), "%d.%u", ULNN_FORMAT_MAJOR, info->format_minor);
-    return Py_BuildValue("{ss ss ss sI ss ss sI sI sI sI sI sI sI sI sI sI sI sn sO}", //
-        "format", format, "engine", "native", "kernel", ulnn_kernel_name(),            //
-        "model_version", info->model_version,                                          //
-        "dialect", ulnn_dialect_name(info->dialect), "sha256", sha256,                 //
-        "file_size", info->file_size,                                                  //
-        "input_size", (unsigned)info->input_size,                                      //
-        "output_size", (unsigned)info->output_size,                                    //
-        "state_size", info->state_size, "layers", (unsigned)info->layers,              //
-        "weight_bits", (unsigned)info->weight_bits, "macs", info->macs,                //
-        "tick_ns", info->tick_ns, "dt_max", info->dt_max,                              //
-        "dt_fixed", info->dt_fixed,                                                    //
-        "golden_steps", info->golden_steps, "ram", (Py_ssize_t)self->ram,              //
+    return Py_BuildValue("{ss ss ss sI ss ss sI sI sI sI sI sI sI sI sI sI sI sI sI sn sO}", //
+        "format", format, "engine", "native", "kernel", ulnn_kernel_name(),                  //
+        "model_version", info->model_version,                                                //
+        "dialect", ulnn_dialect_name(info->dialect), "sha256", sha256,                       //
+        "file_size", info->file_size,                                                        //
+        "input_size", (unsigned)info->input_size,                                            //
+        "output_size", (unsigned)info->output_size,                                          //
+        "state_size", info->state_size, "layers", (unsigned)info->layers,                    //
+        "neurons", (unsigned)info->neurons, "synapses", info->synapses,                      //
+        "weight_bits", (unsigned)info->weight_bits, "macs", info->macs,                      //
+        "tick_ns", info->tick_ns, "dt_max", info->dt_max,                                    //
+        "dt_fixed", info->dt_fixed,                                                          //
+        "golden_steps", info->golden_steps, "ram", (Py_ssize_t)self->ram,                    //
         "in_place", self->in_place ? Py_True : Py_False);
 }
 
