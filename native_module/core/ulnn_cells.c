@@ -121,8 +121,10 @@ void ulnn_pure(const ulnn_matrix_t *heads, const void *numbers, const int16_t *z
     const int16_t *middle = heads->table + 512;
     for (const int16_t *end = h + n; h != end; h++, z++, neuron += 4) {
         const int32_t r = (int32_t)((uint32_t)(*z < 0 ? -*z : *z) + neuron[0]);
-        const int32_t u = ulnn_gate(r, -(1 << 21), frac, heads->gate_shift, 0);
-        const int32_t p = ((int16_t)ulnn_lookup(middle, u) * *z + (1 << 14)) >> 15;
+        const int32_t u = ulnn_gate(r, 0, frac, heads->gate_shift, 0);
+        const int32_t w = (int16_t)ulnn_lookup(middle, u); // the root of e
+        const int32_t e = (w * w + (1 << 14)) >> 15;
+        const int32_t p = (e * *z + (1 << 14)) >> 15;
         const uint32_t change = (uint32_t)ulnn_mul_round((int32_t)neuron[2], p * 32768);
         *h = (int16_t)ulnn_sat16((int32_t)(neuron[1] + change));
     }

@@ -169,10 +169,13 @@ static ULNN_INLINE int16_t ulnn_neuron(
         f2 = ulnn_scale16(m[1], shift);
     }
     int32_t s = ulnn_lookup(middle, ulnn_gate(m[2], m[3], frac, matrix->gate_shift, shift));
-    if ((mode & ULNN_MODE_NO_GATE) == 0) {
+    if (mode == ULNN_MODE_DEFAULT) {
         return (int16_t)ulnn_mix_default(f1, f2, s);
     }
-    return (int16_t)ulnn_mix_no_gate(f1, f2, s);
+    if ((mode & ULNN_MODE_NO_GATE) != 0) {
+        return (int16_t)ulnn_mix_no_gate(f1, f2, s);
+    }
+    return (int16_t)ulnn_sat16(ulnn_mix_default(f1, f2, s));
 }
 
 void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
