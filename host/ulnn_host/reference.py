@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .model import (
     Activation,
@@ -19,11 +22,19 @@ from .model import (
     Table,
 )
 
+Clipped = NDArray[np.bool_]
+# Told which values of a tensor of a layer saturated, by name; an Observer by layer number, too.
+Watch = Callable[[str, Clipped], None] | None
+Observer = Callable[[int, str, Clipped], None]
+BEFORE_TABLE = " before the table"
 
-def saturate(value: Int, bits: int) -> Int:
+
+def saturate(value: Int, bits: int, watch: Watch = None, name: str = "") -> Int:
     """satN of SPEC.md."""
     top = (1 << (bits - 1)) - 1
     limited: Int = np.maximum(np.minimum(value, top), -top - 1)
+    if watch is not None:
+        watch(name, limited != value)
     return limited
 
 
@@ -42,95 +53,111 @@ def rows(matrix: Matrix, v: Int) -> Int:
     return m
 
 
-def activate(matrix: Matrix, m: Int, tables: tuple[Table, ...]) -> Int:
+def activate(
+    matrix: Matrix, m: Int, tables: tuple[Table, ...], watch: Watch = None, name: str = "rows"
+) -> Int:
     """What follows a row in a dense or backbone matrix (SPEC.md 3.2)."""
     p = saturate(m << matrix.shift, 32)
     if matrix.activation is Activation.LINEAR:
-        return saturate(p, 16)
+        return saturate(p, 16, watch, name)
     if matrix.activation is Activation.RELU:
-        return saturate(np.maximum(0, p), 16)
-    g = lookup(tables[matrix.table], saturate(p, 22))
+        return saturate(np.maximum(0, p), 16, watch, name)
+    u = saturate(p, 22, watch, name + BEFORE_TABLE)
+    g = lookup(tables[matrix.table], u)
     if matrix.activation is Activation.TABLE:
         return g
-    return saturate((p * ((32768 + g) << matrix.output_shift) + (1 << 31)) >> 32, 16)
+    product = (p * ((32768 + g) << matrix.output_shift) + (1 << 31)) >> 32
+    return saturate(product, 16, watch, name)
 
 
-def cfc(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int, frac: Int) -> Int:
+def cfc(
+    layer: Layer, tables: tuple[Table, ...], x: Int, h: Int, frac: Int, watch: Watch = None
+) -> Int:
     """New state of a CfC layer (SPEC.md 3.3 to 3.5).
 
     x (..., I), h (..., H), frac (...): one elapsed time a vector. The memory of a mixed memory
     layer is not looked at.
     """
     v = np.concatenate([x, h], axis=-1)
-    for matrix in layer.matrices[layer.kind is Kind.MIXED : -1]:
-        v = activate(matrix, rows(matrix, v), tables)
+    for k, matrix in enumerate(layer.matrices[layer.kind is Kind.MIXED : -1]):
+        v = activate(matrix, rows(matrix, v), tables, watch, f"backbone {k}")
     heads = layer.matrices[-1]
     table = tables[heads.table]
     m = rows(heads, v).reshape(*v.shape[:-1], -1, layer.mode.heads)
     if layer.pure is not None:
-        return _pure(layer, layer.pure, activate(heads, m[..., 0], tables), table, frac)
+        z = activate(heads, m[..., 0], tables, watch, "heads")
+        return _pure(layer, layer.pure, z, table, frac, watch)
 
-    def scaled(value: Int) -> Int:
-        return saturate(value << heads.shift, 32)
-
-    def squash(value: Int) -> Int:
-        return lookup(table, saturate(scaled(value), 22))
+    def squash(value: Int, name: str) -> Int:
+        scaled = saturate(value << heads.shift, 32)
+        return lookup(table, saturate(scaled, 22, watch, name + BEFORE_TABLE))
 
     if heads.activation is Activation.LINEAR:
-        f1, f2 = saturate(scaled(m[..., 0]), 16), saturate(scaled(m[..., 1]), 16)
+        targets = saturate(saturate(m[..., :2] << heads.shift, 32), 16, watch, "heads")
+        f1, f2 = targets[..., 0], targets[..., 1]
     else:
-        f1, f2 = squash(m[..., 0]), squash(m[..., 1])
+        f1, f2 = squash(m[..., 0], "heads"), squash(m[..., 1], "heads")
     if layer.dt_fixed:
-        s = squash(m[..., 2])
+        s = squash(m[..., 2], "gate")
     else:
         step = m[..., 2] * frac[..., None] + (1 << (31 - layer.gate_shift))
-        s = squash(m[..., 3] + (step >> (32 - layer.gate_shift)))
+        s = squash(m[..., 3] + (step >> (32 - layer.gate_shift)), "gate")
     new: Int
     if layer.mode.gated:
-        new = saturate(((f1 + f2) >> 1) + (((f2 - f1) * s) >> 16), 16)
+        new = saturate(((f1 + f2) >> 1) + (((f2 - f1) * s) >> 16), 16, watch, "state")
     else:
         new = (f1 + (f2 >> 1) + ((f2 * s) >> 16) + 1) >> 1
     return new
 
 
-def _pure(layer: Layer, pure: Pure, z: Int, table: Table, frac: Int) -> Int:
+def _pure(layer: Layer, pure: Pure, z: Int, table: Table, frac: Int, watch: Watch = None) -> Int:
     """SPEC.md 3.5. z (..., H)."""
     gate = layer.gate_shift
     elapsed = ((np.abs(z) + pure.tau) * frac[..., None] + (1 << (31 - gate))) >> (32 - gate)
-    root = lookup(table, saturate(elapsed, 22))
+    root = lookup(table, saturate(elapsed, 22, watch, "elapsed" + BEFORE_TABLE))
     e = (root * root + (1 << 14)) >> 15
     p = (e * z + (1 << 14)) >> 15
-    return saturate(pure.a + ((pure.gain * (p << 15) + (1 << 31)) >> 32), 16)
+    return saturate(pure.a + ((pure.gain * (p << 15) + (1 << 31)) >> 32), 16, watch, "state")
 
 
 def lstm(
-    matrix: Matrix, cell_shift: int, tables: tuple[Table, ...], v: Int, c: Int
+    matrix: Matrix,
+    cell_shift: int,
+    tables: tuple[Table, ...],
+    v: Int,
+    c: Int,
+    watch: Watch = None,
 ) -> tuple[Int, Int]:
     """New hidden and cell state of an LSTM over the vector v (SPEC.md 3.6)."""
-    gates = activate(matrix, rows(matrix, v), tables).reshape(*v.shape[:-1], -1, 4)
+    gates = activate(matrix, rows(matrix, v), tables, watch, "lstm gates")
+    gates = gates.reshape(*v.shape[:-1], -1, 4)
     i, f, g, o = (gates[..., k] for k in range(4))
     kept = c * (32768 + f) + (((32768 + i) * g) >> cell_shift)
-    c = saturate((kept + (1 << 15)) >> 16, 16)
-    squashed = lookup(tables[matrix.table], saturate(c << (3 + cell_shift), 22))
+    c = saturate((kept + (1 << 15)) >> 16, 16, watch, "cell")
+    u = saturate(c << (3 + cell_shift), 22, watch, "cell" + BEFORE_TABLE)
+    squashed = lookup(tables[matrix.table], u)
     return ((32768 + o) * squashed + (1 << 15)) >> 16, c
 
 
-def gru(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int) -> Int:
+def gru(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int, watch: Watch = None) -> Int:
     """New state of a GRU layer (SPEC.md 3.7). x: with dt where it is an input, without filling."""
     gates, hidden, inputs = layer.matrices
     filled = np.concatenate([x, np.zeros((*x.shape[:-1], -x.shape[-1] % 4), np.int64)], axis=-1)
     v = np.concatenate([filled, h], axis=-1)
-    gate = activate(gates, rows(gates, v), tables).reshape(*v.shape[:-1], -1, 2)
+    gate = activate(gates, rows(gates, v), tables, watch, "gates").reshape(*v.shape[:-1], -1, 2)
     r, z = gate[..., 0], gate[..., 1]
-    p = activate(inputs, rows(inputs, filled), tables)
-    q = activate(hidden, rows(hidden, h), tables)
+    p = activate(inputs, rows(inputs, filled), tables, watch, "input candidate")
+    q = activate(hidden, rows(hidden, h), tables, watch, "hidden candidate")
     w = (p << 15) + (((32768 + r) * q) >> 1)
-    n = lookup(tables[gates.table], saturate(w >> (12 - layer.state_shift), 22))
+    u = saturate(w >> (12 - layer.state_shift), 22, watch, "candidate" + BEFORE_TABLE)
+    n = lookup(tables[gates.table], u)
     new: Int = (n * (32768 - z) + h * (32768 + z) + (1 << 15)) >> 16
     return new
 
 
-def ltc(layer: Ltc, tables: tuple[Table, ...], x: Int, v: Int, frac: Int) -> Int:
+def ltc(
+    layer: Ltc, tables: tuple[Table, ...], x: Int, v: Int, frac: Int, watch: Watch = None
+) -> Int:
     """New potentials of an LTC layer (SPEC.md 3.8). x (..., I), v (..., N), frac (...)."""
     sensory = int(layer.sensory.sum())
     parts = slice(sensory), slice(sensory, None)
@@ -139,7 +166,9 @@ def ltc(layer: Ltc, tables: tuple[Table, ...], x: Int, v: Int, frac: Int) -> Int
     def currents(k: int, values: Int) -> tuple[Int, Int]:
         part = parts[k]
         product = (layer.slope[part] * (values[..., layer.source[part]] << 15) + (1 << 31)) >> 32
-        u = lookup(tables[layer.table], saturate(product + layer.offset[part], 22))
+        name = ("sensory synapses", "synapses")[k] + BEFORE_TABLE
+        u = saturate(product + layer.offset[part], 22, watch, name)
+        u = lookup(tables[layer.table], u)
         n, d = ((u * w[part]) @ layer.sums[k] for w in (layer.w_num, layer.w_den))
         return n.astype(np.int64), d.astype(np.int64)
 
@@ -154,6 +183,8 @@ def ltc(layer: Ltc, tables: tuple[Table, ...], x: Int, v: Int, frac: Int) -> Int
         v = np.clip((top + (bottom >> 1)) // bottom, -32768, 32767)
         v = np.where(top >= 32767 * bottom, 32767, v)
         v = np.where(top <= -32768 * bottom, -32768, v)
+        if watch is not None:
+            watch("potentials", (top > 32767 * bottom) | (top < -32768 * bottom))
     return v
 
 
@@ -165,11 +196,17 @@ def _bit_length(value: Int) -> Int:
 class Reference:
     """A model with its state; `lanes` independent sequences are stepped together when it is given.
 
-    Shapes below are without lanes; with lanes every array has the lane axis first.
+    Shapes below are without lanes; with lanes every array has the lane axis first. observe: told
+    at every step, for each layer and tensor, which values saturated.
     """
 
-    def __init__(self, model: ModelFile, lanes: int | None = None) -> None:
+    def __init__(
+        self, model: ModelFile, lanes: int | None = None, observe: Observer | None = None
+    ) -> None:
         self.model = model
+        self._watches: list[Watch] = [
+            observe and partial(observe, number) for number in range(len(model.layers))
+        ]
         self._lanes = () if lanes is None else (lanes,)
         self.reset()
 
@@ -206,6 +243,10 @@ class Reference:
 
     def step(self, x: ArrayLike, dt: ArrayLike) -> Int16:
         """One step: x int16 (input_size,), dt ticks, 1 or more. Returns y int16 (output_size,)."""
+        return self.step_layers(x, dt)[-1][0].astype(np.int16)
+
+    def step_layers(self, x: ArrayLike, dt: ArrayLike) -> list[tuple[Int, tuple[Int, ...]]]:
+        """One step: the output and the state of every layer."""
         ticks = np.asarray(dt, np.int64)
         if (ticks < 1).any():
             raise ValueError(f"dt: expected 1 or more ticks, got {ticks.min()}")
@@ -217,28 +258,33 @@ class Reference:
         v = np.asarray(x, np.int64)
         if v.shape != (*self._lanes, self.model.input_size):
             raise ValueError(f"x: expected {self.model.input_size} values, got shape {v.shape}")
-        for layer, state in zip(self.model.layers, self._states, strict=True):
-            v = self._layer(layer, v, state, frac)
-        return v.astype(np.int16)
+        after = []
+        for layer, state, watch in zip(
+            self.model.layers, self._states, self._watches, strict=True
+        ):
+            v = self._layer(layer, v, state, frac, watch)
+            after.append((v, tuple(state)))
+        return after
 
-    def _layer(self, layer: Layer, x: Int, state: list[Int], frac: Int) -> Int:
+    def _layer(self, layer: Layer, x: Int, state: list[Int], frac: Int, watch: Watch) -> Int:
         """Output of a layer; its state is replaced in place."""
         tables = self.model.tables
         if layer.kind is Kind.DENSE:
-            return activate(layer.matrices[0], rows(layer.matrices[0], x), tables)
+            (matrix,) = layer.matrices
+            return activate(matrix, rows(matrix, x), tables, watch)
         if layer.kind is Kind.LTC:
             assert layer.ltc is not None
-            state[0] = ltc(layer.ltc, tables, x, state[0], frac)
+            state[0] = ltc(layer.ltc, tables, x, state[0], frac, watch)
             return state[0][..., : layer.output_size]
         if layer.kind in (Kind.LSTM, Kind.GRU) and layer.mode is Mode.DT_INPUT:
             x = np.concatenate([x, (frac >> 16)[..., None]], axis=-1)
         if layer.kind is Kind.GRU:
-            state[0] = gru(layer, tables, x, state[0])
+            state[0] = gru(layer, tables, x, state[0], watch)
         if layer.kind in (Kind.LSTM, Kind.MIXED):
             v = np.concatenate([x, state[0]], axis=-1)
-            state[:] = lstm(layer.matrices[0], layer.cell_shift, tables, v, state[1])
+            state[:] = lstm(layer.matrices[0], layer.cell_shift, tables, v, state[1], watch)
         if layer.kind.is_cfc:
-            state[0] = cfc(layer, tables, x, state[0], frac)
+            state[0] = cfc(layer, tables, x, state[0], frac, watch)
         return state[0]
 
     def run(self, x: ArrayLike, dt: ArrayLike) -> Int16:
