@@ -362,7 +362,8 @@ def _heads(b, mat, v, h, m, mode, gate, fh, fl):
             f1 = _activate(b, mat, m[0])
             f2 = _activate(b, mat, m[1])
         s = lookup(b, table, m[3] + _elapsed(m[2], gate, fh, fl), shift)
-        h[i] = _sat16(_new_state(mode, f1, f2, s))  # linear f1, f2 reach -32769
+        new = _new_state(mode, f1, f2, s)
+        h[i] = new if new >= -32768 else -32768  # linear f1, f2 may give -32769
 
 
 def _pure(b, mat, v, h, m, o, gate, fh, fl):

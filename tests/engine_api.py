@@ -10,7 +10,8 @@ from array import array
 
 KEYS = (
     "format engine kernel model_version dialect sha256 file_size input_size output_size "
-    "state_size layers weight_bits dt_fixed macs tick_ns dt_max golden_steps ram in_place"
+    "state_size layers neurons synapses weight_bits dt_fixed macs tick_ns dt_max golden_steps ram "
+    "in_place"
 ).split()
 
 
@@ -35,7 +36,7 @@ def check_info(ulnn, data):
     for key in KEYS:
         kind = str if key in ("format", "engine", "kernel", "dialect", "sha256") else int
         assert isinstance(info[key], bool if key == "in_place" else kind), key
-    assert info["format"] == "1.0"
+    assert info["format"] == "%d.%d" % (data[4], data[5])
     assert info["engine"] == ulnn.ENGINE
     assert isinstance(ulnn.__version__, str)
     assert info["file_size"] == len(data)
