@@ -80,7 +80,7 @@ def convert(network: FloatNetwork, data: Sequences, options: Options) -> ModelFi
     """The integer model of a float network, with golden vectors from the data. Raises UlnnError
     when its numbers cannot be represented."""
     model = build(network, calibration(network, data, options), options)
-    return dataclasses.replace(model, golden=_golden(model, data))
+    return dataclasses.replace(model, golden=golden(model, data))
 
 
 def calibration(network: FloatNetwork, data: Sequences, options: Options) -> Calibration:
@@ -194,7 +194,8 @@ def _sparsity(wish: Sparsity) -> Callable[[Matrix], Matrix]:
     return choose
 
 
-def _golden(model: ModelFile, data: Sequences) -> Golden:
+def golden(model: ModelFile, data: Sequences) -> Golden:
+    """Golden vectors: the first steps of the data's first sequence (SPEC.md 2.6)."""
     steps = min(GOLDEN_STEPS, int(data.length[0]))
     engine = Reference(model)
     x, dt = model.quantise_input(data.x[0, :steps]), model.ticks(data.dt[0, :steps])

@@ -1,0 +1,231 @@
+"""Quantisation-aware training: a short fine-tune in which the forward pass is the integer engine.
+
+Each step is made twice: by the reference engine on the integers of the model that the weights of
+this moment convert to, and by the float cells. Values are those of the engine, to the last bit;
+gradients are those of the float cells at these values (straight-through estimator, Bengio et al.
+2013). What is trained and what `build` writes at the end is one and the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from .calibration import Calibration
+from .data import Sequences
+from .engine_types import quantise
+from .errors import UlnnError
+from .model import ModelFile
+from .network import FloatNetwork, Ltc, arrays, replaced
+from .quantize import Options, build_with_meaning, calibration, golden
+from .reference import Reference
+from .rounding import Signal
+
+# (outputs (N, T, O), the sequences they belong to) -> loss
+Loss = Callable[[Tensor, Sequences], Tensor]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to fine-tune: Adam with a cosine schedule; average: decay of the running mean of the
+    weights, which is the result."""
+
+    epochs: int = 10
+    batch: int = 64
+    learning_rate: float = 0.001
+    clip: float = 1.0
+    average: float = 0.95
+    seed: int = 0
+
+
+class IntegerNetwork(nn.Module):
+    """A network whose outputs are those of its integer model, and whose gradients are those of
+    its float cells.
+
+    forward(data) gives real outputs (N, T, O) as float64; behind the valid steps they mean
+    nothing. Weights that are exactly 0 stay so.
+    """
+
+    def __init__(self, network: FloatNetwork, seen: Calibration, options: Options) -> None:
+        super().__init__()
+        self._network, self._seen = network, seen
+        self.options = dataclasses.replace(options, compensate=False)
+        self.names = [name for name, _ in arrays(network.layers)]
+        self.weights = nn.ParameterList(
+            nn.Parameter(torch.from_numpy(np.array(value, np.float64)))
+            for _, value in arrays(network.layers)
+        )
+        self._present = [(weight != 0) | (weight.dim() < 2) for weight in self.weights]
+        self._positive = _positive(network)
+
+    def network(self) -> FloatNetwork:
+        """The float network of the present weights."""
+        values = {
+            n: w.detach().numpy().copy() for n, w in zip(self.names, self.weights, strict=True)
+        }
+        return dataclasses.replace(self._network, layers=replaced(self._network.layers, values))
+
+    def model(self) -> ModelFile:
+        """The integer model of the present weights, without golden vectors."""
+        return build_with_meaning(self.network(), self._seen, self.options)[0]
+
+    def forward(self, data: Sequences) -> Tensor:
+        """Outputs of the integer engine in real units."""
+        model, layers = build_with_meaning(self.network(), self._seen, self.options)
+        batch = quantise(model, data)
+        engine = Reference(model, lanes=len(data))
+        values = dict(zip(self.names, self.weights, strict=True))
+        cells = replaced(self._network.layers, values)
+        inputs = _real(batch.x, self._inputs(model))
+        spans = np.minimum(batch.dt, model.dt_max) * (model.tick_ns / 1e9)
+        ts = torch.from_numpy(spans / self._network.time_scale)
+        states = self._network.zero_state(inputs[:, 0])
+        outputs = []
+        for t in range(batch.dt.shape[1]):
+            y = inputs[:, t]
+            after = engine.step_layers(batch.x[:, t], batch.dt[:, t])
+            new = []
+            for cell, state, meaning, (out, parts) in zip(
+                cells, states, layers, after, strict=True
+            ):
+                y, state, _ = cell.step(y, state, ts[:, t, None])
+                state = tuple(
+                    _through(part, _real(value, signal))
+                    for part, value, signal in zip(state, parts, meaning.states, strict=True)
+                )
+                y = _through(y, _real(out, meaning.output))
+                new.append(state)
+            states = tuple(new)
+            outputs.append(y)
+        return torch.stack(outputs, dim=1)
+
+    def _inputs(self, model: ModelFile) -> Signal:
+        """What the integer inputs mean to the first layer."""
+        network = self._network
+        return Signal(
+            model.input_scale.astype(np.float64) / network.std,
+            (model.input_offset.astype(np.float64) - network.mean) / network.std,
+        )
+
+    @torch.no_grad()
+    def keep_valid(self) -> None:
+        """Put weights that left their range back: absent ones to 0, LTC conductances above 0."""
+        for name, weight, present in zip(self.names, self.weights, self._present, strict=True):
+            weight.mul_(present)
+            if name in self._positive:
+                torch.where(present, weight.clamp_min(1e-6), weight, out=weight)
+
+
+def finetune(
+    network: FloatNetwork,
+    data: Sequences,
+    options: Options,
+    plan: Plan | None = None,
+    *,
+    loss: Loss | None = None,
+    epoch: Callable[[], Sequences] | None = None,
+    quiet: bool = False,
+) -> tuple[FloatNetwork, ModelFile]:
+    """Fine-tune for integers. Returns the float network and its integer model.
+
+    data: calibration, and what is trained on unless `epoch` gives the sequences of each epoch
+    afresh. loss: of outputs and sequences; None: mean squared distance to the outputs of the float
+    network as it was, which needs no labels. Raises UlnnError when it diverges.
+    """
+    plan = plan or Plan()
+    seen = calibration(network, data, options)
+    net = IntegerNetwork(network, seen, options)
+    mean = [weight.detach().clone() for weight in net.weights]
+    optimiser = torch.optim.Adam(net.parameters(), plan.learning_rate)
+    rng = np.random.default_rng(plan.seed)
+    updates = 0
+    loss = loss or distance_to(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        for number in _progress(plan.epochs, quiet):
+            sequences = epoch() if epoch is not None else data
+            count = math.ceil(len(sequences) / plan.batch)
+            for k, rows in enumerate(np.array_split(rng.permutation(len(sequences)), count)):
+                done = (number + k / count) / plan.epochs
+                optimiser.param_groups[0]["lr"] = (
+                    plan.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+                )
+                part = sequences.take(rows)
+                value = loss(net(part), part)
+                if not torch.isfinite(value):
+                    raise UlnnError(
+                        f"fine-tuning diverged in epoch {number + 1}: lower the learning rate "
+                        f"({plan.learning_rate:g})"
+                    )
+                optimiser.zero_grad()
+                value.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(net.parameters(), plan.clip)
+                optimiser.step()
+                net.keep_valid()
+                updates += 1
+                decay = min(plan.average, updates / (updates + 9))
+                for slow, weight in zip(mean, net.weights, strict=True):
+                    slow.lerp_(weight.detach(), 1 - decay)
+    with torch.no_grad():
+        for weight, slow in zip(net.weights, mean, strict=True):
+            weight.copy_(slow)
+    net.keep_valid()
+    model = net.model()
+    return net.network(), dataclasses.replace(model, golden=golden(model, data))
+
+
+def distance_to(network: FloatNetwork) -> Loss:
+    """Mean squared distance of the valid outputs to those of a float network."""
+
+    def loss(y: Tensor, data: Sequences) -> Tensor:
+        target = torch.from_numpy(network.run(data.x, data.dt, data.length).y)
+        mask = torch.from_numpy(data.mask)
+        return (y[mask] - target[mask]).square().mean()
+
+    return loss
+
+
+def _through(carrier: Tensor, value: Tensor) -> Tensor:
+    """The value, with the gradient of the carrier (straight-through)."""
+    # carrier + (value - carrier) is the value but for rounding, which must not be
+    return _StraightThrough.apply(carrier, value)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, carrier: Tensor, value: Tensor) -> Tensor:
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
+def _real(values: Any, signal: Signal) -> Tensor:
+    return torch.from_numpy(np.asarray(values, np.float64) * signal.unit + signal.offset)
+
+
+def _positive(network: FloatNetwork) -> set[str]:
+    """Names of the arrays that must not fall below 0."""
+    names = set()
+    for k, layer in enumerate(network.layers):
+        if isinstance(layer, Ltc):
+            names |= {f"{k}.gleak", f"{k}.cm", f"{k}.sensory.w", f"{k}.internal.w"}
+    return names
+
+
+def _progress(epochs: int, quiet: bool) -> Iterator[int]:
+    console = Console(stderr=True)
+    disable = quiet or not console.is_terminal
+    yield from track(
+        range(epochs), "fine-tuning", console=console, disable=disable, transient=True
+    )
