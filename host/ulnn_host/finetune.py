@@ -26,7 +26,7 @@ from .engine_types import quantise
 from .errors import UlnnError
 from .model import ModelFile
 from .network import FloatNetwork, Ltc, arrays, replaced
-from .quantize import Options, build_with_meaning, calibration, golden
+from .quantize import Options, build_with_meaning, calibration, with_golden
 from .reference import Reference
 from .rounding import Signal
 
@@ -179,8 +179,7 @@ def finetune(
         for weight, slow in zip(net.weights, mean, strict=True):
             weight.copy_(slow)
     net.keep_valid()
-    model = net.model()
-    return net.network(), dataclasses.replace(model, golden=golden(model, data))
+    return net.network(), with_golden(net.model(), data)
 
 
 def distance_to(network: FloatNetwork) -> Loss:

@@ -79,8 +79,7 @@ class Options:
 def convert(network: FloatNetwork, data: Sequences, options: Options) -> ModelFile:
     """The integer model of a float network, with golden vectors from the data. Raises UlnnError
     when its numbers cannot be represented."""
-    model = build(network, calibration(network, data, options), options)
-    return dataclasses.replace(model, golden=golden(model, data))
+    return with_golden(build(network, calibration(network, data, options), options), data)
 
 
 def calibration(network: FloatNetwork, data: Sequences, options: Options) -> Calibration:
@@ -194,13 +193,13 @@ def _sparsity(wish: Sparsity) -> Callable[[Matrix], Matrix]:
     return choose
 
 
-def golden(model: ModelFile, data: Sequences) -> Golden:
-    """Golden vectors: the first steps of the data's first sequence (SPEC.md 2.6)."""
+def with_golden(model: ModelFile, data: Sequences) -> ModelFile:
+    """The model with golden vectors: the first steps of the data's first sequence (SPEC.md 2.6)."""
     steps = min(GOLDEN_STEPS, int(data.length[0]))
     engine = Reference(model)
     x, dt = model.quantise_input(data.x[0, :steps]), model.ticks(data.dt[0, :steps])
     y = engine.run(x, dt)
-    return Golden(dt, x, y, engine.state)
+    return dataclasses.replace(model, golden=Golden(dt, x, y, engine.state))
 
 
 def _meta(network: FloatNetwork, options: Options) -> dict[str, Any]:
