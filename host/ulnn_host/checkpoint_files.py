@@ -24,6 +24,10 @@ def read(path: Path) -> Arrays:
             f"{path}: no such file; expected a checkpoint (.safetensors, .pt, .npz, .keras or "
             ".weights.h5)"
         )
+    if path.suffix == ".ulnn":
+        raise UlnnError(
+            f"{path}: an integer model; expected the checkpoint from which it was converted"
+        )
     try:
         if path.suffix in (".keras", ".h5"):
             return import_keras.read(path)

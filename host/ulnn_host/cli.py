@@ -27,6 +27,22 @@ out = Console()
 
 ModelPath = Annotated[Path, typer.Argument(help="model file (.ulnn)")]
 DataPath = Annotated[Path, typer.Argument(help="data file (.npz: x, dt, optional y; or .csv)")]
+CheckpointPath = Annotated[
+    Path, typer.Argument(help="checkpoint (.safetensors, .pt, .npz, .keras or .weights.h5)")
+]
+ModeName = Annotated[str | None, typer.Option("--mode", help="default, no_gate or pure")]
+ActivationName = Annotated[
+    str | None,
+    typer.Option("--activation", help="of the backbone: lecun_tanh, tanh, relu, silu or gelu"),
+]
+DialectName = Annotated[
+    str | None,
+    typer.Option(
+        "--dialect",
+        help="ncps.torch, ncps.keras, raminmh.torch, raminmh.tf, ulnn or torch; "
+        "otherwise the file or its names tell",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 
 
@@ -35,7 +51,7 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="recipe (.toml)")],
     output: Annotated[Path, typer.Option("-o", "--output", help="checkpoint (.safetensors)")],
 ) -> None:
-    """Train a CfC network as a recipe says.
+    """Train a network (CfC, wired CfC, LTC, LSTM, GRU, mixed memory) as a recipe says.
 
     Example: ulnn train recipe.toml -o watch.safetensors
     """
@@ -46,14 +62,13 @@ def train(
 
 @app.command()
 def convert(
-    checkpoint: Annotated[Path, typer.Argument(help="checkpoint (.safetensors or .pt)")],
+    checkpoint: CheckpointPath,
     calib: Annotated[Path, typer.Option(help="data to calibrate on (.npz or .csv)")],
     output: Annotated[Path, typer.Option("-o", "--output", help="model file (.ulnn)")],
     bits: Annotated[int, typer.Option(help="weight width, 8 or 16")] = 8,
-    mode: Annotated[str | None, typer.Option(help="default or no_gate")] = None,
-    activation: Annotated[
-        str | None, typer.Option(help="lecun_tanh, tanh, relu, silu or gelu")
-    ] = None,
+    mode: ModeName = None,
+    activation: ActivationName = None,
+    dialect: DialectName = None,
     tick_ns: Annotated[int, typer.Option(help="length of a tick of dt, ns")] = 1000,
     fixed_dt: Annotated[
         float | None,
@@ -63,14 +78,14 @@ def convert(
 ) -> None:
     """Convert a checkpoint to an integer model, calibrated on data.
 
-    A .pt file is a torch state_dict of ncps.torch.CfC.
+    A .pt file is a torch state_dict: of ncps.torch (CfC, wired CfC, LTC) or of nn.LSTM, nn.GRU.
 
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn
     """
     from . import checkpoint as checkpoints
     from . import container, data, quantize
 
-    loaded = checkpoints.load(checkpoint, mode, activation)
+    loaded = checkpoints.load(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
     sequences = data.load(calib)
@@ -108,14 +123,61 @@ def convert(
 
 
 @app.command()
-def info(model: ModelPath, as_json: Json = False) -> None:
+def export(
+    checkpoint: CheckpointPath,
+    onnx: Annotated[Path, typer.Option(help="ONNX file to write (.onnx)")],
+    mode: ModeName = None,
+    activation: ActivationName = None,
+    dialect: DialectName = None,
+    as_json: Json = False,
+) -> None:
+    """Write one step of a checkpoint's network as float32 ONNX, states in and out.
+
+    Inputs x (raw values), dt (seconds) and a state_... each; outputs y and next_state_...
+
+    Example: ulnn export watch.safetensors --onnx watch.onnx
+    """
+    from . import checkpoint as checkpoints
+    from . import export as exporter
+
+    loaded = checkpoints.load(checkpoint, mode, activation, dialect)
+    for line in loaded.assumed:
+        print(f"assumed: {line}", file=sys.stderr)
+    done = exporter.write(loaded.network, onnx)
+    if as_json:
+        facts = {"model": str(onnx), "bytes": done.size, "inputs": done.inputs}
+        facts |= {"outputs": done.outputs, "steps": exporter.STEPS}
+        print(json.dumps(facts | {"max_error": done.difference}, indent=2))
+        return
+    out.print(f"{onnx}: {done.size} bytes, inputs {', '.join(done.inputs)}")
+    if done.difference is None:
+        out.print("not checked: onnxruntime is not installed (pip install onnxruntime)")
+    else:
+        out.print(
+            f"against float64 over {exporter.STEPS} random steps: max error {done.difference:.2e}"
+        )
+
+
+@app.command()
+def info(
+    model: ModelPath,
+    as_json: Json = False,
+    graph: Annotated[
+        Path | None, typer.Option(help="draw neurons and synapses (.svg, .png or .pdf)")
+    ] = None,
+) -> None:
     """Say what is in a model file.
 
-    Example: ulnn info watch.ulnn --json
+    Example: ulnn info watch.ulnn --graph watch.svg
     """
     from . import facts
 
     content = facts.of_file(model)
+    if graph is not None:
+        from . import container
+        from . import graph as graphs
+
+        graphs.save(graphs.of_model(container.read_file(model)[1]), graph, model.stem)
     if as_json:
         print(json.dumps(content, indent=2))
         return
