@@ -416,7 +416,10 @@ def _gru(b, matrices, v, tail, start, size, h, m, shift):
 def _synapses(b, table, v, p, count, at, o, m):
     """Adds `count` synapses at `o`, whose sources at `at` are values of v[p...], to the sums."""
     total = 0
-    dh, dl, nh, nl = m[0], m[1], m[2], m[3]
+    dh = m[0]
+    dl = m[1]
+    nh = m[2]
+    nl = m[3]
     for _ in range(count):
         u = _times(b, o, v[p + ((b[at + 1] << 8 | b[at]) >> 1)]) + _word(b, o + 4)
         u = _lookup(b, table, u, 0)
@@ -443,19 +446,22 @@ def _share(high, low, fh, f1, f0):
     return high * fh + ((high * f1 + t) >> 8)
 
 
-def _potential(capacity, v, n, d):
-    """New potential of an LTC neuron; n, d: its sums, times frac >> 31."""
-    d += capacity
+def _potential(b, o, v, n, d):
+    """New potential of an LTC neuron, capacity at `o`; n, d: its sums, times frac >> 31."""
+    high = b[o + 3] << 9 | b[o + 2] << 1 | b[o + 1] >> 7
+    low = (b[o + 1] & 127) << 8 | b[o]
+    t = low * v
+    n += high * v + (t >> 15)  # n' is n * 2^15 + (t & 32767)
+    low += d & 32767
+    high += (d >> 15) + (low >> 15)  # d' is high * 2^15 + (low & 32767)
     k = 0
-    t = d >> 16
-    while t:
-        t >>= 1
+    d = high >> 1
+    while d:
+        d >>= 1
         k += 1
-    d >>= k
-    t = (capacity & 32767) * v
-    n += (capacity >> 15) * v + (t >> 15)
-    t = (n & 3) << 15 | t & 32767  # n' is (n >> 2) * 2^17 + t
+    d = (high << (16 - k) >> 1) + ((low & 32767) >> k)
     # (n" + (d >> 1)) // d, with n" in two parts: all but its last bit, and that
+    t = (n & 3) << 15 | t & 32767
     n = (n >> 2 << (16 - k)) + (t >> (k + 1))
     q = n // d
     return _sat16(2 * q + (2 * (n - q * d) + (t >> k & 1) + (d >> 1)) // d)
@@ -493,7 +499,7 @@ def _ltc(b, ltc, v, start, h, m, fh, fl):
             synapse += 12 * n
             d = _share(m[0], m[1], fh, f1, f0)
             n = _share(m[2], m[3], fh, f1, f0)
-            h[i] = _potential(_word(b, neurons + 16 * i + 8), v[start + i], n, d)
+            h[i] = _potential(b, neurons + 16 * i + 8, v[start + i], n, d)
         for i in range(size):
             v[start + i] = h[i]
 
