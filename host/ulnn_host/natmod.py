@@ -1,12 +1,14 @@
 """Native modules: which one a board takes, and building it into build/natmod/ARCH/ulnn.mpy.
 
-    python -m ulnn_host.natmod [ARCH ...]
+    python -m ulnn_host.natmod [--cells cfc] [ARCH ...]
 
-A build is kept until its inputs change: the sources, the MicroPython tree's tools, the compiler.
+With cells="cfc" a build is smaller and has CfC and dense layers only (SPEC.md section 6); it is
+build/natmod/ARCH-cfc/ulnn.mpy. A build is kept until its inputs change: the sources, the MicroPython tree's tools, the compiler.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
 import shutil
@@ -60,6 +62,7 @@ TOOLCHAINS: dict[str, Toolchain] = {
     "xtensawin": Toolchain("xtensa-esp32-elf-gcc", ""),
 }
 BUILDABLE = tuple(TOOLCHAINS)
+CELLS = ("", "cfc")
 
 
 def arch_name(mpy: int) -> str | None:
@@ -97,11 +100,14 @@ def has_compiler(arch: str) -> bool:
     return arch in TOOLCHAINS and shutil.which(TOOLCHAINS[arch].compiler) is not None
 
 
-def build(arch: str) -> Path:
+def build(arch: str, cells: str = "") -> Path:
     """Path of `ulnn.mpy` for an architecture of BUILDABLE, built when its inputs changed.
 
-    Raises UlnnError for an unknown architecture, a missing compiler or a failed build.
+    cells: "cfc" or "", all of them. Raises UlnnError for another one, an unknown architecture, a
+    missing compiler or a failed build.
     """
+    if cells not in CELLS:
+        raise UlnnError(f"cells {cells!r}: expected cfc, or nothing for all of them")
     if arch not in TOOLCHAINS:
         raise UlnnError(f"native architecture {arch!r}: expected one of {', '.join(BUILDABLE)}")
     tree = find_micropython()
@@ -110,29 +116,33 @@ def build(arch: str) -> Path:
             f"{tree} makes .mpy {mpy_abi(tree)}, expected 6.3: set MPY_DIR to MicroPython 1.25 "
             "or newer of that .mpy version"
         )
-    folder = project_root() / "build" / "natmod" / arch
+    folder = _folder(arch, cells)
     folder.mkdir(parents=True, exist_ok=True)
     target, key_file = folder / "ulnn.mpy", folder / "inputs.sha256"
     with locked(folder / ".lock"):
-        key = _inputs(arch, tree)
+        key = _inputs(arch, tree) + cells
         if target.is_file() and key_file.is_file() and key_file.read_text() == key:
             return target
         key_file.unlink(missing_ok=True)
-        _make(arch, tree, folder)
+        _make(arch, tree, folder, cells)
         key_file.write_text(key)
     return target
 
 
-def text_size(arch: str) -> int:
+def text_size(arch: str, cells: str = "") -> int:
     """Bytes of code and constants in the last build for `arch`, as MicroPython's linker says."""
-    log = project_root() / "build" / "natmod" / arch / "build.log"
+    log = _folder(arch, cells) / "build.log"
     found = re.search(r"text size:\s+(\d+)", log.read_text()) if log.is_file() else None
     if found is None:
         raise UlnnError(f"no build log for {arch}: build it first")
     return int(found.group(1))
 
 
-def _make(arch: str, tree: Path, folder: Path) -> None:
+def _folder(arch: str, cells: str) -> Path:
+    return project_root() / "build" / "natmod" / (f"{arch}-{cells}" if cells else arch)
+
+
+def _make(arch: str, tree: Path, folder: Path, cells: str) -> None:
     shutil.rmtree(folder / "build", ignore_errors=True)
     command = [
         "make",
@@ -141,6 +151,7 @@ def _make(arch: str, tree: Path, folder: Path) -> None:
         f"ARCH={arch}",
         f"MPY_DIR={tree}",
         f"PYTHON={sys.executable}",
+        f"CELLS={cells}",
     ]
     try:
         done = subprocess.run(
@@ -187,11 +198,16 @@ def main() -> None:
     Without names: all that have a compiler here, but for Xtensa, whose compilers on Debian come
     without the C headers.
     """
+    parser = argparse.ArgumentParser(prog="python -m ulnn_host.natmod")
+    parser.add_argument("--cells", choices=CELLS, default="", help="cfc: CfC and dense layers only")
+    parser.add_argument("arch", nargs="*", help=f"of {', '.join(BUILDABLE)}")
+    arguments = parser.parse_args()
     usual = [name for name in BUILDABLE if has_compiler(name) and "xtensa" not in name]
     try:
-        for arch in sys.argv[1:] or usual:
-            path = build(arch)
-            print(f"{arch:10} {path.stat().st_size:6} bytes, text {text_size(arch):6}  {path}")
+        for arch in arguments.arch or usual:
+            path = build(arch, arguments.cells)
+            text = text_size(arch, arguments.cells)
+            print(f"{arch:10} {path.stat().st_size:6} bytes, text {text:6}  {path}")
     except UlnnError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

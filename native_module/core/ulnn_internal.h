@@ -43,8 +43,8 @@ typedef struct ulnn_layer {
 } ulnn_layer_t;
 
 // Memory of a model, in this order, each part aligned to ULNN_ALIGN:
-//     ulnn_model_t | layers | matrices | vectors of the layers | scratch[0] | scratch[1] | ... lists
-// The lists, which are copied from the file, stand at the end of what the caller gave.
+//     ulnn_model_t | layers | matrices | vectors of the layers | scratch[0] | scratch[1] | lists
+// The lists, which are copied from the file, end where the memory does that the caller gave.
 // Every vector is filled up to a multiple of four values, which keeps them all aligned to 8. It is
 // what the layer's first matrix sees, and what it keeps until the next step:
 //     CfC, LSTM, mixed   x | dt, where it is an input | h | the LSTM's cell state | filling
@@ -91,7 +91,8 @@ static inline void ulnn_copy_values(void *to, const void *from, size_t n) {
 }
 
 #if !ULNN_CELLS_CFC
-// One step of an LSTM, GRU or LTC layer (SPEC 3.6 to 3.8) over x, any alignment. Returns its output.
+// One step of an LSTM, GRU or LTC layer (SPEC 3.6 to 3.8) over x, of any alignment. Returns the
+// output.
 const int16_t *ulnn_cell(
     ulnn_model_t *model, const ulnn_layer_t *layer, const void *x, int32_t frac);
 

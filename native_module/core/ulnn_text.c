@@ -1,6 +1,20 @@
 // Error texts (SPEC section 4) from numbers, without printf: natmods have none for exceptions.
 #include "ulnn_internal.h"
 
+// What several texts share: %A, %B and so on. Escapes are allowed in there, but not these.
+#define ULNN_S_NOT_SUPPORTED "%A"
+#define ULNN_S_EXPECTED "%B"
+#define ULNN_S_RESERVED "%C"
+#define ULNN_S_FIT "%D"
+#define ULNN_S_GOLDEN "%E"
+#define ULNN_S_SECTION "%F"
+ULNN_CONST char ulnn_phrases[] = " %g not supported\0"
+                                 " %g, expected \0"
+                                 "reserved field is not 0\0"
+                                 " fit in the section\0"
+                                 "golden vectors: \0"
+                                 "section %k: \0";
+
 // All texts one after the other, each ending in 0: one object and no pointers to relocate.
 ULNN_CONST char ulnn_texts[] =
 #define ULNN_ERROR(name, text) text "\0"
@@ -60,22 +74,35 @@ size_t ulnn_error_text(const ulnn_error_t *error, char *text) {
         return (size_t)(to - text);
     }
     const char *from = ulnn_nth(ulnn_texts, (unsigned)error->status - ULNN_FIRST_TEXT - 1u);
-    for (; *from != 0; from++) {
-        if (*from != '%') {
-            *to++ = *from;
+    const char *back = NULL; // where the text goes on behind a phrase
+    for (;;) {
+        char c = *from++;
+        if (c == 0) {
+            if (back == NULL) {
+                break;
+            }
+            from = back;
+            back = NULL;
             continue;
         }
-        from++;
-        if (*from == 'g') {
+        if (c != '%') {
+            *to++ = c;
+            continue;
+        }
+        c = *from++;
+        if (c < 'a') {
+            back = from;
+            from = ulnn_nth(ulnn_phrases, (unsigned)(c - 'A'));
+        } else if (c == 'g') {
             to = ulnn_decimal(to, error->got);
-        } else if (*from == 'w') {
+        } else if (c == 'w') {
             to = ulnn_decimal(to, error->want);
-        } else if (*from == 'k') {
+        } else if (c == 'k') {
             to = ulnn_decimal(to, error->index);
         } else {
             to = ulnn_copy(to, "layer ");
             to = ulnn_decimal(to, error->layer);
-            if (*from == 'm') {
+            if (c == 'm') {
                 to = ulnn_copy(to, " matrix ");
                 to = ulnn_decimal(to, error->matrix);
             }

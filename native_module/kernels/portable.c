@@ -124,8 +124,15 @@ static const void *ulnn_quad_products(
 #endif
 #endif
 
+// Inlined where every group goes through here; apart where few do, and four at once.
+#if ULNN_GROUPS == 1u
+#define ULNN_PER_GROUP ULNN_INLINE
+#else
+#define ULNN_PER_GROUP ULNN_NOINLINE
+#endif
+
 // out[0] to out[count - 1] of the rows m, SPEC 3.2
-static ULNN_INLINE void ulnn_activate(
+static ULNN_PER_GROUP void ulnn_activate(
     const ulnn_matrix_t *matrix, const int32_t *m, unsigned count, int16_t *out) {
     // The middle of the table, whose rows are counted from there in both directions.
     const int16_t *middle = matrix->table == NULL ? NULL : matrix->table + 512;
@@ -155,82 +162,114 @@ static ULNN_INLINE void ulnn_activate(
     }
 }
 
-// The new state of the neuron whose rows are m[0] to m[3].
-static ULNN_INLINE int16_t ulnn_neuron(
-    const ulnn_matrix_t *matrix, const int32_t *m, int32_t frac) {
+// The new states of n neurons, 1 or more, whose rows are m.
+static ULNN_PER_GROUP void ulnn_neurons(
+    const ulnn_matrix_t *matrix, const int32_t *m, unsigned n, int32_t frac, int16_t *h) {
     const int16_t *middle = matrix->table + 512;
-    const unsigned shift = matrix->shift, mode = matrix->mode;
-    int32_t f1, f2;
-    if (mode < ULNN_MODE_LINEAR) {
-        f1 = ulnn_lookup(middle, ulnn_scale22(m[0], shift));
-        f2 = ulnn_lookup(middle, ulnn_scale22(m[1], shift));
-    } else {
-        f1 = ulnn_scale16(m[0], shift);
-        f2 = ulnn_scale16(m[1], shift);
-    }
-    int32_t s = ulnn_lookup(middle, ulnn_gate(m[2], m[3], frac, matrix->gate_shift, shift));
-    if (mode == ULNN_MODE_DEFAULT) {
-        return (int16_t)ulnn_mix_default(f1, f2, s);
-    }
-    if ((mode & ULNN_MODE_NO_GATE) != 0) {
-        return (int16_t)ulnn_mix_no_gate(f1, f2, s);
-    }
-    return (int16_t)ulnn_sat16(ulnn_mix_default(f1, f2, s));
+    const unsigned shift = matrix->shift, gate_shift = matrix->gate_shift, mode = matrix->mode;
+    do {
+        int32_t f1, f2;
+        if (mode < ULNN_MODE_LINEAR) {
+            f1 = ulnn_lookup(middle, ulnn_scale22(m[0], shift));
+            f2 = ulnn_lookup(middle, ulnn_scale22(m[1], shift));
+        } else {
+            f1 = ulnn_scale16(m[0], shift);
+            f2 = ulnn_scale16(m[1], shift);
+        }
+        int32_t s = ulnn_lookup(middle, ulnn_gate(m[2], m[3], frac, gate_shift, shift));
+        if (mode == ULNN_MODE_DEFAULT) {
+            *h++ = (int16_t)ulnn_mix_default(f1, f2, s);
+        } else if ((mode & ULNN_MODE_NO_GATE) != 0) {
+            *h++ = (int16_t)ulnn_mix_no_gate(f1, f2, s);
+        } else {
+            *h++ = (int16_t)ulnn_sat16(ulnn_mix_default(f1, f2, s));
+        }
+        m += 4;
+    } while (--n != 0);
 }
+
+// The fields that are read for every group stay in registers when they are the function's own.
+#if ULNN_GROUPS == 1u
+#define ULNN_OWN(matrix) const ulnn_matrix_t own = *(matrix)
+#define ULNN_FIELDS &own
+#else
+#define ULNN_OWN(matrix) (void)0
+#define ULNN_FIELDS matrix
+#endif
 
 void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
     const void *record = matrix->stream;
+    ULNN_OWN(matrix);
     int32_t m[4 * ULNN_GROUPS];
     for (unsigned n, left = matrix->groups; left != 0; left -= n, out += 4 * n) {
         n = left < ULNN_GROUPS ? left : ULNN_GROUPS;
-        record = ULNN_KERNEL_PRODUCTS(matrix, record, v, m, n);
-        ulnn_activate(matrix, m, 4 * n, out);
+        record = ULNN_KERNEL_PRODUCTS(ULNN_FIELDS, record, v, m, n);
+        ulnn_activate(ULNN_FIELDS, m, 4 * n, out);
     }
 }
 
 void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
     const void *record = matrix->stream;
+    ULNN_OWN(matrix);
     int32_t m[4 * ULNN_GROUPS];
-    const int32_t *next = m, *end = m;
-    for (unsigned left = matrix->groups; left != 0; left--, next += 4) {
-        if (next == end) {
-            const unsigned n = left < ULNN_GROUPS ? left : ULNN_GROUPS;
-            record = ULNN_KERNEL_PRODUCTS(matrix, record, v, m, n);
-            next = m;
-            end = m + 4 * n;
-        }
-        *h++ = ulnn_neuron(matrix, next, frac);
+    for (unsigned n, left = matrix->groups; left != 0; left -= n, h += n) {
+        n = left < ULNN_GROUPS ? left : ULNN_GROUPS;
+        record = ULNN_KERNEL_PRODUCTS(ULNN_FIELDS, record, v, m, n);
+        ulnn_neurons(ULNN_FIELDS, m, n, frac, h);
     }
 }
 
 #if !ULNN_CELLS_CFC
-static ULNN_INLINE void ulnn_sparse(
-    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *out, int heads) {
-    const void *record = matrix->stream;
-    const uint16_t *blocks = matrix->list;
-    const uint16_t *offsets = blocks + ((matrix->groups + 3u) & ~3u);
-    const uint16_t *end = blocks + matrix->groups;
-    int32_t m[4];
-    do {
-        const unsigned n = *blocks++;
-        record = ulnn_portable_products(record, matrix->weight_bits, n, v, offsets, m);
-        offsets += 4 * n;
-        if (heads) {
-            *out++ = ulnn_neuron(matrix, m, frac);
-        } else {
-            ulnn_activate(matrix, m, 4, out);
-            out += 4;
-        }
-    } while (blocks != end);
+enum {
+    SPARSE_GROUPS = 4 // at once
+};
+
+// Where the next group of a sparse matrix stands
+typedef struct ulnn_sparse {
+    const void *record;
+    const uint16_t *blocks, *offsets;
+    unsigned left; // groups
+} ulnn_sparse_t;
+
+static inline ulnn_sparse_t ulnn_sparse_start(const ulnn_matrix_t *matrix) {
+    const uint16_t *offsets = matrix->list + ((matrix->groups + 3u) & ~3u);
+    const ulnn_sparse_t start = {matrix->stream, matrix->list, offsets, matrix->groups};
+    return start;
+}
+
+// m of the next groups. Returns how many they are, 0 behind the last.
+static ULNN_NOINLINE unsigned ulnn_sparse_products(
+    ulnn_sparse_t *at, const ulnn_matrix_t *matrix, const int16_t *v, int32_t *m) {
+    const unsigned n = at->left < SPARSE_GROUPS ? at->left : SPARSE_GROUPS;
+    const unsigned weight_bits = matrix->weight_bits;
+    const uint16_t *blocks = at->blocks, *offsets = at->offsets;
+    const void *record = at->record;
+    for (unsigned k = 0; k < n; k++, m += 4) {
+        record = ulnn_portable_products(record, weight_bits, *blocks, v, offsets, m);
+        offsets += 4 * *blocks++;
+    }
+    at->record = record;
+    at->blocks = blocks;
+    at->offsets = offsets;
+    at->left -= n;
+    return n;
 }
 
 void ulnn_portable_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
-    ulnn_sparse(matrix, v, 0, out, 0);
+    ulnn_sparse_t at = ulnn_sparse_start(matrix);
+    int32_t m[4 * SPARSE_GROUPS];
+    for (unsigned n; (n = ulnn_sparse_products(&at, matrix, v, m)) != 0; out += 4 * n) {
+        ulnn_activate(matrix, m, 4 * n, out);
+    }
 }
 
 void ulnn_portable_sparse_heads(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
-    ulnn_sparse(matrix, v, frac, h, 1);
+    ulnn_sparse_t at = ulnn_sparse_start(matrix);
+    int32_t m[4 * SPARSE_GROUPS];
+    for (unsigned n; (n = ulnn_sparse_products(&at, matrix, v, m)) != 0; h += n) {
+        ulnn_neurons(matrix, m, n, frac, h);
+    }
 }
 #endif
 

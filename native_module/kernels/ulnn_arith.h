@@ -35,8 +35,10 @@
 
 #if defined(__GNUC__)
 #define ULNN_INLINE inline __attribute__((always_inline))
+#define ULNN_NOINLINE __attribute__((noinline))
 #else
 #define ULNN_INLINE inline
+#define ULNN_NOINLINE
 #endif
 
 // The low word of a product; wraps.
