@@ -3,7 +3,8 @@
     python -m ulnn_host.natmod [--cells cfc] [ARCH ...]
 
 With cells="cfc" a build is smaller and has CfC and dense layers only (SPEC.md section 6); it is
-build/natmod/ARCH-cfc/ulnn.mpy. A build is kept until its inputs change: the sources, the MicroPython tree's tools, the compiler.
+build/natmod/ARCH-cfc/ulnn.mpy. A build is kept until its inputs change: the sources, the
+MicroPython tree's tools, the compiler.
 """
 
 from __future__ import annotations
@@ -199,7 +200,9 @@ def main() -> None:
     without the C headers.
     """
     parser = argparse.ArgumentParser(prog="python -m ulnn_host.natmod")
-    parser.add_argument("--cells", choices=CELLS, default="", help="cfc: CfC and dense layers only")
+    parser.add_argument(
+        "--cells", choices=CELLS, default="", help="cfc: CfC and dense layers only"
+    )
     parser.add_argument("arch", nargs="*", help=f"of {', '.join(BUILDABLE)}")
     arguments = parser.parse_args()
     usual = [name for name in BUILDABLE if has_compiler(name) and "xtensa" not in name]
