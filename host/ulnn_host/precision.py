@@ -1,0 +1,129 @@
+"""Mixed precision: which matrices get 16-bit weights, chosen by the rollout error they remove per
+byte, under a budget of flash."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from . import container
+from .data import Sequences
+from .errors import UlnnError
+from .model import ModelFile
+from .network import FloatNetwork
+from .quantize import Options, build, calibration, with_golden
+from .rollouts import Yardstick, sample
+
+Place = tuple[int, int]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A step of the search: layer and matrix that went to 16 bits; what the whole model then has:
+    rms rollout error (real units of the output) and bytes of its file."""
+
+    layer: int
+    matrix: int
+    rms: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen. rms and bytes: of the chosen model; rms_int8: with 8 bits everywhere;
+    promotions: in the order in which they were made, empty when all is int8 or all is int16."""
+
+    options: Options
+    max_bytes: int
+    rms: float
+    bytes: int
+    rms_int8: float
+    promotions: tuple[Promotion, ...] = ()
+
+
+def choose_bits(
+    network: FloatNetwork,
+    data: Sequences,
+    options: Options,
+    max_bytes: int,
+    progress: Progress = lambda text: None,
+) -> Choice:
+    """Widths of the matrices with which the written file, golden vectors and all, has at most
+    max_bytes: int16 everywhere where that fits; else int8, and int16 where it removes most error
+    per byte, as long as it removes any. `options.bits` and `bits_of` are replaced.
+
+    Raises UlnnError when not even int8 fits.
+    """
+    yardstick = Yardstick(network, sample(data))
+    int8 = dataclasses.replace(options, bits=8, bits_of={})
+    seen = calibration(network, data, int8)
+    progress("int8 everywhere")
+    narrow = with_golden(build(network, seen, int8), data)
+    size = len(container.write(narrow))
+    if size > max_bytes:
+        raise UlnnError(
+            f"--max-bytes {max_bytes}: expected at least {size}, the size with int8 everywhere"
+        )
+    rms = yardstick.rms(narrow)
+    progress("int16 everywhere")
+    int16 = dataclasses.replace(options, bits=16, bits_of={})
+    largest = with_golden(build(network, calibration(network, data, int16), int16), data)
+    size_int16 = len(container.write(largest))
+    if size_int16 <= max_bytes:
+        return Choice(int16, max_bytes, yardstick.rms(largest), size_int16, rms)
+    places = [(n, j) for n, layer in enumerate(narrow.layers) for j in range(len(layer.matrices))]
+    wide = build(network, seen, dataclasses.replace(int8, bits_of=dict.fromkeys(places, 16)))
+    chosen, promotions = _promote(narrow, wide, places, yardstick, max_bytes, progress)
+    final = dataclasses.replace(int8, bits_of=dict.fromkeys(chosen, 16))
+    last = promotions[-1] if promotions else Promotion(0, 0, rms, size)
+    return Choice(final, max_bytes, last.rms, last.bytes, rms, tuple(promotions))
+
+
+def _promote(
+    narrow: ModelFile,
+    wide: ModelFile,
+    places: list[Place],
+    yardstick: Yardstick,
+    max_bytes: int,
+    progress: Progress,
+) -> tuple[list[Place], list[Promotion]]:
+    chosen: list[Place] = []
+    promotions: list[Promotion] = []
+    rms, size = yardstick.rms(narrow), len(container.write(narrow))
+    while True:
+        best: tuple[float, Place, float, int] | None = None
+        for place in places:
+            if place in chosen:
+                continue
+            model = mixed(narrow, wide, (*chosen, place))
+            bigger = len(container.write(model))
+            if bigger > max_bytes:
+                continue
+            progress(f"layer {place[0]} matrix {place[1]}")
+            error = yardstick.rms(model)
+            # a stream can stay as long as it was: 1 byte keeps the quotient finite
+            gain = (rms - error) / max(bigger - size, 1)
+            if gain > 0 and (best is None or gain > best[0]):
+                best = gain, place, error, bigger
+        if best is None:
+            return chosen, promotions
+        _, place, rms, size = best
+        chosen.append(place)
+        promotions.append(Promotion(*place, rms, size))
+
+
+def mixed(narrow: ModelFile, wide: ModelFile, places: Collection[Place]) -> ModelFile:
+    """The narrow model with the matrices at `places` from the wide one. Both are of one
+    calibration with one margin, so that the rounding of a matrix depends on its own width only."""
+    layers = []
+    for number, (low, high) in enumerate(zip(narrow.layers, wide.layers, strict=True)):
+        matrices = tuple(
+            b if (number, j) in places else a
+            for j, (a, b) in enumerate(zip(low.matrices, high.matrices, strict=True))
+        )
+        heads = (number, len(matrices) - 1) in places
+        gate_shift = high.gate_shift if heads else low.gate_shift
+        layers.append(dataclasses.replace(low, matrices=matrices, gate_shift=gate_shift))
+    return dataclasses.replace(narrow, layers=tuple(layers))

@@ -1,0 +1,83 @@
+"""Ranges chosen by what they do: the method and the margin with the least rollout error."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from .calibration import METHODS, Method
+from .data import Sequences
+from .errors import UlnnError
+from .network import FloatNetwork
+from .quantize import Options, build, calibration
+from .rollouts import Yardstick, halves, sample
+
+MARGINS = (1.0, 1.25, 1.5, 2.0, 3.0)
+SEARCH_STEPS = 20_000
+Calibration = Literal["max", "percentile", "mse", "search"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A way to take ranges and the rms rollout error (real units of the output) with it."""
+
+    ranges: Method
+    margin: float
+    rms: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """The options with the least error, and every trial in the order in which it was made."""
+
+    options: Options
+    trials: tuple[Trial, ...]
+
+    @property
+    def best(self) -> Trial:
+        """The trial that won: the first of those with the least error."""
+        return min(self.trials, key=lambda trial: trial.rms)
+
+
+def search(
+    network: FloatNetwork,
+    data: Sequences,
+    options: Options,
+    progress: Callable[[Trial], None] = lambda trial: None,
+) -> Found:
+    """Try every method with every margin. Ranges are taken from one half of the sequences and
+    measured on the other: on its own values the smallest range would always win.
+
+    Deterministic. Raises UlnnError when the network cannot be converted with any of them.
+    """
+    first, second = halves(sample(data, SEARCH_STEPS))
+    yardstick = Yardstick(network, sample(second))
+    trials: list[Trial] = []
+    problem: UlnnError | None = None
+    for ranges in METHODS:
+        for margin in MARGINS:
+            tried = dataclasses.replace(options, ranges=ranges, margin=margin)
+            try:
+                model = build(network, calibration(network, first, tried), tried)
+            except UlnnError as error:
+                problem = error
+                continue
+            trials.append(Trial(ranges, margin, yardstick.rms(model)))
+            progress(trials[-1])
+    if not trials:
+        assert problem is not None
+        raise problem
+    best = min(trials, key=lambda trial: trial.rms)
+    found = dataclasses.replace(options, ranges=best.ranges, margin=best.margin)
+    return Found(found, tuple(trials))
+
+
+def with_calibration(options: Options, name: str) -> Options:
+    """The options with a named calibration other than `search`. Raises UlnnError for a name that
+    is not known."""
+    for method in METHODS:
+        if method == name:
+            return dataclasses.replace(options, ranges=method)
+    raise UlnnError(f"--calibration {name}: expected {', '.join(METHODS)} or search")
