@@ -16,7 +16,7 @@ from random_models import Shape, random_input, random_model, shapes
 from ulnn_host import board_engine, container, engines, quantize
 from ulnn_host.engines import Batch, Outputs, quantise
 from ulnn_host.model import Activation as A
-from ulnn_host.model import Mode, ModelFile
+from ulnn_host.model import Kind, Mode, ModelFile
 from ulnn_host.network import ACTIVATIONS, FloatNetwork
 
 Run = Callable[[bytes, Batch], Outputs]
@@ -68,6 +68,30 @@ def random_batch(model: ModelFile, seed: int, steps: int) -> Batch:
     )
 
 
+# Small models of every cell: the shapes of random_models whose seeds make them differ.
+CELLS = {
+    "cfc": Shape(inputs=3, hidden=9),
+    "cfc-no-gate": Shape(inputs=3, hidden=9, backbone=(), mode=Mode.NO_GATE),
+    "cfc-pure": Shape(inputs=4, hidden=7, mode=Mode.PURE, state_shift=1, gate_shift=6),
+    "cfc-linear": Shape(inputs=5, hidden=6, backbone=((7, A.GATED),), linear=True),
+    "cfc-linear-no-gate": Shape(inputs=5, hidden=6, mode=Mode.NO_GATE, linear=True),
+    "sparse": Shape(inputs=6, hidden=9, backbone=(), layers=3, density=0.3),
+    "sparse-backbone": Shape(inputs=6, hidden=5, backbone=((9, A.RELU),), density=0.4),
+    "sparse-fixed-dt": Shape(inputs=6, hidden=9, backbone=(), density=0.3, dt_fixed=20_000),
+    "mixed": Shape(inputs=3, hidden=7, kind=Kind.MIXED, cell_shift=2),
+    "mixed-no-backbone": Shape(inputs=2, hidden=5, kind=Kind.MIXED, backbone=()),
+    "mixed-pure": Shape(inputs=3, hidden=6, kind=Kind.MIXED, mode=Mode.PURE, gate_shift=5),
+    "mixed-fixed-dt": Shape(inputs=3, hidden=6, kind=Kind.MIXED, dt_fixed=500),
+    "lstm": Shape(inputs=3, hidden=8, kind=Kind.LSTM, cell_shift=3),
+    "lstm-dt": Shape(inputs=4, hidden=7, kind=Kind.LSTM, dt_input=True, layers=2),
+    "lstm-sparse": Shape(inputs=4, hidden=7, kind=Kind.LSTM, density=0.4),
+    "gru": Shape(inputs=3, hidden=8, kind=Kind.GRU, state_shift=2),
+    "gru-dt": Shape(inputs=4, hidden=7, kind=Kind.GRU, dt_input=True, layers=2),
+    "gru-sparse": Shape(inputs=6, hidden=7, kind=Kind.GRU, density=0.4),
+    "ltc": Shape(inputs=3, hidden=7, kind=Kind.LTC, motor=3, unfolds=6),
+    "ltc-sparse": Shape(inputs=5, hidden=13, kind=Kind.LTC, motor=4, density=0.2, layers=2),
+}
+
 SHAPES = [
     Shape(inputs=1, hidden=1, backbone=(), outputs=None),
     Shape(inputs=16, hidden=5, backbone=(), outputs=3, mode=Mode.NO_GATE, weight_bits=16),
@@ -83,6 +107,25 @@ SHAPES = [
     Shape(inputs=6, hidden=9, dt_fixed=20_000),
     Shape(inputs=3, hidden=7, backbone=(), dt_fixed=1, mode=Mode.NO_GATE, weight_bits=16),
     Shape(inputs=2, hidden=6, dt_fixed=500, shift=3, extreme=True, layers=2),
+    *(
+        shape
+        for number, shape in enumerate(CELLS.values())
+        for shape in (
+            shape,
+            dataclasses.replace(
+                shape,
+                weight_bits=16,
+                extreme=True,
+                shift=number % 9,
+                layers=2,
+                gate_shift=12,
+                state_shift=8,
+                cell_shift=8,
+                dt_max=2**31 - 1,
+                hidden=6,
+            ),
+        )
+    ),
 ]
 
 
@@ -90,6 +133,24 @@ SHAPES = [
 def test_random_models_are_equal_to_the_reference(run: Run, shape: Shape) -> None:
     model = random_model(11, shape)
     check(run, model, random_batch(model, 5, 25))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_random_models_of_every_cell_are_equal_over_300_steps(
+    run: Run, cell: str, full: bool
+) -> None:
+    """200 models of each cell with `--full`; weights to their bounds in every third."""
+    for seed in range(200 if full else 2):
+        rng = np.random.default_rng(seed)
+        shape = dataclasses.replace(
+            CELLS[cell],
+            weight_bits=int(rng.choice([8, 16])),
+            hidden=int(rng.integers(1, 14)),
+            inputs=int(rng.integers(1, 8)),
+            extreme=seed % 3 == 2,
+            dt_max=int(2 ** rng.uniform(0, 31)) if seed % 2 else 1_000_000,
+        )
+        check(run, random_model(seed, shape), random_batch(random_model(seed, shape), seed, 300))
 
 
 SPECS = [

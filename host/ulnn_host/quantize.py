@@ -194,7 +194,7 @@ def _sparsity(wish: Sparsity) -> Callable[[Matrix], Matrix]:
 
 
 def with_golden(model: ModelFile, data: Sequences) -> ModelFile:
-    """The model with golden vectors: the first steps of the data's first sequence (SPEC.md 2.6)."""
+    """The model with golden vectors: the first steps of the first sequence (SPEC.md 2.6)."""
     steps = min(GOLDEN_STEPS, int(data.length[0]))
     engine = Reference(model)
     x, dt = model.quantise_input(data.x[0, :steps]), model.ticks(data.dt[0, :steps])
