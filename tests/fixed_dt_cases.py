@@ -44,7 +44,7 @@ def with_fixed_dt(data: bytes, mode: int = 2, dt_fixed: int = 1000, time: int = 
 
 
 def fixed_dt_cases(data: bytes) -> Iterator[Case]:
-    """Checks 25, 26, 30, 30a, 38 and 45; `data` as `rich_file` makes it."""
+    """Checks 25 to 30a, 33, 38 and 45; `data` as `rich_file` makes it."""
     plain = File.read(data)
     (dt_max,) = struct.unpack_from("<I", plain.sections[plain.find(TIME)].data, 4)
     k = plain.find(LAYER)
@@ -65,14 +65,19 @@ def fixed_dt_cases(data: bytes) -> Iterator[Case]:
         def case(title: str, broken: bytes, text: str, *, mode: int = mode) -> Case:
             return f"{title}, mode {mode}", broken, text
 
-        for got in (4, 255):
+        for got in (5, 255):
             broken = f.swap(k, fixed.patched(2, "B", got)).write()
             yield case(f"25 mode {got}", broken, f"{where}mode {got} not supported")
         for got in (1, 12, 13, 255):
             broken = f.swap(k, fixed.patched(3, "B", got)).write()
             yield case(f"26 gate {got}", broken, f"{where}gate shift {got} not supported")
         reserved = f"{where}reserved field is not 0"
-        yield case("30 reserved", f.swap(k, fixed.patched(10, "H", 1)).write(), reserved)
+        for at, name in ((10, "29a state"), (11, "29b cell")):
+            text = f"{where}{name.split()[1]} shift 1 not supported"
+            yield case(f"{name} shift", f.swap(k, fixed.patched(at, "B", 1)).write(), text)
+        linear = fixed.patched(16 + 16 * heads + 1, "B", 0)
+        text = f"layer 0 matrix {heads}: activation 0 not supported"
+        yield case("33 linear heads", f.swap(k, linear).write(), text)
         outside = f"{where}fixed dt {{}}, expected 1 to {dt_max}"
         for got in (0, dt_max + 1, 2**31 - 1, 2**31, 2**32 - 1):
             broken = f.swap(k, fixed.patched(12, "I", got)).write()
@@ -81,8 +86,9 @@ def fixed_dt_cases(data: bytes) -> Iterator[Case]:
         shorter = f.swap(t, f.sections[t].patched(4, "I", dt_max - 1)).write()
         text = f"{where}fixed dt {dt_max}, expected 1 to {dt_max - 1}"
         yield case("30a dt_max lowered", shorter, text)
-        both = fixed.patched(10, "H", 1).patched(12, "I", 0)
-        yield case("30 before 30a", f.swap(k, both).write(), reserved)
+        both = fixed.patched(10, "B", 1).patched(12, "I", 0)
+        text = f"{where}state shift 1 not supported"
+        yield case("29a before 30a", f.swap(k, both).write(), text)
         both = fixed.patched(3, "B", 1).patched(12, "I", 0)
         text = f"{where}gate shift 1 not supported"
         yield case("26 before 30a", f.swap(k, both).write(), text)

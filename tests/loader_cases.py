@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
+from cell_cases import cell_cases, cells_file, good_cell_files
 from fixed_dt_cases import Case, fixed_dt_cases, good_fixed_dt_files, with_fixed_dt
 from raw_file import (
     GOLDEN,
@@ -56,7 +57,7 @@ def header_cases(data: bytes) -> Iterator[Case]:
     yield "07 flags", patch(data, 6, "H", 1), reserved
     yield "07 flags, high", patch(data, 6, "H", 0x8000), reserved
     yield "07 reserved", patch(data, 60, "I", 1 << 31), reserved
-    for got in (0, 6, 65535):
+    for got in (0, 7, 65535):
         yield f"08 dialect {got}", patch(data, 52, "H", got), f"dialect {got} not supported"
     for got in (0, 65, 65535):
         text = f"section count {got}, expected 1 to 64"
@@ -180,8 +181,8 @@ def layer_cases(data: bytes) -> Iterator[Case]:
         assert kind == (1 if cfc else 2)
         where = f"layer {number}: "
         fields = [
-            ("24 kind", 0, "H", (0, 3, 65535), "kind {} not supported"),
-            ("25 mode", 2, "B", (4, 255) if cfc else (1, 255), "mode {} not supported"),
+            ("24 kind", 0, "H", (0, 7, 65535), "kind {} not supported"),
+            ("25 mode", 2, "B", (5, 255) if cfc else (1, 255), "mode {} not supported"),
             ("26 gate", 3, "B", (13, 255) if cfc else (1, 255), "gate shift {} not supported"),
             (
                 "27 inputs",
@@ -198,7 +199,8 @@ def layer_cases(data: bytes) -> Iterator[Case]:
                 (0, 17, 65535) if cfc else (0, 2),
                 "matrix count {} not supported",
             ),
-            ("30 reserved", 10, "H", (1, 256), "reserved field is not 0"),
+            ("29a state shift", 10, "B", (1, 255), "state shift {} not supported"),
+            ("29b cell shift", 11, "B", (1, 255), "cell shift {} not supported"),
             ("30 dt_fixed", 12, "I", (1, 2**31), "reserved field is not 0"),
         ]
         for name, at, code, values, text in fields:
@@ -213,9 +215,9 @@ def layer_cases(data: bytes) -> Iterator[Case]:
         longer = f.swap(k, replace(s, data=s.data + bytes(16)))
         text = f"section size {len(s.data) + 16}, expected {len(s.data)}"
         yield f"45 layer {number}", longer.write(), where + text
-        two = s.patched(0, "H", 9).patched(10, "H", 1)
+        two = s.patched(0, "H", 9).patched(10, "B", 1)
         yield (
-            f"24 before 30, layer {number}",
+            f"24 before 29a, layer {number}",
             f.swap(k, two).write(),
             where + "kind 9 not supported",
         )
@@ -243,7 +245,7 @@ def matrix_cases(data: bytes) -> Iterator[Case]:
             backbone = cfc and not heads
             activation = s.data[16 + 16 * j + 1]
             rows, columns = stream.rows, stream.columns
-            wrong = (0, 4) if backbone else (0, 1, 3, 4) if heads else (4, 255)
+            wrong = (0, 4) if backbone else (1, 3, 4) if heads else (4, 255)
             most = 14 if activation == 3 else 0
             fields = [
                 ("32 bits", 0, "B", (0, 1, 7, 32), "weight bits {} not supported"),
@@ -257,7 +259,7 @@ def matrix_cases(data: bytes) -> Iterator[Case]:
                     (tables, 255) if activation >= 2 else (1, 255),
                     "table {} not supported",
                 ),
-                ("37 reserved", 5, "B", (1, 255), "reserved field is not 0"),
+                ("36a storage", 5, "B", (2, 255), "storage {} not supported"),
                 ("37 reserved word", 10, "H", (1, 256), "reserved field is not 0"),
                 (
                     "38 rows",
@@ -319,7 +321,6 @@ def stream_cases(data: bytes) -> Iterator[Case]:
             code = "b" if st.bits == 8 else "h"
             top = 127 if st.bits == 8 else 32767
             all_rows = -(-st.rows // 4) * 4
-            all_columns = -(-st.columns // 4) * 4
 
             def case(
                 title: str, broken: Section, row: int, text: str, *, k: int = k, n: str = name,
@@ -336,7 +337,7 @@ def stream_cases(data: bytes) -> Iterator[Case]:
                     (st.bias(row), "i"),
                     (st.multiplier(row), "i"),
                     (st.weight(row, 0), code),
-                    (st.weight(row, all_columns - 1), code),
+                    (st.weight(row, -(-st.columns_of(row) // 4) * 4 - 1), code),
                 ):
                     yield case(f"43 row {row} byte {at}", s.patched(at, size, 1), row, filling)
                 minus = s.patched(st.bias(row), "i", -1)
@@ -345,8 +346,9 @@ def stream_cases(data: bytes) -> Iterator[Case]:
                 yield case(f"42 before 43 row {row}", both, row, negative)
                 huge = s.patched(st.bias(row), "i", -(2**31))
                 yield case(f"43 before 44 row {row}", huge, row, filling)
-            for column in range(st.columns, all_columns):
-                for row in {0, st.rows - 1}:
+            for row in {0, st.rows - 1}:
+                columns = st.columns_of(row)
+                for column in range(columns, -(-columns // 4) * 4):
                     for got in (1, -top - 1):
                         broken = s.patched(st.weight(row, column), code, got)
                         yield case(f"43 row {row} column {column} {got}", broken, row, filling)
@@ -356,11 +358,12 @@ def stream_cases(data: bytes) -> Iterator[Case]:
                     broken = one.patched(st.bias(row), "i", got)
                     yield case(f"44 row {row} bias {got}", broken, row, overflow)
                 edge = s.patched(st.bias(row), "i", 0)
-                for column in range(st.columns):
+                columns = st.columns_of(row)
+                for column in range(columns):
                     edge = edge.patched(st.weight(row, column), code, 0)
                 alone = edge.patched(st.bias(row), "i", -(2**31))
                 yield case(f"44 row {row} bias alone", alone, row, overflow)
-                edge = edge.patched(st.weight(row, st.columns - 1), code, top)
+                edge = edge.patched(st.weight(row, columns - 1), code, top)
                 tight = 2**31 - 32768 * top
                 yield case(
                     f"44 row {row} one too many",
@@ -374,8 +377,8 @@ def stream_cases(data: bytes) -> Iterator[Case]:
                     row,
                     overflow,
                 )
-                if st.bits == 16:
-                    for column in range(st.columns):
+                if st.bits == 16 and columns >= 2:
+                    for column in range(columns):
                         edge = edge.patched(st.weight(row, column), code, -32768)
                     full = edge.patched(st.bias(row), "i", 0)
                     yield case(f"44 row {row} weights", full, row, overflow)
@@ -435,6 +438,10 @@ def loader_cases(data: bytes) -> Iterator[Case]:
     for name, broken, text in stream_cases(with_fixed_dt(data)):
         if name.endswith("layer 0 matrix 3"):  # the heads
             yield f"{name}, fixed dt", broken, text
+    cells = cells_file()
+    yield from cell_cases(cells)
+    for name, broken, text in stream_cases(cells):
+        yield f"{name}, cells", broken, text
 
 
 def good_cases(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -444,7 +451,7 @@ def good_cases(data: bytes) -> Iterator[tuple[str, bytes]]:
     yield "repacked", f.write()
     for minor in (1, 255):
         yield f"minor {minor}", data[:5] + bytes([minor]) + data[6:]
-    for dialect in range(1, 6):
+    for dialect in range(1, 7):
         yield f"dialect {dialect}", patch(data, 52, "H", dialect)
     k = f.find(META)
     for kind in (0x8000, 0x8002, 0xFFFF):
@@ -470,6 +477,7 @@ def good_cases(data: bytes) -> Iterator[tuple[str, bytes]]:
         edge = edge.patched(st.weight(0, 1), code, sign).patched(st.multiplier(0), "i", 2**31 - 1)
         yield f"a row to its bound, {sign}", f.swap(k, edge).write()
     yield from good_fixed_dt_files(data)
+    yield from good_cell_files(cells_file())
 
 
 def rich_file(seed: int = 1) -> bytes:

@@ -89,30 +89,53 @@ def patch(data: bytes, offset: int, code: str, *values: int) -> bytes:
 
 @dataclass(frozen=True)
 class Stream:
-    """Where things are in the stream of one matrix, within its section."""
+    """Where things are in the stream of one matrix, within its section.
+
+    listed: of a sparse matrix, the number of columns of each group; () for a dense one. The
+    columns of a row are then counted along its group's list.
+    """
 
     offset: int
     rows: int
     columns: int
     bits: int
+    listed: tuple[int, ...] = ()
+
+    def columns_of(self, row: int) -> int:
+        """Columns of a row, without filling."""
+        return self.listed[row // 4] if self.listed else self.columns
 
     @property
-    def record(self) -> int:
-        return 32 + 16 * -(-self.columns // 4) * self.bits // 8
+    def entries(self) -> int:
+        """Where the byte offsets of a sparse matrix begin."""
+        return self.offset + 2 * len(self.listed)
+
+    @property
+    def list_end(self) -> int:
+        """Where they end, without the filling of the list."""
+        return self.entries + 8 * sum(-(-n // 4) for n in self.listed)
+
+    def _record(self, group: int) -> int:
+        """Where the record of a group begins; of the one behind the last, the end."""
+        start = self.offset + -(-(self.list_end - self.offset) // 16) * 16
+        return start + sum(self._size(g) for g in range(group))
+
+    def _size(self, group: int) -> int:
+        return 32 + 16 * -(-self.columns_of(4 * group) // 4) * self.bits // 8
 
     @property
     def end(self) -> int:
-        return self.offset + -(-self.rows // 4) * self.record
+        return self._record(-(-self.rows // 4))
 
     def bias(self, row: int) -> int:
-        return self.offset + row // 4 * self.record + 4 * (row % 4)
+        return self._record(row // 4) + 4 * (row % 4)
 
     def multiplier(self, row: int) -> int:
-        return self.bias(row) + self.record - 16
+        return self.bias(row) + self._size(row // 4) - 16
 
     def weight(self, row: int, column: int) -> int:
         size = self.bits // 8
-        block = self.offset + row // 4 * self.record + 16 + column // 4 * 16 * size
+        block = self._record(row // 4) + 16 + column // 4 * 16 * size
         r, c = row % 4, column % 4
         place = 4 * r + (0, 2, 1, 3)[c] if size == 1 else 2 * r + 8 * (c // 2) + c % 2
         return block + place * size
@@ -124,8 +147,10 @@ def streams(layer: Section) -> list[Stream]:
     found = []
     for j in range(count):
         at = 16 + 16 * j
-        bits = layer.data[at]
+        bits, sparse = layer.data[at], layer.data[at + 5]
         rows, columns = struct.unpack_from("<HH", layer.data, at + 6)
         (offset,) = struct.unpack_from("<I", layer.data, at + 12)
-        found.append(Stream(offset, rows, columns, bits))
+        code = f"<{-(-rows // 4)}H"
+        listed = struct.unpack_from(code, layer.data, offset) if sparse else ()
+        found.append(Stream(offset, rows, columns, bits, listed))
     return found
