@@ -67,6 +67,45 @@ def test_converter_reads_the_checkpoint(tmp_path):
     assert np.abs(trace.y - result.outputs(data)).max() < 1e-4
 
 
+WIRES = {"units": 8, "outputs": 3}
+CELLS = {
+    "wired": {"cell": "wired", "wiring": WIRES},
+    "wired as ncps": {"cell": "wired", "wiring": WIRES | {"dialect": "ncps"}},
+    "wired pure": {"cell": "wired", "mode": "pure", "wiring": WIRES},
+    "ltc": {"cell": "ltc", "unfolds": 2, "wiring": WIRES | {"kind": "random"}},
+    "lstm": {"cell": "lstm", "hidden": 6, "dt_input": True},
+    "gru": {"cell": "gru", "hidden": 6, "layers": 2},
+    "mixed": {"cell": "mixed", "hidden": 6, "backbone_layers": 0},
+    "stacked": {"cell": "cfc", "hidden": 6, "layers": 2, "backbone_units": 5},
+}
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_every_cell_learns_and_comes_back(tmp_path, kind):
+    from ulnn_host import checkpoint
+
+    data = waves(n=24, steps=12)
+    save_npz(tmp_path / "a.npz", data)
+    training = SMALL["training"] | {"average": 0.0, "weight_limit": 3.0}
+    content = {"data": {"source": "a.npz"}, "model": CELLS[kind], "training": training}
+    made = recipe.parse(content)
+    made = replace(made, data=replace(made.data, source=str(tmp_path / "a.npz")))
+    result = train.train(made, quiet=True)
+    losses = [line["loss"] for line in result.hyper["history"]]
+    assert losses[-1] < losses[0] - 0.01
+    assert result.hyper["metrics"]["largest_weight"] <= 3.0
+    if kind == "ltc":
+        assert result.state["rnn_cell.sigma"].max() > 3.0
+    result.save(tmp_path / "net.safetensors")
+    again = train.load(tmp_path / "net.safetensors")
+    assert np.array_equal(again.outputs(data), result.outputs(data))
+    loaded = checkpoint.load(tmp_path / "net.safetensors")
+    assert loaded.assumed == ()
+    assert loaded.network.dialect == result.hyper["dialect"]
+    trace = loaded.network.run(data.x, data.dt, data.length)
+    assert np.abs(trace.y - result.outputs(data)).max() < 1e-4
+
+
 def test_same_seed_same_weights(tmp_path):
     data = waves()
     first, second, other = (
@@ -201,6 +240,18 @@ def test_says_that_training_diverged(tmp_path, monkeypatch):
             "model.mode is 'x', expected one of",
         ),
         ("[data]\nsource = 'a'\n[training]\nclass_weights = 1", "expected true or false"),
+        (
+            "[data]\nsource = 'a'\n[model]\ncell = 'rnn'",
+            "model.cell is 'rnn', expected one of cfc,",
+        ),
+        (
+            "[data]\nsource = 'a'\n[model]\ncell = 'gru'\nmode = 'pure'",
+            "model.mode is not for cell 'gru', which has cell, readout, time_scale, hidden",
+        ),
+        (
+            "[data]\nsource = 'a'\n[model]\ncell = 'ltc'\nwiring = { unit = 4 }",
+            "unknown key model.wiring.unit, expected one of kind, units, outputs, sparsity, seed,",
+        ),
         ("[data]\nsource = 'a'\n[augment]\nmirror = 1", "augment.mirror is 1, expected a list"),
         (
             "[data]\nsource = 'a'\n[augment]\nscale = [-1]",
@@ -234,6 +285,9 @@ def test_recipes_of_the_package():
     data = DataRecipe(source=str(recipe.RECIPES / "train.npz"), valid_fraction=0.2)
     # it shows the defaults
     assert example == recipe.Recipe(data)
+    found = {path.stem: recipe.load(path) for path in recipe.RECIPES.glob("*.toml")}
+    assert {r.model.cell for r in found.values()} == {"cfc", "wired", "ltc", "gru"}
+    assert found["wired"].model.wiring == found["ltc"].model.wiring == recipe.WiringRecipe()
 
 
 def test_bad_checkpoints(tmp_path):

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from ncps import wirings as ncps
 
-from ulnn_host import wiring
+import random_models
+from ulnn_host import graph, wiring
 from ulnn_host.errors import UlnnError
+from ulnn_host.model import Kind, Mode
+from ulnn_host.network import CfC, Dense, FloatNetwork, Linear, Ltc, Synapses
 
 
 def check(ours: wiring.Wiring, theirs: ncps.Wiring) -> None:
@@ -90,3 +93,63 @@ def test_making_one_twice_adds_no_synapses():
 def test_refuses(call, text):
     with pytest.raises(UlnnError, match=text):
         call()
+
+
+def linear(mask: np.ndarray) -> Linear:
+    return Linear(mask.astype(float), np.zeros(len(mask)))
+
+
+def sparse_network(wires: wiring.Wiring) -> FloatNetwork:
+    """A wired CfC in float with the synapses alone."""
+    layers = []
+    for k in range(len(wires.layers)):
+        mask = np.concatenate([wires.into(k), wires.within(k)]).T != 0
+        heads = {name: linear(mask) for name in ("ff1", "ff2", "time_a", "time_b")}
+        layers.append(CfC(Mode.DEFAULT, "tanh", (), heads))
+    fc = Dense(Linear(np.ones((7, wires.outputs)), np.zeros(7)))
+    meta = {"labels": list("abcdefg")}
+    return FloatNetwork((*layers, fc), np.zeros(wires.inputs), np.ones(wires.inputs), meta=meta)
+
+
+def ltc_network(wires: wiring.Wiring) -> FloatNetwork:
+    groups = [
+        Synapses(np.abs(a).astype(float), np.ones(a.shape), np.ones(a.shape), a.astype(float))
+        for a in (wires.sensory, wires.adjacency)
+    ]
+    n, m = np.ones(wires.units), np.ones(wires.outputs)
+    inputs = np.ones(wires.inputs)
+    return FloatNetwork((Ltc(*groups, n, n, n, inputs, inputs, m, m),), inputs, inputs)
+
+
+def test_graphs_have_every_synapse():
+    wires = wiring.auto_ncp(6, 19, 4)
+    drawn = graph.of_wiring(wires)
+    assert drawn.synapses == wires.synapses
+    assert [c.title for c in drawn.columns] == ["inputs", "inter", "command", "motor"]
+    assert (
+        sum((k.sign > 0).sum() for k in drawn.links)
+        == (wires.adjacency > 0).sum() + (wires.sensory > 0).sum()
+    )
+    network = graph.of_network(sparse_network(wires))
+    assert network.synapses == wires.synapses + 4 * 7
+    assert network.columns[-1].names == tuple("abcdefg")
+    ltc = graph.of_network(ltc_network(wires))
+    assert ltc.synapses == wires.synapses
+    assert [c.size for c in ltc.columns] == [6, 9, 6, 4]
+
+
+@pytest.mark.parametrize("density", [0.0, 0.3])
+@pytest.mark.parametrize("kind", [k for k in Kind if k is not Kind.DENSE])
+def test_graphs_of_integer_models(tmp_path, kind, density):
+    shape = random_models.Shape(kind, density=density, dt_input=True, motor=3)
+    drawn = graph.of_model(random_models.random_model(1, shape))
+    assert (drawn.columns[0].size, drawn.columns[-1].size) == (3, 2)
+    assert all(k.pairs is None for k in drawn.links) == (not density and kind is not Kind.LTC)
+    for name in ("a.svg", "a.png"):
+        graph.save(drawn, tmp_path / name, "a model")
+        assert (tmp_path / name).stat().st_size > 5000
+    first = (tmp_path / "a.svg").read_bytes()
+    graph.save(drawn, tmp_path / "a.svg", "a model")
+    assert (tmp_path / "a.svg").read_bytes() == first
+    with pytest.raises(UlnnError, match=r"ends in \.svg, \.png or \.pdf"):
+        graph.save(drawn, tmp_path / "a.txt")

@@ -123,10 +123,11 @@ def of_network(network: floats.FloatNetwork) -> Graph:
         elif isinstance(layer, floats.CfC):
             hidden = layer.hidden_size
             heads = _any(np.stack([head.weight != 0 for head in layer.heads.values()]), 0)
-            inner = [stage.weight != 0 for stage in layer.backbone]
+            stages = [*(stage.weight != 0 for stage in layer.backbone), heads]
+            memory = None
             if layer.memory is not None:
-                inner.insert(0, _by_neuron(layer.memory.weight != 0, 4, interleaved=False))
-            before = _cell(graph, before, [*inner, heads], hidden, title)
+                memory = _by_neuron(layer.memory.weight != 0, 4, interleaved=False)
+            before = _cell(graph, before, stages, hidden, title, memory)
         else:
             weight = layer.gates.weight != 0
             gates = 4 if isinstance(layer, floats.Lstm) else 2
@@ -152,19 +153,19 @@ def of_model(model: ModelFile) -> Graph:
             used = _listed(layer.matrices[0], 1)
             before = _dense(graph, before, used, title, labels, layer is model.layers[-1])
             continue
-        inner = [_listed(matrix, 1) for matrix in layer.matrices[:-1]]
+        memory = None
+        matrices = layer.matrices
         if layer.kind is Kind.MIXED:
-            inner[0] = _by_neuron(inner[0], 4)
-        if layer.kind is Kind.GRU:
-            last = _by_neuron(inner[0], 2)
-            last = np.delete(last, range(layer.input_size, last.shape[1] - layer.output_size), 1)
-            inner = []
-        elif layer.kind is Kind.LSTM:
-            last = _listed(layer.matrices[0], 4)
-            last = np.delete(last, range(layer.input_size, last.shape[1] - layer.output_size), 1)
+            memory, matrices = _listed(matrices[0], 4), matrices[1:]
+        if layer.kind in (Kind.LSTM, Kind.GRU):
+            gates = _listed(matrices[0], 4 if layer.kind is Kind.LSTM else 2)
+            # without dt and filling columns
+            other = range(layer.input_size, gates.shape[1] - layer.output_size)
+            stages = [np.delete(gates, other, axis=1)]
         else:
-            last = _listed(layer.matrices[-1], layer.mode.heads)
-        before = _cell(graph, before, [*inner, last], layer.output_size, title)
+            stages = [_listed(matrix, 1) for matrix in matrices[:-1]]
+            stages.append(_listed(matrices[-1], layer.mode.heads))
+        before = _cell(graph, before, stages, layer.output_size, title, memory)
     return graph
 
 
@@ -233,21 +234,33 @@ def _dense(
 
 
 def _cell(
-    graph: Graph, before: int, stages: list[NDArray[np.bool_]], hidden: int, title: str
+    graph: Graph,
+    before: int,
+    stages: list[NDArray[np.bool_]],
+    hidden: int,
+    title: str,
+    memory: NDArray[np.bool_] | None = None,
 ) -> int:
-    """Columns of a cell that sees [x; h] in its first stage; stages: matrices (rows, columns)."""
-    first = stages[0]
-    inputs = first.shape[1] - hidden
-    for stage in stages[:-1]:
-        new = graph.column("backbone", len(stage), "outputs")
-        graph.connect(before, new, stage[:, : inputs if stage is first else None])
-        before = new
-    new = graph.column(title, hidden, title)
-    last = stages[-1]
-    graph.connect(before, new, last[:, :inputs] if last is first else last)
-    target = new if last is first else new - len(stages) + 1
-    graph.connect(new, target, first[:, inputs:])
-    return new
+    """Columns of a cell whose first stage sees [x; h]; stages: matrices (rows, columns); memory:
+    that of an LSTM (neurons, columns) over [x; h], whose output the stages see as h."""
+    inputs = stages[0].shape[1] - hidden
+    source = before
+    numbers = []
+    if memory is not None:
+        numbers.append(graph.column("memory", hidden, "command"))
+        graph.connect(before, numbers[0], memory[:, :inputs])
+    for k, stage in enumerate(stages):
+        last = k == len(stages) - 1
+        kind = title if last else "outputs"
+        numbers.append(graph.column(title if last else "backbone", len(stage), kind))
+        graph.connect(source, numbers[-1], stage[:, :inputs] if k == 0 else stage)
+        source = numbers[-1]
+    if memory is None:
+        graph.connect(numbers[-1], numbers[0], stages[0][:, inputs:])
+    else:
+        graph.connect(numbers[0], numbers[1], stages[0][:, inputs:])
+        graph.connect(numbers[-1], numbers[0], memory[:, inputs:])
+    return numbers[-1]
 
 
 def _by_neuron(
