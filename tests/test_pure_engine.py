@@ -15,17 +15,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import engine_api
+from cell_cases import cells_file
 from fixed_dt_cases import with_fixed_dt
 from loader_cases import good_cases, loader_cases, rich_file
 from random_models import Shape, random_input, random_model, shapes, with_golden
 from raw_file import GOLDEN, LAYER, File, streams, with_crc
 from ulnn_host import container, engines
 from ulnn_host.micropython_source import project_root
-from ulnn_host.model import Activation, Mode
+from ulnn_host.model import Activation, Kind, Mode
 from ulnn_host.reference import Reference
 
 FIRMWARE = project_root() / "firmware"
 TESTS = Path(__file__).parent
+CELLS_FILES = [cells_file(), cells_file(weight_bits=16)]
 pure = engines.pure_module()
 
 
@@ -57,6 +59,11 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(shape=Shape(weight_bits=16, extreme=True, gate_shift=12, shift=8), seed=2)
 @example(shape=Shape(dt_fixed=1000, hidden=5, layers=2), seed=3)
 @example(shape=Shape(mode=Mode.NO_GATE, dt_fixed=1, extreme=True, hidden=7), seed=4)
+@example(shape=Shape(mode=Mode.PURE, gate_shift=12, extreme=True, layers=2, density=0.3), seed=5)
+@example(shape=Shape(kind=Kind.MIXED, cell_shift=8, extreme=True, layers=2, density=0.5), seed=6)
+@example(shape=Shape(kind=Kind.GRU, dt_input=True, inputs=4, extreme=True, layers=3), seed=7)
+@example(shape=Shape(kind=Kind.LTC, unfolds=64, extreme=True, layers=2, dt_max=2**30), seed=8)
+@example(shape=Shape(kind=Kind.LSTM, dt_input=True, hidden=7, inputs=8, extreme=True), seed=9)
 def test_steps_equal_the_reference(shape: Shape, seed: int) -> None:
     model = random_model(seed, shape)
     x, dt = random_input(seed, model, 6)
@@ -69,7 +76,35 @@ def test_steps_equal_the_reference(shape: Shape, seed: int) -> None:
         assert list(y) == want[k].tolist(), f"step {k}"
     assert engine.state == reference.state.astype("<i2").tobytes()
     assert engine.clamped == reference.clamped
-    assert engine.info()["dt_fixed"] == model.dt_fixed
+    info = engine.info()
+    assert info["dt_fixed"] == model.dt_fixed
+    assert info["state_size"] == model.state_size
+    assert info["neurons"] == model.neurons
+    assert info["synapses"] == model.synapses
+    assert info["macs"] == model.macs
+    assert info["weight_bits"] == model.weight_bits
+
+
+@pytest.mark.parametrize("kind", [k for k in Kind if k is not Kind.DENSE])
+@pytest.mark.parametrize("extreme", [False, True])
+def test_any_state_can_be_restored(kind: Kind, extreme: bool) -> None:
+    """Also one that no step leaves behind."""
+    shape = Shape(kind=kind, hidden=6, layers=2, extreme=extreme, cell_shift=1, linear=True)
+    model = random_model(int(kind), shape)
+    x, dt = random_input(3, model, 20)
+    reference = Reference(model)
+    engine = pure.load(container.write(model))
+    y = array("h", [0] * model.output_size)
+    rng = np.random.default_rng(1)
+    for k in range(len(dt)):
+        state = rng.integers(-32768, 32768, model.state_size)
+        state[rng.random(state.shape) < 0.3] = rng.choice([-32768, 32767])
+        reference.state = state
+        engine.state = state.astype("<i2").tobytes()
+        want = reference.step(x[k], int(dt[k]))
+        engine.step(array("h", x[k].tolist()), y, int(dt[k]))
+        assert list(y) == want.tolist()
+        assert engine.state == reference.state.tobytes()
 
 
 @pytest.mark.parametrize("mode", [Mode.DEFAULT, Mode.NO_GATE])
@@ -146,6 +181,48 @@ def test_high_word_is_exact(a: int, m: int) -> None:
     assert pure._mulhi(a, m >> 16, m & 65535) == (a * m + 2**31) >> 32
 
 
+INT32 = st.integers(-(2**31), 2**31 - 1) | st.sampled_from([-(2**31), -(2**30), 2**30, 2**31 - 1])
+FRAC = st.integers(1, 2**31 - 1)
+
+
+@given(n=INT32, s=st.integers(-32768, 32767))
+@example(n=-(2**31), s=-32768)
+def test_a_product_with_a_value_is_exact(n: int, s: int) -> None:
+    data = struct.pack("<i", n)
+    assert pure._word(data, 0) == n
+    assert pure._times(data, 0, s) == (n * (s << 15) + 2**31) >> 32
+
+
+@given(t=INT32, gate=st.integers(0, 12), frac=FRAC)
+def test_a_share_of_the_elapsed_time_is_exact(t: int, gate: int, frac: int) -> None:
+    want = (t * frac + 2 ** (31 - gate)) >> (32 - gate)
+    assert pure._elapsed(t, gate, frac >> 16, frac & 65535) == want
+    want = (t * frac) >> 31
+    f1, f0 = frac >> 8 & 255, frac & 255
+    assert pure._share(t >> 8, t & 255, frac >> 16, f1, f0) == want
+
+
+@given(
+    capacity=st.integers(1, 2**30) | st.integers(1, 70000),
+    v=st.integers(-32768, 32767),
+    n=INT32,
+    d=st.integers(0, 2**31 - 1) | st.integers(0, 70000),
+)
+@example(capacity=1, v=-32768, n=2**31 - 1, d=0)
+@example(capacity=2**30, v=-32768, n=-(2**31), d=2**31 - 1)
+def test_a_potential_is_exact(capacity: int, v: int, n: int, d: int) -> None:
+    """SPEC 3.8 from n' on; also a value that fills 32 bits exactly."""
+    top, bottom = capacity * v + (n << 15), capacity + d
+    shift = max(0, bottom.bit_length() - 16)
+    top, bottom = top >> shift, bottom >> shift
+    want = (top + (bottom >> 1)) // bottom
+    if top >= 32767 * bottom:
+        want = 32767
+    if top <= -32768 * bottom:
+        want = -32768
+    assert pure._potential(struct.pack("<i", capacity), 0, v, n, d) == want
+
+
 def test_lookup_is_exact_at_every_pre_activation() -> None:
     rng = np.random.default_rng(1)
     entries = rng.integers(-32768, 32768, (512, 2)).astype("<i2")
@@ -183,11 +260,11 @@ def test_every_check_of_the_specification() -> None:
         with pytest.raises(ValueError) as caught:  # noqa: PT011
             pure.load(broken)
         assert str(caught.value) == text, name
-    assert numbers == {f"{k:02}" for k in range(1, 51)}
+    assert numbers == {f"{k:02}" for k in range(1, 61)}
     for name, good in good_cases(data):
         engine = pure.load(good)
         y = array("h", bytes(4))
-        engine.step(array("h", bytes(6)), y, 100)
+        engine.step(array("h", [-30000, 20000, 32767]), y, 100)
         assert len(y) == 2, name
 
 
@@ -271,6 +348,38 @@ def test_damaged_files_raise_value_error_only(seed: int) -> None:
         engine.step(array("h", [30000] * info["input_size"]), y, 2**31)
 
 
+@given(
+    layer=st.integers(0, 5),
+    wide=st.booleans(),
+    changes=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255), st.booleans()),
+        min_size=1,
+        max_size=3,
+    ),
+    cut=st.just(0) | st.integers(0, 40),
+)
+@settings(max_examples=600)
+def test_damaged_layers_are_judged_as_by_the_host(
+    layer: int, wide: bool, changes: list[tuple[float, int, bool]], cut: int
+) -> None:
+    """Bytes of a layer changed, many of them near its start."""
+    f = File.read(CELLS_FILES[wide])
+    k = f.find(LAYER, layer)
+    out = bytearray(f.sections[k].data)
+    for place, value, anywhere in changes:
+        out[int(place * (len(out) if anywhere else min(len(out), 120)))] = value
+    del out[len(out) - cut :]
+    broken = f.swap(k, replace(f.sections[k], data=bytes(out))).write()
+    texts = []
+    for load in (container.read, pure.load):
+        try:
+            load(broken)
+            texts.append("")
+        except ValueError as error:
+            texts.append(str(error))
+    assert texts[0] == texts[1]
+
+
 @given(data=st.binary(max_size=300), head=st.booleans())
 def test_random_bytes_raise_value_error(data: bytes, head: bool) -> None:
     if head:
@@ -284,6 +393,7 @@ def test_interface() -> None:
     engine_api.check(pure, data)
     shape = Shape(hidden=6, dt_fixed=500)
     engine_api.check(pure, with_golden(random_model(1, shape), steps=8))
+    engine_api.check(pure, CELLS_FILES[0])
     assert pure.ENGINE == "pure"
     assert pure.load(data).info()["kernel"] == "python"
     f = File.read(data)
@@ -330,7 +440,8 @@ def test_interface_on_micropython(tmp_path: Path) -> None:
     script = str(TESTS / "engine_api.py")
     shape = Shape(hidden=6, dt_fixed=500)
     (tmp_path / "fixed.ulnn").write_bytes(with_golden(random_model(1, shape), steps=8))
-    for name in ("rich.ulnn", "fixed.ulnn"):
+    (tmp_path / "cells.ulnn").write_bytes(CELLS_FILES[1])
+    for name in ("rich.ulnn", "fixed.ulnn", "cells.ulnn"):
         out = unix(script, name, str(FIRMWARE), heap="256k", cwd=tmp_path)
         assert out == "OK pure\n"
 
@@ -344,9 +455,25 @@ UNIX_SHAPES = [
     Shape(hidden=7, dt_fixed=9000, shift=2, layers=2),
     Shape(hidden=9, backbone=(), mode=Mode.NO_GATE, dt_fixed=1, weight_bits=16),
 ]
+CELLS = [
+    Shape(mode=Mode.PURE, hidden=7, gate_shift=2, state_shift=1),
+    Shape(mode=Mode.PURE, hidden=7, gate_shift=12, extreme=True, weight_bits=16, density=0.5),
+    Shape(hidden=6, linear=True, density=0.4, gate_shift=1),
+    Shape(hidden=6, linear=True, extreme=True, weight_bits=16, mode=Mode.NO_GATE),
+    Shape(kind=Kind.LSTM, hidden=7, cell_shift=3, dt_input=True),
+    Shape(kind=Kind.LSTM, hidden=5, layers=2, extreme=True, density=0.7),
+    Shape(kind=Kind.GRU, hidden=7, state_shift=3, density=0.3),
+    Shape(kind=Kind.GRU, hidden=6, layers=2, extreme=True, weight_bits=16, dt_input=True),
+    Shape(kind=Kind.LTC, hidden=7, motor=2, unfolds=6, density=0.4, outputs=None),
+    Shape(kind=Kind.LTC, hidden=6, motor=4, layers=2, extreme=True, dt_max=2**31 - 1),
+    Shape(kind=Kind.MIXED, hidden=6, cell_shift=1, density=0.5),
+    Shape(kind=Kind.MIXED, hidden=5, extreme=True, layers=2, weight_bits=16, linear=True),
+    Shape(kind=Kind.MIXED, hidden=5, mode=Mode.PURE, cell_shift=2, gate_shift=1),
+    Shape(kind=Kind.MIXED, hidden=5, mode=Mode.NO_GATE, dt_fixed=500),
+]
 
 
-@pytest.mark.parametrize("shape", UNIX_SHAPES)
+@pytest.mark.parametrize("shape", [*UNIX_SHAPES, *CELLS])
 def test_micropython_equals_the_reference(shape: Shape) -> None:
     model = random_model(5, shape)
     x, dt = random_input(6, model, 40)
@@ -377,12 +504,26 @@ print(ulnn.ENGINE, gc.mem_alloc())
 """
 
 
-@pytest.mark.parametrize("dt_fixed", [0, 500])
+SMALL = Shape(inputs=6, hidden=32, backbone=(), outputs=7)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        SMALL,
+        replace(SMALL, dt_fixed=500),
+        replace(SMALL, mode=Mode.PURE),
+        replace(SMALL, density=0.5, linear=True),
+        replace(SMALL, kind=Kind.LSTM, dt_input=True, cell_shift=2),
+        replace(SMALL, kind=Kind.GRU, dt_input=True, hidden=24),
+        replace(SMALL, kind=Kind.MIXED, hidden=16),
+        replace(SMALL, kind=Kind.LTC, hidden=19, density=0.4, motor=4, outputs=None),
+    ],
+)
 def test_a_small_heap_is_enough_and_steps_allocate_nothing(
-    tmp_path: Path, bytecode: Path, full: bool, dt_fixed: int
+    tmp_path: Path, bytecode: Path, full: bool, shape: Shape
 ) -> None:
     """64 KiB on this 64-bit machine, where every object is twice as large as on a board."""
-    shape = Shape(inputs=6, hidden=32, backbone=(), outputs=7, dt_fixed=dt_fixed)
     model = random_model(1, shape)
     (tmp_path / "m.ulnn").write_bytes(with_golden(model, steps=8))
     (tmp_path / "run.py").write_text(SMALL_HEAP)
