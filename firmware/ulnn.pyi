@@ -15,7 +15,7 @@ class Info(TypedDict):
     """What `Model.info` returns."""
 
     format: str
-    """Version of the file format, `"1.0"`."""
+    """Version of the file format, as `"1.1"`."""
     engine: str
     kernel: str
     """`"portable"`, an architecture's name, or `"python"`."""
@@ -30,8 +30,13 @@ class Info(TypedDict):
     state_size: int
     """int16 values."""
     layers: int
+    neurons: int
+    """Neurons with a state."""
+    synapses: int
+    """Connections: a dense matrix has columns times groups of four rows, a sparse one the columns
+    that it lists, an LTC its synapses."""
     weight_bits: int
-    """The largest in the file."""
+    """The largest in the file; LTC counts as 16."""
     dt_fixed: int
     """Ticks, of the first layer that has a fixed dt; 0 without."""
     macs: int
@@ -72,6 +77,8 @@ class Model:
     @property
     def state(self) -> bytes:
         """The state: int16, little-endian, 2 * state_size bytes. Assign to restore it.
+
+        Layer after layer; of LSTM and mixed memory the hidden states, then the cell states.
 
         Raises ValueError for another number of bytes.
         """

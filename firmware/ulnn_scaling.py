@@ -6,6 +6,8 @@ Floats stay on this side: the engines take and give integers only.
     s.quantise((0.5, -1.25, 9.81), x)
     m.step(x, y, dt)
     s.dequantise(y, out)
+
+Classes without floats: `argmax` and `margin` of the integers, which allocate nothing.
 """
 
 from array import array
@@ -16,6 +18,8 @@ class Scaling:
     """The scales of one model file: a path (str), or a buffer of bytes, which is not kept.
 
     input_size, output_size: values of a step. tick_ns: nanoseconds of a tick of dt.
+    logit_scale: the scale of every output where it is positive and they all have one scale and
+    one offset, so that `argmax` and `margin` may compare their integers; else 0.
     Raises ValueError for a file in which they cannot be found; the engine checks all the rest.
     """
 
@@ -52,6 +56,11 @@ class Scaling:
                 self._out = self._pairs(read(offset, size), self.output_size)
         if not (self._in and self._out and self.tick_ns):
             raise ValueError("the file has no scales: section TIME, INPUT or OUTPUT is damaged")
+        first, offset = self._out[0:2]
+        self.logit_scale = max(0.0, first)
+        for k in range(0, len(self._out), 2):
+            if self._out[k] != first or self._out[k + 1] != offset:
+                self.logit_scale = 0.0
 
     @staticmethod
     def _pairs(data, n):
@@ -89,3 +98,31 @@ class Scaling:
             raise ValueError("expected %d values, got %d and %d" % (n, len(y), len(out)))
         for i in range(n):
             out[i] = y[i] * pairs[2 * i] + pairs[2 * i + 1]
+
+
+def argmax(y):
+    """Place of the largest value of `y` (integers, one or more), the first of equals."""
+    best = 0
+    for k in range(1, len(y)):
+        if y[k] > y[best]:
+            best = k
+    return best
+
+
+def margin(y):
+    """The largest value of `y` (integers, two or more) less the second largest: 0 to 65535.
+
+    d = margin(y) * logit_scale is the difference of the two logits, and 1 / (1 + exp(-d)) the
+    probability of the winner against the runner-up: the winner's softmax probability is at most
+    that, and of n outputs at least 1 / (1 + (n - 1) * exp(-d)).
+    """
+    first = max(y[0], y[1])
+    second = min(y[0], y[1])
+    for k in range(2, len(y)):
+        v = y[k]
+        if v > first:
+            second = first
+            first = v
+        elif v > second:
+            second = v
+    return first - second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import subprocess
 from array import array
 from dataclasses import replace
@@ -11,6 +12,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loader_cases import rich_file
 from random_models import Shape, random_model
@@ -91,6 +94,50 @@ def test_rounds_half_to_even_and_saturates() -> None:
         s.dequantise(array("h", [0, 0]), [0.0])
 
 
+@given(st.lists(st.integers(-32768, 32767), min_size=1, max_size=9))
+def test_classes(values: list[int]) -> None:
+    y = array("h", values)
+    assert scaling.argmax(y) == int(np.argmax(values))
+    if len(y) == 1:
+        return
+    ordered = sorted(values)
+    assert scaling.margin(y) == ordered[-1] - ordered[-2]
+    # What margin() says about probabilities, for logits of a small scale
+    scale = 1e-4
+    logits = np.array(values) * scale
+    softmax = np.exp(logits - logits.max())
+    softmax /= softmax.sum()
+    rest = math.exp(-scaling.margin(y) * scale)
+    assert softmax.max() <= 1 / (1 + rest) + 1e-12
+    assert softmax.max() >= 1 / (1 + (len(y) - 1) * rest) - 1e-12
+
+
+def test_margin_of_the_extremes() -> None:
+    assert scaling.margin(array("h", [-32768, 32767])) == 65535
+    assert scaling.margin([5, 5, 5]) == 0
+    with pytest.raises(IndexError):
+        scaling.margin([5])
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "want"),
+    [
+        ([0.5, 0.5], [0, 0], 0.5),
+        ([0.5, 0.5], [3, 3], 0.5),
+        ([0.5, 0.25], [0, 0], 0),
+        ([0.5, 0.5], [0, 1], 0),
+        ([-0.5, -0.5], [0, 0], 0),
+    ],
+)
+def test_whether_outputs_compare(scale: list[float], offset: list[float], want: float) -> None:
+    model = replace(
+        scaled_model(),
+        output_scale=np.array(scale, np.float32),
+        output_offset=np.array(offset, np.float32),
+    )
+    assert scaling.Scaling(container.write(model)).logit_scale == want
+
+
 def test_damaged_files() -> None:
     data = rich_file()
     f = File.read(data)
@@ -106,7 +153,8 @@ SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from array import array
-from ulnn_scaling import Scaling
+import micropython
+from ulnn_scaling import Scaling, argmax, margin
 x = array("h", bytes(6))
 for source in ("m.ulnn", open("m.ulnn", "rb").read()):
     s = Scaling(source)
@@ -114,6 +162,11 @@ for source in ("m.ulnn", open("m.ulnn", "rb").read()):
     out = [0.0, 0.0]
     s.dequantise(array("h", (16384, -8)), out)
     print(list(x), out, s.tick_ns)
+y = array("h", (-32768, 32767, 5, 32767, 32766))
+micropython.heap_lock()
+best, far = argmax(y), margin(y)
+micropython.heap_unlock()
+print(best, far, margin(y[2:4]))
 """
 
 
@@ -129,4 +182,4 @@ def test_on_micropython(tmp_path: Path) -> None:
         check=True,
     )
     x = model.quantise_input([0.5, -0.25, 100.0]).tolist()
-    assert done.stdout == f"{x} [0.5, 102.0] 2000\n" * 2
+    assert done.stdout == f"{x} [0.5, 102.0] 2000\n" * 2 + "1 0 32762\n"
