@@ -8,12 +8,14 @@ BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench check lint format natmods boards clean
+.PHONY: help setup demo test bench bench-train bench-wired check lint format natmods boards clean
 
 help:
 	@echo "make demo [PORT=/dev/ttyACM0]  train, convert, deploy, stream, prove; writes build/demo/report.html"
 	@echo "make test                      every check, on the virtual boards too"
 	@echo "make bench [CMSIS_DIR=...]     count every kernel; writes native_module/BENCHMARKS.md"
+	@echo "make bench-train               time training steps beside ncps"
+	@echo "make bench-wired               accuracy of wired networks, ours beside ncps' (minutes)"
 	@echo "make setup | lint | check | natmods | boards | format | clean"
 
 setup: $(VENV)/stamp
@@ -27,6 +29,12 @@ demo: setup
 
 bench: setup
 	$(BIN)/python -m ulnn_host.bench
+
+bench-train: setup
+	$(BIN)/python -m ulnn_host.bench_train
+
+bench-wired: setup
+	$(BIN)/python -m ulnn_host.bench_wired
 
 # Lint first: it is quick and says the most.
 test: setup lint check

@@ -186,7 +186,7 @@ def test_weight_limit_and_class_weights(tmp_path):
     made = plan(tmp_path, waves(y=y), training={"weight_limit": 0.25, "average": 0.0})
     result = train.train(made, quiet=True)
     assert result.hyper["metrics"]["largest_weight"] <= 0.25
-    weights = train._target(waves(y=y), "mean").weights
+    weights = train.target_of(waves(y=y), "mean").weights
     assert np.allclose(weights, [0.6, 3.0])
 
 
