@@ -20,8 +20,8 @@ import numpy as np
 
 from . import wiring as wirings
 from .errors import UlnnError
-from .import_cells import Arrays
-from .network import Array
+from .import_cells import ALIASES, Arrays
+from .network import ACTIVATIONS, Array
 from .state_dict import some
 
 DIALECTS = ("ncps.keras", "raminmh.tf")
@@ -199,6 +199,12 @@ def _dense(layer: _Layer, result: Arrays, name: str, last: bool) -> None:
     if activation in ("softmax", "log_softmax", "sigmoid") and last:
         result.assumed.append(f"without the {activation} of the last layer")
         activation = "linear"
+    activation = ALIASES.get(activation, activation)
+    if activation not in ("linear", *ACTIVATIONS):
+        raise UlnnError(
+            f"{name}: Dense with activation {activation}; "
+            f"expected linear, {', '.join(ACTIVATIONS)}, or softmax in the last layer"
+        )
     result.by_path[layer.path] = {"dense": activation}
 
 
