@@ -65,7 +65,15 @@ def convert(
     checkpoint: CheckpointPath,
     calib: Annotated[Path, typer.Option(help="data to calibrate on (.npz or .csv)")],
     output: Annotated[Path, typer.Option("-o", "--output", help="model file (.ulnn)")],
-    bits: Annotated[int, typer.Option(help="weight width, 8 or 16")] = 8,
+    bits: Annotated[int | None, typer.Option(help="weight width, 8 or 16 (8)")] = None,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(help="largest file: chooses 8 or 16 bits for each matrix by rollout error"),
+    ] = None,
+    calibration: Annotated[
+        str,
+        typer.Option(help="ranges from max, percentile or mse; search tries all, with margins"),
+    ] = "max",
     mode: ModeName = None,
     activation: ActivationName = None,
     dialect: DialectName = None,
@@ -74,52 +82,47 @@ def convert(
         float | None,
         typer.Option(help="promise that all samples are this many seconds apart: a faster model"),
     ] = None,
+    report: Annotated[Path | None, typer.Option(help="picture to write (.png or .svg)")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="int8 and int16 side by side")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Convert a checkpoint to an integer model, calibrated on data.
 
     A .pt file is a torch state_dict: of ncps.torch (CfC, wired CfC, LTC) or of nn.LSTM, nn.GRU.
+    Prints how far the integer model is from the float network over whole sequences, what
+    saturates, and what a step costs; warns of layers in which errors grow along the rollout.
 
-    Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn
+    Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
     from . import checkpoint as checkpoints
-    from . import container, data, quantize
+    from . import convert_command, convert_show, data, quantize
 
     loaded = checkpoints.load(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
     sequences = data.load(calib)
-    options = quantize.Options(bits=bits, tick_ns=tick_ns, fixed_dt=fixed_dt, name=checkpoint.stem)
-    model = quantize.convert(loaded.network, sequences, options)
-    content = container.write(model)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(content)
-    error = quantize.rollout_error(loaded.network, model, sequences)
-    if error.coarse_dt > 0.01:
-        print(
-            f"warning: whole ticks of {tick_ns} ns miss the elapsed times "
-            f"by {error.coarse_dt:.0%}; "
-            "choose a shorter tick with --tick-ns",
-            file=sys.stderr,
+    options = quantize.Options(tick_ns=tick_ns, fixed_dt=fixed_dt, name=checkpoint.stem)
+    wishes = convert_command.Wishes(bits, max_bytes, calibration, compare, report)
+    with Console(stderr=True).status("") as status:
+        done = convert_command.convert_to_file(
+            loaded.network, sequences, options, wishes, output, status.update
         )
-    facts = {
-        "model": str(output),
-        "bytes": len(content),
-        "bits": bits,
-        "macs": model.macs,
-        "max_error": error.largest,
-        "rms_error": error.rms,
-        "steps": error.steps,
-        "clamped_steps": error.clamped,
-    }
+    for line in done.warnings:
+        print(f"warning: {line}", file=sys.stderr)
     if as_json:
-        print(json.dumps(facts, indent=2))
+        print(json.dumps({"model": str(output)} | done.to_dict(), indent=2))
         return
-    out.print(f"{output}: {len(content)} bytes, int{bits} weights, {model.macs} MACs a step")
+    made = done.model
+    out.print(f"{output}: {made.file_bytes} bytes, {made.name} weights, {made.macs} MACs a step")
     out.print(
-        f"against float over {error.steps} calibration steps: "
-        f"max error {error.largest:.5f}, rms {error.rms:.6f}"
+        f"against float over {made.steps} calibration steps: "
+        f"max error {made.max_error:.5f}, rms {made.rms_error:.6f}"
     )
+    convert_show.show(done, out)
+    if report:
+        out.print(f"picture: {report}")
 
 
 @app.command()

@@ -52,7 +52,7 @@ def choose_bits(
 ) -> Choice:
     """Widths of the matrices with which the written file, golden vectors and all, has at most
     max_bytes: int16 everywhere where that fits; else int8, and int16 where it removes most error
-    per byte, as long as it removes any. `options.bits` and `bits_of` are replaced.
+    per byte, as far as that lessens it. `options.bits` and `bits_of` are replaced.
 
     Raises UlnnError when not even int8 fits.
     """
@@ -75,10 +75,13 @@ def choose_bits(
         return Choice(int16, max_bytes, yardstick.rms(largest), size_int16, rms)
     places = [(n, j) for n, layer in enumerate(narrow.layers) for j in range(len(layer.matrices))]
     wide = build(network, seen, dataclasses.replace(int8, bits_of=dict.fromkeys(places, 16)))
-    chosen, promotions = _promote(narrow, wide, places, yardstick, max_bytes, progress)
-    final = dataclasses.replace(int8, bits_of=dict.fromkeys(chosen, 16))
-    last = promotions[-1] if promotions else Promotion(0, 0, rms, size)
-    return Choice(final, max_bytes, last.rms, last.bytes, rms, tuple(promotions))
+    tried = _promote(narrow, wide, places, yardstick, max_bytes, progress)
+    errors = [rms, *(step.rms for step in tried)]
+    kept = tuple(tried[: errors.index(min(errors))])
+    widths = {(step.layer, step.matrix): 16 for step in kept}
+    final = dataclasses.replace(int8, bits_of=widths)
+    size = kept[-1].bytes if kept else size
+    return Choice(final, max_bytes, min(errors), size, rms, kept)
 
 
 def _promote(
@@ -88,30 +91,32 @@ def _promote(
     yardstick: Yardstick,
     max_bytes: int,
     progress: Progress,
-) -> tuple[list[Place], list[Promotion]]:
+) -> list[Promotion]:
+    """Promotions until nothing more fits, each the one with most error removed (or least added)
+    per byte: the first ones may do nothing alone."""
     chosen: list[Place] = []
     promotions: list[Promotion] = []
     rms, size = yardstick.rms(narrow), len(container.write(narrow))
     while True:
-        best: tuple[float, Place, float, int] | None = None
-        for place in places:
-            if place in chosen:
+        best: tuple[float, Promotion] | None = None
+        for layer, matrix in places:
+            if (layer, matrix) in chosen:
                 continue
-            model = mixed(narrow, wide, (*chosen, place))
-            bigger = len(container.write(model))
-            if bigger > max_bytes:
+            model = mixed(narrow, wide, (*chosen, (layer, matrix)))
+            tried = Promotion(layer, matrix, 0.0, len(container.write(model)))
+            if tried.bytes > max_bytes:
                 continue
-            progress(f"layer {place[0]} matrix {place[1]}")
-            error = yardstick.rms(model)
-            # a stream can stay as long as it was: 1 byte keeps the quotient finite
-            gain = (rms - error) / max(bigger - size, 1)
-            if gain > 0 and (best is None or gain > best[0]):
-                best = gain, place, error, bigger
+            progress(f"layer {layer} matrix {matrix}")
+            tried = dataclasses.replace(tried, rms=yardstick.rms(model))
+            # a padded stream can stay as long as it was: 1 byte keeps the quotient finite
+            gain = (rms - tried.rms) / max(tried.bytes - size, 1)
+            if best is None or gain > best[0]:
+                best = gain, tried
         if best is None:
-            return chosen, promotions
-        _, place, rms, size = best
-        chosen.append(place)
-        promotions.append(Promotion(*place, rms, size))
+            return promotions
+        promotions.append(best[1])
+        chosen.append((best[1].layer, best[1].matrix))
+        rms, size = best[1].rms, best[1].bytes
 
 
 def mixed(narrow: ModelFile, wide: ModelFile, places: Collection[Place]) -> ModelFile:

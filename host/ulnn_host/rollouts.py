@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .data import Sequences
 from .engine_types import quantise
+from .errors import UlnnError
 from .model import ModelFile
 from .network import Array, FloatNetwork
 from .reference import BEFORE_TABLE, Clipped, Reference
@@ -34,9 +35,15 @@ def sample(data: Sequences, steps: int = SAMPLE_STEPS, longest: int = SAMPLE_LEN
 
 
 class Yardstick:
-    """A float network's outputs over data, to measure integer models by."""
+    """A float network's outputs over data, to measure integer models by. Raises UlnnError for a
+    wrong number of inputs."""
 
     def __init__(self, network: FloatNetwork, data: Sequences) -> None:
+        if data.x.shape[2] != network.input_size:
+            raise UlnnError(
+                f"the data have {data.x.shape[2]} inputs, "
+                f"expected {network.input_size} as in the network"
+            )
         self.data = data
         self._y = network.run(data.x, data.dt, data.length).y
 

@@ -1,0 +1,92 @@
+"""What `ulnn convert` does between reading a checkpoint and printing: choices, file, report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import container, convert_show, precision, quantize, range_search
+from .convert_report import ConvertReport, Reporter
+from .data import Sequences
+from .errors import UlnnError
+from .network import FloatNetwork
+from .quantize import Options
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """bits: width of all weights, None: 8, or what max_bytes allows. max_bytes: largest file, for
+    mixed widths. calibration: max, percentile, mse or search. compare: measure int8 and int16,
+    too. report: picture to write (.png or .svg)."""
+
+    bits: int | None = None
+    max_bytes: int | None = None
+    calibration: str = "max"
+    compare: bool = False
+    report: Path | None = None
+
+
+def convert_to_file(
+    network: FloatNetwork,
+    data: Sequences,
+    options: Options,
+    wishes: Wishes,
+    output: Path,
+    progress: Progress = lambda text: None,
+) -> ConvertReport:
+    """Convert, write the file and the picture, and say how good the model is.
+
+    options: all that is not in the wishes. Raises UlnnError for wishes that contradict each other
+    or cannot be fulfilled, before anything is written.
+    """
+    if wishes.report:
+        convert_show.check_picture(wishes.report)
+    if wishes.bits is not None and wishes.max_bytes is not None:
+        raise UlnnError("expected --bits or --max-bytes, not both: --max-bytes chooses the widths")
+    options = dataclasses.replace(options, bits=wishes.bits or 8)
+    searched = chosen = None
+    if wishes.calibration == "search":
+        searched = range_search.search(
+            network, data, options,
+            lambda trial: progress(f"ranges: {trial.ranges}, margin {trial.margin:g}"),
+        )  # fmt: skip
+        options = searched.options
+    else:
+        options = range_search.with_calibration(options, wishes.calibration)
+    if wishes.max_bytes is not None:
+        chosen = precision.choose_bits(
+            network, data, options, wishes.max_bytes, lambda text: progress(f"widths: {text}")
+        )
+        options = chosen.options
+    progress("converting")
+    model = quantize.convert(network, data, options)
+    content = container.write(model)
+    progress("float network")
+    reporter = Reporter(network, data)
+    progress("integer model")
+    written = reporter.measure(_name(options), model)
+    others = []
+    for bits in (8, 16) if wishes.compare else ():
+        name = f"int{bits}"
+        if name != written.name:
+            progress(name)
+            other = quantize.convert(
+                network, data, dataclasses.replace(options, bits=bits, bits_of={})
+            )
+            others.append(reporter.measure(name, other))
+    progress("contraction of the layers")
+    report = reporter.report(written, tuple(others), chosen, searched)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(content)
+    if wishes.report:
+        convert_show.write_picture(report, wishes.report)
+    return report
+
+
+def _name(options: Options) -> str:
+    widths = {options.bits, *options.bits_of.values()}
+    return " and ".join(f"int{bits}" for bits in sorted(widths))

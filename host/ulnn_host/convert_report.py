@@ -1,0 +1,236 @@
+"""What `ulnn convert` says at its end: an integer model beside its float network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import container, contraction, cost, engines, scores
+from .contraction import Contraction
+from .cost import Estimate
+from .data import Sequences
+from .engine_types import quantise
+from .errors import UlnnError
+from .model import ModelFile
+from .network import Array, FloatNetwork
+from .precision import Choice
+from .range_search import Found
+from .rollouts import Saturation, observed_run
+
+CURVE_POINTS = 64
+COARSE_DT = 0.01
+Steps = Callable[[range], Iterable[int]]
+
+
+@dataclass(frozen=True)
+class ErrorCurve:
+    """Integer against float outputs by step, over the sequences that are that long: largest and
+    rms (longest sequence,), real units of the output."""
+
+    largest: Array
+    rms: Array
+
+    @property
+    def places(self) -> tuple[int, int, int]:
+        """First, middle and last step, from 0."""
+        last = len(self.rms) - 1
+        return 0, last // 2, last
+
+    @staticmethod
+    def of(error: Array, valid: NDArray[np.bool_]) -> ErrorCurve:
+        """error (N, T, O), valid (N, T)."""
+        steps = int(valid.sum(axis=1).max())
+        error, valid = error[:, :steps], valid[:, :steps]
+        size = np.where(valid[..., None], error, 0.0)
+        count = valid.sum(axis=0) * error.shape[2]
+        return ErrorCurve(np.abs(size).max(axis=(0, 2)), np.sqrt((size**2).sum((0, 2)) / count))
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """One integer model on the calibration data.
+
+    widths: bits of each matrix of each layer. max_error, rms_error: over all steps, real units of
+    the output. clamped_steps: elapsed times that dt_max or a fixed dt replaced. coarse_dt: median
+    relative error of the elapsed times in whole ticks. accuracy: 0 to 1, None without labels.
+    ram: bytes beside the file, as the C engine on this computer says (a 32-bit board needs less);
+    None where it is not built.
+    """
+
+    name: str
+    file_bytes: int
+    sections: dict[str, int]
+    widths: tuple[tuple[int, ...], ...]
+    max_error: float
+    rms_error: float
+    curve: ErrorCurve
+    steps: int
+    clamped_steps: int
+    coarse_dt: float
+    saturation: tuple[Saturation, ...]
+    accuracy: float | None
+    macs: int
+    synapses: int
+    neurons: int
+    ram: int | None
+    costs: tuple[Estimate, ...]
+
+    @property
+    def bits(self) -> int:
+        """The largest width of a weight; 16 without matrices (LTC)."""
+        return max((bits for layer in self.widths for bits in layer), default=16)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; the curve at most CURVE_POINTS steps."""
+        at = np.unique(np.linspace(0, len(self.curve.rms) - 1, CURVE_POINTS).round().astype(int))
+        return {
+            "bytes": self.file_bytes,
+            "bits": self.bits,
+            "macs": self.macs,
+            "max_error": self.max_error,
+            "rms_error": self.rms_error,
+            "steps": self.steps,
+            "clamped_steps": self.clamped_steps,
+            "accuracy": self.accuracy,
+            "synapses": self.synapses,
+            "neurons": self.neurons,
+            "ram": self.ram,
+            "widths": self.widths,
+            "sections": self.sections,
+            "costs": [asdict(estimate) for estimate in self.costs],
+            "saturation": [asdict(s) | {"harmless": s.harmless} for s in self.saturation],
+            "error_over_time": {
+                "step": at.tolist(),
+                "max": self.curve.largest[at].tolist(),
+                "rms": self.curve.rms[at].tolist(),
+            },
+        }
+
+
+@dataclass(frozen=True)
+class ConvertReport:
+    """The model that was written, and others to compare it with.
+
+    accuracy: of the float network, None without labels; readout: how outputs become decisions.
+    chosen, searched: how widths and ranges were chosen, where they were.
+    """
+
+    model: ModelReport
+    contraction: tuple[Contraction, ...]
+    accuracy: float | None = None
+    readout: str = ""
+    compared: tuple[ModelReport, ...] = ()
+    chosen: Choice | None = None
+    searched: Found | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One line each, for the user."""
+        lines = [layer.warning for layer in self.contraction if not layer.contractive]
+        if self.model.coarse_dt > COARSE_DT:
+            lines.append(
+                f"whole ticks miss the elapsed times by {self.model.coarse_dt:.0%}; "
+                "choose a shorter tick with --tick-ns"
+            )
+        return tuple(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        content = self.model.to_dict() | {
+            "float_accuracy": self.accuracy,
+            "contraction": [
+                asdict(layer) | {"contractive": layer.contractive} for layer in self.contraction
+            ],
+            "warnings": self.warnings,
+        }
+        if self.compared:
+            content["compared"] = {other.name: other.to_dict() for other in self.compared}
+        if self.chosen:
+            content["max_bytes"] = self.chosen.max_bytes
+            content["promotions"] = [asdict(step) for step in self.chosen.promotions]
+        if self.searched:
+            content["range_trials"] = [asdict(trial) for trial in self.searched.trials]
+        return content
+
+
+class Reporter:
+    """Makes reports of the integer models of one float network, which runs over the data once."""
+
+    def __init__(self, network: FloatNetwork, data: Sequences) -> None:
+        self._network = network
+        self._data = data
+        self._y = network.run(data.x, data.dt, data.length).y
+        self.readout = _readout(network, data)
+        self.accuracy = self._accuracy(self._y)
+
+    def measure(
+        self, name: str, model: ModelFile, steps: Steps = lambda every: every
+    ) -> ModelReport:
+        """The report of a model. steps: passes the steps on, such as a progress bar."""
+        data = self._data
+        content = container.write(model)
+        run = observed_run(model, data, steps(range(data.x.shape[1])))
+        error = run.y - self._y
+        valid = error[data.mask]
+        ticks = quantise(model, data).dt * (model.tick_ns / 1e9)
+        late = next(s for s in run.saturation if s.layer is None and s.tensor == "elapsed time")
+        return ModelReport(
+            name=name,
+            file_bytes=len(content),
+            sections=container.section_sizes(content),
+            widths=tuple(tuple(m.weight_bits for m in layer.matrices) for layer in model.layers),
+            max_error=float(np.abs(valid).max()),
+            rms_error=float(np.sqrt(np.mean(valid**2))),
+            curve=ErrorCurve.of(error, data.mask),
+            steps=int(data.length.sum()),
+            clamped_steps=late.clipped,
+            coarse_dt=float(np.median(np.abs(ticks[data.mask] / data.dt[data.mask] - 1))),
+            saturation=run.saturation,
+            accuracy=self._accuracy(run.y),
+            macs=model.macs,
+            synapses=model.synapses,
+            neurons=model.neurons,
+            ram=_ram(content),
+            costs=cost.estimates(model),
+        )
+
+    def report(
+        self,
+        model: ModelReport,
+        compared: tuple[ModelReport, ...] = (),
+        chosen: Choice | None = None,
+        searched: Found | None = None,
+    ) -> ConvertReport:
+        """The whole, contraction of the float network included."""
+        measured = contraction.measure(self._network, self._data)
+        return ConvertReport(
+            model, measured, self.accuracy, self.readout, compared, chosen, searched
+        )
+
+    def _accuracy(self, y: Array) -> float | None:
+        if not self.readout:
+            return None
+        try:
+            return scores.score(y, self._data, self.readout).accuracy
+        except UlnnError:
+            return None
+
+
+def _readout(network: FloatNetwork, data: Sequences) -> str:
+    """How outputs become decisions: as trained, else one a step or one a sequence as the labels
+    are; empty without labels of classes."""
+    if data.y is None or data.y.dtype.kind not in "iu":
+        return ""
+    return str(network.meta.get("readout", "each" if data.y.ndim == 2 else "last"))
+
+
+def _ram(content: bytes) -> int | None:
+    try:
+        info = engines.native_module().load(content).info()
+    except (UlnnError, ValueError):
+        return None  # not built, or built without these cells
+    return int(info["ram"]) - (0 if info["in_place"] else len(content))
