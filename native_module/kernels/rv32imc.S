@@ -4,16 +4,18 @@
 // loading of v: sixteen rows (four records, a quad) are made at once, in sixteen registers. The
 // loop of blocks is written out ULNN_KERNEL_BLOCKS times and entered so that the blocks are used
 // up at its end. Rows and heads share it. What does not fill a quad is left to portable.c.
+// Pointers move in front of a pass and not behind it, which saves the last move: a quad ends with
+// them TAIL bytes before the multipliers, for both sizes of weights.
 // Position independent, no data, no relocations: addresses come from jal.
 //
 //   s0-s11, a2-a5 accumulators     a6, a7, t5, t6 weights of the four records
-//   a1 v     ra its end     a0 a value of v     t4 the output     t0-t3 scratch
+//   a1 v     ra a1 in the last pass     a0 a value of v     t4 the output     t0-t3 scratch
 #include "ulnn_choice.h"
 
 #if defined(ULNN_KERNEL_RV32IMC)
 
 #ifndef ULNN_KERNEL_BLOCKS
-#define ULNN_KERNEL_BLOCKS 4 // a power of two
+#define ULNN_KERNEL_BLOCKS 8 // a power of two, at most 32
 #endif
 
         .option norelax
@@ -21,18 +23,19 @@
         .section .text.ulnn_rv32imc, "ax", %progbits
 
         .equ    BLOCK_CODE, 4 * (4 + 16 * 10)
+        .equ    ADVANCE_CODE, 5 * 4
+        .equ    TAIL, 32 * ULNN_KERNEL_BLOCKS
 
 // The frame, in front of the saved registers.
         .equ    SIZE, 0         // of a record
-        .equ    STRIDE, 4       // from a pass's end to the same record of the next quad's first pass
-        .equ    X, 8            // where the first pass would start
-        .equ    X_END, 12
-        .equ    ENTRY, 16
-        .equ    RETURN, 20
-        .equ    TABLE, 24
-        .equ    FRAC, 28        // twice frac, unsigned: the product's high word has one more bit
-        .equ    END, 32         // t6 at the end of the last quad
-        .equ    SAVED, 36
+        .equ    STRIDE, 4       // from a quad's last pass to the next quad's first one
+        .equ    X, 8            // a1 in the first pass
+        .equ    ENTRY, 12       // of the first pass, less ADVANCE_CODE
+        .equ    RETURN, 16
+        .equ    TABLE, 20
+        .equ    FRAC, 24        // twice frac, unsigned: the product's high word has one more bit
+        .equ    END, 28         // t6 at the end of the last quad
+        .equ    SAVED, 32
         .equ    FRAME, 96
 
         .macro  function name
@@ -83,14 +86,22 @@
         products \load, t6, \offset, a2, a3, a4, a5
         .endm
 
-// The end of a pass: on to the next, or to the epilogue.
-        .macro  advance start, bytes
+// On to the next pass. Not compressed: the first pass jumps over ADVANCE_CODE bytes.
+        .macro  advance bytes
+        .option push
+        .option norvc
         addi    a6, a6, \bytes
         addi    a7, a7, \bytes
         addi    t5, t5, \bytes
         addi    t6, t6, \bytes
         addi    a1, a1, 8 * ULNN_KERNEL_BLOCKS
-        bne     a1, ra, \start
+        .option pop
+        .endm
+
+// The end of a pass: back, or to the epilogue. From 8 blocks on the way back is too far for a
+// branch, and the assembler makes two instructions of it.
+        .macro  passed next
+        bne     a1, ra, \next
         lw      t0, RETURN(sp)
         jr      t0
         .endm
@@ -98,20 +109,22 @@
 // Where the loops start, for `prepare`: t1.
 link8:
         jal     t1, linked
-start8:
+next8:
+        advance 16 * ULNN_KERNEL_BLOCKS
         .set    block, 0
         .rept   ULNN_KERNEL_BLOCKS
-        column  lb, 8 * block, 16 * block
-        column  lb, 8 * block + 2, 16 * block + 2
-        column  lb, 8 * block + 4, 16 * block + 1
-        column  lb, 8 * block + 6, 16 * block + 3
+        column  lb, 8 * block, TAIL / 2 + 16 * block
+        column  lb, 8 * block + 2, TAIL / 2 + 16 * block + 2
+        column  lb, 8 * block + 4, TAIL / 2 + 16 * block + 1
+        column  lb, 8 * block + 6, TAIL / 2 + 16 * block + 3
         .set    block, block + 1
         .endr
-        advance start8, 16 * ULNN_KERNEL_BLOCKS
+        passed  next8
 
 link16:
         jal     t1, linked
-start16:
+next16:
+        advance 32 * ULNN_KERNEL_BLOCKS
         .set    block, 0
         .rept   ULNN_KERNEL_BLOCKS
         column  lh, 8 * block, 32 * block
@@ -120,7 +133,7 @@ start16:
         column  lh, 8 * block + 6, 32 * block + 18
         .set    block, block + 1
         .endr
-        advance start16, 32 * ULNN_KERNEL_BLOCKS
+        passed  next16
 
 // Fills the frame for the matrix in a0, v in a1, frac in a2, the output in a3, quads in a4, the
 // first record in a5.
@@ -138,7 +151,7 @@ prepare:
         mul     s2, s0, s1
         addi    s2, s2, 32
         sw      s2, SIZE(sp)
-        addi    t6, a5, -16             // as at the end of a quad in front of the first one
+        addi    t6, a5, -16 - TAIL      // as at the end of a quad in front of the first one
         sub     t5, t6, s2
         sub     a7, t5, s2
         sub     a6, a7, s2
@@ -146,18 +159,20 @@ prepare:
         slli    t0, t0, 2
         add     t0, t0, t6
         sw      t0, END(sp)
-        slli    t0, s0, 3
-        add     t0, t0, a1
-        sw      t0, X_END(sp)
+        slli    ra, s0, 3
+        add     ra, ra, a1
+        addi    ra, ra, -8 * ULNN_KERNEL_BLOCKS
         neg     s0, s0
         andi    s0, s0, ULNN_KERNEL_BLOCKS - 1  // blocks that the first pass leaves out
         slli    t0, s0, 3
         sub     a1, a1, t0
         sw      a1, X(sp)
-        sub     t0, t6, a6              // three records
+        li      t0, ULNN_KERNEL_BLOCKS
+        sub     t0, t0, s0
+        mul     t0, t0, s1
+        sub     t1, t6, a6              // three records
+        add     t0, t0, t1
         addi    t0, t0, 32
-        mul     t1, s0, s1
-        sub     t0, t0, t1
         sw      t0, STRIDE(sp)
         mv      t4, a3
         li      t0, 16
@@ -171,48 +186,47 @@ linked:
 quad:
         lw      t1, SIZE(sp)
         lw      t2, STRIDE(sp)
-        lw      s0, 16(t6)
-        lw      s1, 20(t6)
-        lw      s2, 24(t6)
-        lw      s3, 28(t6)
+        lw      s0, TAIL + 16(t6)
+        lw      s1, TAIL + 20(t6)
+        lw      s2, TAIL + 24(t6)
+        lw      s3, TAIL + 28(t6)
         add     t0, t6, t1
-        lw      s4, 16(t0)
-        lw      s5, 20(t0)
-        lw      s6, 24(t0)
-        lw      s7, 28(t0)
+        lw      s4, TAIL + 16(t0)
+        lw      s5, TAIL + 20(t0)
+        lw      s6, TAIL + 24(t0)
+        lw      s7, TAIL + 28(t0)
         add     t0, t0, t1
-        lw      s8, 16(t0)
-        lw      s9, 20(t0)
-        lw      s10, 24(t0)
-        lw      s11, 28(t0)
+        lw      s8, TAIL + 16(t0)
+        lw      s9, TAIL + 20(t0)
+        lw      s10, TAIL + 24(t0)
+        lw      s11, TAIL + 28(t0)
         add     t0, t0, t1
-        lw      a2, 16(t0)
-        lw      a3, 20(t0)
-        lw      a4, 24(t0)
-        lw      a5, 28(t0)
+        lw      a2, TAIL + 16(t0)
+        lw      a3, TAIL + 20(t0)
+        lw      a4, TAIL + 24(t0)
+        lw      a5, TAIL + 28(t0)
         add     a6, a6, t2
         add     a7, a7, t2
         add     t5, t5, t2
         add     t6, t6, t2
         lw      a1, X(sp)
-        lw      ra, X_END(sp)
         lw      t0, ENTRY(sp)
-        jr      t0
+        jr      ADVANCE_CODE(t0)
 
 // m of SPEC 3.1, in place; the multiplier is word \i behind the weights.
         .macro  rounded acc, pointer, i
-        lw      t0, 4 * \i(\pointer)
+        lw      t0, TAIL + 4 * \i(\pointer)
         mulh    t1, \acc, t0
         mul     t0, \acc, t0
         srli    t0, t0, 31
         add     \acc, t1, t0
         .endm
 
-// lookup(sat22) of SPEC 2.4, in place; a0 table, a1 2^21, ra 2^22. A saturated value leaves the
+// lookup(sat22) of SPEC 2.4, in place; a0 table, a1 2^21, t2 2^22. A saturated value leaves the
 // straight path.
         .macro  lookup u
         add     t0, \u, a1
-        bgeu    t0, ra, 1f
+        bgeu    t0, t2, 1f
 2:      srli    t0, t0, 13
         slli    t0, t0, 2
         add     t0, t0, a0
@@ -233,7 +247,7 @@ quad:
         .macro  epilogue
         lw      a0, TABLE(sp)
         lui     a1, 0x200
-        lui     ra, 0x400
+        lui     t2, 0x400
         .endm
 
         .macro  next_quad bytes
