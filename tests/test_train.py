@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ulnn_host import augment, recipe, scores, train
+from ulnn_host import augment, recipe, scores, toml_text, train
 from ulnn_host.data import Sequences, Statistics, from_arrays, save_npz
 from ulnn_host.errors import UlnnError
 from ulnn_host.recipe import AugmentRecipe, DataRecipe
@@ -290,6 +290,18 @@ def test_recipes_of_the_package():
     assert found["wired"].model.wiring == found["ltc"].model.wiring == recipe.WiringRecipe()
 
 
+def test_recipes_are_written(tmp_path):
+    for name in ("watch", "own_data", "wired", "ltc", "gru"):
+        made = recipe.load(recipe.RECIPES / f"{name}.toml")
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        path = tmp_path / "sub" / f"{name}.toml"
+        path.write_text(recipe.dump(made, path.parent))
+        again = recipe.load(path)
+        source = Path(again.data.source).resolve() if name == "own_data" else "watch"
+        assert replace(again, data=made.data) == made
+        assert source == ("watch" if name != "own_data" else Path(made.data.source).resolve())
+
+
 def test_bad_checkpoints(tmp_path):
     with pytest.raises(UlnnError, match="no such file"):
         train.load(tmp_path / "a.safetensors")
@@ -317,7 +329,7 @@ def test_toml_writer():
         "rows": [{"a": 1}, {"a": 2}],
     }
     want = {key: value for key, value in content.items() if value is not None}
-    assert tomllib.loads(train._toml(content)) == want
+    assert tomllib.loads(toml_text.dumps(content)) == want
 
 
 def test_scores():

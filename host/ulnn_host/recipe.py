@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from . import toml_text
 from .errors import UlnnError
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -213,6 +215,18 @@ def parse(content: Mapping[str, Any]) -> Recipe:
             "give data.valid, valid_groups or valid_fraction"
         )
     return recipe
+
+
+def dump(recipe: Recipe, folder: Path) -> str:
+    """TOML that `load` reads from a file in that folder; data files become relative to it."""
+    content = dataclasses.asdict(recipe)
+    for key in ("source", "valid"):
+        value = content["data"][key]
+        if value and value != "watch":
+            content["data"][key] = Path(os.path.relpath(value, folder)).as_posix()
+    keys = MODEL_KEYS[recipe.model.cell]
+    content["model"] = {key: value for key, value in content["model"].items() if key in keys}
+    return toml_text.dumps({"seed": content.pop("seed"), **content})
 
 
 def _table(kind: Any, content: Mapping[str, Any], prefix: str) -> Any:

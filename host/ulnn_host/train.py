@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import math
 import os
 import time
@@ -27,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import augment, networks, watch
+from . import augment, networks, toml_text, watch
 from . import recipe as recipes
 from .cells import Rollout
 from .data import Sequences, Statistics
@@ -85,7 +84,7 @@ class Checkpoint:
             raise UlnnError(f"{path}: expected a name that ends in .safetensors")
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {key: value.detach().contiguous() for key, value in self.state.items()}
-        text = "# hyper-parameters of the weights beside this file\n" + _toml(self.hyper)
+        text = "# hyper-parameters of the weights beside this file\n" + toml_text.dumps(self.hyper)
         for target, content in (
             (path, to_bytes(tensors)),
             (path.with_suffix(".toml"), text.encode()),
@@ -184,7 +183,7 @@ class _Training:
 
     def __init__(self, recipe: Recipe, fit: Sequences, valid: Sequences | None) -> None:
         self.recipe, self.fit, self.valid = recipe, fit, valid
-        self.target = _target(fit, recipe.model.readout)
+        self.target = target_of(fit, recipe.model.readout)
         self.statistics = Statistics.of(fit)
         # dt grows by 1 / (1 - drop) in the mean when samples are dropped
         self.time_scale = recipe.model.time_scale or fit.tick / (1 - recipe.data.drop)
@@ -328,7 +327,7 @@ class _Training:
 
 
 @dataclass(frozen=True)
-class _Target:
+class Target:
     """What the outputs are compared with. size: outputs; weights: of the classes, mean 1 over the
     sequences.
     """
@@ -357,7 +356,8 @@ class _Target:
         return F.mse_loss(y, truth.reshape(y.shape))
 
 
-def _target(data: Sequences, readout: str) -> _Target:
+def target_of(data: Sequences, readout: str) -> Target:
+    """What the targets y are, for a readout. Raises UlnnError when they do not fit."""
     y = data.y
     if y is None:
         raise UlnnError("the data have no targets y, so there is nothing to learn")
@@ -368,7 +368,7 @@ def _target(data: Sequences, readout: str) -> _Target:
         tail = "" if classes else ", with or without a last axis of outputs"
         raise UlnnError(f"y has shape {y.shape}, expected {lead} for readout {readout!r}{tail}")
     if not classes:
-        return _Target(1 if y.ndim == len(lead) else y.shape[-1], False, readout, None)
+        return Target(1 if y.ndim == len(lead) else y.shape[-1], False, readout, None)
     used = y[data.mask] if readout == "each" else y
     if used.min() < 0:
         raise UlnnError(f"y holds label {used.min()}, expected 0 or more")
@@ -377,7 +377,7 @@ def _target(data: Sequences, readout: str) -> _Target:
         raise UlnnError("y holds one class only, so there is nothing to tell apart")
     found = np.bincount(used.ravel(), minlength=size)
     weights = np.where(found > 0, used.size / (np.maximum(found, 1) * (found > 0).sum()), 0.0)
-    return _Target(size, True, readout, torch.tensor(weights, dtype=torch.float32))
+    return Target(size, True, readout, torch.tensor(weights, dtype=torch.float32))
 
 
 def _tensors(data: Sequences, statistics: Statistics, time_scale: float) -> tuple[Tensor, Tensor]:
@@ -430,27 +430,3 @@ def _progress(epochs: int, quiet: bool) -> Iterator[Callable[[Mapping[str, float
             bar.update(task, advance=1, note=note)
 
         yield advance
-
-
-def _toml(table: Mapping[str, Any], prefix: str = "") -> str:
-    """TOML of plain values, lists, tables and lists of tables; None is left out."""
-    lines, tables = [], []
-    for key, value in table.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            tables.append(f"\n[{name}]\n{_toml(value, name + '.')}")
-        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
-            tables += [f"\n[[{name}]]\n{_toml(v, name + '.')}" for v in value]
-        elif value is not None:
-            lines.append(f"{key} = {_toml_value(value)}\n")
-    return "".join(lines + tables)
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_toml_value(v) for v in value)}]"
-    return json.dumps(str(value), ensure_ascii=False)
