@@ -16,11 +16,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from every_cell import scaled, torch_models
-from ulnn_host import cells, checkpoint, wiring
+from ulnn_host import cells, checkpoint, networks, wiring
 from ulnn_host.checkpoint import Loaded
 from ulnn_host.errors import UlnnError
 from ulnn_host.network import CfC as CfCLayer
 from ulnn_host.network import Dense, FloatNetwork, Gru, Lstm, Ltc
+from ulnn_host.recipe import ModelRecipe, WiringRecipe
 
 LIMIT = 1e-5
 NAMES = tuple(torch_models())
@@ -133,7 +134,7 @@ def test_ltc(inputs: str | None, outputs: str | None, implicit: bool) -> None:
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(0.3 * torch.rand_like(parameter))
-    hyper = {"implicit_param_constraints": implicit, "ode_unfolds": 4, "output_size": 2}
+    hyper = {"implicit_param_constraints": implicit, "ode_unfolds": 4, "motor_neurons": 2}
     loaded = of(model, hyper | {"time_scale": 1.0})
     assert difference(loaded.network, model) < LIMIT
     assert loaded.assumed == ()
@@ -208,6 +209,27 @@ def test_our_own_wired_networks(dialect: str) -> None:
     full = layer.heads["time_b"].weight.size
     assert (np.count_nonzero(layer.heads["time_b"].weight) < full) == own
     assert network.dialect == dialect
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        ModelRecipe(cell="cfc", layers=2, hidden=8, mode="pure"),
+        ModelRecipe(cell="cfc", layers=2, hidden=8, mode="no_gate", activation="relu"),
+        ModelRecipe(cell="mixed", hidden=8),
+        ModelRecipe(cell="wired", wiring=WiringRecipe(units=19, outputs=4)),
+        ModelRecipe(cell="ltc", wiring=WiringRecipe(units=19, outputs=4)),
+        ModelRecipe(cell="lstm", hidden=8, layers=2, dt_input=True),
+        ModelRecipe(cell="gru", hidden=8, dt_input=True),
+    ],
+    ids=lambda recipe: recipe.cell,
+)
+def test_what_we_train_is_read_without_guesses(recipe: ModelRecipe) -> None:
+    model = networks.build(recipe, 3, 2)
+    hyper = {k: v for k, v in networks.describe(recipe, 3, 2).items() if v is not None}
+    loaded = of(model, hyper | {"time_scale": 1.0})
+    assert difference(loaded.network, model) < LIMIT
+    assert loaded.assumed == ()
 
 
 def test_raminmh_torch_has_the_equations_of_ncps() -> None:

@@ -185,7 +185,7 @@ def test_ltc(inputs: str | None, outputs: str | None, tmp_path: Path) -> None:
     network = checkpoint.load(tmp_path / "net.keras").network
     assert difference(network, model) < LIMIT
     model.save_weights(tmp_path / "net.weights.h5")
-    (tmp_path / "net.toml").write_text("ode_unfolds = 4\noutput_size = 2\n")
+    (tmp_path / "net.toml").write_text("ode_unfolds = 4\nmotor_neurons = 2\n")
     if inputs == outputs:
         bare = checkpoint.load(tmp_path / "net.weights.h5")
         assert difference(bare.network, model) < LIMIT

@@ -2,7 +2,7 @@
 
 A checkpoint is a file of arrays (`.safetensors`, `.pt`, `.npz`; Keras' `.keras` and
 `.weights.h5`) and, beside it, `NAME.toml` with what weights do not tell: mode, activation,
-dialect, mean, std, time_scale, dt_input, ode_unfolds, implicit_param_constraints, output_size,
+dialect, mean, std, time_scale, dt_input, ode_unfolds, implicit_param_constraints, motor_neurons,
 labels, readout. What is missing there is assumed, and said.
 
 dialect         what it is

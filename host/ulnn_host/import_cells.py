@@ -24,7 +24,7 @@ ALIASES = {"lecun": "lecun_tanh", "swish": "silu"}
 @dataclass
 class Arrays:
     """Weights by name, and what their file says: `by_path` of a layer: mode, activation,
-    ode_unfolds, output_size, dense (activation of a dense layer)."""
+    ode_unfolds, motor_neurons, dense (activation of a dense layer)."""
 
     weights: dict[str, Array]
     dialect: str | None = None
@@ -253,11 +253,11 @@ def ltc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Lay
     outputs = size
     if f"{prefix}output_w" in state:
         outputs = state.shape(f"{prefix}output_w")[0]
-    elif options.get("output_size", prefix) is not None:
-        outputs = options.number("output_size", size, prefix)
+    elif options.get("motor_neurons", prefix) is not None:
+        outputs = options.number("motor_neurons", size, prefix)
     else:
         options.assume(
-            f"output_size {size}, all neurons of the LTC (without an output map weights do not "
+            f"motor_neurons {size}, all neurons of the LTC (without an output map weights do not "
             "tell; else write it into the .toml)"
         )
     if outputs > size:

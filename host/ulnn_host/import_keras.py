@@ -310,7 +310,7 @@ def _ltc(
     if layer.config:
         result.by_path[layer.path]["ode_unfolds"] = layer.config.get("ode_unfolds")
         if wiring is not None:
-            result.by_path[layer.path]["output_size"] = wiring.outputs
+            result.by_path[layer.path]["motor_neurons"] = wiring.outputs
         if layer.config.get("epsilon", 1e-8) != 1e-8:
             raise UlnnError(f"{name}: epsilon {layer.config['epsilon']}, expected 1e-8")
 
