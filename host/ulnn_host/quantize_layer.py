@@ -401,7 +401,8 @@ def _ltc(layer: Ltc, inputs: Signal, setting: Setting) -> Converted:
     capacity = layer.cm * layer.unfolds / setting.span
     biggest = np.zeros(size)
     np.maximum.at(biggest, target, np.maximum(half, np.abs(pull)))
-    room = (2.0**31 - 2.0**16) * Q15
+    # Rounding adds up to half a unit a synapse, to its weight and to what den must be at least.
+    room = (2.0**31 - 2.0**16 - 2.0**15 * np.bincount(target, minlength=size)) * Q15
     scale = np.max(
         [
             biggest / 32766,
