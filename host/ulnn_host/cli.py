@@ -61,6 +61,35 @@ def train(
 
 
 @app.command()
+def tune(
+    recipe: Annotated[Path, typer.Argument(help="recipe (.toml) to start from")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="best recipe (.toml); the picture beside it (.png)"),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="short trainings")] = 20,
+    seed: Annotated[int, typer.Option(help="of the search; the same gives the same trials")] = 0,
+    minutes: Annotated[float, typer.Option(help="begin no trial that ends later; 0: all")] = 0.0,
+    epochs: Annotated[
+        int | None, typer.Option(help="of each training; else a fifth of the recipe's")
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(help="largest int8 model file that may be chosen")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search sizes, wirings, time scales and learning rates: accuracy against bytes.
+
+    Writes the best recipe (RECIPE_tuned.toml) and a picture of all trials.
+
+    Example: ulnn tune recipe.toml --trials 30 --minutes 10 -o best.toml
+    """
+    from .tune import tune_command
+
+    tune_command(recipe, output, trials, seed, minutes, epochs, max_bytes, as_json)
+
+
+@app.command()
 def convert(
     checkpoint: CheckpointPath,
     calib: Annotated[Path, typer.Option(help="data to calibrate on (.npz or .csv)")],
