@@ -8,7 +8,7 @@ BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench bench-train bench-wired check lint format natmods boards clean
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat check lint format natmods boards clean
 
 help:
 	@echo "make demo [PORT=/dev/ttyACM0]  train, convert, deploy, stream, prove; writes build/demo/report.html"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench [CMSIS_DIR=...]     count every kernel; writes native_module/BENCHMARKS.md"
 	@echo "make bench-train               time training steps beside ncps"
 	@echo "make bench-wired               accuracy of wired networks, ours beside ncps' (minutes)"
+	@echo "make bench-qat                 what integers cost in accuracy, on two tasks (minutes)"
 	@echo "make setup | lint | check | natmods | boards | format | clean"
 
 setup: $(VENV)/stamp
@@ -32,6 +33,9 @@ bench: setup
 
 bench-train: setup
 	$(BIN)/python -m ulnn_host.bench_train
+
+bench-qat: setup
+	$(BIN)/python -m ulnn_host.bench_qat
 
 bench-wired: setup
 	$(BIN)/python -m ulnn_host.bench_wired

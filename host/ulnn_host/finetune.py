@@ -29,6 +29,7 @@ from .network import FloatNetwork, Ltc, arrays, replaced
 from .quantize import Options, build_with_meaning, calibration, with_golden
 from .reference import Reference
 from .rounding import Signal
+from .train import THREADS, settings, target_of
 
 # (outputs (N, T, O), the sequences they belong to) -> loss
 Loss = Callable[[Tensor, Sequences], Tensor]
@@ -149,7 +150,7 @@ def finetune(
     rng = np.random.default_rng(plan.seed)
     updates = 0
     loss = loss or distance_to(network)
-    with torch.random.fork_rng(devices=[]):
+    with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         for number in _progress(plan.epochs, quiet):
             sequences = epoch() if epoch is not None else data
@@ -180,6 +181,19 @@ def finetune(
             weight.copy_(slow)
     net.keep_valid()
     return net.network(), with_golden(net.model(), data)
+
+
+def task_loss(data: Sequences, readout: str, smoothing: float = 0.0) -> Loss:
+    """Cross entropy (class labels) or mean squared error, as in training; classes weigh the same.
+
+    data: all that is trained on. Raises UlnnError without targets.
+    """
+    target = target_of(data, readout)
+
+    def loss(y: Tensor, part: Sequences) -> Tensor:
+        return target.loss(y.float(), part, slice(None), smoothing, target.weights)
+
+    return loss
 
 
 def distance_to(network: FloatNetwork) -> Loss:

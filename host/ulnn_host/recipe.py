@@ -14,6 +14,7 @@ from . import toml_text
 from .errors import UlnnError
 
 RECIPES = Path(__file__).parent / "recipes"
+SETS = ("watch", "vowels")
 READOUTS = ("last", "mean", "each")
 
 
@@ -30,7 +31,8 @@ def _choice(default: str, *names: str) -> Any:
 class DataRecipe:
     """Where samples come from.
 
-    source                a .npz file (relative to the recipe), or "watch", the demo set
+    source                a .npz file (relative to the recipe), or "watch", the demo set,
+                          or "vowels", JapaneseVowels
     valid                 a second .npz file to validate on, or instead of it
     valid_groups          groups held out of the source, or instead of it
     valid_fraction        share of the sequences held out at random
@@ -187,7 +189,7 @@ def load(path: Path) -> Recipe:
     except UlnnError as error:
         raise UlnnError(f"{path}: {error}") from None
     source, valid = (
-        str(path.parent / value) if value and value != "watch" else value
+        str(path.parent / value) if value and value not in SETS else value
         for value in (recipe.data.source, recipe.data.valid)
     )
     data = dataclasses.replace(recipe.data, source=source, valid=valid)
@@ -222,7 +224,7 @@ def dump(recipe: Recipe, folder: Path) -> str:
     content = dataclasses.asdict(recipe)
     for key in ("source", "valid"):
         value = content["data"][key]
-        if value and value != "watch":
+        if value and value not in SETS:
             content["data"][key] = Path(os.path.relpath(value, folder)).as_posix()
     keys = MODEL_KEYS[recipe.model.cell]
     content["model"] = {key: value for key, value in content["model"].items() if key in keys}

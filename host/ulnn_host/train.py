@@ -26,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import augment, networks, toml_text, watch
+from . import augment, networks, sets, toml_text
 from . import recipe as recipes
 from .cells import Rollout
 from .data import Sequences, Statistics
@@ -67,7 +67,7 @@ class Checkpoint:
         if data.x.shape[2] != len(mean):
             raise UlnnError(f"the data have {data.x.shape[2]} channels, the network {len(mean)}")
         x, dt = _tensors(data, Statistics(mean, std), self.hyper["time_scale"])
-        with torch.no_grad(), _settings(THREADS):
+        with torch.no_grad(), settings(THREADS):
             parts = [
                 net(x[k : k + batch], timespans=dt[k : k + batch])[0]
                 for k in range(0, len(x), batch)
@@ -131,7 +131,7 @@ def train_command(recipe: Path, output: Path) -> None:
 def train(recipe: Recipe, *, quiet: bool = False) -> Checkpoint:
     """Train; the same recipe and data give the same weights on one machine. Raises UlnnError."""
     fit, valid = _load(recipe)
-    with _settings(THREADS), torch.random.fork_rng(devices=[]):
+    with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return _Training(recipe, fit, valid).run(quiet)
 
@@ -141,7 +141,7 @@ def _load(recipe: Recipe) -> tuple[Sequences, Sequences | None]:
     always the same.
     """
     source = recipe.data
-    fit = watch.recordings("train") if source.source == "watch" else load_data(Path(source.source))
+    fit = sets.load(source.source)
     valid: Sequences | None = None
     rng = np.random.default_rng(recipe.seed)
     if source.valid:
@@ -402,7 +402,7 @@ def _cosine(total: int, warmup: float) -> Callable[[int], float]:
 
 
 @contextmanager
-def _settings(threads: int) -> Iterator[None]:
+def settings(threads: int) -> Iterator[None]:
     """Deterministic, with at most that many threads; what was set before comes back."""
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(max(1, min(threads, os.cpu_count() or 1)))

@@ -20,10 +20,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from . import checkpoint, sizes, train, watch
+from . import checkpoint, sets, sizes, train
 from . import recipe as recipes
 from .data import Sequences
-from .data import load as load_data
 from .errors import UlnnError
 from .recipe import ModelRecipe, Recipe, WiringRecipe
 
@@ -178,8 +177,7 @@ def _good(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _source(recipe: Recipe) -> Sequences:
-    source = recipe.data.source
-    return watch.recordings("train") if source == "watch" else load_data(Path(source))
+    return sets.load(recipe.data.source)
 
 
 def _changed(base: Recipe, tick: float, rng: np.random.Generator) -> Recipe:
