@@ -875,13 +875,16 @@ def _layer(model, base, size, number, width, tables):
 
     states = 2 * neurons if kind == 3 or kind == 6 else neurons
     # The input and, behind it, the state; filled up to whole blocks, whose weights are 0
-    vector = array("h", bytes(2 * ((start + max(states, neurons) + 3) & ~3)))
+    vector = array("h", bytes(2 * ((start + states + 3) & ~3)))
     if kind == 4:
         numbers = memoryview(vector)[start:]
     model._neurons += neurons
     model._states += states
     model._words += len(vector)
-    model._scratch = max(model._scratch, neurons * (1, 3, 0, 4, 4, 1, 4)[kind])
+    scratch = 3 if constant else 1
+    if kind == 3 or kind == 4 or kind == 6:
+        scratch = 4
+    model._scratch = max(model._scratch, neurons * scratch)
     if fixed:
         model._fixed = model._fixed or fixed
         same = fixed == model._fixed and model._uncounted >= 0
