@@ -76,7 +76,7 @@ static const int16_t *ulnn_ltc(
     ulnn_model_t *model, const ulnn_layer_t *layer, const void *x, int32_t frac) {
     const unsigned n = layer->state_size;
     const int16_t *vector = ulnn_cell_vector(model, layer, x, frac);
-    ulnn_sums_t *sums = (void *)model->scratch[1];
+    ulnn_unfold_t *neurons = (void *)model->scratch[1];
     ulnn_ltc_t ltc;
     ltc.neurons = layer->numbers;
     ltc.synapses = ltc.neurons + 4 * (size_t)n;
@@ -84,15 +84,14 @@ static const int16_t *ulnn_ltc(
     ltc.sources = ltc.counts + 2 * (size_t)n;
     ltc.table = layer->table;
     ltc.size = n;
-    const size_t sensory = ulnn_ltc_sense(&ltc, vector, sums);
-    ltc.counts += n;
+    const size_t sensory = ulnn_ltc_sense(&ltc, vector, neurons);
     ltc.sources += sensory;
     ltc.synapses += 3 * sensory;
 
     int16_t *state = model->values + layer->state;
     int16_t *v = state, *next = model->scratch[0];
     for (unsigned left = layer->unfolds; left != 0; left--) {
-        ulnn_ltc_unfold(&ltc, sums, v, frac, next);
+        ulnn_ltc_unfold(&ltc, neurons, v, frac, next);
         int16_t *old = v;
         v = next;
         next = old;

@@ -56,7 +56,7 @@ typedef struct ulnn_layer {
 // With a fixed dt or in mode pure, heads put their rows out like one backbone layer more. Then
 //     LSTM, mixed   [0] gates
 //     GRU           [0] gates, then the input candidate; [1] the hidden candidate
-//     LTC           [0] new potentials; [1] an ulnn_sums_t for each neuron
+//     LTC           [0] new potentials; [1] an ulnn_unfold_t for each neuron
 struct ulnn_model {
     ulnn_layer_t *layers;
     ulnn_matrix_t *matrices;
@@ -103,28 +103,30 @@ void ulnn_memory(ulnn_model_t *model, const ulnn_layer_t *layer, const void *x, 
 void ulnn_pure(const ulnn_matrix_t *heads, const void *numbers, const int16_t *z, int32_t frac,
     int16_t *h, unsigned n);
 
-// Numerator and denominator of an LTC neuron
-typedef struct ulnn_sums {
-    uint32_t num, den;
-} ulnn_sums_t;
+// What an unfold needs of a neuron, one after the other
+typedef struct ulnn_unfold {
+    uint32_t num, den; // with the sensory synapses
+    int32_t capacity;
+    uint32_t internal; // synapses, 0 to 65535
+} ulnn_unfold_t;
 
-// An LTC layer as its two passes over the synapses see it. What is in the file is only read, and
-// cannot be trusted.
+// An LTC layer. What is in the file is only read, and cannot be trusted.
 typedef struct ulnn_ltc {
     const int32_t *neurons;  // num, den, capacity, 0 of each; in the file
     const int32_t *synapses; // three words each: slope, offset, w_den | w_num << 16; in the file
-    const uint16_t *counts;  // of the synapses of each neuron
-    const uint16_t *sources; // byte offsets of what the synapses read
+    const uint16_t *counts;  // of the sensory synapses of each neuron, then of the internal ones
+    const uint16_t *sources; // byte offsets of what the synapses read, in the order of `synapses`
     const int16_t *table;
     unsigned size; // neurons
 } ulnn_ltc_t;
 
-// sums[i] = num, den of neuron i and its synapses from x. Returns the number of all these synapses.
-size_t ulnn_ltc_sense(const ulnn_ltc_t *ltc, const int16_t *x, ulnn_sums_t *sums);
+// Fills `neurons` from x. Returns the number of all sensory synapses.
+size_t ulnn_ltc_sense(const ulnn_ltc_t *ltc, const int16_t *x, ulnn_unfold_t *neurons);
 
-// One unfold: the next potentials of all neurons, from v and the sums over x.
-void ulnn_ltc_unfold(
-    const ulnn_ltc_t *ltc, const ulnn_sums_t *sums, const int16_t *v, int32_t frac, int16_t *next);
+// One unfold: the next potentials of all neurons, 1 or more, from v. `ltc` with the synapses and
+// sources of the internal synapses.
+void ulnn_ltc_unfold(const ulnn_ltc_t *ltc, const ulnn_unfold_t *neurons, const int16_t *v,
+    int32_t frac, int16_t *next);
 #endif
 
 #endif // ULNN_INTERNAL_H

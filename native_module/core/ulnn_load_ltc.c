@@ -127,7 +127,7 @@ int ulnn_load_ltc(ulnn_loader_t *load, const ulnn_section_t *section, ulnn_layer
     layer->state_size = (uint16_t)neurons;
     load->values += ulnn_fill(inputs) + ulnn_fill(neurons);
     ulnn_at_least(&load->scratch[0], ulnn_fill(neurons));
-    ulnn_at_least(&load->scratch[1], 4 * neurons);
+    ulnn_at_least(&load->scratch[1], 8 * neurons); // an ulnn_unfold_t each
     load->info.neurons = (uint16_t)(load->info.neurons + neurons);
     load->info.synapses += synapses;
     load->info.macs += 3 * (sensory + unfolds * (synapses - sensory));

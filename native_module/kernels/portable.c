@@ -13,16 +13,16 @@
 #if !defined(ULNN_KERNEL_PRODUCTS) || !ULNN_CELLS_CFC
 // Four rows: m[r] of SPEC 3.1. Returns the next record. One accumulator per row stays in a
 // register; they wrap (unsigned), so that no weights whatsoever are undefined behaviour.
-//   offsets  constant NULL: over the first 4 * blocks values of v, blocks 1 or more; otherwise over
-//            those at the offsets
+//   sparse   a constant. 0: over the first 4 * blocks values of v, blocks 1 or more; 1: over those at
+//            the offsets
 static ULNN_INLINE const void *ulnn_portable_products(const void *record, unsigned weight_bits,
-    size_t blocks, const int16_t *v, const uint16_t *offsets, int32_t m[4]) {
-#define ULNN_X(c) (offsets == NULL ? v[c] : *(const int16_t *)(bytes + offsets[c]))
+    size_t blocks, const int16_t *v, const uint16_t *offsets, int sparse, int32_t m[4]) {
+#define ULNN_X(c) (!sparse ? v[c] : *(const int16_t *)(bytes + offsets[c]))
     const uint32_t *bias = record;
     uint32_t a0 = bias[0], a1 = bias[1], a2 = bias[2], a3 = bias[3];
     const char *bytes = (const char *)v;
     const int16_t *end = v + 4 * blocks;
-    const uint16_t *offsets_end = offsets == NULL ? NULL : offsets + 4 * blocks;
+    const uint16_t *offsets_end = !sparse ? NULL : offsets + 4 * blocks;
     const int32_t *multiplier;
     if (weight_bits == 8) {
         const int8_t *w = (const int8_t *)(bias + 4);
@@ -45,12 +45,12 @@ static ULNN_INLINE const void *ulnn_portable_products(const void *record, unsign
             a2 += (uint32_t)(w[11] * x3);
             a3 += (uint32_t)(w[15] * x3);
             w += 16;
-            if (offsets == NULL) {
+            if (!sparse) {
                 v += 4;
             } else {
                 offsets += 4;
             }
-        } while (offsets == NULL ? v != end : offsets != offsets_end);
+        } while (!sparse ? v != end : offsets != offsets_end);
         multiplier = (const int32_t *)(const void *)w;
     } else {
         const int16_t *w = (const int16_t *)(bias + 4);
@@ -73,12 +73,12 @@ static ULNN_INLINE const void *ulnn_portable_products(const void *record, unsign
             a2 += (uint32_t)(w[13] * x3);
             a3 += (uint32_t)(w[15] * x3);
             w += 16;
-            if (offsets == NULL) {
+            if (!sparse) {
                 v += 4;
             } else {
                 offsets += 4;
             }
-        } while (offsets == NULL ? v != end : offsets != offsets_end);
+        } while (!sparse ? v != end : offsets != offsets_end);
         multiplier = (const int32_t *)(const void *)w;
     }
 #undef ULNN_X
@@ -93,7 +93,7 @@ static ULNN_INLINE const void *ulnn_portable_products(const void *record, unsign
 #ifndef ULNN_KERNEL_PRODUCTS
 static inline const void *ulnn_portable_group(
     const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t m[4]) {
-    return ulnn_portable_products(record, matrix->weight_bits, matrix->blocks, v, NULL, m);
+    return ulnn_portable_products(record, matrix->weight_bits, matrix->blocks, v, NULL, 0, m);
 }
 #endif // ULNN_KERNEL_PRODUCTS
 
@@ -245,7 +245,7 @@ static ULNN_NOINLINE unsigned ulnn_sparse_products(
     const uint16_t *blocks = at->blocks, *offsets = at->offsets;
     const void *record = at->record;
     for (unsigned k = 0; k < n; k++, m += 4) {
-        record = ulnn_portable_products(record, weight_bits, *blocks, v, offsets, m);
+        record = ulnn_portable_products(record, weight_bits, *blocks, v, offsets, 1, m);
         offsets += 4 * *blocks++;
     }
     at->record = record;

@@ -36,9 +36,11 @@
 #if defined(__GNUC__)
 #define ULNN_INLINE inline __attribute__((always_inline))
 #define ULNN_NOINLINE __attribute__((noinline))
+#define ULNN_RARELY(condition) __builtin_expect((condition), 0)
 #else
 #define ULNN_INLINE inline
 #define ULNN_NOINLINE
+#define ULNN_RARELY(condition) (condition)
 #endif
 
 // The low word of a product; wraps.
@@ -56,6 +58,16 @@ static inline int32_t ulnn_mul_high(int32_t a, int32_t b) {
     return ah * bh + (middle >> 16) + (other >> 16);
 #else
     return (int32_t)(((int64_t)a * b) >> 32);
+#endif
+}
+
+static inline uint32_t ulnn_mul_high_unsigned(uint32_t a, uint32_t b) {
+#if ULNN_NO_LONG_MULTIPLY
+    // What the signed product lacks where a factor's upper bit is set
+    const uint32_t more = (b & (uint32_t)((int32_t)a >> 31)) + (a & (uint32_t)((int32_t)b >> 31));
+    return (uint32_t)ulnn_mul_high((int32_t)a, (int32_t)b) + more;
+#else
+    return (uint32_t)(((uint64_t)a * b) >> 32);
 #endif
 }
 
@@ -159,20 +171,45 @@ static inline int32_t ulnn_mix_no_gate(int32_t f1, int32_t f2, int32_t s) {
 // SPEC 3.8: a synapse's tanh. Adds wrap, like all sums below, for what is no longer valid.
 static ULNN_INLINE int32_t ulnn_synapse(
     const int16_t *middle, int32_t s, int32_t slope, int32_t offset) {
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+    typedef int32_t __attribute__((may_alias)) line_t;
+    int32_t u, y;
+    __asm__("smmlar %0, %1, %2, %3"
+            : "=r"(u)
+            : "r"(slope), "r"(ulnn_shift_left(s, 15)), "r"(offset));
+    __asm__("ssat %0, #22, %1" : "=r"(u) : "r"(u));
+    const int32_t line = ((const line_t *)(const void *)middle)[u >> 13];
+    __asm__("smulwb %0, %1, %2" : "=r"(y) : "r"(u), "r"(line));
+    return (int16_t)(y + (line >> 16));
+#else
     // One bit more, for the rounding
     const int32_t product = ulnn_mul_high(slope, ulnn_shift_left(s, 16));
     const int32_t u = (int32_t)((uint32_t)((product + 1) >> 1) + (uint32_t)offset);
-    return ulnn_lookup(middle, ulnn_scale22(u, 0));
+    int32_t u10 = ulnn_shift_left(u, 10);
+    if (ULNN_RARELY(u10 >> 10 != u)) {
+        u10 = ulnn_limit(u, 0x7fffffff) & ~0x3ff;
+    }
+    return ulnn_lookup(middle, u10);
+#endif
 }
 
-// max(0, bit length of n - 16)
-static inline unsigned ulnn_excess(uint32_t n) {
-#if defined(__ARM_FEATURE_CLZ) || defined(__riscv_zbb) || defined(__x86_64__) || \
-    defined(__aarch64__)
-    const int excess = 16 - __builtin_clz(n | 1);
+// max(0, bit length of *n - 16). A 0, which only a file that is no longer valid makes, becomes 1.
+static inline unsigned ulnn_excess(uint32_t *n) {
+#if defined(__arm__) && defined(__ARM_FEATURE_CLZ) && defined(__GNUC__)
+    uint32_t zeros;
+    __asm__("clz %0, %1" : "=r"(zeros) : "r"(*n)); // 32 for 0
+    *n |= zeros >> 5;
+    const int excess = 16 - (int)zeros;
     return excess < 0 ? 0u : (unsigned)excess;
 #else
-    uint32_t top = n >> 16;
+    if (ULNN_RARELY(*n == 0)) {
+        *n = 1;
+    }
+#if defined(__riscv_zbb) || defined(__x86_64__)
+    const int excess = 16 - __builtin_clz(*n);
+    return excess < 0 ? 0u : (unsigned)excess;
+#else
+    uint32_t top = *n >> 16;
     unsigned length = (unsigned)(top > 0xff) << 3;
     top >>= length;
     unsigned more = (unsigned)(top > 0xf) << 2;
@@ -181,6 +218,7 @@ static inline unsigned ulnn_excess(uint32_t n) {
     more = (unsigned)(top > 3) << 1;
     top >>= more;
     return length + more + (0xa4u >> 2 * top & 3); // bit lengths of 0 to 3
+#endif
 #endif
 }
 
@@ -205,14 +243,11 @@ static inline uint32_t ulnn_divide(uint32_t n, uint32_t d) {
 static ULNN_INLINE int32_t ulnn_potential(
     uint32_t n, uint32_t d, int32_t capacity, int32_t v, int32_t frac) {
     // n, d over the elapsed time
-    const uint32_t n_high = (uint32_t)ulnn_mul_high((int32_t)n, frac);
-    const uint32_t d_high = (uint32_t)ulnn_mul_high((int32_t)d, frac);
-    n = n_high << 1 | (n * (uint32_t)frac) >> 31;
-    d = d_high << 1 | (d * (uint32_t)frac) >> 31;
-    d += (uint32_t)capacity;
-    const unsigned k = ulnn_excess(d);
+    const uint32_t twice = (uint32_t)frac << 1;
+    n = ulnn_mul_high_unsigned(n, twice) - (twice & (uint32_t)((int32_t)n >> 31));
+    d = ulnn_mul_high_unsigned(d, twice) + (uint32_t)capacity;
+    const unsigned k = ulnn_excess(&d);
     d >>= k;
-    d += d == 0; // which only a file that is no longer valid makes
     // t = n' + 32768 * 2^k * d": the quotient is then 32768 more, and never negative.
     const uint32_t unit = d << k;
     uint32_t t;
@@ -226,15 +261,18 @@ static ULNN_INLINE int32_t ulnn_potential(
     t += unit << 15;
     high += t < unit << 15;
 #else
-    const int64_t long_t = (int64_t)capacity * v + ((int64_t)(int32_t)n + unit) * 32768;
+    int32_t half = 32768;
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+    __asm__("" : "+r"(half)); // a multiply-accumulate is less than the shifts
+#endif
+    const int64_t sum = (int64_t)capacity * v + (int64_t)(int32_t)n * half;
+    const uint64_t long_t = (uint64_t)sum + (uint64_t)unit * (uint32_t)half;
     t = (uint32_t)long_t;
     high = (int32_t)(long_t >> 32);
 #endif
     const uint32_t top = (d << 16) - d;
-    if (high < 0) {
-        t = 0;
-    } else if ((uint32_t)high >> k != 0) {
-        t = top;
+    if (ULNN_RARELY((uint32_t)high >> k != 0)) {
+        t = high < 0 ? 0 : top;
     } else {
         t = t >> k | (uint32_t)high << 1 << (31 - k);
         t = t < top ? t : top;
