@@ -13,11 +13,12 @@ import numpy as np
 from random_models import Shape, random_model, with_golden
 from ulnn_host import container, engines
 from ulnn_host.micropython_source import project_root
-from ulnn_host.model import Activation, Mode
+from ulnn_host.model import Activation, Kind, Mode
 
 NATIVE = project_root() / "native_module"
 TESTS = Path(__file__).parent
-NO_LONG_MULTIPLY = "-DULNN_NO_LONG_MULTIPLY=1"
+NO_LONG_MULTIPLY = "-DULNN_NO_LONG_MULTIPLY=1 -DULNN_NO_DIVIDE=1"
+CELLS_CFC = "-DULNN_CELLS_CFC=1"
 
 SEED_SHAPES = [
     Shape(inputs=3, hidden=5, backbone=((6, Activation.TABLE),)),
@@ -33,12 +34,39 @@ SEED_SHAPES = [
     Shape(hidden=3, dt_fixed=100),
 ]
 
+# What version 1.1 of the format added: every cell, sparse streams, linear heads.
+CELL_SHAPES = [
+    Shape(backbone=((6, Activation.TABLE),), hidden=5, mode=Mode.PURE, gate_shift=4, density=0.6),
+    Shape(
+        kind=Kind.MIXED,
+        hidden=6,
+        mode=Mode.PURE,
+        gate_shift=12,
+        cell_shift=2,
+        extreme=True,
+        weight_bits=16,
+    ),
+    Shape(kind=Kind.MIXED, hidden=3, backbone=(), density=0.4, cell_shift=8, dt_max=2**31 - 1),
+    Shape(kind=Kind.MIXED, hidden=5, dt_fixed=500, mode=Mode.NO_GATE, layers=2),
+    Shape(kind=Kind.LSTM, inputs=2, hidden=7, dt_input=True, cell_shift=3, weight_bits=16),
+    Shape(kind=Kind.LSTM, hidden=5, outputs=None, density=0.5, extreme=True, layers=2),
+    Shape(kind=Kind.GRU, inputs=4, hidden=6, dt_input=True, state_shift=3),
+    Shape(kind=Kind.GRU, hidden=3, outputs=None, density=0.5, extreme=True, weight_bits=16),
+    Shape(kind=Kind.LTC, hidden=7, motor=3, unfolds=6, density=0.5),
+    Shape(kind=Kind.LTC, inputs=2, hidden=5, unfolds=3, extreme=True, dt_max=3, layers=2),
+    Shape(kind=Kind.LTC, hidden=4, unfolds=1, density=0.1, outputs=None, dt_max=2**31 - 1),
+    Shape(hidden=9, backbone=(), linear=True, density=0.3, gate_shift=2, extreme=True),
+    Shape(hidden=6, mode=Mode.NO_GATE, linear=True, shift=2, weight_bits=16, density=0.7),
+    Shape(hidden=5, backbone=((9, Activation.GATED), (5, Activation.RELU)), density=0.4),
+]
+
 
 @functools.cache
 def programs(defines: str = "") -> Path:
     """Folder with core_cli and mutate, with AddressSanitizer and UBSan. Skips nothing: gcc and
     its sanitizers come with build-essential."""
-    out = project_root() / "build" / ("fuzz" + ("-short" if defines else ""))
+    name = {"": "fuzz", NO_LONG_MULTIPLY: "fuzz-short", CELLS_CFC: "fuzz-cfc"}[defines]
+    out = project_root() / "build" / name
     done = subprocess.run(
         ["make", "-s", "-C", str(NATIVE / "fuzz"), f"OUT={out}", f"DEFINES={defines}"],
         capture_output=True,
@@ -78,7 +106,7 @@ def core_run(data: bytes, batch: engines.Batch, folder: Path, defines: str) -> e
 def seed_files(folder: Path) -> list[Path]:
     """Small good files that together use everything."""
     paths = []
-    for k, shape in enumerate(SEED_SHAPES):
+    for k, shape in enumerate([*SEED_SHAPES, *CELL_SHAPES]):
         paths.append(folder / f"seed{k}.ulnn")
         paths[-1].write_bytes(with_golden(random_model(k, shape)))
     return paths

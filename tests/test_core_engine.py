@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 import engine_api
 import ulnn
-from core_tools import NO_LONG_MULTIPLY, core_cli, core_run
+from core_tools import CELL_SHAPES, CELLS_CFC, NO_LONG_MULTIPLY, core_cli, core_run
 from loader_cases import rich_file
 from random_models import Shape, random_input, random_model, shapes, with_golden
 from raw_file import GOLDEN, File
 from ulnn_host import container, engines
 from ulnn_host.model import Activation as A
-from ulnn_host.model import Mode
+from ulnn_host.model import Kind, Mode
 from ulnn_host.reference import Reference
 
 
@@ -32,6 +32,12 @@ from ulnn_host.reference import Reference
 @example(shape=Shape(hidden=1024, backbone=((1, A.TABLE),), outputs=None), seed=3)
 @example(shape=Shape(hidden=1024, backbone=(), outputs=None, dt_fixed=9), seed=4)
 @example(shape=Shape(hidden=1023, backbone=((1, A.TABLE),) * 2, dt_fixed=9), seed=5)
+@example(shape=Shape(kind=Kind.LSTM, inputs=1024, hidden=99, outputs=None), seed=6)
+@example(shape=Shape(kind=Kind.GRU, inputs=1024, hidden=98, outputs=None, dt_input=True), seed=7)
+@example(shape=Shape(kind=Kind.LTC, inputs=200, hidden=200, motor=200, outputs=None), seed=8)
+@example(shape=Shape(kind=Kind.MIXED, inputs=300, hidden=97, mode=Mode.PURE), seed=9)
+@example(shape=Shape(kind=Kind.LTC, hidden=50, unfolds=64, density=0.01, dt_max=1), seed=10)
+@example(shape=Shape(hidden=1024, backbone=(), density=0.001), seed=11)
 def test_the_extension_equals_the_reference(shape: Shape, seed: int) -> None:
     model = random_model(seed, shape)
     x, dt = random_input(seed, model, 20)
@@ -65,10 +71,14 @@ BUILDS = [
 ]
 
 
-@pytest.mark.parametrize("shape", BUILDS, ids=str)
-@pytest.mark.parametrize("defines", ["", NO_LONG_MULTIPLY], ids=["long", "short"])
+def builds() -> list[tuple[Shape, str]]:
+    """Shapes and defines: processors without long multiply and division, and fewer cells, too."""
+    every = [(shape, d) for shape in BUILDS for d in ("", NO_LONG_MULTIPLY, CELLS_CFC)]
+    return every + [(shape, d) for shape in CELL_SHAPES for d in ("", NO_LONG_MULTIPLY)]
+
+
+@pytest.mark.parametrize(("shape", "defines"), builds(), ids=str)
 def test_sanitized_builds_equal_the_reference(shape: Shape, defines: str, tmp_path: Path) -> None:
-    """Also with the 16-bit products of processors without a long multiply."""
     for seed in range(3):
         model = random_model(seed, shape)
         x, dt = random_input(seed, model, 100)
@@ -86,10 +96,14 @@ def test_sanitized_builds_equal_the_reference(shape: Shape, defines: str, tmp_pa
 def test_steps_with_another_dt_are_counted_once(fixed: tuple[int, int], late: int) -> None:
     """Layers that want different dts are never both content."""
     layers = tuple(
-        random_model(seed, Shape(3, 3, outputs=None, dt_fixed=dt, dt_max=9)).layers[0]
+        random_model(seed, Shape(inputs=3, hidden=3, outputs=None, dt_fixed=dt, dt_max=9)).layers[
+            0
+        ]
         for seed, dt in enumerate(fixed)
     )
-    model = replace(random_model(0, Shape(3, 3, outputs=None, dt_max=9)), layers=layers)
+    model = replace(
+        random_model(0, Shape(inputs=3, hidden=3, outputs=None, dt_max=9)), layers=layers
+    )
     engine, reference = ulnn.load(container.write(model)), Reference(model)
     x, dt = np.zeros((5, 3), np.int16), np.array([7, 9, 10, 1, 8])
     engine.run(x, np.zeros((5, 3), np.int16), dt.astype(np.uint32))
