@@ -10,6 +10,7 @@ Machine Intelligence 4 (2022), as coded in `ncps.torch` 1.0.1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
@@ -27,8 +28,10 @@ Mode = Literal["default", "no_gate", "pure"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 Dialect = Literal["ncps", "ulnn"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
-# of the neurons of our own wired networks at the start, in units of the elapsed time
-TIME_CONSTANTS = (1.0, 30.0)
+# how our own wired networks start: time constants of the neurons in units of the elapsed time, and
+# the scale of the weights of each head; found on the demo's people to train on
+TIME_CONSTANTS = (1.0, 10.0)
+START = {"ff1": 1.0, "ff2": 0.3, "time_a": 0.5, "time_b": 0.5}
 
 
 class LeCun(nn.Module):
@@ -344,13 +347,30 @@ def wired(
 
 @torch.no_grad()
 def _start_sparse(cell: CfCCell) -> None:
-    """Weights for the connections that there are."""
+    """A start for few connections: every neuron a leaky integrator of what it sees.
+
+    Weights are scaled by the connections that a neuron has. ff2 is the neuron's own state, and the
+    gate is exp(-ts / tau), a line in ts through ts = 1, so the state decays towards ff1 within
+    tau, which differs between the neurons.
+    """
     assert cell.sparsity_mask is not None
     mask = cell.sparsity_mask
-    fan = mask.sum(1, keepdim=True)
+    limit = (3.0 / mask.sum(1, keepdim=True)).sqrt()
     for name in cell.head_names:
         weight = getattr(cell, name).weight
-        weight.copy_((torch.rand_like(weight) * 2 - 1) * (3.0 / fan).sqrt() * mask)
+        weight.copy_(START[name] * limit * mask * (torch.rand_like(weight) * 2 - 1))
+    if cell.mode == "pure":
+        return
+    neurons = torch.arange(cell.hidden_size)
+    low, high = (math.log(tau) for tau in TIME_CONSTANTS)
+    rate = torch.exp(-(low + torch.rand(cell.hidden_size) * (high - low)))
+    gate = torch.exp(-rate)
+    slope = -rate / (1 - gate)
+    cell.ff2.weight[neurons, cell.input_size + neurons] = 1.0
+    cell.ff1.bias.zero_()
+    cell.ff2.bias.zero_()
+    cell.time_a.bias.copy_(slope)
+    cell.time_b.bias.copy_(torch.logit(gate) - slope)
 
 
 def _time_major(timespans: Tensor | None, batch: int, steps: int, like: Tensor) -> Tensor:
