@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core_tools import TESTS, unix
+from cell_cases import cells_file
+from core_tools import CELL_SHAPES, TESTS, unix, unix_load
 from loader_cases import rich_file
 from random_models import Shape, random_input, random_model, with_golden
+from raw_file import LAYER, File
 from ulnn_host import container, engines, natmod
 from ulnn_host.errors import UlnnError
 from ulnn_host.model import Activation as A
@@ -29,10 +31,43 @@ def test_builds(arch: str) -> None:
     assert natmod.ARCHES[head[2] >> 2 & 15] == arch
     assert head[2] & 3 == 3
     if arch.startswith("arm"):
-        assert natmod.text_size(arch) <= 12 * 1024
+        assert natmod.text_size(arch) <= 17 * 1024
     written = path.stat().st_mtime_ns
     assert natmod.build(arch) == path
     assert path.stat().st_mtime_ns == written, "built again without a reason"
+
+
+@pytest.mark.parametrize("arch", [arch for arch in COMPILED if arch.startswith("arm")])
+def test_a_build_with_fewer_cells_is_small(arch: str) -> None:
+    if not natmod.has_compiler(arch):
+        pytest.skip(f"no {natmod.TOOLCHAINS[arch].compiler} here")
+    assert natmod.build(arch, "cfc") != natmod.build(arch)
+    assert natmod.text_size(arch, "cfc") <= 12 * 1024
+
+
+def test_a_build_with_fewer_cells_refuses_the_others(tmp_path: Path) -> None:
+    """With the texts of checks 24, 25 and 36a (SPEC.md section 6)."""
+    rich = rich_file()
+    f = File.read(rich)
+    k = f.find(LAYER)
+    s = f.sections[k]
+    files = {rich: "ok"}
+    for kind in (3, 4, 5, 6):
+        broken = f.swap(k, s.patched(0, "H", kind)).write()
+        files[broken] = f"layer 0: kind {kind} not supported"
+    files[f.swap(k, s.patched(2, "B", 4)).write()] = "layer 0: mode 4 not supported"
+    sparse = f.swap(k, s.patched(16 + 5, "B", 1)).write()
+    files[sparse] = "layer 0 matrix 0: storage 1 not supported"
+    files[cells_file()] = "layer 0: kind 6 not supported"
+    linear = random_model(1, Shape(linear=True))
+    files[container.write(linear)] = "ok"
+    said = unix_load(files, natmod.build("x64", "cfc").parent, tmp_path)
+    assert said == list(files.values())
+
+
+def test_unknown_cells() -> None:
+    with pytest.raises(UlnnError, match="cells 'gru': expected cfc, or nothing"):
+        natmod.build("x64", "gru")
 
 
 def test_an_unknown_architecture() -> None:
@@ -98,6 +133,7 @@ SHAPES = [
     Shape(hidden=7, backbone=((9, A.TABLE),), dt_fixed=1000, layers=2),
     Shape(hidden=6, backbone=(), mode=Mode.NO_GATE, weight_bits=16, dt_fixed=50, shift=1),
     Shape(inputs=16, hidden=128, backbone=((128, A.TABLE),), weight_bits=16),
+    *CELL_SHAPES,
 ]
 
 

