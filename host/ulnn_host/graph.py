@@ -108,7 +108,7 @@ def of_network(network: floats.FloatNetwork) -> Graph:
     graph = Graph()
     labels = network.meta.get("labels", ())
     before = graph.column("inputs", network.input_size, "inputs", network.meta.get("inputs", ()))
-    titles = _titles([isinstance(layer, floats.CfC) for layer in network.layers])
+    titles = _titles([type(layer).__name__ for layer in network.layers])
     for layer, title in zip(network.layers, titles, strict=True):
         if isinstance(layer, floats.Ltc):
             signs = [
@@ -143,9 +143,9 @@ def of_model(model: ModelFile) -> Graph:
     graph = Graph()
     labels = model.meta.get("labels", ())
     before = graph.column("inputs", model.input_size, "inputs", model.meta.get("inputs", ()))
-    for layer, title in zip(
-        model.layers, _titles([layer.kind is Kind.CFC for layer in model.layers]), strict=True
-    ):
+    names = {Kind.CFC: "CfC", Kind.DENSE: "Dense"}
+    titles = _titles([names.get(layer.kind, "") for layer in model.layers])
+    for layer, title in zip(model.layers, titles, strict=True):
         if layer.ltc is not None:
             before = _integer_ltc(graph, before, layer.ltc, layer)
             continue
@@ -169,11 +169,13 @@ def of_model(model: ModelFile) -> Graph:
     return graph
 
 
-def _titles(is_cfc: list[bool]) -> list[str]:
-    """Names of the layers: those of a neural circuit policy where three CfC layers follow."""
-    if sum(is_cfc) == 3 and all(is_cfc[:3]):
-        return [*("inter", "command", "motor"), *("layer",) * (len(is_cfc) - 3)]
-    return ["neurons" if cell else "layer" for cell in is_cfc]
+def _titles(names: list[str]) -> list[str]:
+    """Titles of layers of these kinds: those of a neural circuit policy where three CfC layers
+    come first."""
+    titles = ["layer" if name == "Dense" else "neurons" for name in names]
+    if names.count("CfC") == 3 and names[:3] == ["CfC"] * 3:
+        titles[:3] = ["inter", "command", "motor"]
+    return titles
 
 
 def _kinds(sensory: NDArray[np.int32], outputs: int) -> list[str]:
