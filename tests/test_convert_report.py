@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from convert_cases import NAMES, chaotic, data, model, network
 from every_cell import scaled, torch_models
-from ulnn_host import bench_cases, container, convert_show, cost, quantize, rollouts
+from ulnn_host import bench_cases, container, convert_show, cost, cost_fit, quantize, rollouts
 from ulnn_host.cli import app
 from ulnn_host.convert_command import Wishes, convert_to_file
 from ulnn_host.convert_report import ConvertReport, Reporter
@@ -169,15 +169,16 @@ def test_the_cost_of_a_dense_cfc_is_within_15_percent(
     for (bits, hidden), count in table.items():
         dense = bench_cases.bench_model(bits, hidden, dt_fixed=dt_fixed)
         estimate = cost.estimates(dense)[machine]
-        assert not estimate.rough
         assert estimate.count == pytest.approx(count, rel=0.15)
 
 
-@pytest.mark.parametrize("name", ["cfc-pure", "ltc-wired", "lstm-1", "gru-1", "mixed", "wired"])
-def test_cells_that_were_not_counted_are_rough(name: str) -> None:
-    net = network(name)
-    sparse = quantize.convert(net, data(net.input_size), Options(sparse="always"))
-    assert all(estimate.rough and estimate.count > 0 for estimate in cost.estimates(sparse))
+def test_the_cost_of_every_cell_is_within_15_percent() -> None:
+    counts = json.loads((project_root() / cost_fit.COUNTS).read_text())
+    named = dict(cost_fit.models())
+    for kernel, prices in cost_fit.KERNELS.items():
+        assert counts[kernel].keys() == named.keys()
+        for name, count in counts[kernel].items():
+            assert cost.step(named[name], prices) == pytest.approx(count, rel=0.15), name
 
 
 # ---- bad input, and the command -----------------------------------------------------------------

@@ -10,8 +10,8 @@ from ulnn_host import container, quantize
 from ulnn_host.network import FloatNetwork, Ltc, Synapses
 
 
-@pytest.mark.parametrize("neurons", [1, 9, 40, 120])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("neurons", [1, 9, 40])
+@pytest.mark.parametrize("seed", range(3))
 def test_many_synapses_fit(neurons: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     inputs = 4

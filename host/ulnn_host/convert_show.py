@@ -88,7 +88,7 @@ def _error_at(step: int, model: ModelReport) -> str:
 
 def _cost(machine: int, model: ModelReport) -> str:
     estimate = model.costs[machine]
-    return ("roughly " if estimate.rough else "about ") + f"{estimate.count:,}"
+    return f"about {estimate.count:,}"
 
 
 def _change(model: ModelReport, accuracy: float) -> str:

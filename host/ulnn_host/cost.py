@@ -1,11 +1,10 @@
 """What a step costs on a microcontroller, estimated from the shape of a model.
 
-The constants are fitted (least squares of the relative error, none below 0) to 75 CfC and dense
-models of 1 to 16 inputs and 4 to 128 neurons that were counted as `ulnn bench` counts: the
-kernels cortex-m7 and rv32imc of November 2026, instructions from QEMU, cycles from `cycle_model`
-(-5/+15 % against a board). Over those models the estimate is off by 2 % (cortex-m7) and 6 %
-(rv32imc) for the CfC layers of BENCHMARKS.md, and by at most 15 % and 8 % for the rest.
-Other cells and sparse matrices were not counted yet: their constants are guesses (`rough`).
+The constants come from `python -m ulnn_host.cost_fit`: least squares of the relative error, none
+below 0, over the models of every cell that it makes and counts as `ulnn bench` does (kernels
+cortex-m7 and rv32imc of November 2026; instructions from QEMU, cycles from `cycle_model`, which
+is -5/+15 % against a board with memory without wait states). The largest error over those models
+is 8 % (tests/test_convert_report.py holds it to 15 %).
 """
 
 from __future__ import annotations
@@ -19,134 +18,147 @@ from .model import Activation, Kind, Layer, Matrix, Mode, ModelFile
 class Prices:
     """What the parts of a step cost on one machine.
 
-    block: 4 rows by 4 columns, by weight width. table_group, heads_group, fixed_heads_group,
-    plain_group: a group of four rows, its multipliers and what follows, where the kernel has a
-    loop of its own (rows of a tanh table; heads of mode `default`, with and without a fixed dt;
-    all others). row: besides, for each row of a plain group, by activation. state: a state value
-    of a CfC layer. sparse: factor on the blocks of a sparse matrix. neuron, unfold, synapse: of
-    LSTM and GRU neurons, LTC neurons an unfold, LTC synapses an unfold.
+    block: 4 rows by 4 columns, by weight width; sparse_block: the same of a sparse matrix, which
+    has a sparse_group for each group of rows besides. recurrent, dense, ltc: a layer. matrix: one
+    that is not the heads. table_group, heads_group, fixed_heads_group, plain_group: a group of
+    four rows, its multipliers and what follows, where the kernel has a loop of its own (rows of a
+    table; heads of mode `default`, with and without a fixed dt) or has none. row: besides, for
+    each row of a plain group, by activation. heads_neuron: for each neuron of plain heads. state:
+    a state value of a CfC layer. lstm, gru, pure: a neuron. ltc_neuron: a neuron a step; unfold: a
+    neuron an unfold; synapse: one that is computed.
     """
 
     machine: str
     unit: str
     block: dict[int, float]
-    cfc: float
+    sparse_block: float
+    sparse_group: float
+    recurrent: float
     dense: float
     matrix: float
-    state: float
     table_group: float
     heads_group: float
     fixed_heads_group: float
     plain_group: float
-    heads_neuron: float
     row: dict[Activation, float]
-    sparse: float = 1.5
-    neuron: float = 60.0
-    unfold: float = 70.0
-    synapse: float = 25.0
+    heads_neuron: float
+    state: float
+    lstm: float
+    gru: float
+    pure: float
+    ltc: float
+    ltc_neuron: float
+    unfold: float
+    synapse: float
 
 
 CORTEX_M7 = Prices(
     machine="Cortex-M7",
     unit="cycles",
-    block={8: 10.9, 16: 9.0},
-    cfc=215.7,
-    dense=99.7,
-    matrix=57.1,
-    state=0.0,
-    table_group=24.8,
-    heads_group=24.0,
-    fixed_heads_group=34.1,
-    plain_group=68.7,
-    heads_neuron=0.0,
+    block={8: 11.0, 16: 9.0},
+    sparse_block=53.9,
+    sparse_group=38.2,
+    recurrent=209.9,
+    dense=110.2,
+    matrix=61.9,
+    table_group=26.2,
+    heads_group=0.0,
+    fixed_heads_group=1.0,
+    plain_group=66.3,
     row={
-        Activation.LINEAR: 2.3,
-        Activation.RELU: 2.3,
+        Activation.LINEAR: 0.0,
+        Activation.RELU: 0.3,
         Activation.TABLE: 0.0,
-        Activation.GATED: 20.4,
+        Activation.GATED: 16.3,
     },
+    heads_neuron=10.6,
+    state=25.0,
+    lstm=37.2,
+    gru=31.2,
+    pure=24.5,
+    ltc=440.9,
+    ltc_neuron=14.7,
+    unfold=75.0,
+    synapse=26.1,
 )
 RV32 = Prices(
     machine="RV32IMC",
     unit="instructions",
-    block={8: 49.3, 16: 49.3},
-    cfc=390.6,
-    dense=213.5,
-    matrix=163.7,
-    state=57.3,
-    table_group=82.5,
-    heads_group=18.9,
-    fixed_heads_group=0.0,
-    plain_group=0.0,
-    heads_neuron=81.2,
+    block={8: 48.3, 16: 48.3},
+    sparse_block=66.4,
+    sparse_group=34.5,
+    recurrent=386.1,
+    dense=334.1,
+    matrix=20.4,
+    table_group=119.5,
+    heads_group=43.9,
+    fixed_heads_group=27.8,
+    plain_group=102.2,
     row={
-        Activation.LINEAR: 22.8,
-        Activation.RELU: 25.9,
-        Activation.TABLE: 26.5,
-        Activation.GATED: 51.2,
+        Activation.LINEAR: 0.0,
+        Activation.RELU: 1.6,
+        Activation.TABLE: 0.0,
+        Activation.GATED: 23.0,
     },
-    neuron=120.0,
-    unfold=150.0,
-    synapse=45.0,
+    heads_neuron=0.0,
+    state=39.9,
+    lstm=18.5,
+    gru=39.0,
+    pure=22.0,
+    ltc=648.8,
+    ltc_neuron=21.0,
+    unfold=91.9,
+    synapse=36.0,
 )
 MACHINES = (CORTEX_M7, RV32)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A step on a machine, in its unit (cycles or instructions). rough: parts of it rest on
-    guesses, not on counted models."""
+    """A step on a machine, in its unit (cycles or instructions)."""
 
     machine: str
     unit: str
     count: int
-    rough: bool
 
 
 def estimates(model: ModelFile) -> tuple[Estimate, ...]:
     """One for each machine."""
-    rough = any(map(_is_rough, model.layers))
     return tuple(
-        Estimate(
-            prices.machine,
-            prices.unit,
-            round(sum(_layer(layer, prices) for layer in model.layers)),
-            rough,
-        )
-        for prices in MACHINES
+        Estimate(prices.machine, prices.unit, round(step(model, prices))) for prices in MACHINES
     )
 
 
-def _is_rough(layer: Layer) -> bool:
-    sparse = any(matrix.lists is not None for matrix in layer.matrices)
-    return sparse or layer.kind not in (Kind.CFC, Kind.DENSE) or layer.mode is Mode.PURE
+def step(model: ModelFile, prices: Prices) -> float:
+    """What a step costs at these prices."""
+    return sum(_layer(layer, prices) for layer in model.layers)
 
 
 def _layer(layer: Layer, prices: Prices) -> float:
     if layer.ltc is not None:
-        internal = layer.ltc.unfolds * int(layer.ltc.internal.sum())
-        neurons = layer.ltc.unfolds * layer.neurons
-        synapses = int(layer.ltc.sensory.sum()) + internal
-        return prices.cfc + synapses * prices.synapse + neurons * prices.unfold
-    if layer.kind is Kind.DENSE:
-        return prices.dense + _rows(layer.matrices[0], prices)
-    total = prices.cfc + prices.state * layer.output_size
-    if layer.kind in (Kind.LSTM, Kind.GRU):
-        rows = sum(_rows(matrix, prices) for matrix in layer.matrices)
-        return total + rows + layer.neurons * prices.neuron
-    if layer.kind is Kind.MIXED:
-        total += layer.neurons * prices.neuron
-    total += sum(_rows(matrix, prices) for matrix in layer.matrices[:-1])
-    return total + _heads(layer, prices)
+        unfolds = layer.ltc.unfolds
+        synapses = int(layer.ltc.sensory.sum()) + unfolds * int(layer.ltc.internal.sum())
+        neurons = layer.neurons * (prices.ltc_neuron + unfolds * prices.unfold)
+        return prices.ltc + neurons + synapses * prices.synapse
+    rows = layer.matrices[:-1] if layer.kind.is_cfc else layer.matrices
+    total = sum(_rows(matrix, prices) for matrix in rows)
+    total += prices.dense if layer.kind is Kind.DENSE else prices.recurrent
+    if layer.kind.is_cfc:
+        total += _heads(layer, prices)
+    if layer.kind in (Kind.LSTM, Kind.MIXED):
+        total += layer.neurons * prices.lstm
+    if layer.kind is Kind.GRU:
+        total += layer.neurons * prices.gru
+    return total
 
 
 def _heads(layer: Layer, prices: Prices) -> float:
     heads = layer.matrices[-1]
     groups = -(-heads.rows // 4)
-    total = _blocks(heads, prices)
+    total = _blocks(heads, prices) + layer.neurons * prices.state
     if layer.mode is Mode.PURE:
-        return total + groups * prices.plain_group + layer.neurons * prices.neuron
-    if layer.mode.gated and heads.shift == 0 and heads.activation is Activation.TABLE:
+        return total + groups * prices.plain_group + layer.neurons * prices.pure
+    if layer.mode.gated and heads.lists is None and heads.activation is Activation.TABLE:
         a_group = prices.fixed_heads_group if layer.mode.fixed_dt else prices.heads_group
         return total + groups * a_group
     return total + groups * prices.plain_group + layer.neurons * prices.heads_neuron
@@ -155,13 +167,14 @@ def _heads(layer: Layer, prices: Prices) -> float:
 def _rows(matrix: Matrix, prices: Prices) -> float:
     groups = -(-matrix.rows // 4)
     total = prices.matrix + _blocks(matrix, prices)
-    if matrix.activation is Activation.TABLE and matrix.shift == 0:
+    if matrix.activation is Activation.TABLE and matrix.shift == 0 and matrix.lists is None:
         return total + groups * prices.table_group
     return total + groups * prices.plain_group + matrix.rows * prices.row[matrix.activation]
 
 
 def _blocks(matrix: Matrix, prices: Prices) -> float:
-    price = prices.block[matrix.weight_bits]
     if matrix.lists is None:
-        return -(-matrix.rows // 4) * -(-matrix.columns // 4) * price
-    return sum(-(-len(columns) // 4) for columns in matrix.lists) * price * prices.sparse
+        blocks = -(-matrix.rows // 4) * -(-matrix.columns // 4)
+        return blocks * prices.block[matrix.weight_bits]
+    blocks = sum(-(-len(columns) // 4) for columns in matrix.lists)
+    return blocks * prices.sparse_block + len(matrix.lists) * prices.sparse_group
