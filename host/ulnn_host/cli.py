@@ -111,6 +111,15 @@ def convert(
         float | None,
         typer.Option(help="promise that all samples are this many seconds apart: a faster model"),
     ] = None,
+    finetune: Annotated[
+        int,
+        typer.Option(
+            help="epochs of quantisation-aware training on the calibration data, towards its "
+            "labels y, or without them the float outputs",
+            min=0,
+        ),
+    ] = 0,
+    learning_rate: Annotated[float, typer.Option(help="of --finetune", min=1e-7)] = 3e-4,
     report: Annotated[Path | None, typer.Option(help="picture to write (.png or .svg)")] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="int8 and int16 side by side")
@@ -133,7 +142,9 @@ def convert(
         print(f"assumed: {line}", file=sys.stderr)
     sequences = data.load(calib)
     options = quantize.Options(tick_ns=tick_ns, fixed_dt=fixed_dt, name=checkpoint.stem)
-    wishes = convert_command.Wishes(bits, max_bytes, calibration, compare, report)
+    wishes = convert_command.Wishes(
+        bits, max_bytes, calibration, compare, report, finetune, learning_rate
+    )
     with Console(stderr=True).status("") as status:
         done = convert_command.convert_to_file(
             loaded.network, sequences, options, wishes, output, status.update

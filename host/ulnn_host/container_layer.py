@@ -185,9 +185,6 @@ def _read_matrix(
             f"{where}row {r}: " + next(text for text, bad in faults.items() if bad[r])
         )
     if listed is not None:
-        end = position + -position % 16
-        check(not any(data[position:end]), f"{where}reserved field is not 0")
-        position = end
         weights = _spread(weights, listed, columns)
     matrix = Matrix(
         weights[:rows, :columns], bias[:rows], multiplier[:rows], bits,
@@ -211,7 +208,7 @@ def _read_lists(
     end = position + 2 * groups + 2 * int(filled.sum())
     records = end + -end % 16
     size = _records_size(counts, bits)
-    check(records + size + -size % 16 <= len(data), fit)
+    check(records + size <= len(data), fit)
     offsets = np.frombuffer(data, "<u2", int(filled.sum()), position + 2 * groups)
     starts = np.cumsum(filled) - filled
     place = np.arange(len(offsets)) - starts.repeat(filled)
@@ -382,7 +379,7 @@ def _stream(matrix: Matrix) -> bytes:
         picked = np.zeros((4, len(_filled(columns))), np.int64)
         picked[:, : len(columns)] = weights[rows][:, list(columns)]
         records += _records(picked, bias[rows], multiplier[rows], matrix.weight_bits)
-    return listed + _padded(records)
+    return listed + records
 
 
 def _filled(columns: tuple[int, ...]) -> tuple[int, ...]:

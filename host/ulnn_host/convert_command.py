@@ -11,6 +11,7 @@ from . import container, convert_show, precision, quantize, range_search
 from .convert_report import ConvertReport, Reporter
 from .data import Sequences
 from .errors import UlnnError
+from .model import ModelFile
 from .network import FloatNetwork
 from .quantize import Options
 
@@ -21,13 +22,16 @@ Progress = Callable[[str], None]
 class Wishes:
     """bits: width of all weights, None: 8, or what max_bytes allows. max_bytes: largest file, for
     mixed widths. calibration: max, percentile, mse or search. compare: measure int8 and int16,
-    too. report: picture to write (.png or .svg)."""
+    too. report: picture to write (.png or .svg). finetune: epochs of quantisation-aware training
+    on the calibration data, 0: none; learning_rate: of it."""
 
     bits: int | None = None
     max_bytes: int | None = None
     calibration: str = "max"
     compare: bool = False
     report: Path | None = None
+    finetune: int = 0
+    learning_rate: float = 3e-4
 
 
 def convert_to_file(
@@ -68,8 +72,14 @@ def convert_to_file(
     progress("float network")
     reporter = Reporter(network, data)
     progress("integer model")
-    written = reporter.measure(_name(options), model)
     others = []
+    if wishes.finetune:
+        others.append(reporter.measure(f"{_name(options)}, before fine-tuning", model))
+        progress("fine-tuning")
+        model = _finetuned(network, data, options, wishes, reporter.readout)
+        content = container.write(model)
+        progress("fine-tuned model")
+    written = reporter.measure(_name(options), model)
     for bits in (8, 16) if wishes.compare else ():
         name = f"int{bits}"
         if name != written.name:
@@ -85,6 +95,17 @@ def convert_to_file(
     if wishes.report:
         convert_show.write_picture(report, wishes.report)
     return report
+
+
+def _finetuned(
+    network: FloatNetwork, data: Sequences, options: Options, wishes: Wishes, readout: str
+) -> ModelFile:
+    """Fine-tuned to the labels, or without labels to the float network's outputs."""
+    from . import finetune
+
+    loss = finetune.task_loss(data, readout) if readout else None
+    plan = finetune.Plan(epochs=wishes.finetune, learning_rate=wishes.learning_rate)
+    return finetune.finetune(network, data, options, plan, loss=loss)[1]
 
 
 def _name(options: Options) -> str:
