@@ -18,7 +18,7 @@ from .errors import UlnnError
 from .report import BOARD, REFERENCE
 from .rollouts import Saturation
 
-COLORS = (BOARD, REFERENCE, "#2a9d5c")
+COLORS = (BOARD, REFERENCE, "#2a9d5c", "#8e5bb5")
 BARS = 14
 Cell = Callable[[ModelReport], str]
 
