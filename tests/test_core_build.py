@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core_tools import NATIVE
+from core_tools import CELLS_CFC, NATIVE
 
 SOURCES = sorted([*(NATIVE / "core").glob("*.c"), NATIVE / "kernels" / "portable.c"])
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow"]
@@ -39,9 +39,9 @@ def compile_all(compiler: str, flags: list[str], folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("level", ["-Os", "-O2", "-O3"])
-def test_no_warnings_and_no_run_time_library(compiler: str, level: str, tmp_path: Path) -> None:
-    objects = compile_all(compiler, [*WARNINGS, level], tmp_path)
+@pytest.mark.parametrize("flags", ["-Os", "-O2", "-O3", f"-Os {CELLS_CFC}"])
+def test_no_warnings_and_no_run_time_library(compiler: str, flags: str, tmp_path: Path) -> None:
+    objects = compile_all(compiler, [*WARNINGS, *flags.split()], tmp_path)
     tool = COMPILERS[compiler].split()[0].removesuffix("gcc").removesuffix("clang") + "nm"
     listed = subprocess.run([tool, *objects], capture_output=True, text=True, check=True).stdout
     needed, given = set(), set()
