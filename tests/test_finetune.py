@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ncps.torch import CfC
 
 from every_cell import every_cell
 from ulnn_host import container, engines, finetune, quantize
@@ -99,3 +102,28 @@ def test_the_same_seed_gives_the_same_model() -> None:
         for _ in range(2)
     ]
     assert files[0] == files[1]
+
+
+def test_the_command_fine_tunes_and_says_what_it_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ulnn_host import cli
+
+    rng = np.random.default_rng(0)
+    state = {key: 0.7 * value for key, value in CfC(3, 6, proj_size=2).state_dict().items()}
+    torch.save(state, tmp_path / "net.pt")
+    np.savez(
+        tmp_path / "train.npz",
+        x=rng.uniform(-1, 1, (6, 9, 3)).astype(np.float32),
+        dt=rng.uniform(0.5, 1, (6, 9)).astype(np.float32),
+        y=rng.integers(0, 2, 6),
+    )
+    line = f"convert {tmp_path}/net.pt --calib {tmp_path}/train.npz -o {tmp_path}/net.ulnn"
+    for towards in ("float", "labels"):
+        command = [*line.split(), "--finetune", "1", "--towards", towards, "--json"]
+        with pytest.raises(SystemExit) as done:
+            cli.app(command)
+        assert done.value.code == 0
+        report = json.loads(capsys.readouterr().out)
+        assert list(report["compared"]) == ["int8, before fine-tuning"]
+        assert engines.native_module().load(str(tmp_path / "net.ulnn")).self_test() == 9

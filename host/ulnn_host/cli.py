@@ -113,13 +113,12 @@ def convert(
     ] = None,
     finetune: Annotated[
         int,
-        typer.Option(
-            help="epochs of quantisation-aware training on the calibration data, towards its "
-            "labels y, or without them the float outputs",
-            min=0,
-        ),
+        typer.Option(help="epochs of quantisation-aware training on the calibration data", min=0),
     ] = 0,
-    learning_rate: Annotated[float, typer.Option(help="of --finetune", min=1e-7)] = 3e-4,
+    towards: Annotated[
+        str, typer.Option(help="what --finetune aims at: the outputs in float, or the labels y")
+    ] = "float",
+    learning_rate: Annotated[float, typer.Option(help="of --finetune", min=1e-7)] = 1e-4,
     report: Annotated[Path | None, typer.Option(help="picture to write (.png or .svg)")] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="int8 and int16 side by side")
@@ -143,7 +142,7 @@ def convert(
     sequences = data.load(calib)
     options = quantize.Options(tick_ns=tick_ns, fixed_dt=fixed_dt, name=checkpoint.stem)
     wishes = convert_command.Wishes(
-        bits, max_bytes, calibration, compare, report, finetune, learning_rate
+        bits, max_bytes, calibration, compare, report, finetune, towards, learning_rate
     )
     with Console(stderr=True).status("") as status:
         done = convert_command.convert_to_file(

@@ -23,7 +23,8 @@ class Wishes:
     """bits: width of all weights, None: 8, or what max_bytes allows. max_bytes: largest file, for
     mixed widths. calibration: max, percentile, mse or search. compare: measure int8 and int16,
     too. report: picture to write (.png or .svg). finetune: epochs of quantisation-aware training
-    on the calibration data, 0: none; learning_rate: of it."""
+    on the calibration data, 0: none; towards: what for, "float" (the float network's outputs) or
+    "labels"; learning_rate: of it."""
 
     bits: int | None = None
     max_bytes: int | None = None
@@ -31,7 +32,8 @@ class Wishes:
     compare: bool = False
     report: Path | None = None
     finetune: int = 0
-    learning_rate: float = 3e-4
+    towards: str = "float"
+    learning_rate: float = 1e-4
 
 
 def convert_to_file(
@@ -51,6 +53,8 @@ def convert_to_file(
         convert_show.check_picture(wishes.report)
     if wishes.bits is not None and wishes.max_bytes is not None:
         raise UlnnError("expected --bits or --max-bytes, not both: --max-bytes chooses the widths")
+    if wishes.towards not in ("float", "labels"):
+        raise UlnnError(f"--towards {wishes.towards}: expected float or labels")
     options = dataclasses.replace(options, bits=wishes.bits or 8)
     searched = chosen = None
     if wishes.calibration == "search":
@@ -100,10 +104,11 @@ def convert_to_file(
 def _finetuned(
     network: FloatNetwork, data: Sequences, options: Options, wishes: Wishes, readout: str
 ) -> ModelFile:
-    """Fine-tuned to the labels, or without labels to the float network's outputs."""
     from . import finetune
 
-    loss = finetune.task_loss(data, readout) if readout else None
+    loss = None
+    if wishes.towards == "labels":
+        loss = finetune.task_loss(data, readout or str(network.meta.get("readout", "last")))
     plan = finetune.Plan(epochs=wishes.finetune, learning_rate=wishes.learning_rate)
     return finetune.finetune(network, data, options, plan, loss=loss)[1]
 

@@ -42,7 +42,7 @@ class Plan:
 
     epochs: int = 10
     batch: int = 64
-    learning_rate: float = 0.001
+    learning_rate: float = 1e-4
     clip: float = 1.0
     average: float = 0.95
     seed: int = 0
