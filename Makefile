@@ -8,15 +8,14 @@ BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat check lint format natmods boards clean
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format natmods boards clean
 
 help:
 	@echo "make demo [PORT=/dev/ttyACM0]  train, convert, deploy, stream, prove; writes build/demo/report.html"
 	@echo "make test                      every check, on the virtual boards too"
 	@echo "make bench [CMSIS_DIR=...]     count every kernel; writes native_module/BENCHMARKS.md"
-	@echo "make bench-train               time training steps beside ncps"
-	@echo "make bench-wired               accuracy of wired networks, ours beside ncps' (minutes)"
-	@echo "make bench-qat                 what integers cost in accuracy, on two tasks (minutes)"
+	@echo "make bench-host                training speed, accuracy of wired networks and of integers;"
+	@echo "                               writes host/BENCHMARKS.md (bench-train, bench-wired, bench-qat alone)"
 	@echo "make setup | lint | check | natmods | boards | format | clean"
 
 setup: $(VENV)/stamp
@@ -36,6 +35,9 @@ bench-train: setup
 
 bench-qat: setup
 	$(BIN)/python -m ulnn_host.bench_qat
+
+bench-host: setup
+	$(BIN)/python -m ulnn_host.bench_host
 
 bench-wired: setup
 	$(BIN)/python -m ulnn_host.bench_wired
