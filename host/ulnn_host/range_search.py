@@ -14,7 +14,7 @@ from .network import FloatNetwork
 from .quantize import Options, build, calibration
 from .rollouts import Yardstick, halves, sample
 
-MARGINS = (1.0, 1.25, 1.5, 2.0, 3.0)
+MARGINS = (1.0, 1.25, 1.5, 2.0)
 SEARCH_STEPS = 20_000
 Calibration = Literal["max", "percentile", "mse", "search"]
 
