@@ -5,14 +5,6 @@
 
 #if !ULNN_CELLS_CFC
 
-static void ulnn_cell_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
-    if (matrix->list != NULL) {
-        ulnn_kernel_sparse_rows(matrix, v, out);
-    } else {
-        ulnn_kernel_rows(matrix, v, out);
-    }
-}
-
 // Puts x, and dt where it is an input, into the layer's vector.
 static int16_t *ulnn_cell_vector(
     ulnn_model_t *model, const ulnn_layer_t *layer, const void *x, int32_t frac) {
@@ -31,11 +23,11 @@ static inline int32_t ulnn_half_sum(int32_t a, int32_t b) {
 
 // SPEC 3.6, and the LSTM's part of a mixed memory.
 void ulnn_memory(ulnn_model_t *model, const ulnn_layer_t *layer, const void *x, int32_t frac) {
-    const ulnn_matrix_t *matrix = model->matrices + layer->first_matrix;
+    const ulnn_matrix_t *matrix = layer->matrix;
     const int16_t *middle = matrix->table + 512;
     const int16_t *gates = model->scratch[0];
     const unsigned n = layer->output_size, shift = layer->shift;
-    ulnn_cell_rows(matrix, ulnn_cell_vector(model, layer, x, frac), model->scratch[0]);
+    ulnn_run_rows(matrix, ulnn_cell_vector(model, layer, x, frac), model->scratch[0]);
     int16_t *h = model->values + layer->state;
     int16_t *c = h + n, *end = c;
     do {
@@ -52,16 +44,16 @@ void ulnn_memory(ulnn_model_t *model, const ulnn_layer_t *layer, const void *x, 
 // SPEC 3.7
 static const int16_t *ulnn_gru(
     ulnn_model_t *model, const ulnn_layer_t *layer, const void *x, int32_t frac) {
-    const ulnn_matrix_t *matrix = model->matrices + layer->first_matrix;
+    const ulnn_matrix_t *matrix = layer->matrix;
     const int16_t *middle = matrix->table + 512;
     const unsigned n = layer->output_size, shift = 12u - layer->shift;
     const int16_t *vector = ulnn_cell_vector(model, layer, x, frac);
     const int16_t *gates = model->scratch[0], *q = model->scratch[1];
     int16_t *p = model->scratch[0] + 4 * matrix->groups;
     int16_t *h = model->values + layer->state;
-    ulnn_cell_rows(matrix, vector, model->scratch[0]);
-    ulnn_cell_rows(matrix + 1, h, model->scratch[1]);
-    ulnn_cell_rows(matrix + 2, vector, p);
+    ulnn_run_rows(matrix, vector, model->scratch[0]);
+    ulnn_run_rows(matrix + 1, h, model->scratch[1]);
+    ulnn_run_rows(matrix + 2, vector, p);
     for (const int16_t *end = q + n; q != end; q++, p++, h++, gates += 2) {
         const int32_t r = gates[0], z = gates[1];
         const int32_t w = *p * 32768 + (((32768 + r) * *q) >> 1);

@@ -24,9 +24,9 @@ enum {
 };
 
 typedef struct ulnn_layer {
-    uint32_t vector;       // first of its values in model->values
-    uint32_t state;        // first of its state there; dense: anything, with a state_size of 0
-    uint16_t first_matrix; // in model->matrices
+    const ulnn_matrix_t *matrix; // the first
+    uint32_t vector;             // first of its values in model->values
+    uint32_t state; // first of its state there; dense: anything, with a state_size of 0
     uint16_t input_size;
     uint16_t output_size; // CfC, LSTM, GRU: hidden size
     uint16_t state_size;
@@ -59,7 +59,6 @@ typedef struct ulnn_layer {
 //     LTC           [0] new potentials; [1] an ulnn_unfold_t for each neuron
 struct ulnn_model {
     ulnn_layer_t *layers;
-    ulnn_matrix_t *matrices;
     int16_t *values;
     int16_t *scratch[2];
     const uint8_t *golden; // in the file: the dts of GOLDEN, or NULL
@@ -90,18 +89,31 @@ static inline void ulnn_copy_values(void *to, const void *from, size_t n) {
     memcpy(to, from, n * sizeof(int16_t));
 }
 
+static inline void ulnn_run_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
 #if !ULNN_CELLS_CFC
+    if (matrix->list != NULL) {
+        ulnn_kernel_sparse_rows(matrix, v, out);
+        return;
+    }
+#endif
+    ulnn_kernel_rows(matrix, v, out);
+}
+
+#if !ULNN_CELLS_CFC
+// Apart from the steps of CfC layers, whose registers they would take.
+
 // One step of an LSTM, GRU or LTC layer (SPEC 3.6 to 3.8) over x, of any alignment. Returns the
 // output.
-const int16_t *ulnn_cell(
+ULNN_NOINLINE const int16_t *ulnn_cell(
     ulnn_model_t *model, const ulnn_layer_t *layer, const void *x, int32_t frac);
 
 // The LSTM's part of a step of a mixed memory layer: puts its h in the place of the layer's.
-void ulnn_memory(ulnn_model_t *model, const ulnn_layer_t *layer, const void *x, int32_t frac);
+ULNN_NOINLINE void ulnn_memory(
+    ulnn_model_t *model, const ulnn_layer_t *layer, const void *x, int32_t frac);
 
 // SPEC 3.5: the new states h of n neurons, 1 or more, from the rows z of the heads.
-void ulnn_pure(const ulnn_matrix_t *heads, const void *numbers, const int16_t *z, int32_t frac,
-    int16_t *h, unsigned n);
+ULNN_NOINLINE void ulnn_pure(const ulnn_matrix_t *heads, const void *numbers, const int16_t *z,
+    int32_t frac, int16_t *h, unsigned n);
 
 // What an unfold needs of a neuron, one after the other
 typedef struct ulnn_unfold {

@@ -348,7 +348,6 @@ ulnn_model_t *ulnn_load(
     ulnn_model_t *model = memory;
     memset(model, 0, sizeof(*model));
     model->layers = (void *)(load.memory + ulnn_align(sizeof(ulnn_model_t)));
-    model->matrices = (void *)(load.memory + ulnn_matrices_at(&load));
     model->values = (void *)(load.memory + ulnn_values_at(&load));
     model->scratch[0] = model->values + load.values;
     model->scratch[1] = model->scratch[0] + load.scratch[0];

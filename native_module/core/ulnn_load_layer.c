@@ -11,10 +11,15 @@ static int ulnn_is_cfc(uint32_t kind) {
     return kind == ULNN_KIND_CFC || kind == ULNN_KIND_MIXED;
 }
 
+// Where the next matrix goes in the model's memory.
+static size_t ulnn_next_matrix(const ulnn_loader_t *load) {
+    return ulnn_matrices_at(load) + load->matrix_count * sizeof(ulnn_matrix_t);
+}
+
 // Appends one matrix to the model's. Its layer's shape decides about memory, so that is checked
 // before every write.
 static int ulnn_add_matrix(ulnn_loader_t *load, const ulnn_matrix_t *matrix) {
-    size_t at = ulnn_matrices_at(load) + load->matrix_count * sizeof(*matrix);
+    const size_t at = ulnn_next_matrix(load);
     load->matrix_count++;
     if (load->memory != NULL) {
         if (load->memory_size < at + sizeof(*matrix)) {
@@ -89,7 +94,9 @@ static int ulnn_load_head(ulnn_loader_t *load, const ulnn_section_t *section, ui
     rules->offset = 16 + 16 * count;
     rules->columns = 0;
     layer->vector = load->values;
-    layer->first_matrix = (uint16_t)load->matrix_count;
+    if (load->memory != NULL) {
+        layer->matrix = (void *)(load->memory + ulnn_next_matrix(load));
+    }
     layer->input_size = (uint16_t)input_size;
     layer->output_size = (uint16_t)output_size;
     layer->matrix_count = (uint8_t)count;

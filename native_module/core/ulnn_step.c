@@ -1,20 +1,10 @@
 // One step, the state, and the self test (SPEC sections 3 and 2.6).
 #include "ulnn_internal.h"
 
-static inline void ulnn_run_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
-#if !ULNN_CELLS_CFC
-    if (matrix->list != NULL) {
-        ulnn_kernel_sparse_rows(matrix, v, out);
-        return;
-    }
-#endif
-    ulnn_kernel_rows(matrix, v, out);
-}
-
 static inline void ulnn_run_heads(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
 #if !ULNN_CELLS_CFC
-    if (matrix->list != NULL) {
+    if (ULNN_RARELY(matrix->list != NULL)) {
         ulnn_kernel_sparse_heads(matrix, v, frac, h);
         return;
     }
@@ -22,14 +12,13 @@ static inline void ulnn_run_heads(
     ulnn_kernel_heads(matrix, v, frac, h);
 }
 
-// One step of a CfC layer over x (SPEC 3.3 to 3.5), from the layer's matrix `matrix` on.
+// One step of a CfC layer over x (SPEC 3.3 to 3.5); its matrices are `matrix` to `heads`.
 static inline const int16_t *ulnn_cfc(ulnn_model_t *model, const ulnn_layer_t *layer,
-    const ulnn_matrix_t *matrix, const void *x, int32_t frac) {
+    const ulnn_matrix_t *matrix, const ulnn_matrix_t *heads, const void *x, int32_t frac) {
     int16_t *vector = model->values + layer->vector;
     int16_t *h = vector + layer->input_size;
     ulnn_copy_values(vector, x, layer->input_size);
     const int16_t *v = vector;
-    const ulnn_matrix_t *heads = model->matrices + layer->first_matrix + layer->matrix_count - 1;
     int16_t *units = model->scratch[0], *other = model->scratch[1];
     for (; matrix != heads; matrix++) {
         ulnn_run_rows(matrix, v, units);
@@ -72,12 +61,13 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
     const ulnn_layer_t *layer = model->layers;
     const int16_t *out = NULL;
     for (unsigned l = model->info.layers; l != 0; l--, layer++) {
-        const ulnn_matrix_t *matrix = model->matrices + layer->first_matrix;
+        const ulnn_matrix_t *matrix = layer->matrix;
         if (layer->kind == ULNN_KIND_DENSE) {
             ulnn_copy_values(model->scratch[1], x, layer->input_size);
             ulnn_run_rows(matrix, model->scratch[1], model->scratch[0]);
             out = model->scratch[0];
         } else {
+            const ulnn_matrix_t *heads = matrix + layer->matrix_count - 1;
 #if !ULNN_CELLS_CFC
             if (layer->kind != ULNN_KIND_CFC) {
                 if (layer->kind != ULNN_KIND_MIXED) {
@@ -88,7 +78,7 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
                 matrix++;
             }
 #endif
-            out = ulnn_cfc(model, layer, matrix, x, frac);
+            out = ulnn_cfc(model, layer, matrix, heads, x, frac);
         }
         x = out;
     }
