@@ -21,11 +21,13 @@ from typing import Any
 
 from . import cycle_model
 from .bench_cases import DT_FIXED, FORMATS, HIDDEN_SIZES, INPUTS, Case, bench_case, bundle
+from .bench_cells import cell_cases
 from .errors import UlnnError
 from .micropython_source import project_root
 
 TIMEOUT_S = 300
 FIXED_DT = " (fixed dt)"
+CFC = "cfc"  # the cell of a CfC with a backbone
 CMSIS_VARIABLE = "CMSIS_DIR"
 CMSIS_FOLDERS = (
     *("LSTMFunctions", "NNSupportFunctions", "ActivationFunctions", "BasicMathFunctions"),
@@ -100,6 +102,7 @@ KERNELS = (
     Kernel("cortex-m7", CORTEX_M7, "CORTEX_M7", "cortex_m7.S", modelled=True),
     Kernel("portable", RV32, "PORTABLE"),
     Kernel("rv32imc", RV32, "RV32IMC", "rv32imc.S"),
+    Kernel("rv32imc-fewest", RV32, "RV32IMC_FEWEST", "rv32imc.S"),
 )
 
 
@@ -120,6 +123,7 @@ class Count:
     ram: int | None = None
     code: int | None = None
     recorded: bool = False
+    cell: str = CFC
 
 
 @dataclass(frozen=True)
@@ -347,6 +351,30 @@ def count_kernel(
     return counts
 
 
+def count_cells(kernel: Kernel, folder: Path, plugin: Path | None = None) -> list[Count]:
+    """Counts a kernel on the models of `bench_cells`. Raises UlnnError as `count_kernel`."""
+    elf = build(kernel, folder)
+    cases = list(cell_cases())
+    results = run(kernel, elf, [c.case for c in cases], plugin if kernel.modelled else None)
+    version = compiler_version(kernel.machine)
+    counts: list[Count] = []
+    for case, result in zip(cases, results, strict=True):
+        if result.different:
+            raise UlnnError(
+                f"{kernel.machine.target} {result.kernel} {case.cell} {case.format}: "
+                f"{result.different} steps differ from the reference"
+            )
+        counts.append(
+            Count(
+                *(kernel.machine.target, kernel.name, case.format, case.hidden, case.inputs),
+                *(result.instructions, result.macs, version, result.cycles),
+                *(result.stack, result.ram),
+                cell=case.cell,
+            )
+        )
+    return counts
+
+
 ALL_SHAPES = tuple((name, hidden) for name in FORMATS for hidden in HIDDEN_SIZES)
 
 
@@ -359,6 +387,7 @@ def count_all(folder: Path) -> list[Count]:
             peers = kernel.name == "portable"
             counts += count_kernel(kernel, folder, ALL_SHAPES, plugin=plugin, peers=peers)
             counts += count_kernel(kernel, folder, ALL_SHAPES, plugin=plugin, fixed_dt=True)
+            counts += count_cells(kernel, folder, plugin)
     return counts
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .bench import ALL_SHAPES, FIXED_DT, Count
+from .bench import ALL_SHAPES, CFC, FIXED_DT, Count
 from .bench_cases import HIDDEN_SIZES, INPUTS
+from .bench_cells import HIDDEN
 from .cycle_model import ERROR
 
 CMSIS = (
@@ -40,6 +41,14 @@ TARGETS = {
     ("rv32imc", "rv32imc", "int8", "instructions"): (6900, 21000, 72000, 265000),
     ("rv32imc", "rv32imc", "int16", "instructions"): (6900, 21000, 72000, 265000),
 }
+
+
+# cell, what it is compared with, and the share of its instructions that is the target
+SPARSE_TARGETS = (
+    ("wired ncps", "wired ncps (dense)", 100),
+    ("wired ulnn", "wired ulnn (dense)", 60),
+    ("ltc", "ltc (all synapses)", 25),
+)
 
 
 def recorded_peers() -> list[Count]:
@@ -99,8 +108,59 @@ def _targets(counts: Sequence[Count]) -> list[list[str]]:
     return rows
 
 
+def _cells(counts: Sequence[Count]) -> list[list[str]]:
+    """One row per cell and format: instructions of every kernel, cycles of the modelled one."""
+    named = {(c.cell, c.format, c.target, c.kernel): c for c in counts}
+    kernels = list(dict.fromkeys((c.target, c.kernel) for c in counts))
+    rows: list[list[str]] = []
+    for cell, form in dict.fromkeys((c.cell, c.format) for c in counts):
+        found = [named.get((cell, form, *kernel)) for kernel in kernels]
+        macs = next((c.macs for c in found if c), None)
+        cycles = next((c.modelled_cycles for c in found if c and c.kernel == "cortex-m7"), None)
+        numbers = [c.instructions if c else None for c in found]
+        rows.append([cell, form, *map(_number, (macs, *numbers, cycles))])
+    return rows
+
+
+def _shares(counts: Sequence[Count]) -> list[list[str]]:
+    """One row per sparse cell and format: its share of the dense instructions, by kernel."""
+    named = {(c.cell, c.format, c.target, c.kernel): c for c in counts}
+    kernels = list(dict.fromkeys((c.target, c.kernel) for c in counts))
+    rows: list[list[str]] = []
+    for cell, dense, target in SPARSE_TARGETS:
+        for form in dict.fromkeys(c.format for c in counts if c.cell == cell):
+            row = [cell, form]
+            for kernel in kernels:
+                a, b = named.get((cell, form, *kernel)), named.get((dense, form, *kernel))
+                share = 100 * a.instructions / b.instructions if a and b else None
+                mark = " (above)" if share and share > target else ""
+                row.append("" if share is None else f"{share:.1f} % of {target} %{mark}")
+            rows.append(row)
+    return rows
+
+
+def _other_cells(counts: Sequence[Count]) -> list[str]:
+    kernels = list(dict.fromkeys((c.target, c.kernel) for c in counts))
+    names = [
+        f"{kernel} ({target})" if kernel == "portable" else kernel for target, kernel in kernels
+    ]
+    return [
+        "## Other cells",
+        "`wired`: AutoNCP(19, 4) with 6 inputs, as a CfC of ncps and in our own dialect, with as"
+        " few connections; stored as the converter chooses, all dense, and all sparse. `ltc`:"
+        " AutoNCP(19, 4) with 3 inputs, 6 unfolds, and the same with all of the 57 + 361 synapses."
+        f" The others: H={HIDDEN}, {INPUTS} inputs, a backbone of {HIDDEN} units where one is."
+        " Instructions of a step, and modelled cycles of the kernel cortex-m7.",
+        _table(["cell", "weights", "MACs", *names, "cycles"], _cells(counts)),
+        "Shares of the instructions of the same network stored dense:",
+        _table(["cell", "weights", *names], _shares(counts)),
+    ]
+
+
 def render(counts: Sequence[Count], calls: Sequence[dict[str, Any]]) -> str:
     """The whole document."""
+    cells = [c for c in counts if c.cell != CFC]
+    counts = [c for c in counts if c.cell == CFC]
     heads = ["kernel", "weights", *(f"H={h}" for h in HIDDEN_SIZES), "per MAC, H=64"]
     sizes = [c for c in counts if c.code is not None]
     once = {(c.target, c.kernel): c for c in sizes}
@@ -134,6 +194,7 @@ def render(counts: Sequence[Count], calls: Sequence[dict[str, Any]]) -> str:
         _table(heads, _rows(counts, "rv32imc", "instructions")),
         "## Targets",
         _table(["", *(f"H={h}" for h in HIDDEN_SIZES)], _targets(counts)),
+        *_other_cells(cells),
         "## Code, stack, memory",
         _table(
             ["machine", "kernel", "code (bytes)", "stack of a step (bytes)"],
