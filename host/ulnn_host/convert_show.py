@@ -20,6 +20,7 @@ from .rollouts import Saturation
 
 COLORS = (BOARD, REFERENCE, "#2a9d5c", "#8e5bb5")
 BARS = 14
+LABEL = 7
 Cell = Callable[[ModelReport], str]
 
 
@@ -156,8 +157,9 @@ def _chosen(report: ConvertReport) -> str:
 def figure(report: ConvertReport) -> Figure:
     """Error over rollout time above; saturation and bytes per section below."""
     models = (report.model, *report.compared)
-    result = Figure(figsize=(10, 7.2), layout="constrained")
-    grid = result.add_gridspec(2, 2, height_ratios=(1, 1))
+    below = 3.6 + 1.2 * max(0, len(models) - 2)
+    result = Figure(figsize=(10, 3.6 + below), layout="constrained")
+    grid = result.add_gridspec(2, 2, height_ratios=(3.6, below))
     _draw_errors(result.add_subplot(grid[0, :]), models)
     _draw_saturation(result.add_subplot(grid[1, 0]), models)
     _draw_sections(result.add_subplot(grid[1, 1]), models)
@@ -188,7 +190,10 @@ def _draw_errors(ax: Axes, models: tuple[ModelReport, ...]) -> None:
         )  # fmt: skip
     ax.set_yscale("log")
     ax.margins(x=0.01)
-    ax.legend(frameon=False, ncols=len(models), loc="lower right", fontsize=9)
+    ax.legend(
+        frameon=False, ncols=len(models), loc="lower right", bbox_to_anchor=(1, 1), fontsize=8,
+        borderpad=0, columnspacing=1.0,
+    )  # fmt: skip
     ax.grid(alpha=0.25, linewidth=0.6)
     ax.set_title("Integer against float outputs along the rollout", loc="left", size=11)
     ax.set_xlabel("step of the sequence")
@@ -211,7 +216,7 @@ def _draw_saturation(ax: Axes, models: tuple[ModelReport, ...]) -> None:
         bars = ax.barh(at, shares, height, color=COLORS[k % len(COLORS)])
         for bar, tensor in zip(bars, tensors, strict=True):
             bar.set_alpha(0.35 if tensor.harmless else 1.0)
-        ax.bar_label(bars, [f" {share:.3g}" for share in shares], size=8)
+        ax.bar_label(bars, [f" {share:.3g}" for share in shares], size=LABEL)
     ax.set_yticks(range(len(tensors)), [s.name for s in tensors], size=8)
     ax.set_ylim(max(len(tensors), 5) - 0.5, -0.5)
     ax.margins(x=0.15)
@@ -225,7 +230,7 @@ def _draw_sections(ax: Axes, models: tuple[ModelReport, ...]) -> None:
         sizes = [model.sections.get(name, 0) for name in names]
         label = f"{model.name}: {model.file_bytes:,} bytes"
         bars = ax.barh(at, sizes, height, color=COLORS[k % len(COLORS)], label=label)
-        ax.bar_label(bars, [f" {size:,}" for size in sizes], size=8)
+        ax.bar_label(bars, [f" {size:,}" for size in sizes], size=LABEL)
     ax.set_yticks(range(len(names)), names, size=8)
     ax.invert_yaxis()
     ax.margins(x=0.15)
