@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from . import container
-from .model import Kind, Layer, ModelFile
+from .model import Kind, Layer, Matrix, Mode, ModelFile
+
+NAMES = {
+    Kind.CFC: "CfC",
+    Kind.DENSE: "dense",
+    Kind.LSTM: "LSTM",
+    Kind.GRU: "GRU",
+    Kind.LTC: "LTC",
+    Kind.MIXED: "LSTM and CfC",
+}
 
 
 def of_file(path: Path) -> dict[str, dict[str, Any]]:
@@ -25,12 +34,14 @@ def of_model(model: ModelFile) -> dict[str, Any]:
     return {
         "sha256": model.sha256,
         "file_size": model.file_size,
-        "format": "1.0",
+        "format": "{}.{}".format(*container.FORMAT),
         "model_version": model.model_version,
         "dialect": model.dialect,
         "input_size": model.input_size,
         "output_size": model.output_size,
         "state_size": model.state_size,
+        "neurons": model.neurons,
+        "synapses": model.synapses,
         "weight_bits": model.weight_bits,
         "macs": model.macs,
         "tick_ns": model.tick_ns,
@@ -46,15 +57,33 @@ def of_model(model: ModelFile) -> dict[str, Any]:
 
 def describe(layer: Layer) -> str:
     """One line: kind, sizes, weight widths, activations."""
-    parts = [
-        f"{m.columns}x{m.rows} int{m.weight_bits} {m.activation.name.lower()}"
-        + (f" shift {m.shift}" if m.shift else "")
-        for m in layer.matrices
-    ]
-    name = f"CfC {layer.mode.name.lower()}" if layer.kind is Kind.CFC else "dense"
-    if layer.dt_fixed:
-        name = (
-            f"CfC {layer.mode.name.lower().removesuffix('_fixed_dt')}, dt {layer.dt_fixed} ticks,"
+    name = NAMES[layer.kind]
+    shape = f"{layer.input_size} -> {layer.output_size}"
+    if layer.ltc is not None:
+        ltc = layer.ltc
+        return (
+            f"{name} {shape}: {ltc.neurons} neurons, {ltc.sensory.sum()} sensory and "
+            f"{ltc.internal.sum()} internal synapses, {ltc.unfolds} unfolds"
         )
-    gate = f", gate shift {layer.gate_shift}" if layer.gate_shift else ""
-    return f"{name} {layer.input_size} -> {layer.output_size}{gate}: " + " | ".join(parts)
+    if layer.kind.is_cfc:
+        name += " " + layer.mode.name.lower().removesuffix("_fixed_dt")
+    elif layer.mode is Mode.DT_INPUT:
+        name += " with dt as an input"
+    parts = [name + " " + shape]
+    for what, value in (
+        ("dt", f"{layer.dt_fixed} ticks" if layer.dt_fixed else 0),
+        ("gate shift", layer.gate_shift),
+        ("state shift", layer.state_shift),
+        ("cell shift", layer.cell_shift),
+    ):
+        if value:
+            parts.append(f"{what} {value}")
+    return ", ".join(parts) + ": " + " | ".join(map(_matrix, layer.matrices))
+
+
+def _matrix(matrix: Matrix) -> str:
+    text = f"{matrix.columns}x{matrix.rows} int{matrix.weight_bits}"
+    if matrix.lists is not None:
+        text += f" sparse ({matrix.macs} of {matrix.columns * matrix.rows})"
+    text += f" {matrix.activation.name.lower()}"
+    return text + (f" shift {matrix.shift}" if matrix.shift else "")
