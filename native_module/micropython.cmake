@@ -20,4 +20,9 @@ target_sources(usermod_ulnn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/kernels/rv32imc.S
 )
 
+# cmake -DULNN_CELLS=cfc leaves out what natmods leave out with CELLS=cfc.
+if(ULNN_CELLS STREQUAL "cfc")
+    target_compile_definitions(usermod_ulnn INTERFACE ULNN_CELLS_CFC=1)
+endif()
+
 target_link_libraries(usermod INTERFACE usermod_ulnn)

@@ -2,9 +2,14 @@
 #
 #     make -C ports/stm32 BOARD=... USER_C_MODULES=/path/to/ulnn
 #
-# USER_C_MODULES names the folder above this one.
+# USER_C_MODULES names the folder above this one. ULNN_CELLS=cfc leaves out what natmods leave out
+# with CELLS=cfc.
 
 ULNN_MOD_DIR := $(USERMOD_DIR)
+
+ifeq ($(ULNN_CELLS),cfc)
+CFLAGS_USERMOD += -DULNN_CELLS_CFC=1
+endif
 
 # With strings for the qstr table.
 SRC_USERMOD_C += $(ULNN_MOD_DIR)/bindings/modulnn.c

@@ -68,7 +68,7 @@ typedef struct ulnn_matrix {
 void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out);
 
 // h[i] = the new state of neuron i, for `groups` neurons: rows 4i .. 4i+3 are its ff1, ff2,
-// time_a, time_b (SPEC 3.1, 3.3). Not for modes with a fixed dt.
+// time_a, time_b (SPEC 3.1, 3.3). Not for modes whose heads are rows.
 //   frac  the elapsed time, Q31 of 2^n ticks: 0 to 2^31-1
 void ulnn_portable_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
 
