@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -61,11 +62,11 @@ class Trial:
         """The network in a few words."""
         model, wires = self.recipe.model, self.recipe.model.wiring
         if model.cell in ("wired", "ltc"):
-            return f"{wires.kind} {wires.units}/{wires.outputs}, sparsity {wires.sparsity:g}"
+            return f"{wires.units}/{wires.outputs}, sparsity {wires.sparsity:g}"
         if model.cell in ("lstm", "gru"):
             return f"{model.hidden}" + (", with dt" if model.dt_input else "")
-        backbone = f"{model.backbone_layers} x {model.backbone_units}"
-        return f"{model.hidden}, backbone {backbone if model.backbone_layers else 'none'}"
+        backbone = [str(model.backbone_units)] * model.backbone_layers
+        return f"{model.hidden}, backbone {' + '.join(backbone) or 'none'}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -188,7 +189,8 @@ def _changed(base: Recipe, tick: float, rng: np.random.Generator) -> Recipe:
     if cell in ("cfc", "wired"):
         cell = one(("cfc", "wired"))
     readout, mode = base.model.readout, base.model.mode
-    model = ModelRecipe(cell=cell, readout=readout, mode=mode, time_scale=tick * one(TIME_SCALES))
+    scale = float(f"{tick * one(TIME_SCALES):.6g}")
+    model = ModelRecipe(cell=cell, readout=readout, mode=mode, time_scale=scale)
     if cell in ("wired", "ltc"):
         units = one(UNITS)
         wires = WiringRecipe(
@@ -274,16 +276,17 @@ def _score_name(trials: Sequence[Trial]) -> str:
 
 def table(trials: Sequence[Trial], chosen: Trial) -> Table:
     """All trials, the best first."""
-    shown = Table(title=_score_name(trials), title_justify="left")
-    for name in ("trial", "cell", "network", "time scale", "rate", "score", "bytes", "products"):
-        shown.add_column(name, justify="left" if name in ("cell", "network") else "right")
+    shown = Table(title=_score_name(trials), title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("", "cell", "network", "unit s", "rate", "score", "bytes", "macs"):
+        justify: Literal["left", "right"] = "left" if name in ("cell", "network") else "right"
+        shown.add_column(name, justify=justify, no_wrap=True)
     shown.add_column("")
     line = front(trials)
     failed = [t for t in trials if math.isnan(t.score)]
     for t in [*sorted(_good(trials), key=lambda t: (-t.score, t.size)), *failed]:
         model, rate = t.recipe.model, t.recipe.training.learning_rate
-        scale = f"{model.time_scale:.3g} s" if model.time_scale else "auto"
-        score = t.failure.partition(":")[0] if t.failure else f"{t.score:.4f}"
+        scale = f"{model.time_scale:.3g}" if model.time_scale else "auto"
+        score = t.failure.partition(":")[0] if t.failure else f"{t.score:.3f}"
         note = "chosen" if t is chosen else "front" if t in line else ""
         shown.add_row(
             str(t.number), model.cell, t.what, scale, f"{rate:g}", score, str(t.size),
