@@ -15,7 +15,8 @@ from every_cell import every_cell
 from ncps_models import Spec, data, network, state_dict, trained
 from ulnn_host import container, quantize
 from ulnn_host.errors import UlnnError
-from ulnn_host.network import ACTIVATIONS, FloatNetwork
+from ulnn_host.network import ACTIVATIONS, FloatNetwork, Linear
+from ulnn_host.reference import Reference
 
 LIMITS = {8: 0.02, 16: 0.002}
 SPECS = [
@@ -169,3 +170,39 @@ def test_a_fixed_dt_below_a_tick_is_one_line() -> None:
     options = quantize.Options(fixed_dt=1e-7)
     with pytest.raises(UlnnError, match="fixed dt of 1e-07 s: expected at least a tick"):
         quantize.convert(network(Spec()), data(Spec(), 1, 5, 1), options)
+
+
+def test_absent_synapses_are_not_stored_where_that_is_faster() -> None:
+    net = dict(every_cell())["wired"]
+    masked = dataclasses.replace(
+        net,
+        layers=tuple(
+            dataclasses.replace(
+                layer,
+                heads={
+                    k: Linear(v.weight * (layer.heads["ff1"].weight != 0), v.bias)
+                    for k, v in layer.heads.items()
+                },
+            )
+            for layer in net.layers
+        ),
+    )
+    one = data(Spec(inputs=6), 2, 40, 1)
+    models = {
+        name: quantize.convert(masked, one, quantize.Options(sparse=quantize.sparsity(name)))
+        for name in quantize.SPARSITIES
+    }
+    assert models["always"].macs < models["never"].macs == 1060
+    assert models["always"].synapses < models["never"].synapses
+    assert models["auto"].macs <= 1060
+    fresh = data(Spec(inputs=6), 1, 100, 2)
+    runs = [
+        Reference(m).run(m.quantise_input(fresh.x[0]), m.ticks(fresh.dt[0]))
+        for m in models.values()
+    ]
+    assert all(np.array_equal(run, runs[0]) for run in runs)
+
+
+def test_an_unknown_sparsity_is_one_line() -> None:
+    with pytest.raises(UlnnError, match="sparse 'some', expected one of: auto, never, always"):
+        quantize.sparsity("some")

@@ -111,6 +111,12 @@ def convert(
         float | None,
         typer.Option(help="promise that all samples are this many seconds apart: a faster model"),
     ] = None,
+    sparse: Annotated[
+        str,
+        typer.Option(
+            help="store only real synapses: auto (where that is faster), always or never"
+        ),
+    ] = "auto",
     finetune: Annotated[
         int,
         typer.Option(help="epochs of quantisation-aware training on the calibration data", min=0),
@@ -140,7 +146,12 @@ def convert(
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
     sequences = data.load(calib)
-    options = quantize.Options(tick_ns=tick_ns, fixed_dt=fixed_dt, name=checkpoint.stem)
+    options = quantize.Options(
+        tick_ns=tick_ns,
+        fixed_dt=fixed_dt,
+        name=checkpoint.stem,
+        sparse=quantize.sparsity(sparse),
+    )
     wishes = convert_command.Wishes(
         bits, max_bytes, calibration, compare, report, finetune, towards, learning_rate
     )

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -33,6 +33,15 @@ MAKERS: dict[str, Callable[[], Table]] = {TANH: tanh_table, ERF: erf_table, DECA
 SPARSE_COST = 1.5
 
 Sparsity = Literal["auto", "never", "always"]
+SPARSITIES: tuple[Sparsity, ...] = get_args(Sparsity)
+
+
+def sparsity(name: str) -> Sparsity:
+    """The value of Options.sparse that a user named. Raises UlnnError."""
+    for known in SPARSITIES:
+        if name == known:
+            return known
+    raise UlnnError(f"sparse {name!r}, expected one of: {', '.join(SPARSITIES)}")
 
 
 @dataclass(frozen=True)
