@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from random_models import Shape, random_input, random_model
 from ulnn_host import bench, cycle_model
 from ulnn_host.bench_board import count_call_overhead
 from ulnn_host.bench_cases import FORMATS, Case, bench_case
-from ulnn_host.model import Activation, Mode
+from ulnn_host.model import Activation, Kind, Matrix, Mode, ModelFile
 
 COUNTS = Path(__file__).parent / "kernel_counts.json"
 MARGIN = 0.02
@@ -63,6 +64,55 @@ def random_cases(count: int) -> list[Case]:
     return cases
 
 
+def sparse_shape(rng: np.random.Generator, seed: int) -> Shape:
+    """Sparse matrices of every mode, half of them as an ordinary conversion makes them; every
+    fifth one another cell."""
+    plain = seed % 2 == 0
+    kinds = (Kind.LTC, Kind.LSTM, Kind.GRU, Kind.MIXED)
+    return Shape(
+        kind=kinds[seed // 5 % 4] if seed % 5 == 4 else Kind.CFC,
+        inputs=int(rng.integers(1, 40)),
+        hidden=int(rng.integers(1, 30)) if seed % 3 else seed // 3 + 1,
+        backbone=() if rng.random() < 0.6 else ((int(rng.integers(1, 40)), Activation.TABLE),),
+        mode=Mode.DEFAULT if plain else Mode(int(rng.choice([0, 1, 4]))),
+        weight_bits=int(rng.choice([8, 16])),
+        outputs=None if rng.random() < 0.7 else int(rng.integers(1, 9)),
+        shift=0 if plain else int(rng.integers(0, 9)),
+        gate_shift=0 if plain else int(rng.integers(0, 13)),
+        dt_fixed=int(rng.integers(1, 2**31 - 1)) if seed % 7 == 0 else 0,
+        dt_max=int(rng.integers(1, 2**31 - 1)),
+        layers=int(rng.integers(1, 4)),
+        extreme=bool(rng.random() < 0.4),
+        density=float(rng.uniform(0.05, 1.0)),
+        linear=not plain and bool(rng.random() < 0.2),
+        motor=int(rng.integers(1, 5)),
+    )
+
+
+def sparse_cases(count: int) -> list[Case]:
+    rng = np.random.default_rng(11)
+    cases = []
+    for seed in range(count):
+        model = random_model(seed, sparse_shape(rng, seed))
+        cases.append(Case(unordered(rng, model), *random_input(seed, model, 6)))
+    return cases
+
+
+def unordered(rng: np.random.Generator, model: ModelFile) -> ModelFile:
+    """The model with some lists of sparse matrices in another order, as a file may have them."""
+
+    def shuffled(matrix: Matrix) -> Matrix:
+        if matrix.lists is None or rng.random() < 0.5:
+            return matrix
+        lists = tuple(tuple(int(c) for c in rng.permutation(group)) for group in matrix.lists)
+        return replace(matrix, lists=lists)
+
+    layers = tuple(
+        replace(layer, matrices=tuple(map(shuffled, layer.matrices))) for layer in model.layers
+    )
+    return replace(model, layers=layers)
+
+
 # Short passes, as natmods have them, reach every way through the code.
 BLOCKS = {
     "cortex-m7 cortex-m7": (None, 1, 3, 9),
@@ -81,6 +131,14 @@ def test_bits(name: str, blocks: int | None, tmp_path: Path) -> None:
     results = bench.run(kernel, elf, random_cases(60))
     assert [result.different for result in results] == [0] * 60
     assert {result.kernel for result in results} == {kernel.name}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_bits_of_other_cells(name: str, tmp_path: Path) -> None:
+    kernel = KERNELS[name]
+    need(kernel)
+    results = bench.run(kernel, bench.build(kernel, tmp_path), sparse_cases(100))
+    assert [result.different for result in results] == [0] * 100
 
 
 def count(kernel: bench.Kernel, folder: Path) -> dict[str, int]:

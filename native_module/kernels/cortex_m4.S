@@ -8,6 +8,7 @@
 //
 //   r0 stream   r1 v   r2, r3 four values of v   r4-r7, r12, lr weights   r8-r11 accumulators
 #include "ulnn_choice.h"
+#include "../core/ulnn_build.h"
 
 #if defined(ULNN_KERNEL_CORTEX_M4)
 
@@ -374,5 +375,7 @@ start16:
         .balign 4
 end16:
         ldr     pc, [sp, #RETURN]
+
+#include "cortex_m_sparse.S"
 
 #endif

@@ -13,6 +13,7 @@
 // weights or the multipliers, but nothing of v: behind v there may be nothing. r0 points at the
 // last word loaded, so that its update rides on a load (and the other loads have short codes).
 #include "ulnn_choice.h"
+#include "../core/ulnn_build.h"
 
 #if defined(ULNN_KERNEL_CORTEX_M7)
 
@@ -387,5 +388,7 @@ start16:
         .endr
         block16 last=1
         bx      lr
+
+#include "cortex_m_sparse.S"
 
 #endif

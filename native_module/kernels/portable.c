@@ -9,8 +9,7 @@
 #include "ulnn_kernel.h"
 #include "ulnn_arith.h"
 
-// Sparse matrices always come here.
-#if !defined(ULNN_KERNEL_PRODUCTS) || !ULNN_CELLS_CFC
+#if !defined(ULNN_KERNEL_PRODUCTS) || (!ULNN_CELLS_CFC && !defined(ULNN_KERNEL_SPARSE_PRODUCTS))
 // Four rows: m[r] of SPEC 3.1. Returns the next record. One accumulator per row stays in a
 // register; they wrap (unsigned), so that no weights whatsoever are undefined behaviour.
 //   sparse   a constant. 0: over the first 4 * blocks values of v, blocks 1 or more; 1: over those at
@@ -224,13 +223,6 @@ enum {
     SPARSE_GROUPS = 4 // at once
 };
 
-// Where the next group of a sparse matrix stands
-typedef struct ulnn_sparse {
-    const void *record;
-    const uint16_t *blocks, *offsets;
-    unsigned left; // groups
-} ulnn_sparse_t;
-
 static inline ulnn_sparse_t ulnn_sparse_start(const ulnn_matrix_t *matrix) {
     const uint16_t *offsets = matrix->list + ((matrix->groups + 3u) & ~3u);
     const ulnn_sparse_t start = {matrix->stream, matrix->list, offsets, matrix->groups};
@@ -241,6 +233,12 @@ static inline ulnn_sparse_t ulnn_sparse_start(const ulnn_matrix_t *matrix) {
 static ULNN_NOINLINE unsigned ulnn_sparse_products(
     ulnn_sparse_t *at, const ulnn_matrix_t *matrix, const int16_t *v, int32_t *m) {
     const unsigned n = at->left < SPARSE_GROUPS ? at->left : SPARSE_GROUPS;
+    at->left -= n;
+#if defined(ULNN_KERNEL_SPARSE_PRODUCTS)
+    if (n != 0) {
+        ULNN_KERNEL_SPARSE_PRODUCTS(at, matrix, v, m, at->blocks + n);
+    }
+#else
     const unsigned weight_bits = matrix->weight_bits;
     const uint16_t *blocks = at->blocks, *offsets = at->offsets;
     const void *record = at->record;
@@ -251,7 +249,7 @@ static ULNN_NOINLINE unsigned ulnn_sparse_products(
     at->record = record;
     at->blocks = blocks;
     at->offsets = offsets;
-    at->left -= n;
+#endif
     return n;
 }
 

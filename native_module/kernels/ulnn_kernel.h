@@ -64,6 +64,14 @@ typedef struct ulnn_matrix {
     const uint16_t *list; // 20: of a sparse matrix; NULL: dense
 } ulnn_matrix_t;
 
+// Where the next group of a sparse matrix stands. Assembly reads it, too.
+typedef struct ulnn_sparse {
+    const void *record;      //  0
+    const uint16_t *blocks;  //  4: their number
+    const uint16_t *offsets; //  8
+    unsigned left;           // groups
+} ulnn_sparse_t;
+
 // out[r] = activation(row r over v), for 4 * groups rows (SPEC 3.1, 3.2).
 void ulnn_portable_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out);
 
