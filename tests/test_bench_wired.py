@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ulnn_host import bench_wired, checkpoint, networks, recipe, sizes
+from ulnn_host import bench_wired, checkpoint, container, networks, quantize, recipe, sizes
+from ulnn_host.data import from_arrays
 from ulnn_host.network import FloatNetwork
 
 
@@ -30,18 +31,35 @@ def test_ours_has_fewer_products_and_is_no_worse(full):
 
 
 @pytest.mark.parametrize(
-    ("model", "products", "weights"),
+    "model",
     [
-        (recipe.ModelRecipe(hidden=8, backbone_units=12), 12 * 14 + 32 * 12 + 2 * 8, None),
-        (recipe.ModelRecipe(hidden=8, mode="pure", backbone_layers=0), 8 * 14 + 2 * 8, None),
-        (recipe.ModelRecipe(cell="lstm", hidden=8), 32 * 14 + 2 * 8, None),
-        (recipe.ModelRecipe(cell="gru", hidden=8), 16 * 14 + 8 * 6 + 8 * 8 + 2 * 8, None),
-        (recipe.ModelRecipe(cell="ltc"), 3 * (26 + 6 * 47) + 2 * 4, 4 * 73 + 2 * 4),
+        recipe.ModelRecipe(hidden=8, backbone_units=12),
+        recipe.ModelRecipe(hidden=8, mode="pure", backbone_layers=0),
+        recipe.ModelRecipe(cell="mixed", hidden=8, activation="gelu"),
+        recipe.ModelRecipe(cell="lstm", hidden=8),
+        recipe.ModelRecipe(cell="gru", hidden=8, dt_input=True),
+        recipe.ModelRecipe(cell="ltc"),
+        recipe.ModelRecipe(cell="wired"),
     ],
+    ids=lambda model: f"{model.cell} {model.mode}",
 )
-def test_sizes(model, products, weights):
+def test_sizes_are_those_of_the_converted_model(model):
     network = of_recipe(model, 6, 2)
-    assert sizes.products(network) == products
-    assert sizes.weights(network) == (weights or products)
-    assert 2000 + products < sizes.file_bytes(network) < 2 * (2500 + 12 * products)
-    assert sizes.file_bytes(network, 16) >= sizes.file_bytes(network)
+    rng = np.random.default_rng(0)
+    x, dt = rng.normal(size=(2, 20, 6)), rng.uniform(0.5, 1.5, (2, 20))
+    data = from_arrays({"x": x, "dt": dt})
+    for bits in (8, 16):
+        converted = quantize.convert(network, data, quantize.Options(bits=bits))
+        assert sizes.products(network) == converted.macs
+        content = container.write(converted)
+        parts = container.section_sizes(content)
+        rest = parts["GOLDEN"] + parts["META"]
+        assert abs(sizes.file_bytes(network, bits) - sizes.REST - (len(content) - rest)) < 64
+    assert 0 < sizes.weights(network) <= sizes.products(network)
+
+
+def test_weights_are_those_that_are_not_0():
+    assert sizes.weights(of_recipe(recipe.ModelRecipe(cell="wired"), 6, 7)) == 392
+    wires = recipe.WiringRecipe(dialect="ncps")
+    dense = recipe.ModelRecipe(cell="wired", wiring=wires)
+    assert sizes.weights(of_recipe(dense, 6, 7)) == 958

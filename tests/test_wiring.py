@@ -7,9 +7,11 @@ import itertools
 import numpy as np
 import pytest
 from ncps import wirings as ncps
+from typer.testing import CliRunner
 
 import random_models
-from ulnn_host import graph, wiring
+from ulnn_host import container, graph, wiring
+from ulnn_host.cli import app
 from ulnn_host.errors import UlnnError
 from ulnn_host.model import Kind, Mode
 from ulnn_host.network import CfC, Dense, FloatNetwork, Linear, Ltc, Synapses
@@ -151,5 +153,10 @@ def test_graphs_of_integer_models(tmp_path, kind, density):
     first = (tmp_path / "a.svg").read_bytes()
     graph.save(drawn, tmp_path / "a.svg", "a model")
     assert (tmp_path / "a.svg").read_bytes() == first
+    model, picture = tmp_path / "m.ulnn", tmp_path / "b.svg"
+    model.write_bytes(container.write(random_models.random_model(1, shape)))
+    done = CliRunner().invoke(app, ["info", str(model), "--graph", str(picture)])
+    assert done.exit_code == 0
+    assert b"inputs" in picture.read_bytes()
     with pytest.raises(UlnnError, match=r"ends in \.svg, \.png or \.pdf"):
         graph.save(drawn, tmp_path / "a.txt")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .network import HEADS, CfC, Dense, FloatNetwork, Gru, Layer, Lstm, Ltc
+from .network import HEADS, CfC, Dense, FloatNetwork, Gru, Layer, Lstm, Ltc, arrays
 
 Used = NDArray[np.bool_]
 TABLE = 2048
-META = 768  # labels, history of the checkpoint's name: about what converters write
+REST = 1060  # golden vectors and metadata, about
 
 
 def products(network: FloatNetwork) -> int:
@@ -40,15 +40,17 @@ def weights(network: FloatNetwork) -> int:
             for synapses in (layer.sensory, layer.internal):
                 total += 4 * int(np.count_nonzero(synapses.w))
         else:
-            total += sum(int(np.count_nonzero(used)) for used in _matrices(layer))
+            every = (value for name, value in arrays(layer) if name.endswith("weight"))
+            total += sum(int(np.count_nonzero(value)) for value in every)
     return total
 
 
 def file_bytes(network: FloatNetwork, bits: int = 8) -> int:
-    """About the size of the .ulnn file with weights of 8 or 16 bits, without golden vectors."""
+    """The size of the .ulnn file with weights of 8 or 16 bits; golden vectors and metadata count as
+    a kilobyte, about what they have."""
     sections = 5 + len(network.layers)
     tables = {"tanh"}
-    size = 64 + 8 * (network.input_size + network.output_size) + META
+    size = 64 + 8 * (network.input_size + network.output_size) + REST
     for layer in network.layers:
         if isinstance(layer, Ltc):
             synapses = int(np.count_nonzero(layer.sensory.w) + np.count_nonzero(layer.internal.w))
@@ -74,7 +76,11 @@ def _matrices(layer: Layer) -> list[Used]:
         return [_interleaved(layer.gates.weight != 0, 4)]
     if isinstance(layer, Gru):
         gates = _interleaved(layer.gates.weight != 0, 2)
-        return [gates, layer.candidate_hidden.weight != 0, layer.candidate_input.weight != 0]
+        inner, incoming = (m.weight != 0 for m in (layer.candidate_hidden, layer.candidate_input))
+        # in the file the inputs are filled up to a multiple of four, and count
+        filling = np.ones((len(gates), -incoming.shape[1] % 4), np.bool_)
+        gates = np.concatenate([filling, gates], axis=1)
+        return [gates, inner, np.concatenate([filling[: len(inner)], incoming], axis=1)]
     assert isinstance(layer, CfC)
     found = [] if layer.memory is None else [_interleaved(layer.memory.weight != 0, 4)]
     found += [stage.weight != 0 for stage in layer.backbone]

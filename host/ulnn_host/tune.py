@@ -277,6 +277,7 @@ def _score_name(trials: Sequence[Trial]) -> str:
 def table(trials: Sequence[Trial], chosen: Trial) -> Table:
     """All trials, the best first."""
     shown = Table(title=_score_name(trials), title_justify="left", box=box.SIMPLE_HEAD)
+    shown.caption, shown.caption_justify = "* best for its size, ** chosen", "left"
     for name in ("", "cell", "network", "unit s", "rate", "score", "bytes", "macs"):
         justify: Literal["left", "right"] = "left" if name in ("cell", "network") else "right"
         shown.add_column(name, justify=justify, no_wrap=True)
@@ -287,7 +288,7 @@ def table(trials: Sequence[Trial], chosen: Trial) -> Table:
         model, rate = t.recipe.model, t.recipe.training.learning_rate
         scale = f"{model.time_scale:.3g}" if model.time_scale else "auto"
         score = t.failure.partition(":")[0] if t.failure else f"{t.score:.3f}"
-        note = "chosen" if t is chosen else "front" if t in line else ""
+        note = "**" if t is chosen else "*" if t in line else ""
         shown.add_row(
             str(t.number), model.cell, t.what, scale, f"{rate:g}", score, str(t.size),
             str(t.products), note, style="bold" if t is chosen else None,
