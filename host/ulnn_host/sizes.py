@@ -46,8 +46,8 @@ def weights(network: FloatNetwork) -> int:
 
 
 def file_bytes(network: FloatNetwork, bits: int = 8) -> int:
-    """The size of the .ulnn file with weights of 8 or 16 bits; golden vectors and metadata count as
-    a kilobyte, about what they have."""
+    """The size of the .ulnn file with weights of 8 or 16 bits; golden vectors and metadata count
+    as a kilobyte, about what they have."""
     sections = 5 + len(network.layers)
     tables = {"tanh"}
     size = 64 + 8 * (network.input_size + network.output_size) + REST
