@@ -22,17 +22,6 @@ static inline void ulnn_kernel_heads(
     }
 }
 
-#if !ULNN_CELLS_CFC
-static inline void ulnn_fast_sparse_heads(
-    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
-    if ((matrix->shift | matrix->gate_shift) == 0 && matrix->mode <= ULNN_MODE_NO_GATE) {
-        ULNN_KERNEL_SPARSE_HEADS(matrix, v, frac, h);
-    } else {
-        ulnn_portable_sparse_heads(matrix, v, frac, h);
-    }
-}
-
-#define ulnn_kernel_sparse_heads ulnn_fast_sparse_heads
-#endif
+#include "fast_sparse.h"
 
 #endif // ULNN_FAST_PATH_H

@@ -11,6 +11,7 @@
 //   s0-s11, a2-a5 accumulators     a6, a7, t5, t6 weights of the four records
 //   a1 v     ra a1 in the last pass     a0 a value of v     t4 the output     t0-t3 scratch
 #include "ulnn_choice.h"
+#include "../core/ulnn_build.h"
 
 #if defined(ULNN_KERNEL_RV32IMC)
 
@@ -351,5 +352,7 @@ function ulnn_rv32imc_heads
         neuron  s8, s9, s10, s11, t5, 4
         neuron  a2, a3, a4, a5, t6, 6
         next_quad 8
+
+#include "rv32imc_sparse.S"
 
 #endif

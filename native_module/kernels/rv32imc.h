@@ -66,4 +66,19 @@ static inline void ulnn_kernel_heads(
     }
 }
 
+#if !ULNN_CELLS_CFC
+// For shift 0, gate_shift 0 and mode default or no_gate.
+void ulnn_rv32imc_sparse_heads(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
+
+// m of SPEC 3.1 for groups of a sparse matrix, 1 or more, from `at` on, which moves behind them.
+//   end  behind the number of blocks of the last one
+void ulnn_rv32imc_sparse_products(ulnn_sparse_t *at, const ulnn_matrix_t *matrix, const int16_t *v,
+    int32_t *m, const uint16_t *end);
+
+#define ULNN_KERNEL_SPARSE_HEADS ulnn_rv32imc_sparse_heads
+#define ULNN_KERNEL_SPARSE_PRODUCTS ulnn_rv32imc_sparse_products
+#endif
+#include "fast_sparse.h"
+
 #endif // ULNN_RV32IMC_H

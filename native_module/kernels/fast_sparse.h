@@ -1,0 +1,19 @@
+// Sends the ordinary sparse heads to an architecture's ULNN_KERNEL_SPARSE_HEADS, and the other sparse
+// matrices to portable.c, which then takes its products from ULNN_KERNEL_SPARSE_PRODUCTS.
+#ifndef ULNN_FAST_SPARSE_H
+#define ULNN_FAST_SPARSE_H
+
+#if !ULNN_CELLS_CFC
+static inline void ulnn_fast_sparse_heads(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
+    if ((matrix->shift | matrix->gate_shift) == 0 && matrix->mode <= ULNN_MODE_NO_GATE) {
+        ULNN_KERNEL_SPARSE_HEADS(matrix, v, frac, h);
+    } else {
+        ulnn_portable_sparse_heads(matrix, v, frac, h);
+    }
+}
+
+#define ulnn_kernel_sparse_heads ulnn_fast_sparse_heads
+#endif
+
+#endif // ULNN_FAST_SPARSE_H
