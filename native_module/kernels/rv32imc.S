@@ -4,6 +4,7 @@
 // loading of v: sixteen rows (four records, a quad) are made at once, in sixteen registers. The
 // loop of blocks is written out ULNN_KERNEL_BLOCKS times and entered so that the blocks are used
 // up at its end. Rows and heads share it. What does not fill a quad is left to portable.c.
+// ULNN_KERNEL_RV32IMC_FEWEST: rv32imc_fewest.S as well.
 // Pointers move in front of a pass and not behind it, which saves the last move: a quad ends with
 // them TAIL bytes before the multipliers, for both sizes of weights.
 // Position independent, no data, no relocations: addresses come from jal.
@@ -15,8 +16,12 @@
 
 #if defined(ULNN_KERNEL_RV32IMC)
 
-#ifndef ULNN_KERNEL_BLOCKS
-#define ULNN_KERNEL_BLOCKS 8 // a power of two, at most 32
+#ifndef ULNN_KERNEL_BLOCKS // a power of two, at most 32; with fives 16
+#ifdef ULNN_KERNEL_RV32IMC_FEWEST
+#define ULNN_KERNEL_BLOCKS 16
+#else
+#define ULNN_KERNEL_BLOCKS 8
+#endif
 #endif
 
         .option norelax
@@ -36,8 +41,13 @@
         .equ    TABLE, 20
         .equ    FRAC, 24        // twice frac, unsigned: the product's high word has one more bit
         .equ    END, 28         // t6 at the end of the last quad
+#ifdef ULNN_KERNEL_RV32IMC_FEWEST
+        .equ    SAVED, 84       // between: what the fives need
+        .equ    FRAME, 144
+#else
         .equ    SAVED, 32
         .equ    FRAME, 96
+#endif
 
         .macro  function name
         .balign 4
@@ -139,9 +149,24 @@ next16:
 // Fills the frame for the matrix in a0, v in a1, frac in a2, the output in a3, quads in a4, the
 // first record in a5.
 // Comes from `jal t0`: what stands behind is the epilogue. Goes on to the first quad.
+#ifdef ULNN_KERNEL_RV32IMC_FEWEST
+// The fives come to the label, with a frame.
+        .macro  start label
+        addi    sp, sp, -FRAME
+        registers sw
+\label: jal     t0, prepare
+        .endm
+
+prepare:
+#else
+        .macro  start label
+        jal     t0, prepare
+        .endm
+
 prepare:
         addi    sp, sp, -FRAME
         registers sw
+#endif
         sw      t0, RETURN(sp)
         sw      a2, FRAC(sp)
         lw      t3, 4(a0)               // table
@@ -215,29 +240,37 @@ quad:
         jr      ADVANCE_CODE(t0)
 
 // m of SPEC 3.1, in place; the multiplier is word \i behind the weights.
-        .macro  rounded acc, pointer, i
+        .macro  rounded acc, pointer, i, high=t1
         lw      t0, TAIL + 4 * \i(\pointer)
-        mulh    t1, \acc, t0
+        mulh    \high, \acc, t0
         mul     t0, \acc, t0
         srli    t0, t0, 31
-        add     \acc, t1, t0
+        add     \acc, \high, t0
         .endm
 
-// lookup(sat22) of SPEC 2.4, in place; a0 table, a1 2^21, t2 2^22. A saturated value leaves the
-// straight path.
-        .macro  lookup u
+// lookup(sat22) of SPEC 2.4, in place; a0 table, a1 2^21, limit 2^22. slope may be a0, which is
+// lost then. A saturated value leaves the straight path. b: of `gate`, whose sum may have wrapped.
+        .macro  lookup u, limit=t2, slope=t1, b
         add     t0, \u, a1
-        bgeu    t0, t2, 1f
+        bgeu    t0, \limit, 1f
 2:      srli    t0, t0, 13
         slli    t0, t0, 2
         add     t0, t0, a0
         lw      t0, 0(t0)
-        slli    t1, t0, 16
-        mulh    \u, \u, t1
+        slli    \slope, t0, 16
+        mulh    \u, \u, \slope
         srai    t0, t0, 16
         add     \u, \u, t0
         .subsection 1
-1:      srai    \u, \u, 31
+1:
+        .ifnb   \b
+        slli    t0, \u, 1               // half of each term: the sum's sign
+        sub     t0, t0, \b
+        srai    t0, t0, 1
+        srai    \u, \b, 1
+        add     \u, \u, t0
+        .endif
+        srai    \u, \u, 31
         addi    t0, a1, -1
         xor     \u, \u, t0
         add     t0, \u, a1
@@ -260,17 +293,17 @@ quad:
         ret
         .endm
 
-        .macro  row acc, pointer, i, offset
-        rounded \acc, \pointer, \i
-        lookup  \acc
-        sh      \acc, \offset(t4)
+        .macro  row acc, pointer, i, offset, to=t4, slope=t1
+        rounded \acc, \pointer, \i, \slope
+        lookup  \acc, t2, \slope
+        sh      \acc, \offset(\to)
         .endm
 
 // void ulnn_rv32imc_rows(matrix, const int16_t *v, int32_t unused, int16_t *out, unsigned quads)
 // activation ULNN_TABLE, shift 0
 function ulnn_rv32imc_rows
         lw      a5, 0(a0)
-        jal     t0, prepare
+        start   quads_rows
         epilogue
         row     s0, a6, 0, 0
         row     s1, a6, 1, 2
@@ -298,7 +331,7 @@ function ulnn_rv32imc_rows
 // void ulnn_rv32imc_quad(
 //     matrix, const int16_t *v, int32_t unused, int32_t *m, unsigned one, const void *record)
 function ulnn_rv32imc_quad
-        jal     t0, prepare
+        start   quads_products
         epilogue
         stored  s0, a6, 0, 0
         stored  s1, a6, 1, 4
@@ -318,25 +351,40 @@ function ulnn_rv32imc_quad
         stored  a5, t6, 3, 60
         next_quad 64
 
-        .macro  neuron f1, f2, ta, tb, pointer, offset
-        rounded \f1, \pointer, 0
-        rounded \f2, \pointer, 1
-        rounded \ta, \pointer, 2
-        rounded \tb, \pointer, 3
-        mulhsu  \ta, \ta, t3
-        addi    \ta, \ta, 1
-        srai    \ta, \ta, 1
+// t of SPEC 3.3 in ta. Its two roundings are one: with a, b of one bit more than the products,
+//     ((a + 1) >> 1) + ((b + 1) >> 1) = (a + ((b + 1) | 1)) >> 1
+// b takes a multiplier of 0 or more. The sum wraps only where t is far out of lookup's range.
+        .macro  gate ta, tb, pointer, frac=t3, high=t1
+        rounded \ta, \pointer, 2, \high
+        lw      t0, TAIL + 12(\pointer)
+        slli    t0, t0, 1
+        mulhsu  \tb, \tb, t0
+        addi    \tb, \tb, 1
+        ori     \tb, \tb, 1
+        mulhsu  \ta, \ta, \frac
         add     \ta, \ta, \tb
-        lookup  \f1
-        lookup  \f2
-        lookup  \ta
+        srai    \ta, \ta, 1
+        .endm
+
+// The new state, mode default
+        .macro  mixed f1, f2, s, offset, to
         add     t0, \f1, \f2
         srai    t0, t0, 1
         sub     \f2, \f2, \f1
-        mul     \f2, \f2, \ta
+        mul     \f2, \f2, \s
         srai    \f2, \f2, 16
         add     t0, t0, \f2
-        sh      t0, \offset(t4)
+        sh      t0, \offset(\to)
+        .endm
+
+        .macro  neuron f1, f2, ta, tb, pointer, offset, to=t4, limit=t2
+        rounded \f1, \pointer, 0
+        rounded \f2, \pointer, 1
+        gate    \ta, \tb, \pointer
+        lookup  \f1, \limit
+        lookup  \f2, \limit
+        lookup  \ta, \limit, t1, \tb
+        mixed   \f1, \f2, \ta, \offset, \to
         .endm
 
 // void ulnn_rv32imc_heads(matrix, const int16_t *v, int32_t frac, int16_t *h, unsigned quads)
@@ -344,7 +392,7 @@ function ulnn_rv32imc_quad
 function ulnn_rv32imc_heads
         lw      a5, 0(a0)
         slli    a2, a2, 1
-        jal     t0, prepare
+        start   quads_heads
         epilogue
         lw      t3, FRAC(sp)
         neuron  s0, s1, s2, s3, a6, 0
@@ -352,6 +400,10 @@ function ulnn_rv32imc_heads
         neuron  s8, s9, s10, s11, t5, 4
         neuron  a2, a3, a4, a5, t6, 6
         next_quad 8
+
+#ifdef ULNN_KERNEL_RV32IMC_FEWEST
+#include "rv32imc_fewest.S"
+#endif
 
 #include "rv32imc_sparse.S"
 

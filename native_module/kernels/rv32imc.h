@@ -2,7 +2,11 @@
 #ifndef ULNN_RV32IMC_H
 #define ULNN_RV32IMC_H
 
+#ifdef ULNN_KERNEL_RV32IMC_FEWEST
+#define ULNN_KERNEL_NAME "rv32imc-fewest"
+#else
 #define ULNN_KERNEL_NAME "rv32imc"
+#endif
 
 // Both make the first 4 * quads groups of the matrix; `quads` is 1 or more.
 // For activation ULNN_TABLE and shift 0.
@@ -29,40 +33,83 @@ static inline const void *ulnn_rv32imc_products(
 
 #define ULNN_KERNEL_QUAD ulnn_rv32imc_products
 
-// The groups of a matrix behind its first `quads` quads: 0 to 3 of them, in `rest`.
+// How many of a matrix's groups are made how: first five at once, then four at once, then the rest,
+// 0 to 3 of them, by portable.c.
+typedef struct ulnn_rv32imc_split {
+    unsigned fives, quads, rest;
+} ulnn_rv32imc_split_t;
+
+#ifdef ULNN_KERNEL_RV32IMC_FEWEST
+// The same for the first 5 * fives + 4 * quads groups; `fives` is 1 or more.
+void ulnn_rv32imc_five_rows(const ulnn_matrix_t *matrix, const int16_t *v, int32_t unused,
+    int16_t *out, unsigned fives, unsigned quads);
+void ulnn_rv32imc_five_heads(const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac,
+    int16_t *h, unsigned fives, unsigned quads);
+
+// As few passes over v as can be
+static inline ulnn_rv32imc_split_t ulnn_rv32imc_split(unsigned groups) {
+    const unsigned n = (groups + 4) / 5, quads = 5 * n - groups;
+    ulnn_rv32imc_split_t split = {n - quads, quads, 0};
+    if (quads > n) { // 1, 2, 3, 6, 7, 11
+        split.fives = n - 1;
+        split.quads = 0;
+        split.rest = groups - 5 * split.fives;
+    }
+    return split;
+}
+#else
+#define ulnn_rv32imc_five_rows(matrix, v, unused, out, fives, quads) (void)0
+#define ulnn_rv32imc_five_heads(matrix, v, frac, h, fives, quads) (void)0
+
+static inline ulnn_rv32imc_split_t ulnn_rv32imc_split(unsigned groups) {
+    const ulnn_rv32imc_split_t split = {0, groups / 4, groups & 3};
+    return split;
+}
+#endif
+
+// The last `groups` groups of a matrix, in `rest`
 static inline void ulnn_rv32imc_rest(
-    const ulnn_matrix_t *matrix, unsigned quads, ulnn_matrix_t *rest) {
+    const ulnn_matrix_t *matrix, unsigned groups, ulnn_matrix_t *rest) {
     *rest = *matrix;
-    rest->stream = (const char *)matrix->stream + 4 * quads * ulnn_rv32imc_record(matrix);
-    rest->groups = (uint16_t)(matrix->groups - 4 * quads);
+    rest->stream =
+        (const char *)matrix->stream + (matrix->groups - groups) * ulnn_rv32imc_record(matrix);
+    rest->groups = (uint16_t)groups;
 }
 
 static inline void ulnn_kernel_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
-    unsigned quads = matrix->groups / 4;
-    if (quads == 0 || matrix->activation != ULNN_TABLE || matrix->shift != 0) {
+    const ulnn_rv32imc_split_t split = ulnn_rv32imc_split(matrix->groups);
+    if (matrix->groups == split.rest || matrix->activation != ULNN_TABLE || matrix->shift != 0) {
         ulnn_portable_rows(matrix, v, out);
         return;
     }
-    ulnn_rv32imc_rows(matrix, v, 0, out, quads);
-    if ((matrix->groups & 3) != 0) {
+    if (split.fives != 0) {
+        ulnn_rv32imc_five_rows(matrix, v, 0, out, split.fives, split.quads);
+    } else {
+        ulnn_rv32imc_rows(matrix, v, 0, out, split.quads);
+    }
+    if (split.rest != 0) {
         ulnn_matrix_t rest;
-        ulnn_rv32imc_rest(matrix, quads, &rest);
-        ulnn_portable_rows(&rest, v, out + 16 * quads);
+        ulnn_rv32imc_rest(matrix, split.rest, &rest);
+        ulnn_portable_rows(&rest, v, out + 4 * (matrix->groups - split.rest));
     }
 }
 
 static inline void ulnn_kernel_heads(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
-    unsigned quads = matrix->groups / 4;
-    if (quads == 0 || (matrix->shift | matrix->gate_shift | matrix->mode) != 0) {
+    const ulnn_rv32imc_split_t split = ulnn_rv32imc_split(matrix->groups);
+    if (matrix->groups == split.rest || (matrix->shift | matrix->gate_shift | matrix->mode) != 0) {
         ulnn_portable_heads(matrix, v, frac, h);
         return;
     }
-    ulnn_rv32imc_heads(matrix, v, frac, h, quads);
-    if ((matrix->groups & 3) != 0) {
+    if (split.fives != 0) {
+        ulnn_rv32imc_five_heads(matrix, v, frac, h, split.fives, split.quads);
+    } else {
+        ulnn_rv32imc_heads(matrix, v, frac, h, split.quads);
+    }
+    if (split.rest != 0) {
         ulnn_matrix_t rest;
-        ulnn_rv32imc_rest(matrix, quads, &rest);
-        ulnn_portable_heads(&rest, v, frac, h + 4 * quads);
+        ulnn_rv32imc_rest(matrix, split.rest, &rest);
+        ulnn_portable_heads(&rest, v, frac, h + matrix->groups - split.rest);
     }
 }
 

@@ -4,9 +4,14 @@
 //
 // A build that compiles for such a machine compiles the *.S of this folder as well: those that are
 // not chosen are empty.
+//
+// ULNN_KERNEL_RV32IMC_FEWEST is ULNN_KERNEL_RV32IMC with the fewest instructions, for 80 KiB of code.
 #ifndef ULNN_CHOICE_H
 #define ULNN_CHOICE_H
 
+#if defined(ULNN_KERNEL_RV32IMC_FEWEST)
+#define ULNN_KERNEL_RV32IMC 1
+#endif
 #if defined(ULNN_KERNEL_PORTABLE) || defined(ULNN_KERNEL_CORTEX_M7) || \
     defined(ULNN_KERNEL_CORTEX_M4) || defined(ULNN_KERNEL_RV32IMC) || defined(ULNN_KERNEL_XTENSA)
 // the build has chosen
