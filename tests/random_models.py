@@ -5,6 +5,7 @@ They need not compute anything sensible: they exercise the arithmetic of SPEC.md
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -249,6 +250,19 @@ def random_model(seed: int, shape: Shape) -> ModelFile:
         layers=tuple(layers),
         meta={"name": f"random {seed}"},
         dialect="ulnn",
+    )
+
+
+def random_stack(seed: int, shapes: Sequence[Shape]) -> ModelFile:
+    """The layers of random models one behind the other; each `inputs` is what comes before."""
+    parts = [random_model(seed + k, shape) for k, shape in enumerate(shapes)]
+    layers = tuple(layer for part in parts for layer in part.layers)
+    last = parts[-1]
+    return replace(
+        parts[0],
+        layers=layers,
+        output_scale=last.output_scale,
+        output_offset=last.output_offset,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import ast
 import contextlib
+import functools
 import os
 import subprocess
 from collections.abc import Callable
@@ -15,14 +16,25 @@ from typing import Any
 import pytest
 
 import mutations
-from random_models import Shape, random_model
+from random_models import Shape, random_model, random_stack
 from ulnn_host import container, engines, natmod
 from ulnn_host.board_engine import open_board
-from ulnn_host.model import Activation, ModelFile
+from ulnn_host.model import Activation, Kind, Mode, ModelFile
 from ulnn_host.reference import Reference
 
 HERE = Path(__file__).parent
-SHAPE = Shape(inputs=2, hidden=3, backbone=((5, Activation.GATED),), outputs=2, weight_bits=16)
+CFC = Shape(inputs=2, hidden=3, backbone=((5, Activation.GATED),), outputs=2, weight_bits=16)
+# One layer of every other kind.
+STACK = (
+    Shape(inputs=2, hidden=2, kind=Kind.LSTM, density=0.6, outputs=None),
+    Shape(inputs=2, hidden=3, kind=Kind.GRU, outputs=None),
+    Shape(inputs=3, hidden=3, kind=Kind.LTC, motor=2, density=0.5, outputs=None),
+    Shape(inputs=2, hidden=2, kind=Kind.MIXED, backbone=(), mode=Mode.PURE, outputs=2),
+)
+FILES = {
+    "cfc": container.write(random_model(3, CFC)),
+    "every cell": container.write(random_stack(3, STACK)),
+}
 
 ON_A_BOARD = """
 import array, gc, ulnn
@@ -47,35 +59,38 @@ def step_module(model: Any, size: tuple[int, int]) -> str:
     return str(list(y))
 
 
-def content() -> bytes:
-    return container.write(random_model(3, SHAPE))
-
-
-def expected(count: int) -> list[str]:
+@functools.cache
+def expected(file: str, count: int) -> list[str]:
     read = lambda b: container.read(bytes(b))  # noqa: E731
-    texts: list[str] = mutations.verdicts(read, content(), 0, count, step_reference)
+    texts: list[str] = mutations.verdicts(read, FILES[file], 0, count, step_reference)
     assert sum(text.startswith("[") for text in texts) > count // 50, "no mutation is harmless"
     assert len({text.split(":")[0] for text in texts}) > 15, "too few different reasons"
     return texts
 
 
-def board_script() -> str:
-    return f"{(HERE / 'mutations.py').read_text()}\nDATA = {content()!r}\n{ON_A_BOARD}"
+def board_script(file: str) -> str:
+    return f"{(HERE / 'mutations.py').read_text()}\nDATA = {FILES[file]!r}\n{ON_A_BOARD}"
+
+
+@pytest.fixture(params=FILES)
+def file(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @pytest.mark.parametrize("module", [engines.native_module, engines.pure_module])
-def test_in_this_process(module: Callable[[], ModuleType], full: bool) -> None:
+def test_in_this_process(module: Callable[[], ModuleType], file: str, full: bool) -> None:
     count = 10_000 if full or module is engines.native_module else 2_000
-    got = mutations.verdicts(module().load, content(), 0, count, step_module)
-    assert got == expected(count)
+    got = mutations.verdicts(module().load, FILES[file], 0, count, step_module)
+    assert got == expected(file, count)
 
 
 @pytest.mark.parametrize("engine", ["natmod", "pure"])
-def test_under_unix_micropython(engine: str, tmp_path: Path, full: bool) -> None:
+def test_under_unix_micropython(engine: str, file: str, tmp_path: Path, full: bool) -> None:
     count = 10_000 if full or engine == "natmod" else 1_000
     folder = natmod.build("x64").parent if engine == "natmod" else HERE.parent / "firmware"
     (tmp_path / "run.py").write_text(
-        f"{board_script()}\nfor k in range(0, {count}, 100):\n    some(k, 100)\n"
+        f"{board_script(file)}\nfor k in range(0, {count}, 100):\n    some(k, 100)\n"
     )
     done = subprocess.run(
         [engines.unix_micropython(), "run.py"],
@@ -85,12 +100,12 @@ def test_under_unix_micropython(engine: str, tmp_path: Path, full: bool) -> None
         text=True,
         check=True,
     )
-    assert [ast.literal_eval(line) for line in done.stdout.splitlines()] == expected(count)
+    assert [ast.literal_eval(line) for line in done.stdout.splitlines()] == expected(file, count)
 
 
 @pytest.mark.board
 @pytest.mark.parametrize("name", ["cortex-m7", "rv32"])
-def test_on_a_board(name: str, full: bool, request: pytest.FixtureRequest) -> None:
+def test_on_a_board(name: str, file: str, full: bool, request: pytest.FixtureRequest) -> None:
     count = 10_000 if full else 1_000
     port = f"virtual:{name}"
     if name == "cortex-m7":
@@ -98,8 +113,8 @@ def test_on_a_board(name: str, full: bool, request: pytest.FixtureRequest) -> No
     got: list[str] = []
     with contextlib.ExitStack() as stack:
         board = stack.enter_context(open_board(port)).board
-        board.exec(board_script(), timeout=60)
+        board.exec(board_script(file), timeout=60)
         for first in range(0, count, 100):
             lines = board.exec(f"some({first}, 100)", timeout=120).splitlines()
             got += [ast.literal_eval(line) for line in lines]
-    assert got == expected(count)
+    assert got == expected(file, count)
