@@ -15,7 +15,8 @@ import pytest
 from random_models import Shape, random_input, random_model
 from ulnn_host import bench, cycle_model
 from ulnn_host.bench_board import count_call_overhead
-from ulnn_host.bench_cases import FORMATS, Case, bench_case
+from ulnn_host.bench_cases import FORMATS, HIDDEN_SIZES, Case, bench_case
+from ulnn_host.bench_report import TARGETS
 from ulnn_host.model import Activation, Kind, Matrix, Mode, ModelFile
 
 COUNTS = Path(__file__).parent / "kernel_counts.json"
@@ -113,11 +114,27 @@ def unordered(rng: np.random.Generator, model: ModelFile) -> ModelFile:
     return replace(model, layers=layers)
 
 
+def far_gates(bits: int) -> Case:
+    """Gates whose terms are both as far from 0 as can be: their doubled sum has 33 bits."""
+    case = bench_case(bits, 48)
+    backbone, heads = case.model.layers[0].matrices
+    weights, bias, multiplier = heads.weights.copy(), heads.bias.copy(), heads.multiplier.copy()
+    for row in (2, 3):
+        weights[row::4] = 0
+        bias[row::4] = np.where(np.arange(48) % 2, 2**31 - 1, 1 - 2**31)
+        multiplier[row::4] = 2**31 - 1
+    far = replace(heads, weights=weights, bias=bias, multiplier=multiplier)
+    layer = replace(case.model.layers[0], matrices=(backbone, far))
+    dt = np.full(len(case.dt), case.model.dt_max)
+    return Case(replace(case.model, layers=(layer,)), case.x, dt)
+
+
 # Short passes, as natmods have them, reach every way through the code.
 BLOCKS = {
     "cortex-m7 cortex-m7": (None, 1, 3, 9),
     "cortex-m7 cortex-m4": (None, 3, 9),
     "rv32imc rv32imc": (None, 1, 2, 8),
+    "rv32imc rv32imc-fewest": (None, 1, 2, 8),
 }
 
 
@@ -128,8 +145,8 @@ def test_bits(name: str, blocks: int | None, tmp_path: Path) -> None:
     kernel = KERNELS[name]
     need(kernel)
     elf = bench.build(kernel, tmp_path, blocks=blocks)
-    results = bench.run(kernel, elf, random_cases(60))
-    assert [result.different for result in results] == [0] * 60
+    results = bench.run(kernel, elf, [*random_cases(60), far_gates(8), far_gates(16)])
+    assert [result.different for result in results] == [0] * 62
     assert {result.kernel for result in results} == {kernel.name}
 
 
@@ -158,6 +175,17 @@ def test_instruction_counts(name: str, tmp_path: Path) -> None:
     counted = count(KERNELS[name], tmp_path)
     slower = {key: (counted[key], expected[key]) for key in expected}
     assert all(now <= before * (1 + MARGIN) for now, before in slower.values()), slower
+
+
+@pytest.mark.parametrize(
+    ("machine", "name", "form"), [key[:3] for key in TARGETS if key[3] == "instructions"]
+)
+def test_targets(machine: str, name: str, form: str, tmp_path: Path) -> None:
+    kernel = KERNELS[f"{machine} {name}"]
+    need(kernel)
+    counts = bench.count_kernel(kernel, tmp_path, [(form, hidden) for hidden in HIDDEN_SIZES])
+    limits = TARGETS[machine, name, form, "instructions"]
+    assert all(c.instructions <= limit for c, limit in zip(counts, limits, strict=True)), counts
 
 
 def test_portable_is_not_much_slower(tmp_path: Path) -> None:

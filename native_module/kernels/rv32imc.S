@@ -42,7 +42,7 @@
         .equ    FRAC, 24        // twice frac, unsigned: the product's high word has one more bit
         .equ    END, 28         // t6 at the end of the last quad
 #ifdef ULNN_KERNEL_RV32IMC_FEWEST
-        .equ    SAVED, 84       // between: what the fives need
+        .equ    SAVED, 80       // between: what the fives need
         .equ    FRAME, 144
 #else
         .equ    SAVED, 32
@@ -293,10 +293,14 @@ quad:
         ret
         .endm
 
-        .macro  row acc, pointer, i, offset, to=t4, slope=t1
-        rounded \acc, \pointer, \i, \slope
-        lookup  \acc, t2, \slope
+        .macro  looked_up acc, offset, to, limit, slope=t1
+        lookup  \acc, \limit, \slope
         sh      \acc, \offset(\to)
+        .endm
+
+        .macro  row acc, pointer, i, offset, to=t4, limit=t2
+        rounded \acc, \pointer, \i
+        looked_up \acc, \offset, \to, \limit
         .endm
 
 // void ulnn_rv32imc_rows(matrix, const int16_t *v, int32_t unused, int16_t *out, unsigned quads)

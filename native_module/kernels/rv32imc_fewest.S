@@ -1,13 +1,15 @@
 // Included by rv32imc.S, not compiled by itself.
 //
 // The fewest instructions: twenty rows (five records, a five) at once, which takes every register
-// and 59 KiB of code. Fives, and quads behind them, use all records up where there are twelve or
+// and 57 KiB of loops. Fives, and quads behind them, use all records up where there are twelve or
 // more. One register of scratch is left to the products, which wait for their loads on some cores.
 // As with the quads, a five ends with its pointers TAIL bytes before the multipliers. Blocks that
 // fit one pass, which is the ordinary case, pay nothing for there being passes.
 //
-//   s0-s11, a2-a5, t1, t2, t3, ra accumulators     a6, a7, t5, t6, t4 weights of the five records
+//   s0-s11, t1, t2, t3, ra, a2-a5 accumulators     a6, a7, t5, t6, t4 weights of the five records
 //   a1 v     a0 a value of v     t0 scratch
+//
+// An epilogue begins with record 3, whose registers it needs; only t4 must be there at its end.
 
 // Room for 16 inputs beside a number of units that is a power of two.
         .equ    FIVE_BLOCKS, 2 * ULNN_KERNEL_BLOCKS + 4
@@ -15,7 +17,7 @@
         .set    TAIL, 32 * FIVE_BLOCKS
 
 // The frame: X, RETURN, TABLE, FRAC as with the quads.
-//      STRIDE, 4       // five records
+//      SIZE, 0         // of a record
 //      ENTRY, 12       // of the first pass; with several `several`
 //      END, 28         // t4 at the end of the last five
         .equ    OUT, 32
@@ -23,13 +25,13 @@
         .equ    MATRIX, 40
         .equ    VECTOR, 44
         .equ    QUADS, 48       // behind the fives
-        .equ    SPILLED, 52     // three words
+        .equ    SPILLED, 52     // two words
 // With several passes
-        .equ    FULL, 64        // a full pass
-        .equ    FIRST, 68       // the first pass
-        .equ    BACK, 72        // from the last pass to the first one
-        .equ    ADVANCE, 76     // from a pass to the next one
-        .equ    LAST, 80        // a1 in the last pass
+        .equ    FULL, 60        // a full pass
+        .equ    FIRST, 64       // the first pass
+        .equ    BACK, 68        // from the last pass to the first one
+        .equ    ADVANCE, 72     // from a pass to the next one
+        .equ    LAST, 76        // a1 in the last pass
 
         .macro  product load, pointer, offset, acc
         \load   t0, \offset(\pointer)
@@ -49,8 +51,8 @@
         one_by_one \load, a6, \offset, s0, s1, s2, s3
         one_by_one \load, a7, \offset, s4, s5, s6, s7
         one_by_one \load, t5, \offset, s8, s9, s10, s11
-        one_by_one \load, t6, \offset, a2, a3, a4, a5
-        one_by_one \load, t4, \offset, t1, t2, t3, ra
+        one_by_one \load, t6, \offset, t1, t2, t3, ra
+        one_by_one \load, t4, \offset, a2, a3, a4, a5
         .endm
 
         .macro  five_passed
@@ -153,16 +155,12 @@ five_prepare:
         sw      t3, TABLE(sp)
         slli    s1, s1, 1               // bytes of a block
         mul     s2, s0, s1
-        addi    s2, s2, 32              // of a record
+        addi    s2, s2, 32
+        sw      s2, SIZE(sp)
         addi    t4, t4, -16 - TAIL      // as at the end of a five in front of the first one
-        sub     t6, t4, s2
-        sub     t5, t6, s2
-        sub     a7, t5, s2
-        sub     a6, a7, s2
-        sub     t1, t4, a6
-        add     t1, t1, s2
-        sw      t1, STRIDE(sp)
-        mul     t1, t1, a4
+        slli    t1, a4, 2
+        add     t1, t1, a4
+        mul     t1, t1, s2
         add     t1, t1, t4
         sw      t1, END(sp)
         li      s4, 16
@@ -182,12 +180,16 @@ five_entered:
         sub     a1, a1, s4
         sw      a1, X(sp)
 five:
-        lw      t0, STRIDE(sp)
+        lw      t0, SIZE(sp)
         lw      s0, TAIL + 16(t4)
         lw      s1, TAIL + 20(t4)
         lw      s2, TAIL + 24(t4)
         lw      s3, TAIL + 28(t4)
-        move    t0
+        add     a6, t4, t0
+        add     a7, a6, t0
+        add     t5, a7, t0
+        add     t6, t5, t0
+        add     t4, t6, t0
         lw      s4, TAIL + 16(a6)
         lw      s5, TAIL + 20(a6)
         lw      s6, TAIL + 24(a6)
@@ -196,14 +198,14 @@ five:
         lw      s9, TAIL + 20(a7)
         lw      s10, TAIL + 24(a7)
         lw      s11, TAIL + 28(a7)
-        lw      a2, TAIL + 16(t5)
-        lw      a3, TAIL + 20(t5)
-        lw      a4, TAIL + 24(t5)
-        lw      a5, TAIL + 28(t5)
-        lw      t1, TAIL + 16(t6)
-        lw      t2, TAIL + 20(t6)
-        lw      t3, TAIL + 24(t6)
-        lw      ra, TAIL + 28(t6)
+        lw      t1, TAIL + 16(t5)
+        lw      t2, TAIL + 20(t5)
+        lw      t3, TAIL + 24(t5)
+        lw      ra, TAIL + 28(t5)
+        lw      a2, TAIL + 16(t6)
+        lw      a3, TAIL + 20(t6)
+        lw      a4, TAIL + 24(t6)
+        lw      a5, TAIL + 28(t6)
         lw      a1, X(sp)
         lw      t0, ENTRY(sp)
         jr      t0
@@ -231,34 +233,38 @@ five:
 //     unsigned fives, unsigned quads)
 function ulnn_rv32imc_five_rows
         jal     t0, five_prepare
-        sw      t2, SPILLED(sp)         // until t2, t3, ra are free, t1 is one row after the other
-        sw      t3, SPILLED + 4(sp)
-        sw      ra, SPILLED + 8(sp)
-        epilogue
+        rounded t1, t6, 0, a1
+        rounded t2, t6, 1, a1
+        rounded t3, t6, 2, a1
+        rounded ra, t6, 3, a1
+        sw      t3, SPILLED(sp)
+        sw      ra, SPILLED + 4(sp)
+        lw      a0, TABLE(sp)
+        lui     a1, 0x200
+        lui     t6, 0x400
         lw      ra, OUT(sp)
-        row     t1, t4, 0, 32, ra, t3
-        lw      t1, SPILLED(sp)
-        row     t1, t4, 1, 34, ra, t3
-        lw      t1, SPILLED + 4(sp)
-        row     t1, t4, 2, 36, ra, t3
-        lw      t1, SPILLED + 8(sp)
-        row     t1, t4, 3, 38, ra, t3
-        row     s0, a6, 0, 0, ra
-        row     s1, a6, 1, 2, ra
-        row     s2, a6, 2, 4, ra
-        row     s3, a6, 3, 6, ra
-        row     s4, a7, 0, 8, ra
-        row     s5, a7, 1, 10, ra
-        row     s6, a7, 2, 12, ra
-        row     s7, a7, 3, 14, ra
-        row     s8, t5, 0, 16, ra
-        row     s9, t5, 1, 18, ra
-        row     s10, t5, 2, 20, ra
-        row     s11, t5, 3, 22, ra
-        row     a2, t6, 0, 24, ra
-        row     a3, t6, 1, 26, ra
-        row     a4, t6, 2, 28, ra
-        row     a5, t6, 3, 30, ra
+        looked_up t1, 24, ra, t6, t3
+        looked_up t2, 26, ra, t6, t3
+        lw      t2, SPILLED(sp)
+        looked_up t2, 28, ra, t6
+        lw      t2, SPILLED + 4(sp)
+        looked_up t2, 30, ra, t6
+        row     s0, a6, 0, 0, ra, t6
+        row     s1, a6, 1, 2, ra, t6
+        row     s2, a6, 2, 4, ra, t6
+        row     s3, a6, 3, 6, ra, t6
+        row     s4, a7, 0, 8, ra, t6
+        row     s5, a7, 1, 10, ra, t6
+        row     s6, a7, 2, 12, ra, t6
+        row     s7, a7, 3, 14, ra, t6
+        row     s8, t5, 0, 16, ra, t6
+        row     s9, t5, 1, 18, ra, t6
+        row     s10, t5, 2, 20, ra, t6
+        row     s11, t5, 3, 22, ra, t6
+        row     a2, t4, 0, 32, ra, t6
+        row     a3, t4, 1, 34, ra, t6
+        row     a4, t4, 2, 36, ra, t6
+        row     a5, t4, 3, 38, ra, t6
         next_five 40, quads_rows
 
 // void ulnn_rv32imc_five_heads(matrix, const int16_t *v, int32_t frac, int16_t *h,
@@ -266,24 +272,22 @@ function ulnn_rv32imc_five_rows
 function ulnn_rv32imc_five_heads
         slli    a2, a2, 1
         jal     t0, five_prepare
-        lw      a0, FRAC(sp)            // the last neuron first: it frees the others' registers
-        rounded t1, t4, 0, a1
-        rounded t2, t4, 1, a1
-        gate    t3, ra, t4, a0, a1
-        sw      t4, SPILLED(sp)
+        lw      a0, FRAC(sp)
+        rounded t1, t6, 0, a1
+        rounded t2, t6, 1, a1
+        gate    t3, ra, t6, a0, a1
         lw      a0, TABLE(sp)
         lui     a1, 0x200
-        lui     t4, 0x400
-        lookup  t3, t4, a0, ra
+        lui     t6, 0x400
+        lookup  t3, t6, a0, ra
         lw      a0, TABLE(sp)
-        lookup  t1, t4, ra
-        lookup  t2, t4, ra
+        lookup  t1, t6, ra
+        lookup  t2, t6, ra
         lw      ra, OUT(sp)
-        mixed   t1, t2, t3, 8, ra
+        mixed   t1, t2, t3, 6, ra
         lw      t3, FRAC(sp)
-        neuron  s0, s1, s2, s3, a6, 0, ra, t4
-        neuron  s4, s5, s6, s7, a7, 2, ra, t4
-        neuron  s8, s9, s10, s11, t5, 4, ra, t4
-        neuron  a2, a3, a4, a5, t6, 6, ra, t4
-        lw      t4, SPILLED(sp)
+        neuron  s0, s1, s2, s3, a6, 0, ra, t6
+        neuron  s4, s5, s6, s7, a7, 2, ra, t6
+        neuron  s8, s9, s10, s11, t5, 4, ra, t6
+        neuron  a2, a3, a4, a5, t4, 8, ra, t6
         next_five 10, quads_heads
