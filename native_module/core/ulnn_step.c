@@ -1,6 +1,50 @@
 // One step, the state, and the self test (SPEC sections 3 and 2.6).
 #include "ulnn_internal.h"
 
+// Copies n values, 1 or more, for layers without a backbone. Those of wired networks have few values
+// and copy often: a general memcpy would cost them more than their products.
+#if defined(__GNUC__) && !defined(__clang__)
+__attribute__((
+    optimize("O2", "no-ivopts", "no-tree-vectorize", "no-tree-loop-distribute-patterns")))
+#endif
+static ULNN_NOINLINE void
+ulnn_copy_few(void *to, const void *from, size_t n) {
+    uint8_t *target = to;
+    const uint8_t *source = from;
+#if defined(__ARM_FEATURE_UNALIGNED)
+    for (size_t pairs = n >> 1; pairs != 0; pairs--) {
+        memcpy(target, source, 4); // one load, one store
+        target += 4;
+        source += 4;
+    }
+    if ((n & 1) != 0) {
+        memcpy(target, source, 2);
+    }
+#else
+    typedef int16_t __attribute__((may_alias)) value_t;
+    if ((((uintptr_t)to | (uintptr_t)from) & 1) != 0) {
+        memcpy(to, from, n * sizeof(int16_t));
+        return;
+    }
+    for (; (n & 3) != 0; n--) {
+        *(value_t *)(void *)target = *(const value_t *)(const void *)source;
+        target += 2;
+        source += 2;
+    }
+    for (; n != 0; n -= 4) {
+        const value_t *values = (const void *)source;
+        const int16_t a = values[0], b = values[1], c = values[2], d = values[3];
+        value_t *new = (void *)target;
+        new[0] = a;
+        new[1] = b;
+        new[2] = c;
+        new[3] = d;
+        target += 8;
+        source += 8;
+    }
+#endif
+}
+
 static inline void ulnn_run_heads(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
 #if !ULNN_CELLS_CFC
@@ -17,32 +61,38 @@ static inline const int16_t *ulnn_cfc(ulnn_model_t *model, const ulnn_layer_t *l
     const ulnn_matrix_t *matrix, const ulnn_matrix_t *heads, const void *x, int32_t frac) {
     int16_t *vector = model->values + layer->vector;
     int16_t *h = vector + layer->input_size;
-    ulnn_copy_values(vector, x, layer->input_size);
     const int16_t *v = vector;
     int16_t *units = model->scratch[0], *other = model->scratch[1];
-    for (; matrix != heads; matrix++) {
-        ulnn_run_rows(matrix, v, units);
-        v = units;
-        units = other;
-        other = (int16_t *)v;
-    }
-    if (ulnn_heads_are_rows(heads->mode)) {
-        ulnn_run_rows(heads, v, units);
-#if !ULNN_CELLS_CFC
-        if (heads->mode == ULNN_MODE_PURE) {
-            ulnn_pure(heads, layer->numbers, units, frac, h, layer->output_size);
+    if (matrix == heads) {
+        ulnn_copy_few(vector, x, layer->input_size);
+        if (!ulnn_heads_are_rows(heads->mode)) {
+            // Heads without a backbone read the old h: it must stand until the last is done.
+            ulnn_run_heads(heads, v, frac, units);
+            ulnn_copy_few(h, units, layer->output_size);
             return h;
         }
-#endif
-        ulnn_mix(units, h, layer->output_size, heads->mode);
     } else {
-        // Heads without a backbone read the old h: it must stand until the last is done.
-        int16_t *to = v == vector ? units : h;
-        ulnn_run_heads(heads, v, frac, to);
-        if (to != h) {
-            ulnn_copy_values(h, to, layer->output_size);
-        }
+        ulnn_copy_values(vector, x, layer->input_size);
+        do {
+            ulnn_run_rows(matrix, v, units);
+            v = units;
+            units = other;
+            other = (int16_t *)v;
+            matrix++;
+        } while (matrix != heads);
     }
+    if (!ulnn_heads_are_rows(heads->mode)) {
+        ulnn_run_heads(heads, v, frac, h);
+        return h;
+    }
+    ulnn_run_rows(heads, v, units);
+#if !ULNN_CELLS_CFC
+    if (heads->mode == ULNN_MODE_PURE) {
+        ulnn_pure(heads, layer->numbers, units, frac, h, layer->output_size);
+        return h;
+    }
+#endif
+    ulnn_mix(units, h, layer->output_size, heads->mode);
     return h;
 }
 
@@ -59,8 +109,9 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
     int32_t frac = (int32_t)(dt << model->time_shift);
 
     const ulnn_layer_t *layer = model->layers;
-    const int16_t *out = NULL;
-    for (unsigned l = model->info.layers; l != 0; l--, layer++) {
+    const int16_t *out;
+    unsigned left = model->info.layers; // 1 or more
+    do {
         const ulnn_matrix_t *matrix = layer->matrix;
         if (layer->kind == ULNN_KIND_DENSE) {
             ulnn_copy_values(model->scratch[1], x, layer->input_size);
@@ -81,7 +132,7 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
             out = ulnn_cfc(model, layer, matrix, heads, x, frac);
         }
         x = out;
-    }
+    } while (layer++, --left != 0);
     return out;
 }
 
