@@ -1,10 +1,11 @@
 // The reference kernel: plain C, fast enough to be used where nothing better is there.
 //
 // gcc would add up products before it adds them to the accumulator: 10 % more instructions on a
-// Cortex-M7, whose multiply-accumulate does both.
+// Cortex-M7, whose multiply-accumulate does both. And it would calculate anew where the pointers are
+// behind a loop, though they are there.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
-#pragma GCC optimize("O2", "no-tree-reassoc")
+#pragma GCC optimize("O2", "no-tree-reassoc", "no-tree-scev-cprop")
 #endif
 #include "ulnn_kernel.h"
 #include "ulnn_arith.h"
@@ -261,8 +262,42 @@ void ulnn_portable_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, in
     }
 }
 
+// Ordinary heads by a loop of their own, where it is not too long for the processor. Groups have so
+// few products that what is around them counts.
+#if !defined(ULNN_KERNEL_SPARSE_PRODUCTS) && !ULNN_NO_LONG_MULTIPLY
+#define ULNN_SPARSE_PLAIN 1
+// For shift 0, gate_shift 0 and mode default
+static ULNN_NOINLINE void ulnn_sparse_plain(
+    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
+    const ulnn_sparse_t at = ulnn_sparse_start(matrix);
+    const void *record = at.record;
+    const uint16_t *blocks = at.blocks, *offsets = at.offsets;
+    const uint16_t *end = blocks + at.left;
+    const int16_t *middle = matrix->table + 512;
+    const unsigned weight_bits = matrix->weight_bits;
+    do {
+        int32_t m[4];
+        const size_t n = *blocks++;
+        record = ulnn_portable_products(record, weight_bits, n, v, offsets, 1, m);
+        offsets += 4 * n;
+        const int32_t f1 = ulnn_lookup(middle, ulnn_scale22(m[0], 0));
+        const int32_t f2 = ulnn_lookup(middle, ulnn_scale22(m[1], 0));
+        const int32_t s = ulnn_lookup(middle, ulnn_gate(m[2], m[3], frac, 0, 0));
+        *h++ = (int16_t)ulnn_mix_default(f1, f2, s);
+    } while (blocks != end);
+}
+#else
+#define ULNN_SPARSE_PLAIN 0
+#endif
+
 void ulnn_portable_sparse_heads(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
+#if ULNN_SPARSE_PLAIN
+    if ((matrix->shift | matrix->gate_shift | matrix->mode) == 0) {
+        ulnn_sparse_plain(matrix, v, frac, h);
+        return;
+    }
+#endif
     ulnn_sparse_t at = ulnn_sparse_start(matrix);
     int32_t m[4 * SPARSE_GROUPS];
     for (unsigned n; (n = ulnn_sparse_products(&at, matrix, v, m)) != 0; h += n) {
