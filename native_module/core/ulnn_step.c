@@ -9,6 +9,9 @@ __attribute__((
 #endif
 static ULNN_NOINLINE void
 ulnn_copy_few(void *to, const void *from, size_t n) {
+#if ULNN_NO_LONG_MULTIPLY
+    memcpy(to, from, n * sizeof(int16_t)); // products cost more there, and room is short
+#else
     uint8_t *target = to;
     const uint8_t *source = from;
 #if defined(__ARM_FEATURE_UNALIGNED)
@@ -42,6 +45,7 @@ ulnn_copy_few(void *to, const void *from, size_t n) {
         target += 8;
         source += 8;
     }
+#endif
 #endif
 }
 

@@ -265,8 +265,9 @@ static ULNN_INLINE int32_t ulnn_potential(
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
     __asm__("" : "+r"(half)); // a multiply-accumulate is less than the shifts
 #endif
-    const int64_t sum = (int64_t)capacity * v + (int64_t)(int32_t)n * half;
-    const uint64_t long_t = (uint64_t)sum + (uint64_t)unit * (uint32_t)half;
+    uint64_t long_t = (uint64_t)((int64_t)(int32_t)n * half);
+    long_t += (uint64_t)((int64_t)capacity * v);
+    long_t += (uint64_t)unit * (uint32_t)half;
     t = (uint32_t)long_t;
     high = (int32_t)(long_t >> 32);
 #endif
@@ -274,7 +275,13 @@ static ULNN_INLINE int32_t ulnn_potential(
     if (ULNN_RARELY((uint32_t)high >> k != 0)) {
         t = high < 0 ? 0 : top;
     } else {
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+        uint32_t upper; // 0 for k = 0: these processors shift by 32
+        __asm__("lsl %0, %1, %2" : "=r"(upper) : "r"(high), "r"(32 - k));
+        t = t >> k | upper;
+#else
         t = t >> k | (uint32_t)high << 1 << (31 - k);
+#endif
         t = t < top ? t : top;
     }
     return (int32_t)ulnn_divide(t + (d >> 1), d) - 32768;
