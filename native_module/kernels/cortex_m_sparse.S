@@ -159,11 +159,10 @@ sparse_products_end:
         pop     {r4-r11, pc}
 
         .macro  gather
-        ldrh    r2, [lr]
-        ldrh    r4, [lr, #2]
-        ldrh    r3, [lr, #4]
-        ldrh    r5, [lr, #6]
-        add     lr, lr, #8
+        ldrh    r2, [lr], #8
+        ldrh    r4, [lr, #-6]
+        ldrh    r3, [lr, #-4]
+        ldrh    r5, [lr, #-2]
         ldrh    r2, [r12, r2]
         ldrh    r4, [r12, r4]
         ldrh    r3, [r12, r3]
