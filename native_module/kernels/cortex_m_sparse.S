@@ -70,12 +70,22 @@
         add     r6, r6, r1, asr #16
         .endm
 
+// void ulnn_cortex_m_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out)
+// activation ULNN_TABLE, shift 0
+sparse_function ulnn_cortex_m_sparse_rows
+        mov     r3, r2
+        sparse_address r4, sparse_rows_end
+        b       1f
+
 // void ulnn_cortex_m_sparse_heads(matrix, const int16_t *v, int32_t frac, int16_t *h)
 // shift 0, gate_shift 0, mode default or no_gate
 sparse_function ulnn_cortex_m_sparse_heads
-        strd    r2, r3, [sp, #SPARSE_FRAC]
-        mov     r12, r1
         ldrb    r6, [r0, #16]           // mode
+        sparse_address r4, sparse_default_end
+        cbz     r6, 1f
+        sparse_address r4, sparse_no_gate_end
+1:      strd    r2, r3, [sp, #SPARSE_FRAC]
+        mov     r12, r1
         ldrh    r7, [r0, #8]            // groups
         ldr     r5, [r0, #20]           // list
         add     r1, r7, #3
@@ -83,11 +93,42 @@ sparse_function ulnn_cortex_m_sparse_heads
         add     r7, r5, r7, lsl #1
         add     lr, r5, r1, lsl #1
         ldr     r1, [r0]                // stream
-        sparse_address r4, sparse_default_end
-        cmp     r6, #0
-        beq     sparse_start
-        sparse_address r4, sparse_no_gate_end
         b       sparse_start
+
+        .balign 4
+sparse_rows_end:
+        ldm     r0!, {r4-r7}
+        smmulr  r7, r11, r7
+        smmulr  r6, r10, r6
+        smmulr  r4, r8, r4
+        smmulr  r5, r9, r5
+        ldm     sp, {r1, r2, r3, r10, r11, r12}
+        ssat    r4, #22, r4
+        ssat    r5, #22, r5
+        asr     r8, r4, #13
+        ssat    r6, #22, r6
+        asr     r9, r5, #13
+        ldr     r8, [r11, r8, lsl #2]
+        ssat    r7, #22, r7
+        ldr     r9, [r11, r9, lsl #2]
+        asr     r1, r6, #13
+        smulwb  r4, r4, r8
+        ldr     r1, [r11, r1, lsl #2]
+        smulwb  r5, r5, r9
+        add     r4, r4, r8, asr #16
+        asr     r8, r7, #13
+        add     r5, r5, r9, asr #16
+        ldr     r8, [r11, r8, lsl #2]
+        smulwb  r6, r6, r1
+        pkhbt   r4, r4, r5, lsl #16
+        smulwb  r7, r7, r8
+        add     r6, r6, r1, asr #16
+        add     r7, r7, r8, asr #16
+        pkhbt   r5, r6, r7, lsl #16
+        strd    r4, r5, [r2], #8
+        sparse_next
+        add     sp, sp, #SPARSE_FRAME
+        pop     {r4-r11, pc}
 
         .balign 4
 sparse_default_end:

@@ -123,11 +123,19 @@ sparse_linked:
         .previous
         .endm
 
+// void ulnn_rv32imc_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out)
+// activation ULNN_TABLE, shift 0
+sparse_function ulnn_rv32imc_sparse_rows
+        mv      a3, a2
+        li      t2, -1
+        j       1f
+
 // void ulnn_rv32imc_sparse_heads(matrix, const int16_t *v, int32_t frac, int16_t *h)
 // shift 0, gate_shift 0, mode default or no_gate
 sparse_function ulnn_rv32imc_sparse_heads
+        lbu     t2, 16(a0)              // mode
         slli    s0, a2, 1
-        mv      s4, a3
+1:      mv      s4, a3
         lw      s1, 4(a0)
         lhu     t1, 8(a0)               // groups
         lw      a7, 20(a0)              // list
@@ -139,11 +147,11 @@ sparse_function ulnn_rv32imc_sparse_heads
         add     s5, a7, t1
         lw      a6, 0(a0)               // stream
         lbu     t0, 12(a0)              // bits
-        lbu     t2, 16(a0)              // mode
         mv      a0, a1
         add     a1, a7, a4
         lui     s2, 0x200
         lui     s3, 0x400
+        bltz    t2, sparse_rows
         bnez    t2, sparse_no_gate
         jal     t6, sparse_enter
         .macro  sparse_activations
@@ -168,6 +176,25 @@ sparse_function ulnn_rv32imc_sparse_heads
         add     t0, t0, a3
         sh      t0, 0(s4)
         addi    s4, s4, 2
+        addi    a6, a6, 32
+        beq     a7, s5, 3f
+        jr      t5
+3:      sparse_leave
+sparse_rows:
+        jal     t6, sparse_enter
+        sparse_rounded a2, 0
+        sparse_rounded a3, 1
+        sparse_rounded a4, 2
+        sparse_rounded a5, 3
+        sparse_lookup a2
+        sparse_lookup a3
+        sparse_lookup a4
+        sparse_lookup a5
+        sh      a2, 0(s4)
+        sh      a3, 2(s4)
+        sh      a4, 4(s4)
+        sh      a5, 6(s4)
+        addi    s4, s4, 8
         addi    a6, a6, 32
         beq     a7, s5, 3f
         jr      t5
