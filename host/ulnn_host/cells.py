@@ -28,9 +28,11 @@ Mode = Literal["default", "no_gate", "pure"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 Dialect = Literal["ncps", "ulnn"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
-# how our own wired networks start: time constants of the neurons in units of the elapsed time, and
-# the scale of the weights of each head; found on the demo's people to train on
-TIME_CONSTANTS = (1.0, 10.0)
+# how our own wired networks start: time constants of the neurons in units of the elapsed time,
+# from inter (fast) to motor neurons (slow), or of all where there is one layer; and the scale of
+# the weights of each head. Found by cross-validation over the demo's people to train on.
+TIME_CONSTANTS = ((0.5, 6.0), (1.0, 20.0), (4.0, 40.0))
+ONE_LAYER = (1.0, 30.0)
 START = {"ff1": 1.0, "ff2": 0.3, "time_a": 0.5, "time_b": 0.5}
 
 
@@ -339,14 +341,14 @@ def wired(
             torch.tensor(mask, dtype=torch.get_default_dtype()), mask_times=own,
         )  # fmt: skip
         if own:
-            _start_sparse(cell)
+            _start_sparse(cell, TIME_CONSTANTS[k] if len(wiring.layers) == 3 else ONE_LAYER)
         cells.append(cell)
         inputs = size
     return CfCLayers(cells, proj_size)
 
 
 @torch.no_grad()
-def _start_sparse(cell: CfCCell) -> None:
+def _start_sparse(cell: CfCCell, time_constants: tuple[float, float]) -> None:
     """A start for few connections: every neuron a leaky integrator of what it sees.
 
     Weights are scaled by the connections that a neuron has. ff2 is the neuron's own state, and the
@@ -362,7 +364,7 @@ def _start_sparse(cell: CfCCell) -> None:
     if cell.mode == "pure":
         return
     neurons = torch.arange(cell.hidden_size)
-    low, high = (math.log(tau) for tau in TIME_CONSTANTS)
+    low, high = (math.log(tau) for tau in time_constants)
     rate = torch.exp(-(low + torch.rand(cell.hidden_size) * (high - low)))
     gate = torch.exp(-rate)
     slope = -rate / (1 - gate)
