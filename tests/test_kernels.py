@@ -16,12 +16,14 @@ from random_models import Shape, random_input, random_model
 from ulnn_host import bench, cycle_model
 from ulnn_host.bench_board import count_call_overhead
 from ulnn_host.bench_cases import FORMATS, HIDDEN_SIZES, Case, bench_case
+from ulnn_host.bench_cells import cell_cases
 from ulnn_host.bench_report import TARGETS
 from ulnn_host.model import Activation, Kind, Matrix, Mode, ModelFile
 
 COUNTS = Path(__file__).parent / "kernel_counts.json"
 MARGIN = 0.02
 SHAPES = (("int8", 16), ("int16", 16), ("int8", 64), ("int16", 64))
+CELLS = ("wired ulnn (dense)", "wired ulnn (sparse)", "ltc", "lstm", "gru", "mixed memory", "pure")
 KERNELS = {f"{kernel.machine.target} {kernel.name}": kernel for kernel in bench.KERNELS}
 CALL = "cortex-m7 call overhead"
 ASSEMBLY = {name: kernel for name, kernel in KERNELS.items() if kernel.assembly}
@@ -164,6 +166,11 @@ def count(kernel: bench.Kernel, folder: Path) -> dict[str, int]:
     counts = bench.count_kernel(kernel, folder, SHAPES, fixed_dt=True)
     for entry in counts:
         found[f"{entry.format} H={entry.H}{bench.FIXED_DT}"] = entry.instructions
+    cases = [case for case in cell_cases() if case.cell in CELLS]
+    results = bench.run(kernel, bench.build(kernel, folder), [case.case for case in cases])
+    for case, result in zip(cases, results, strict=True):
+        assert result.different == 0, case.cell
+        found[f"{case.cell} {case.format}"] = result.instructions
     return found
 
 

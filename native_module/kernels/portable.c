@@ -1,16 +1,22 @@
 // The reference kernel: plain C, fast enough to be used where nothing better is there.
 //
 // gcc would add up products before it adds them to the accumulator: 10 % more instructions on a
-// Cortex-M7, whose multiply-accumulate does both. And it would calculate anew where the pointers are
-// behind a loop, though they are there.
+// Cortex-M7, whose multiply-accumulate does both.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
-#pragma GCC optimize("O2", "no-tree-reassoc", "no-tree-scev-cprop")
+#pragma GCC optimize("O2", "no-tree-reassoc")
 #endif
 #include "ulnn_kernel.h"
 #include "ulnn_arith.h"
 
 #if !defined(ULNN_KERNEL_PRODUCTS) || (!ULNN_CELLS_CFC && !defined(ULNN_KERNEL_SPARSE_PRODUCTS))
+// Keeps gcc from calculating anew where a pointer is behind a loop, though it is there.
+#if defined(__GNUC__)
+#define ULNN_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+#else
+#define ULNN_OPAQUE(pointer) (void)0
+#endif
+
 // Four rows: m[r] of SPEC 3.1. Returns the next record. One accumulator per row stays in a
 // register; they wrap (unsigned), so that no weights whatsoever are undefined behaviour.
 //   sparse   a constant. 0: over the first 4 * blocks values of v, blocks 1 or more; 1: over those at
@@ -49,6 +55,7 @@ static ULNN_INLINE const void *ulnn_portable_products(const void *record, unsign
                 v += 4;
             } else {
                 offsets += 4;
+                ULNN_OPAQUE(w);
             }
         } while (!sparse ? v != end : offsets != offsets_end);
         multiplier = (const int32_t *)(const void *)w;
@@ -77,6 +84,7 @@ static ULNN_INLINE const void *ulnn_portable_products(const void *record, unsign
                 v += 4;
             } else {
                 offsets += 4;
+                ULNN_OPAQUE(w);
             }
         } while (!sparse ? v != end : offsets != offsets_end);
         multiplier = (const int32_t *)(const void *)w;
@@ -266,7 +274,7 @@ void ulnn_portable_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, in
 // few products that what is around them counts.
 #if !defined(ULNN_KERNEL_SPARSE_PRODUCTS) && !ULNN_NO_LONG_MULTIPLY
 #define ULNN_SPARSE_PLAIN 1
-// For shift 0, gate_shift 0 and mode default
+// For shift 0, gate_shift 0 and mode default.
 static ULNN_NOINLINE void ulnn_sparse_plain(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
     const ulnn_sparse_t at = ulnn_sparse_start(matrix);
