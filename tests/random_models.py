@@ -27,6 +27,7 @@ from ulnn_host.model import (
 from ulnn_host.reference import Reference
 from ulnn_host.tables import decay_table, erf_table, tanh_table
 
+TABLES = (tanh_table(), erf_table(), decay_table())
 Strategy = st.SearchStrategy["Shape"]
 
 
@@ -222,6 +223,11 @@ def _ltc(rng: np.random.Generator, shape: Shape, incoming: int) -> Layer:
     )
 
 
+def _tables_of(layer: Layer) -> int:
+    """The largest number of a table that the layer uses."""
+    return max((matrix.table for matrix in layer.matrices), default=0)
+
+
 def random_model(seed: int, shape: Shape) -> ModelFile:
     """A valid model of that shape."""
     rng = np.random.default_rng(seed)
@@ -246,7 +252,7 @@ def random_model(seed: int, shape: Shape) -> ModelFile:
         output_offset=np.zeros(incoming, np.float32),
         tick_ns=1000,
         dt_max=shape.dt_max,
-        tables=(tanh_table(), erf_table(), decay_table()),
+        tables=TABLES[: 1 + max(_tables_of(layer) for layer in layers)],
         layers=tuple(layers),
         meta={"name": f"random {seed}"},
         dialect="ulnn",
@@ -260,6 +266,7 @@ def random_stack(seed: int, shapes: Sequence[Shape]) -> ModelFile:
     last = parts[-1]
     return replace(
         parts[0],
+        tables=TABLES[: max(len(part.tables) for part in parts)],
         layers=layers,
         output_scale=last.output_scale,
         output_offset=last.output_offset,
