@@ -93,7 +93,7 @@ def picture(results: Sequence[Result]) -> Figure:
         values = [100 * r.balanced for r in rows]
         axes.scatter(at, values, color=colour, label=f"dialect {dialect}", zorder=3)
         axes.plot(at[:1], [np.mean(values)], "_", ms=28, color=colour)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.15 * max(r.products for r in results))
     axes.set_xlabel("products a step")
     axes.set_ylabel("balanced accuracy, %\nof people never seen")
     axes.set_title("AutoNCP(19, 4), seven exercises; dashes are means", fontsize=10)
