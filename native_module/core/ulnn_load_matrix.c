@@ -115,7 +115,7 @@ static int ulnn_load_list(ulnn_loader_t *load, const ulnn_stream_t *stream, uint
         }
         left -= blocks;
         if (list != NULL) {
-            list[g] = (uint16_t)blocks;
+            list[g] = (uint16_t)ULNN_KERNEL_SPARSE_COUNT(n);
         }
         for (uint32_t c = 0; c < 4 * blocks; c++, entry += 2) {
             const uint32_t offset = ulnn_u16(entry);

@@ -1,16 +1,20 @@
 // Included by cortex_m4.S and cortex_m7.S, not compiled by itself.
 //
-// Sparse matrices: the four values of v that a block meets are gathered, then it is as in dense
-// ones. Groups have few blocks, so a loop of one block does; weights come in bursts.
+// Sparse matrices: the values of v that a block meets are gathered, then it is as in dense ones.
+// Groups have few blocks, so a loop of one block does; weights come in bursts. Where only one or
+// two columns are in the last of several blocks, its other half is skipped.
 //
-//   r0 stream   r1 blocks left   r2, r3 four values of v   r4-r7 weights   r8-r11 accumulators
+// A group's number in the list, for n columns, is (n - 1) / 2, at least 1: less 2 for each block,
+// it is positive before another, 0 before half a one and negative behind a whole one.
+//
+//   r0 stream   r1 number of the group   r2, r3 values of v   r4-r7 weights   r8-r11 accumulators
 //   r12 v, with int8 scratch, too   lr offsets
 #if !ULNN_CELLS_CFC
 
 // The frame; the first six words are read by one LDM.
         .equ    SPARSE_FRAC, 0
         .equ    SPARSE_OUT, 4
-        .equ    SPARSE_LIST, 8          // behind the number of blocks of the group
+        .equ    SPARSE_LIST, 8          // behind the number of the group
         .equ    SPARSE_END, 12          // behind that of the last group
         .equ    SPARSE_TABLE, 16        // its middle
         .equ    SPARSE_X, 20
@@ -34,7 +38,7 @@
         orr     \register, \register, #1
         .endm
 
-// To the next group, if there is one: r2 its output, r3 its number of blocks, r10 their end.
+// To the next group, if there is one: r2 its output, r3 its number, r10 their end.
         .macro  sparse_next
         cmp     r3, r10
         ldrh    r1, [r3], #2            // behind the last one stand the offsets
@@ -42,6 +46,110 @@
         strd    r2, r3, [sp, #SPARSE_OUT]
         ldr     pc, [sp, #SPARSE_ENTRY]
 1:
+        .endm
+
+// r0 matrix, r1 v, r2 frac, r3 output: the frame, the registers of the first group, r6 bits
+        .macro  sparse_setup
+        ldrh    r7, [r0, #8]            // groups
+        ldr     r5, [r0, #20]           // list
+        ldr     r9, [r0, #4]            // table
+        mov     r12, r1
+        add     r7, r5, r7, lsl #1
+        ldrb    r6, [r0, #12]           // bits
+        add     lr, r7, #7
+        ldr     r0, [r0]                // stream
+        bic     lr, lr, #7
+        ldrh    r1, [r5], #2
+        add     r9, r9, #1024
+        stm     sp, {r2, r3, r5, r7, r9, r12}
+        .endm
+
+        .macro  sparse_leave
+        add     sp, sp, #SPARSE_FRAME
+        pop     {r4-r11, pc}
+        .endm
+
+        .macro  sparse_gather
+        ldrh    r2, [lr], #8
+        ldrh    r4, [lr, #-6]
+        ldrh    r3, [lr, #-4]
+        ldrh    r5, [lr, #-2]
+        ldrh    r2, [r12, r2]
+        ldrh    r4, [r12, r4]
+        ldrh    r3, [r12, r3]
+        ldrh    r5, [r12, r5]
+        subs    r1, r1, #2
+        pkhbt   r2, r2, r4, lsl #16
+        pkhbt   r3, r3, r5, lsl #16
+        .endm
+
+        .macro  sparse_gather_half
+        ldrh    r2, [lr], #8
+        ldrh    r3, [lr, #-6]
+        ldrh    r2, [r12, r2]
+        ldrh    r3, [r12, r3]
+        ldm     r0!, {r4-r7}
+        pkhbt   r2, r2, r3, lsl #16
+        .endm
+
+// The accumulators of a group
+        .macro  sparse_sum8
+        ldm     r0!, {r8-r11}
+1:      sparse_gather
+        ldm     r0!, {r4-r7}
+        sxtb16  r12, r4
+        sxtb16  r4, r4, ror #8
+        smlad   r8, r12, r2, r8
+        sxtb16  r12, r5
+        smlad   r8, r4, r3, r8
+        sxtb16  r5, r5, ror #8
+        smlad   r9, r12, r2, r9
+        sxtb16  r12, r6
+        smlad   r9, r5, r3, r9
+        sxtb16  r6, r6, ror #8
+        smlad   r10, r12, r2, r10
+        sxtb16  r12, r7
+        smlad   r10, r6, r3, r10
+        sxtb16  r7, r7, ror #8
+        smlad   r11, r12, r2, r11
+        ldr     r12, [sp, #SPARSE_X]
+        smlad   r11, r7, r3, r11
+        bgt     1b
+        bmi     2f
+        sparse_gather_half
+        sxtb16  r4, r4
+        sxtb16  r5, r5
+        smlad   r8, r4, r2, r8
+        sxtb16  r6, r6
+        smlad   r9, r5, r2, r9
+        sxtb16  r7, r7
+        smlad   r10, r6, r2, r10
+        smlad   r11, r7, r2, r11
+2:
+        .endm
+
+        .macro  sparse_sum16
+        ldm     r0!, {r8-r11}
+1:      sparse_gather
+        ldm     r0!, {r4-r7}
+        smlad   r8, r4, r2, r8
+        smlad   r9, r5, r2, r9
+        smlad   r10, r6, r2, r10
+        smlad   r11, r7, r2, r11
+        ldm     r0!, {r4-r7}
+        smlad   r8, r4, r3, r8
+        smlad   r9, r5, r3, r9
+        smlad   r10, r6, r3, r10
+        smlad   r11, r7, r3, r11
+        bgt     1b
+        bmi     2f
+        sparse_gather_half
+        add     r0, r0, #16
+        smlad   r8, r4, r2, r8
+        smlad   r9, r5, r2, r9
+        smlad   r10, r6, r2, r10
+        smlad   r11, r7, r2, r11
+2:
         .endm
 
 // r4, r5, r6 of f1, f2, s; r2, r3, r10, r12 of the frame
@@ -70,30 +178,61 @@
         add     r6, r6, r1, asr #16
         .endm
 
-// void ulnn_cortex_m_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out)
-// activation ULNN_TABLE, shift 0
-sparse_function ulnn_cortex_m_sparse_rows
-        mov     r3, r2
-        sparse_address r4, sparse_rows_end
-        b       1f
+// Heads of mode default, the usual ones
+        .macro  sparse_default bits
+3:      sparse_sum\bits
+        sparse_lookups
+        shadd16 r7, r4, r5              // its low half: (f1 + f2) >> 1
+        sub     r5, r5, r4
+        cmp     r3, r10
+        smlawb  r7, r5, r6, r7
+        ldrh    r1, [r3], #2
+        strh    r7, [r2], #2
+        strd    r2, r3, [sp, #SPARSE_OUT]
+        bne     3b
+        sparse_leave
+        .endm
 
 // void ulnn_cortex_m_sparse_heads(matrix, const int16_t *v, int32_t frac, int16_t *h)
 // shift 0, gate_shift 0, mode default or no_gate
 sparse_function ulnn_cortex_m_sparse_heads
-        ldrb    r6, [r0, #16]           // mode
-        sparse_address r4, sparse_default_end
-        cbz     r6, 1f
+        ldrb    r4, [r0, #16]           // mode
+        sparse_setup
+        cbz     r4, 1f
         sparse_address r4, sparse_no_gate_end
-1:      strd    r2, r3, [sp, #SPARSE_FRAC]
-        mov     r12, r1
-        ldrh    r7, [r0, #8]            // groups
-        ldr     r5, [r0, #20]           // list
-        add     r1, r7, #3
-        bic     r1, r1, #3
-        add     r7, r5, r7, lsl #1
-        add     lr, r5, r1, lsl #1
-        ldr     r1, [r0]                // stream
         b       sparse_start
+1:      cmp     r6, #8
+        bne     sparse_default16
+        sparse_default 8
+        .balign 4
+sparse_default16:
+        sparse_default 16
+
+// void ulnn_cortex_m_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out)
+// activation ULNN_TABLE, shift 0
+sparse_function ulnn_cortex_m_sparse_rows
+        mov     r3, r2
+        sparse_setup
+        sparse_address r4, sparse_rows_end
+
+// r4 RETURN, r6 bits
+sparse_start:
+        sparse_address r3, sparse_group8
+        cmp     r6, #8
+        beq     1f
+        sparse_address r3, sparse_group16
+1:      strd    r4, r3, [sp, #SPARSE_RETURN]
+        bx      r3
+
+        .balign 4
+sparse_group8:
+        sparse_sum8
+        ldr     pc, [sp, #SPARSE_RETURN]
+
+        .balign 4
+sparse_group16:
+        sparse_sum16
+        ldr     pc, [sp, #SPARSE_RETURN]
 
         .balign 4
 sparse_rows_end:
@@ -127,19 +266,7 @@ sparse_rows_end:
         pkhbt   r5, r6, r7, lsl #16
         strd    r4, r5, [r2], #8
         sparse_next
-        add     sp, sp, #SPARSE_FRAME
-        pop     {r4-r11, pc}
-
-        .balign 4
-sparse_default_end:
-        sparse_lookups
-        shadd16 r7, r4, r5              // its low half: (f1 + f2) >> 1
-        sub     r5, r5, r4
-        smlawb  r7, r5, r6, r7
-        strh    r7, [r2], #2
-        sparse_next
-        add     sp, sp, #SPARSE_FRAME
-        pop     {r4-r11, pc}
+        sparse_leave
 
         .balign 4
 sparse_no_gate_end:
@@ -150,37 +277,21 @@ sparse_no_gate_end:
         asr     r4, r4, #1
         strh    r4, [r2], #2
         sparse_next
-        add     sp, sp, #SPARSE_FRAME
-        pop     {r4-r11, pc}
+        sparse_leave
 
 // void ulnn_cortex_m_sparse_products(ulnn_sparse_t *at, matrix, const int16_t *v, int32_t *m,
 //     const uint16_t *end)
 sparse_function ulnn_cortex_m_sparse_products
         str     r0, [sp, #SPARSE_AT]
-        str     r3, [sp, #SPARSE_OUT]
         ldr     r7, [sp, #SPARSE_FRAME + 36]
         mov     r12, r2
+        ldrb    r6, [r1, #12]           // bits
         ldr     lr, [r0, #8]
-        mov     r2, r1
-        ldrd    r1, r5, [r0]
-        mov     r0, r2
-        sparse_address r4, sparse_products_end
-
-// r0 matrix, r1 stream, r4 RETURN, r5 and r7 the first number of blocks and the end of them
-sparse_start:
-        ldr     r9, [r0, #4]            // table
-        ldrb    r6, [r0, #12]           // bits
-        mov     r0, r1
+        ldrd    r0, r5, [r0]
         ldrh    r1, [r5], #2
-        add     r9, r9, #1024
-        sparse_address r3, sparse_group8
-        cmp     r6, #8
-        beq     1f
-        sparse_address r3, sparse_group16
-1:      strd    r5, r7, [sp, #SPARSE_LIST]
-        strd    r9, r12, [sp, #SPARSE_TABLE]
-        strd    r4, r3, [sp, #SPARSE_RETURN]
-        bx      r3
+        stm     sp, {r2, r3, r5, r7, r9, r12}
+        sparse_address r4, sparse_products_end
+        b       sparse_start
 
         .balign 4
 sparse_products_end:
@@ -196,63 +307,6 @@ sparse_products_end:
         subs    r3, r3, #2
         strd    r0, r3, [r1]
         str     lr, [r1, #8]
-        add     sp, sp, #SPARSE_FRAME
-        pop     {r4-r11, pc}
-
-        .macro  gather
-        ldrh    r2, [lr], #8
-        ldrh    r4, [lr, #-6]
-        ldrh    r3, [lr, #-4]
-        ldrh    r5, [lr, #-2]
-        ldrh    r2, [r12, r2]
-        ldrh    r4, [r12, r4]
-        ldrh    r3, [r12, r3]
-        ldrh    r5, [r12, r5]
-        subs    r1, r1, #1
-        pkhbt   r2, r2, r4, lsl #16
-        pkhbt   r3, r3, r5, lsl #16
-        .endm
-
-        .balign 4
-sparse_group8:
-        ldm     r0!, {r8-r11}
-1:      gather
-        ldm     r0!, {r4-r7}
-        sxtb16  r12, r4
-        sxtb16  r4, r4, ror #8
-        smlad   r8, r12, r2, r8
-        sxtb16  r12, r5
-        smlad   r8, r4, r3, r8
-        sxtb16  r5, r5, ror #8
-        smlad   r9, r12, r2, r9
-        sxtb16  r12, r6
-        smlad   r9, r5, r3, r9
-        sxtb16  r6, r6, ror #8
-        smlad   r10, r12, r2, r10
-        sxtb16  r12, r7
-        smlad   r10, r6, r3, r10
-        sxtb16  r7, r7, ror #8
-        smlad   r11, r12, r2, r11
-        ldr     r12, [sp, #SPARSE_X]
-        smlad   r11, r7, r3, r11
-        bne     1b
-        ldr     pc, [sp, #SPARSE_RETURN]
-
-        .balign 4
-sparse_group16:
-        ldm     r0!, {r8-r11}
-1:      gather
-        ldm     r0!, {r4-r7}
-        smlad   r8, r4, r2, r8
-        smlad   r9, r5, r2, r9
-        smlad   r10, r6, r2, r10
-        smlad   r11, r7, r2, r11
-        ldm     r0!, {r4-r7}
-        smlad   r8, r4, r3, r8
-        smlad   r9, r5, r3, r9
-        smlad   r10, r6, r3, r10
-        smlad   r11, r7, r3, r11
-        bne     1b
-        ldr     pc, [sp, #SPARSE_RETURN]
+        sparse_leave
 
 #endif

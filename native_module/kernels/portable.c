@@ -245,18 +245,18 @@ static ULNN_NOINLINE unsigned ulnn_sparse_products(
     at->left -= n;
 #if defined(ULNN_KERNEL_SPARSE_PRODUCTS)
     if (n != 0) {
-        ULNN_KERNEL_SPARSE_PRODUCTS(at, matrix, v, m, at->blocks + n);
+        ULNN_KERNEL_SPARSE_PRODUCTS(at, matrix, v, m, at->counts + n);
     }
 #else
     const unsigned weight_bits = matrix->weight_bits;
-    const uint16_t *blocks = at->blocks, *offsets = at->offsets;
+    const uint16_t *blocks = at->counts, *offsets = at->offsets;
     const void *record = at->record;
     for (unsigned k = 0; k < n; k++, m += 4) {
         record = ulnn_portable_products(record, weight_bits, *blocks, v, offsets, 1, m);
         offsets += 4 * *blocks++;
     }
     at->record = record;
-    at->blocks = blocks;
+    at->counts = blocks;
     at->offsets = offsets;
 #endif
     return n;
@@ -279,7 +279,7 @@ static ULNN_NOINLINE void ulnn_sparse_plain(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h) {
     const ulnn_sparse_t at = ulnn_sparse_start(matrix);
     const void *record = at.record;
-    const uint16_t *blocks = at.blocks, *offsets = at.offsets;
+    const uint16_t *blocks = at.counts, *offsets = at.offsets;
     const uint16_t *end = blocks + at.left;
     const int16_t *middle = matrix->table + 512;
     const unsigned weight_bits = matrix->weight_bits;

@@ -3,12 +3,12 @@
 // Sparse matrices: one group at a time, since each has columns of its own.
 //
 //   a0 v   a1 offsets   a2-a5 accumulators   a6 record, 16 bytes behind as the weights are read
-//   a7 numbers of blocks   t5 the next group   t6 where the blocks go at their end   t0-t4 scratch
+//   a7 numbers of columns   t5 the next group   t6 where the blocks go at their end   t0-t4 scratch
 //   s0 twice frac   s1 table, its middle   s2 2^21   s3 2^22   s4 output   s5 end of a7
-//   s6 end of a1 in this group   s7 at, of the products
+//   s6 end of a1 in this group's whole blocks   s7 at, of the products   s8 columns behind them
 #if !ULNN_CELLS_CFC
 
-        .equ    SPARSE_FRAME, 32
+        .equ    SPARSE_FRAME, 48
 
         .macro  sparse_registers instruction
         \instruction s0, 0(sp)
@@ -19,6 +19,7 @@
         \instruction s5, 20(sp)
         \instruction s6, 24(sp)
         \instruction s7, 28(sp)
+        \instruction s8, 32(sp)
         .endm
 
         .macro  sparse_function name
@@ -54,11 +55,28 @@
         add     a5, a5, t4
         .endm
 
+// The last block, where it isn't whole: one to three columns.
+        .macro  sparse_rest load, third, bytes
+        beqz    s8, 2f
+        sparse_column \load, 0, 16
+        addi    s8, s8, -1
+        beqz    s8, 1f
+        sparse_column \load, 2, 18
+        addi    s8, s8, -1
+        beqz    s8, 1f
+        sparse_column \load, 4, \third
+1:      addi    a1, a1, 8
+        addi    a6, a6, \bytes
+2:      jr      t6
+        .endm
+
         .macro  sparse_start
-        lhu     t0, 0(a7)
+        lhu     s8, 0(a7)
         addi    a7, a7, 2
+        srli    t0, s8, 2
         slli    t0, t0, 3
         add     s6, a1, t0
+        andi    s8, s8, 3
         lw      a2, 0(a6)
         lw      a3, 4(a6)
         lw      a4, 8(a6)
@@ -72,6 +90,7 @@ sparse_enter:
         jal     t5, sparse_linked
 sparse_group8:
         sparse_start
+        beq     a1, s6, 2f
 1:      sparse_column lb, 0, 16
         sparse_column lb, 2, 18
         sparse_column lb, 4, 17
@@ -79,11 +98,12 @@ sparse_group8:
         addi    a1, a1, 8
         addi    a6, a6, 16
         bne     a1, s6, 1b
-        jr      t6
+2:      sparse_rest lb, 17, 16
 sparse_enter16:
         jal     t5, sparse_linked
 sparse_group16:
         sparse_start
+        beq     a1, s6, 2f
 1:      sparse_column lh, 0, 16
         sparse_column lh, 2, 18
         sparse_column lh, 4, 32
@@ -91,7 +111,7 @@ sparse_group16:
         addi    a1, a1, 8
         addi    a6, a6, 32
         bne     a1, s6, 1b
-        jr      t6
+2:      sparse_rest lh, 32, 32
 sparse_linked:
         jr      t5
 
