@@ -99,12 +99,13 @@ static int ulnn_load_list(ulnn_loader_t *load, const ulnn_stream_t *stream, uint
     const uint8_t *end, ulnn_matrix_t *matrix) {
     const uint32_t groups = ulnn_fill(stream->rows) / 4;
     const uint8_t *entry = stream->counts + 2 * groups;
+    const uint32_t width = sizeof(ULNN_KERNEL_SPARSE_OFFSET) / sizeof(uint16_t);
     uint16_t *list;
-    if (!ulnn_take_list(load, ulnn_fill(groups) + 4 * stream->blocks, &list)) {
+    if (!ulnn_take_list(load, ulnn_fill(groups) + 4 * width * stream->blocks, &list)) {
         return 0;
     }
     matrix->list = list;
-    uint16_t *to = list == NULL ? NULL : list + ulnn_fill(groups);
+    ULNN_KERNEL_SPARSE_OFFSET *to = list == NULL ? NULL : (void *)(list + ulnn_fill(groups));
     uint32_t left = stream->blocks;
     load->error.index = 0;
     for (uint32_t g = 0; g < ulnn_fill(groups); g++) {
@@ -123,7 +124,7 @@ static int ulnn_load_list(ulnn_loader_t *load, const ulnn_stream_t *stream, uint
                 return ulnn_fail(load, ULNN_MATRIX_ENTRY, offset, 0);
             }
             if (to != NULL) {
-                *to++ = (uint16_t)offset;
+                *to++ = (ULNN_KERNEL_SPARSE_OFFSET)offset;
             }
             load->error.index++;
         }

@@ -34,7 +34,8 @@ void ulnn_cortex_m_sparse_heads(
 void ulnn_cortex_m_sparse_products(ulnn_sparse_t *at, const ulnn_matrix_t *matrix, const int16_t *v,
     int32_t *m, const uint16_t *end);
 
-#define ULNN_KERNEL_SPARSE_COUNT(n) ((n) < 3 ? 1 : ((n) - 1) / 2)
+#define ULNN_KERNEL_SPARSE_COUNT(n) ((n) < 3 ? 1 : ((n) + 1) / 2 - 1)
+#define ULNN_KERNEL_SPARSE_OFFSET uint32_t
 #define ULNN_KERNEL_SPARSE_ROWS ulnn_cortex_m_sparse_rows
 #define ULNN_KERNEL_SPARSE_HEADS ulnn_cortex_m_sparse_heads
 #define ULNN_KERNEL_SPARSE_PRODUCTS ulnn_cortex_m_sparse_products

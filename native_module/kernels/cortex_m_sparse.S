@@ -4,8 +4,8 @@
 // Groups have few blocks, so a loop of one block does; weights come in bursts. Where only one or
 // two columns are in the last of several blocks, its other half is skipped.
 //
-// A group's number in the list, for n columns, is (n - 1) / 2, at least 1: less 2 for each block,
-// it is positive before another, 0 before half a one and negative behind a whole one.
+// A group's number in the list is ceil(n / 2) - 1 for n columns, at least 1: less 2 for each block,
+// it is positive before another whole one, 0 before half a one, and negative at the end.
 //
 //   r0 stream   r1 number of the group   r2, r3 values of v   r4-r7 weights   r8-r11 accumulators
 //   r12 v, with int8 scratch, too   lr offsets
@@ -34,34 +34,16 @@
         .endm
 
         .macro  sparse_address register, label
-        adr.w   \register, \label
-        orr     \register, \register, #1
+        adr.w   \register, \label + 1
         .endm
 
 // To the next group, if there is one: r2 its output, r3 its number, r10 their end.
-        .macro  sparse_next
+        .macro  sparse_next end
         cmp     r3, r10
         ldrh    r1, [r3], #2            // behind the last one stand the offsets
-        beq     1f
+        beq     \end
         strd    r2, r3, [sp, #SPARSE_OUT]
         ldr     pc, [sp, #SPARSE_ENTRY]
-1:
-        .endm
-
-// r0 matrix, r1 v, r2 frac, r3 output: the frame, the registers of the first group, r6 bits
-        .macro  sparse_setup
-        ldrh    r7, [r0, #8]            // groups
-        ldr     r5, [r0, #20]           // list
-        ldr     r9, [r0, #4]            // table
-        mov     r12, r1
-        add     r7, r5, r7, lsl #1
-        ldrb    r6, [r0, #12]           // bits
-        add     lr, r7, #7
-        ldr     r0, [r0]                // stream
-        bic     lr, lr, #7
-        ldrh    r1, [r5], #2
-        add     r9, r9, #1024
-        stm     sp, {r2, r3, r5, r7, r9, r12}
         .endm
 
         .macro  sparse_leave
@@ -70,30 +52,26 @@
         .endm
 
         .macro  sparse_gather
-        ldrh    r2, [lr], #8
-        ldrh    r4, [lr, #-6]
-        ldrh    r3, [lr, #-4]
-        ldrh    r5, [lr, #-2]
+        ldm     lr!, {r2-r5}
         ldrh    r2, [r12, r2]
-        ldrh    r4, [r12, r4]
         ldrh    r3, [r12, r3]
+        ldrh    r4, [r12, r4]
         ldrh    r5, [r12, r5]
         subs    r1, r1, #2
-        pkhbt   r2, r2, r4, lsl #16
-        pkhbt   r3, r3, r5, lsl #16
+        pkhbt   r2, r2, r3, lsl #16
+        pkhbt   r3, r4, r5, lsl #16
         .endm
 
         .macro  sparse_gather_half
-        ldrh    r2, [lr], #8
-        ldrh    r3, [lr, #-6]
+        ldrd    r2, r3, [lr], #16
         ldrh    r2, [r12, r2]
         ldrh    r3, [r12, r3]
         ldm     r0!, {r4-r7}
         pkhbt   r2, r2, r3, lsl #16
         .endm
 
-// The accumulators of a group
-        .macro  sparse_sum8
+// The accumulators of a group; half 0: without halves of blocks, for less code
+        .macro  sparse_sum8 half
         ldm     r0!, {r8-r11}
 1:      sparse_gather
         ldm     r0!, {r4-r7}
@@ -114,6 +92,7 @@
         smlad   r11, r12, r2, r11
         ldr     r12, [sp, #SPARSE_X]
         smlad   r11, r7, r3, r11
+        .if     \half
         bgt     1b
         bmi     2f
         sparse_gather_half
@@ -125,10 +104,13 @@
         sxtb16  r7, r7
         smlad   r10, r6, r2, r10
         smlad   r11, r7, r2, r11
+        .else
+        bge     1b
+        .endif
 2:
         .endm
 
-        .macro  sparse_sum16
+        .macro  sparse_sum16 half
         ldm     r0!, {r8-r11}
 1:      sparse_gather
         ldm     r0!, {r4-r7}
@@ -141,6 +123,7 @@
         smlad   r9, r5, r3, r9
         smlad   r10, r6, r3, r10
         smlad   r11, r7, r3, r11
+        .if     \half
         bgt     1b
         bmi     2f
         sparse_gather_half
@@ -149,6 +132,9 @@
         smlad   r9, r5, r2, r9
         smlad   r10, r6, r2, r10
         smlad   r11, r7, r2, r11
+        .else
+        bge     1b
+        .endif
 2:
         .endm
 
@@ -180,7 +166,7 @@
 
 // Heads of mode default, the usual ones
         .macro  sparse_default bits
-3:      sparse_sum\bits
+3:      sparse_sum\bits 1
         sparse_lookups
         shadd16 r7, r4, r5              // its low half: (f1 + f2) >> 1
         sub     r5, r5, r4
@@ -190,30 +176,45 @@
         strh    r7, [r2], #2
         strd    r2, r3, [sp, #SPARSE_OUT]
         bne     3b
-        sparse_leave
         .endm
-
-// void ulnn_cortex_m_sparse_heads(matrix, const int16_t *v, int32_t frac, int16_t *h)
-// shift 0, gate_shift 0, mode default or no_gate
-sparse_function ulnn_cortex_m_sparse_heads
-        ldrb    r4, [r0, #16]           // mode
-        sparse_setup
-        cbz     r4, 1f
-        sparse_address r4, sparse_no_gate_end
-        b       sparse_start
-1:      cmp     r6, #8
-        bne     sparse_default16
-        sparse_default 8
-        .balign 4
-sparse_default16:
-        sparse_default 16
 
 // void ulnn_cortex_m_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out)
 // activation ULNN_TABLE, shift 0
 sparse_function ulnn_cortex_m_sparse_rows
         mov     r3, r2
-        sparse_setup
         sparse_address r4, sparse_rows_end
+        b       1f
+
+// void ulnn_cortex_m_sparse_heads(matrix, const int16_t *v, int32_t frac, int16_t *h)
+// shift 0, gate_shift 0, mode default or no_gate
+sparse_function ulnn_cortex_m_sparse_heads
+        ldrb    r4, [r0, #16]           // mode
+1:      ldrh    r7, [r0, #8]            // groups
+        ldr     r5, [r0, #20]           // list
+        ldr     r9, [r0, #4]            // table
+        mov     r12, r1
+        add     r7, r5, r7, lsl #1
+        ldrb    r6, [r0, #12]           // bits
+        add     lr, r7, #7
+        ldr     r0, [r0]                // stream
+        bic     lr, lr, #7
+        ldrh    r1, [r5], #2
+        add     r9, r9, #1024
+        stm     sp, {r2, r3, r5, r7, r9, r12}
+        cbz     r4, 2f
+        cmp     r4, #1
+        bne     sparse_start
+        sparse_address r4, sparse_no_gate_end
+        b       sparse_start
+2:      cmp     r6, #8
+        bne     sparse_default16
+        sparse_default 8
+        sparse_leave
+        .balign 4
+sparse_default16:
+        sparse_default 16
+sparse_end:
+        sparse_leave
 
 // r4 RETURN, r6 bits
 sparse_start:
@@ -226,12 +227,12 @@ sparse_start:
 
         .balign 4
 sparse_group8:
-        sparse_sum8
+        sparse_sum8 0
         ldr     pc, [sp, #SPARSE_RETURN]
 
         .balign 4
 sparse_group16:
-        sparse_sum16
+        sparse_sum16 0
         ldr     pc, [sp, #SPARSE_RETURN]
 
         .balign 4
@@ -265,8 +266,7 @@ sparse_rows_end:
         add     r7, r7, r8, asr #16
         pkhbt   r5, r6, r7, lsl #16
         strd    r4, r5, [r2], #8
-        sparse_next
-        sparse_leave
+        sparse_next sparse_end
 
         .balign 4
 sparse_no_gate_end:
@@ -276,8 +276,7 @@ sparse_no_gate_end:
         add     r4, r4, #1
         asr     r4, r4, #1
         strh    r4, [r2], #2
-        sparse_next
-        sparse_leave
+        sparse_next sparse_end
 
 // void ulnn_cortex_m_sparse_products(ulnn_sparse_t *at, matrix, const int16_t *v, int32_t *m,
 //     const uint16_t *end)
@@ -302,8 +301,8 @@ sparse_products_end:
         smmulr  r5, r9, r5
         ldm     sp, {r1, r2, r3, r10, r11, r12}
         stm     r2!, {r4-r7}
-        sparse_next
-        ldr     r1, [sp, #SPARSE_AT]
+        sparse_next 1f
+1:      ldr     r1, [sp, #SPARSE_AT]
         subs    r3, r3, #2
         strd    r0, r3, [r1]
         str     lr, [r1, #8]

@@ -12,11 +12,12 @@
 // * `v` and the outputs do not overlap.
 // * The stream (SPEC 2.5) is `groups` records, read once, front to back:
 //       bias[4] int32 | blocks * (16 or 32 bytes) | multiplier[4] int32
-// * Of a sparse matrix, group g has n columns of its own, in ceil(n / 4) blocks, 1 to `blocks`.
-//   list[g] is ULNN_KERNEL_SPARSE_COUNT(n). Which values of `v` the blocks meet is said by four byte
-//   offsets a block, group after group, from list[4 * ceil(groups / 4)] on: each is even and within
-//   the 4 * blocks values. The list is a copy, aligned to 8, and can be trusted. Weights behind the
-//   n columns are 0 and may be left out.
+// * Of a sparse matrix, group g has n columns of its own, in ceil(n / 4) blocks, 1 to `blocks`;
+//   list[g] is ULNN_KERNEL_SPARSE_COUNT(n). Which values of `v` the blocks meet is said by four
+//   byte offsets a block, of type ULNN_KERNEL_SPARSE_OFFSET, group after group, from
+//   list[4 * ceil(groups / 4)] on: each is even and within the 4 * blocks values. The list is a
+//   copy, aligned to 8, and can be trusted. Weights behind the n columns are 0 in what the loader
+//   has checked: a kernel need not read them.
 //
 // What a kernel may not rely on: that the stream and the table still hold what the loader has
 // checked. They lie in a buffer of the caller. Whatever they hold, a kernel reads and writes only
@@ -67,10 +68,10 @@ typedef struct ulnn_matrix {
 
 // Where the next group of a sparse matrix stands. Assembly reads it, too.
 typedef struct ulnn_sparse {
-    const void *record;      //  0
-    const uint16_t *counts;  //  4: its number in the list
-    const uint16_t *offsets; //  8
-    unsigned left;           // groups
+    const void *record;     //  0
+    const uint16_t *counts; //  4: its number in the list
+    const void *offsets;    //  8
+    unsigned left;          // groups
 } ulnn_sparse_t;
 
 // out[r] = activation(row r over v), for 4 * groups rows (SPEC 3.1, 3.2).
@@ -92,9 +93,10 @@ void ulnn_portable_sparse_heads(
 void ulnn_mix(const int16_t *rows, int16_t *h, unsigned n, unsigned mode);
 
 // The choice. Each header defines ULNN_KERNEL_NAME, ulnn_kernel_rows and ulnn_kernel_heads, with
-// the contracts of the two functions above, and may define ulnn_kernel_sparse_rows,
-// ulnn_kernel_sparse_heads, and ULNN_KERNEL_SPARSE_COUNT: what it wants to know of n columns, in
-// the list. portable.c, which wants the blocks, then takes its products from the kernel, too.
+// the contracts of the two functions above, and may define ulnn_kernel_sparse_rows and
+// ulnn_kernel_sparse_heads. A kernel that defines ULNN_KERNEL_SPARSE_PRODUCTS, for portable.c, may
+// have the list as it likes it: ULNN_KERNEL_SPARSE_COUNT, what it wants to know of n columns, and
+// ULNN_KERNEL_SPARSE_OFFSET, the type of an offset.
 #include "ulnn_choice.h"
 #if defined(ULNN_KERNEL_CORTEX_M7)
 #include "cortex_m7.h"
@@ -117,6 +119,9 @@ void ulnn_mix(const int16_t *rows, int16_t *h, unsigned n, unsigned mode);
 #endif
 #ifndef ULNN_KERNEL_SPARSE_COUNT
 #define ULNN_KERNEL_SPARSE_COUNT(n) (((n) + 3) / 4)
+#endif
+#ifndef ULNN_KERNEL_SPARSE_OFFSET
+#define ULNN_KERNEL_SPARSE_OFFSET uint16_t
 #endif
 #ifndef ulnn_kernel_sparse_rows
 #define ulnn_kernel_sparse_rows ulnn_portable_sparse_rows
