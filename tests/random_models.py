@@ -223,11 +223,6 @@ def _ltc(rng: np.random.Generator, shape: Shape, incoming: int) -> Layer:
     )
 
 
-def _tables_of(layer: Layer) -> int:
-    """The largest number of a table that the layer uses."""
-    return max((matrix.table for matrix in layer.matrices), default=0)
-
-
 def random_model(seed: int, shape: Shape) -> ModelFile:
     """A valid model of that shape."""
     rng = np.random.default_rng(seed)
@@ -252,7 +247,7 @@ def random_model(seed: int, shape: Shape) -> ModelFile:
         output_offset=np.zeros(incoming, np.float32),
         tick_ns=1000,
         dt_max=shape.dt_max,
-        tables=TABLES[: 1 + max(_tables_of(layer) for layer in layers)],
+        tables=TABLES,
         layers=tuple(layers),
         meta={"name": f"random {seed}"},
         dialect="ulnn",
@@ -266,11 +261,16 @@ def random_stack(seed: int, shapes: Sequence[Shape]) -> ModelFile:
     last = parts[-1]
     return replace(
         parts[0],
-        tables=TABLES[: max(len(part.tables) for part in parts)],
         layers=layers,
         output_scale=last.output_scale,
         output_offset=last.output_offset,
     )
+
+
+def trimmed(model: ModelFile) -> ModelFile:
+    """The same without tables that it does not use, which is quicker to send to a board."""
+    used = [matrix.table for layer in model.layers for matrix in layer.matrices]
+    return replace(model, tables=model.tables[: 1 + max(used, default=0)])
 
 
 def random_input(seed: int, model: ModelFile, steps: int) -> tuple[Int, Int]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncps_models import Spec, data, network, trained
-from random_models import Shape, random_input, random_model, shapes
+from random_models import Shape, random_input, random_model, shapes, trimmed
 from ulnn_host import board_engine, container, engines, quantize
 from ulnn_host.engines import Batch, Outputs, quantise
 from ulnn_host.model import Activation as A
@@ -51,7 +51,7 @@ def run(request: pytest.FixtureRequest, boards: Callable[[str], board_engine.Boa
 
 
 def check(run: Run, model: ModelFile, batch: Batch) -> None:
-    content = container.write(model)
+    content = container.write(trimmed(model))
     expected = engines.run(content, batch, "reference")
     got = run(content, batch)
     different = np.argwhere(got.y != expected.y)
