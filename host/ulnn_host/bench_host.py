@@ -105,7 +105,7 @@ def main(
 ) -> None:
     """Measure everything and write host/BENCHMARKS.md.
 
-    Example: python -m ulnn_host.bench_host --quick --output /tmp/host.md
+    Example: python -m ulnn_host.bench_host --quick --output host.md
     """
     error = Console(stderr=True)
     folder = project_root() / "build" / "bench"

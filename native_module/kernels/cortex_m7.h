@@ -21,25 +21,7 @@ void ulnn_cortex_m_mix(const int16_t *rows, int16_t *h, unsigned n);
 const void *ulnn_cortex_m7_products(
     const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t *m, unsigned n);
 
-#if !ULNN_CELLS_CFC
-// For activation ULNN_TABLE and shift 0.
-void ulnn_cortex_m_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out);
-
-// For shift 0, gate_shift 0 and mode default or no_gate.
-void ulnn_cortex_m_sparse_heads(
-    const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
-
-// m of SPEC 3.1 for groups of a sparse matrix, 1 or more, from `at` on, which moves behind them.
-//   end  behind the last one's number in the list
-void ulnn_cortex_m_sparse_products(ulnn_sparse_t *at, const ulnn_matrix_t *matrix, const int16_t *v,
-    int32_t *m, const uint16_t *end);
-
-#define ULNN_KERNEL_SPARSE_COUNT(n) ((n) < 3 ? 1 : ((n) + 1) / 2 - 1)
-#define ULNN_KERNEL_SPARSE_OFFSET uint32_t
-#define ULNN_KERNEL_SPARSE_ROWS ulnn_cortex_m_sparse_rows
-#define ULNN_KERNEL_SPARSE_HEADS ulnn_cortex_m_sparse_heads
-#define ULNN_KERNEL_SPARSE_PRODUCTS ulnn_cortex_m_sparse_products
-#endif
+#include "cortex_m_sparse.h"
 
 #define ULNN_KERNEL_PRODUCTS ulnn_cortex_m7_products
 #define ULNN_KERNEL_ROWS ulnn_cortex_m7_rows
