@@ -23,9 +23,9 @@ from board_fixtures import (  # noqa: F401
     need_tools,
     shared_board,
 )
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.boards import BOARDS, VirtualBoard, build_firmware, parse_address, resolve_port
 from ulnn_host.boards.kinds import BoardAddress
-from ulnn_host.errors import UlnnError
 
 pytestmark = pytest.mark.board
 

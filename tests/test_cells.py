@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.cells import ACTIVATIONS, MODES, CfC, _loop
-from ulnn_host.errors import UlnnError
 
 ncps = pytest.importorskip("ncps.torch")
 

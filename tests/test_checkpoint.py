@@ -17,8 +17,8 @@ from torch import nn
 
 from every_cell import scaled, torch_models
 from ulnn_host import cells, checkpoint, networks, wiring
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.checkpoint import Loaded
-from ulnn_host.errors import UlnnError
 from ulnn_host.network import CfC as CfCLayer
 from ulnn_host.network import Dense, FloatNetwork, Gru, Lstm, Ltc
 from ulnn_host.recipe import ModelRecipe, WiringRecipe

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 from convert_cases import NAMES, chaotic, data, model, network
 from every_cell import scaled, torch_models
 from ulnn_host import bench_cases, container, convert_show, cost, cost_fit, quantize, rollouts
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
 from ulnn_host.convert_command import Wishes, convert_to_file
 from ulnn_host.convert_report import ConvertReport, Reporter
 from ulnn_host.data import Sequences, save_npz
-from ulnn_host.errors import UlnnError
 from ulnn_host.micropython_source import project_root
 from ulnn_host.quantize import Options
 from ulnn_host.reference import Reference

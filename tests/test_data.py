@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulnn_host import watch
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.data import Sequences, Statistics, from_arrays, load, load_csv, load_npz, save_npz
-from ulnn_host.errors import UlnnError
 
 
 def make(n=3, steps=10, channels=2, seed=0, **changes) -> Sequences:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ulnn_host import demo, recipe, train, watch
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.demo import Candidate, pick
-from ulnn_host.errors import UlnnError
 from ulnn_host.scores import Scores
 
 pytestmark = pytest.mark.skipif(

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from every_cell import every_cell
 from ulnn_host import checkpoint, export
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
-from ulnn_host.errors import UlnnError
 from ulnn_host.network import FloatNetwork
 
 LIMIT = 1e-5

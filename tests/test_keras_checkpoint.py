@@ -12,7 +12,7 @@ import pytest
 
 from every_cell import keras_cfc, keras_kernels
 from ulnn_host import checkpoint
-from ulnn_host.errors import UlnnError
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.network import CfC, Dense, FloatNetwork, Ltc
 
 LIMIT = 1e-5

@@ -16,7 +16,7 @@ import serial
 
 from pty_board import FAKE_ULNN, FIRMWARE, PtyBoard, micropython
 from ulnn_host import link as link_module
-from ulnn_host.errors import UlnnError
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.link import Board, BoardError
 from ulnn_host.stream import Session
 

@@ -14,7 +14,7 @@ from loader_cases import rich_file
 from random_models import Shape, random_input, random_model, with_golden
 from raw_file import LAYER, File
 from ulnn_host import container, engines, natmod
-from ulnn_host.errors import UlnnError
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.model import Activation as A
 from ulnn_host.model import Mode
 

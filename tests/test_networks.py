@@ -12,8 +12,8 @@ from ncps import wirings
 from torch import Tensor
 
 from ulnn_host import bench_train, cells, ltc_cell, networks, recipe, wiring
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.cells import CfC, Rollout, stacked, wired
-from ulnn_host.errors import UlnnError
 from ulnn_host.ltc_cell import LTC
 from ulnn_host.recurrent import Recurrent
 

@@ -9,8 +9,8 @@ import pytest
 
 from convert_cases import data, network
 from ulnn_host import container, precision, quantize, range_search
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.data import Sequences
-from ulnn_host.errors import UlnnError
 from ulnn_host.quantize import Options
 from ulnn_host.rollouts import Yardstick, halves, sample
 

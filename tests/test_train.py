@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from ulnn_host import augment, recipe, scores, toml_text, train
+from ulnn_host import augment, recipe, scores, train
+from ulnn_host.base import toml_text
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.data import Sequences, Statistics, from_arrays, save_npz
-from ulnn_host.errors import UlnnError
 from ulnn_host.recipe import AugmentRecipe, DataRecipe
 
 SMALL = {

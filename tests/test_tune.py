@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from test_train import plan, waves
 from ulnn_host import recipe, tune, watch
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
 from ulnn_host.data import save_npz
-from ulnn_host.errors import UlnnError
 from ulnn_host.tune import Trial
 
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 import random_models
 from ulnn_host import container, graph, wiring
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
-from ulnn_host.errors import UlnnError
 from ulnn_host.model import Kind, Mode
 from ulnn_host.network import CfC, Dense, FloatNetwork, Linear, Ltc, Synapses
 

@@ -15,7 +15,8 @@ VENV = ROOT / ".venv" / "bin" / "python"
 try:
     import typer
 
-    from ulnn_host import console, deploy
+    from ulnn_host import deploy
+    from ulnn_host.base import console
 except ImportError as error:
     # Started with another Python: the one that `make setup` made has all that is needed.
     if VENV.exists() and not os.environ.get("ULNN_IN_VENV"):

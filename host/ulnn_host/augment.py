@@ -9,8 +9,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from .base.errors import UlnnError
 from .data import Sequences, Statistics
-from .errors import UlnnError
 from .recipe import AugmentRecipe, DataRecipe
 
 

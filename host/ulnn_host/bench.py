@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from . import cycle_model
+from .base.errors import UlnnError
 from .bench_cases import DT_FIXED, FORMATS, HIDDEN_SIZES, INPUTS, Case, bench_case, bundle
 from .bench_cells import cell_cases
-from .errors import UlnnError
 from .micropython_source import project_root
 
 TIMEOUT_S = 300

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import bench, container, natmod
+from .base.errors import UlnnError
 from .bench_cases import FORMATS, HIDDEN_SIZES, INPUTS, bench_model
 from .board_engine import install, open_board
 from .boards import VirtualBoard, build_firmware
 from .cycle_model import read_trace
-from .errors import UlnnError
 from .link import Board, BoardError
 
 MODEL_PATH = "/models/bench.ulnn"

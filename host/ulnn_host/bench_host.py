@@ -16,7 +16,8 @@ import torch
 import typer
 from rich.console import Console
 
-from . import bench_qat, bench_train, bench_wired, console
+from . import bench_qat, bench_train, bench_wired
+from .base import console
 from .micropython_source import project_root
 
 TARGET = "host/BENCHMARKS.md"

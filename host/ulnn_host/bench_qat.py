@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from . import augment, checkpoint, console, finetune, quantize, recipe, train, vowels, watch
+from . import augment, checkpoint, finetune, quantize, recipe, train, vowels, watch
+from .base import console
 from .data import Sequences, Statistics
 from .engine_types import quantise
 from .micropython_source import project_root

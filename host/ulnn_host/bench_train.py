@@ -19,9 +19,10 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from . import console, wiring
+from . import wiring
+from .base import console
+from .base.errors import UlnnError
 from .cells import DIALECTS, CfC, wired
-from .errors import UlnnError
 from .ltc_cell import LTC
 
 INPUTS, OUTPUTS, STEPS, BATCH, ROUNDS = 6, 7, 100, 64, 5

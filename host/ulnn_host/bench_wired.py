@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from . import checkpoint, console, recipe, sizes, train, watch
+from . import checkpoint, recipe, sizes, train, watch
+from .base import console
 from .cells import DIALECTS
 from .micropython_source import project_root
 from .recipe import Recipe

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from .base.errors import UlnnError
 from .data import Sequences
-from .errors import UlnnError
 from .network import Array, FloatNetwork, Trace
 from .rounding import Vectors
 

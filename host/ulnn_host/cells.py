@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .network import ACTIVATIONS, HEADS, LECUN_IN, LECUN_OUT, Activation
 from .scan import fast
 from .wiring import Wiring

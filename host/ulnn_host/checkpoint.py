@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from . import checkpoint_files, import_keras, import_state_dict
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .import_cells import Arrays, Options
 from .model import DIALECTS
 from .network import Array, FloatNetwork, Layer

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import import_keras
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .import_cells import Arrays
 from .network import Array
 

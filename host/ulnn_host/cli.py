@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from . import __version__, console
+from . import __version__
+from .base import console
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import container, contraction, cost, engines, scores
+from .base.errors import UlnnError
 from .contraction import Contraction
 from .cost import Estimate
 from .data import Sequences
 from .engine_types import quantise
-from .errors import UlnnError
 from .model import ModelFile
 from .network import Array, FloatNetwork
 from .precision import Choice

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from .base.errors import UlnnError
 from .contraction import Contraction
 from .convert_report import ConvertReport, ModelReport
-from .errors import UlnnError
 from .report import BOARD, REFERENCE
 from .rollouts import Saturation
 

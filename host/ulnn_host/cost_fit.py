@@ -21,9 +21,9 @@ from rich.progress import track
 from scipy.optimize import nnls
 
 from . import bench, cost
+from .base.errors import UlnnError
 from .bench_cases import COUNTED, DT_FIXED, FORMATS, HIDDEN_SIZES, STEPS, Case, bench_model
 from .data import Sequences
-from .errors import UlnnError
 from .micropython_source import project_root
 from .model import Mode, ModelFile
 from .network import (

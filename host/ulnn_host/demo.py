@@ -17,19 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import checkpoint as checkpoints
-from . import (
-    console,
-    container,
-    deploy,
-    engines,
-    quantize,
-    recipe,
-    report,
-    scores,
-    train,
-    validate,
-    watch,
-)
+from . import container, deploy, engines, quantize, recipe, report, scores, train, validate, watch
+from .base import console
 from .data import Sequences, save_npz
 from .link import Board
 from .micropython_source import project_root

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .base.errors import UlnnError
 from .data import Sequences
-from .errors import UlnnError
 from .model import Int, Int16, ModelFile
 
 

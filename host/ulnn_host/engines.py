@@ -19,8 +19,8 @@ from types import ModuleType
 import numpy as np
 
 from . import container
+from .base.errors import UlnnError
 from .engine_types import Batch, Outputs, quantise
-from .errors import UlnnError
 from .micropython_source import project_root
 from .reference import Reference
 

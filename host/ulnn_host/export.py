@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .network import FloatNetwork, Ltc, State, mapped
 
 INSTALL = "install it with: pip install ulnn[onnx]"

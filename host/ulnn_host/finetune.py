@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
+from .base.errors import UlnnError
 from .calibration import Calibration
 from .data import Sequences
 from .engine_types import quantise
-from .errors import UlnnError
 from .model import ModelFile
 from .network import FloatNetwork, Ltc, arrays, replaced
 from .quantize import Options, build_with_meaning, calibration, with_golden

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from . import model as integers
 from . import network as floats
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .model import Kind, Matrix, ModelFile
 from .wiring import Wiring
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .model import Mode
 from .network import ACTIVATIONS, HEADS, Array, CfC, Decay, Gru, Layer, Linear, Lstm, Ltc, Synapses
 from .state_dict import StateDict

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import wiring as wirings
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .import_cells import ALIASES, Arrays
 from .network import ACTIVATIONS, Array
 from .state_dict import some

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from . import import_cells as cells
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .import_cells import Options
 from .network import Array, Dense, Gru, Layer, Lstm
 from .state_dict import StateDict, some

@@ -21,7 +21,7 @@ from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 from serial.tools import list_ports
 
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .stream import Session
 
 BANNER = b"raw REPL; CTRL-B to exit\r\n"

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .base.errors import UlnnError
 from .cells import Rollout
-from .errors import UlnnError
 from .network import EPSILON
 from .wiring import Wiring
 

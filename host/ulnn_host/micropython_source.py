@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UlnnError
+from .base.errors import UlnnError
 
 MIN_VERSION = (1, 25)
 PINNED_VERSION = "1.25.0"

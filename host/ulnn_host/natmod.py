@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .micropython_source import find_micropython, locked, mpy_abi, project_root
 
 MPY_VERSION = (6, 3)

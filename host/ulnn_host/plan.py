@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import container, natmod
+from .base.errors import UlnnError
 from .boards import find_mpy_cross
-from .errors import UlnnError
 from .link import Board
 from .micropython_source import project_root
 from .stream import PROTOCOL

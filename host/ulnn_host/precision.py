@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from . import container
+from .base.errors import UlnnError
 from .data import Sequences
-from .errors import UlnnError
 from .model import ModelFile
 from .network import FloatNetwork
 from .quantize import Options, build, calibration, with_golden

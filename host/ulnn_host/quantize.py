@@ -15,10 +15,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from . import __version__
+from .base.errors import UlnnError
 from .calibration import Calibration, Method, Ranges, calibrate
 from .data import Sequences
 from .engine_types import quantise
-from .errors import UlnnError
 from .model import Golden, Matrix, ModelFile, Table
 from .network import CfC, FloatNetwork
 from .quantize_layer import DECAY, ERF, TANH, Converted, Setting

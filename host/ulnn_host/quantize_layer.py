@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import model as integer
+from .base.errors import UlnnError
 from .calibration import Ranges
-from .errors import UlnnError
 from .model import Activation, Kind, Matrix, Mode
 from .network import (
     EPSILON,

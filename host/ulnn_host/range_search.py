@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from .base.errors import UlnnError
 from .calibration import METHODS, Method
 from .data import Sequences
-from .errors import UlnnError
 from .network import FloatNetwork
 from .quantize import Options, build, calibration
 from .rollouts import Yardstick, halves, sample

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from .base.errors import UlnnError
 from .cells import Rollout
-from .errors import UlnnError
 
 Kind = Literal["lstm", "gru"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .base.errors import UlnnError
 from .data import Sequences
 from .engine_types import quantise
-from .errors import UlnnError
 from .model import ModelFile
 from .network import Array, FloatNetwork
 from .reference import BEFORE_TABLE, Clipped, Reference

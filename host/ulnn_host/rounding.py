@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .model import Activation, Matrix
 from .network import Array, Linear
 

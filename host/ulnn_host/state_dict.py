@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from .errors import UlnnError
+from .base.errors import UlnnError
 from .network import Array, Linear
 
 

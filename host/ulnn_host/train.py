@@ -26,12 +26,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import augment, networks, sets, toml_text
+from . import augment, networks, sets
 from . import recipe as recipes
+from .base import toml_text
+from .base.errors import UlnnError
 from .cells import Rollout
 from .data import Sequences, Statistics
 from .data import load as load_data
-from .errors import UlnnError
 from .recipe import Recipe
 from .scores import Scores, score
 

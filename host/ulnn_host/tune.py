@@ -23,8 +23,8 @@ from rich.table import Table
 
 from . import checkpoint, sets, sizes, train
 from . import recipe as recipes
+from .base.errors import UlnnError
 from .data import Sequences
-from .errors import UlnnError
 from .recipe import ModelRecipe, Recipe, WiringRecipe
 
 SIZES = (8, 12, 16, 24, 32, 48)

@@ -18,9 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from . import container, engines, facts, scores
 from . import data as datasets
 from . import deploy as deployment
+from .base.errors import UlnnError
 from .data import Sequences
 from .engine_types import Batch, Outputs, quantise
-from .errors import UlnnError
 from .link import Board
 from .model import ModelFile
 from .plan import Identity, default_target, identify

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import UlnnError
+from ..base.errors import UlnnError
 from .build import build_firmware
 from .kinds import BOARDS
 from .qemu import board_at

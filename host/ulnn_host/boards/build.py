@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UlnnError
+from ..base.errors import UlnnError
 from ..micropython_source import (
     find_micropython,
     locked,
