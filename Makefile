@@ -55,7 +55,7 @@ check: setup
 	ULNN_NO_SKIP=1 $(BIN)/python -m pytest
 
 natmods: setup
-	$(BIN)/python -m ulnn_host.natmod
+	$(BIN)/python -m ulnn_host.toolchain.natmod
 
 boards: setup
 	$(BIN)/python -m ulnn_host.boards build cortex-m7

@@ -12,8 +12,8 @@ import numpy as np
 
 from random_models import Shape, random_model, with_golden
 from ulnn_host import container, engines
-from ulnn_host.micropython_source import project_root
 from ulnn_host.model import Activation, Kind, Mode
+from ulnn_host.toolchain.micropython_source import project_root
 
 NATIVE = project_root() / "native_module"
 TESTS = Path(__file__).parent

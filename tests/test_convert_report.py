@@ -22,9 +22,9 @@ from ulnn_host.cli import app
 from ulnn_host.convert_command import Wishes, convert_to_file
 from ulnn_host.convert_report import ConvertReport, Reporter
 from ulnn_host.data import Sequences, save_npz
-from ulnn_host.micropython_source import project_root
 from ulnn_host.quantize import Options
 from ulnn_host.reference import Reference
+from ulnn_host.toolchain.micropython_source import project_root
 
 KEYS = {"bytes", "bits", "macs", "max_error", "rms_error", "steps", "clamped_steps"}
 

@@ -17,10 +17,11 @@ import pytest
 
 import mutations
 from random_models import Shape, random_model, random_stack
-from ulnn_host import container, engines, natmod
+from ulnn_host import container, engines
 from ulnn_host.board_engine import open_board
 from ulnn_host.model import Activation, Kind, Mode, ModelFile
 from ulnn_host.reference import Reference
+from ulnn_host.toolchain import natmod
 
 HERE = Path(__file__).parent
 CFC = Shape(inputs=2, hidden=3, backbone=((5, Activation.GATED),), outputs=2, weight_bits=16)

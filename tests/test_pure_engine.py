@@ -21,9 +21,9 @@ from loader_cases import good_cases, loader_cases, rich_file
 from random_models import Shape, random_input, random_model, shapes, with_golden
 from raw_file import GOLDEN, LAYER, File, streams, with_crc
 from ulnn_host import container, engines
-from ulnn_host.micropython_source import project_root
 from ulnn_host.model import Activation, Kind, Mode
 from ulnn_host.reference import Reference
+from ulnn_host.toolchain.micropython_source import project_root
 
 FIRMWARE = project_root() / "firmware"
 TESTS = Path(__file__).parent

@@ -19,8 +19,8 @@ from loader_cases import rich_file
 from random_models import Shape, random_model
 from raw_file import INPUT, TIME, File
 from ulnn_host import container, engines
-from ulnn_host.micropython_source import project_root
 from ulnn_host.model import ModelFile
+from ulnn_host.toolchain.micropython_source import project_root
 
 FIRMWARE = project_root() / "firmware"
 

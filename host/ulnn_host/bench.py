@@ -23,7 +23,7 @@ from . import cycle_model
 from .base.errors import UlnnError
 from .bench_cases import DT_FIXED, FORMATS, HIDDEN_SIZES, INPUTS, Case, bench_case, bundle
 from .bench_cells import cell_cases
-from .micropython_source import project_root
+from .toolchain.micropython_source import project_root
 
 TIMEOUT_S = 300
 FIXED_DT = " (fixed dt)"

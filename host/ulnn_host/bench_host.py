@@ -18,7 +18,7 @@ from rich.console import Console
 
 from . import bench_qat, bench_train, bench_wired
 from .base import console
-from .micropython_source import project_root
+from .toolchain.micropython_source import project_root
 
 TARGET = "host/BENCHMARKS.md"
 HEAD = """# Benchmarks of the host

@@ -23,13 +23,13 @@ from . import augment, checkpoint, finetune, quantize, recipe, train, vowels, wa
 from .base import console
 from .data import Sequences, Statistics
 from .engine_types import quantise
-from .micropython_source import project_root
 from .model import ModelFile
 from .network import FloatNetwork
 from .quantize import Options
 from .recipe import Recipe
 from .reference import Reference
 from .scores import score
+from .toolchain.micropython_source import project_root
 
 SEEDS = (1, 2, 3)
 TASKS = ("watch", "vowels")

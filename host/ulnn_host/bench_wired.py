@@ -23,8 +23,8 @@ from rich.table import Table
 from . import checkpoint, recipe, sizes, train, watch
 from .base import console
 from .cells import DIALECTS
-from .micropython_source import project_root
 from .recipe import Recipe
+from .toolchain.micropython_source import project_root
 
 SEEDS = (1, 2, 3)
 

@@ -24,7 +24,6 @@ from . import bench, cost
 from .base.errors import UlnnError
 from .bench_cases import COUNTED, DT_FIXED, FORMATS, HIDDEN_SIZES, STEPS, Case, bench_model
 from .data import Sequences
-from .micropython_source import project_root
 from .model import Mode, ModelFile
 from .network import (
     HEADS,
@@ -40,6 +39,7 @@ from .network import (
     Synapses,
 )
 from .quantize import Options, Sparsity, convert
+from .toolchain.micropython_source import project_root
 
 COUNTS = "tests/cost_counts.json"
 KERNELS = {"cortex-m7": cost.CORTEX_M7, "rv32imc": cost.RV32}

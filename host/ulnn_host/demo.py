@@ -21,9 +21,9 @@ from . import container, deploy, engines, quantize, recipe, report, scores, trai
 from .base import console
 from .data import Sequences, save_npz
 from .link import Board
-from .micropython_source import project_root
 from .plan import identify
 from .scores import Scores
+from .toolchain.micropython_source import project_root
 
 PORT = "virtual:cortex-m7"
 ALLOWED_LOSS = 0.015

@@ -21,8 +21,8 @@ import numpy as np
 from . import container
 from .base.errors import UlnnError
 from .engine_types import Batch, Outputs, quantise
-from .micropython_source import project_root
 from .reference import Reference
+from .toolchain.micropython_source import project_root
 
 __all__ = ["ENGINES", "Batch", "Outputs", "quantise", "run", "unix_micropython"]
 
@@ -116,7 +116,7 @@ y.close(), s.close()
 
 
 def _unix(data: bytes, batch: Batch) -> Outputs:
-    from . import natmod
+    from .toolchain import natmod
 
     return unix_run(data, batch, natmod.build("x64").parent)
 

@@ -8,12 +8,13 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import container, natmod
+from . import container
 from .base.errors import UlnnError
 from .boards import find_mpy_cross
 from .link import Board
-from .micropython_source import project_root
 from .stream import PROTOCOL
+from .toolchain import natmod
+from .toolchain.micropython_source import project_root
 
 # Suffix or path, contents, note.
 _File = tuple[str, bytes, str]

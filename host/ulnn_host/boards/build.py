@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.errors import UlnnError
-from ..micropython_source import (
+from ..toolchain.micropython_source import (
     find_micropython,
     locked,
     micropython_version,

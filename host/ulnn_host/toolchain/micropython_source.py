@@ -3,7 +3,7 @@
 ``MPY_DIR`` names one; otherwise a pinned release is fetched once into ``build/micropython``, first
 from upstream, else as Debian's source package through apt. Both are checked against a SHA-256.
 
-    python -m ulnn_host.micropython_source
+    python -m ulnn_host.toolchain.micropython_source
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
 
 MIN_VERSION = (1, 25)
 PINNED_VERSION = "1.25.0"

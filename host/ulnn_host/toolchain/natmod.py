@@ -1,6 +1,6 @@
 """Native modules: which one a board takes, and building it into build/natmod/ARCH/ulnn.mpy.
 
-    python -m ulnn_host.natmod [--cells cfc] [ARCH ...]
+    python -m ulnn_host.toolchain.natmod [--cells cfc] [ARCH ...]
 
 With cells="cfc" a build is smaller and has CfC and dense layers only (SPEC.md section 6); it is
 build/natmod/ARCH-cfc/ulnn.mpy. A build is kept until its inputs change: the sources, the
@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
 from .micropython_source import find_micropython, locked, mpy_abi, project_root
 
 MPY_VERSION = (6, 3)
@@ -199,7 +199,7 @@ def main() -> None:
     Without names: all that have a compiler here, but for Xtensa, whose compilers on Debian come
     without the C headers.
     """
-    parser = argparse.ArgumentParser(prog="python -m ulnn_host.natmod")
+    parser = argparse.ArgumentParser(prog="python -m ulnn_host.toolchain.natmod")
     parser.add_argument(
         "--cells", choices=CELLS, default="", help="cfc: CfC and dense layers only"
     )
