@@ -7,10 +7,10 @@ import dataclasses
 import functools
 
 import numpy as np
+from ulnn_host.data.sequences.sequences import Sequences
 
 from every_cell import scaled, torch_models
 from ulnn_host import checkpoint, quantize
-from ulnn_host.data import Sequences
 from ulnn_host.model import ModelFile
 from ulnn_host.network import CfC, FloatNetwork, Linear
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from ncps.torch import CfC
+from ulnn_host.data.sequences.sequences import Sequences
 
 from every_cell import every_cell as every_cell
 from ulnn_host import checkpoint
-from ulnn_host.data import Sequences
 from ulnn_host.network import FloatNetwork
 
 

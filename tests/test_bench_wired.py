@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from ulnn_host.data.sequences.sequences import from_arrays
 
 from ulnn_host import bench_wired, checkpoint, container, networks, quantize, recipe, sizes
-from ulnn_host.data import from_arrays
 from ulnn_host.network import FloatNetwork
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 from typer.testing import CliRunner
+from ulnn_host.data.sequences.sequences import Sequences, save_npz
 
 from convert_cases import NAMES, chaotic, data, model, network
 from every_cell import scaled, torch_models
@@ -21,7 +22,6 @@ from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
 from ulnn_host.convert_command import Wishes, convert_to_file
 from ulnn_host.convert_report import ConvertReport, Reporter
-from ulnn_host.data import Sequences, save_npz
 from ulnn_host.quantize import Options
 from ulnn_host.reference import Reference
 from ulnn_host.toolchain.micropython_source import project_root

@@ -11,10 +11,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ulnn_host.data.sequences.sequences import (
+    Sequences,
+    Statistics,
+    from_arrays,
+    load,
+    load_csv,
+    load_npz,
+    save_npz,
+)
 
-from ulnn_host import watch
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.data import Sequences, Statistics, from_arrays, load, load_csv, load_npz, save_npz
+from ulnn_host.data.sequences import watch
 
 
 def make(n=3, steps=10, channels=2, seed=0, **changes) -> Sequences:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from ncps.torch import CfC
+from ulnn_host.data.sequences.sequences import Sequences
 
 from every_cell import every_cell
 from ulnn_host import container, engines, finetune, quantize
-from ulnn_host.data import Sequences
 from ulnn_host.engine_types import quantise
 from ulnn_host.network import FloatNetwork, arrays
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ulnn_host.data.sequences.sequences import Sequences, Statistics, from_arrays, save_npz
 
-from ulnn_host import augment, recipe, scores, train
+from ulnn_host import augment, recipe, train
 from ulnn_host.base import toml_text
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.data import Sequences, Statistics, from_arrays, save_npz
+from ulnn_host.data.sequences import scores
 from ulnn_host.recipe import AugmentRecipe, DataRecipe
 
 SMALL = {

@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from typer.testing import CliRunner
+from ulnn_host.data.sequences.sequences import save_npz
 
 from test_train import plan, waves
-from ulnn_host import recipe, tune, watch
+from ulnn_host import recipe, tune
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
-from ulnn_host.data import save_npz
+from ulnn_host.data.sequences import watch
 from ulnn_host.tune import Trial
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base.errors import UlnnError
-from .data import Sequences, Statistics
+from .data.sequences import Sequences, Statistics
 from .recipe import AugmentRecipe, DataRecipe
 
 

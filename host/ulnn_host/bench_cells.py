@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bench_cases import FORMATS, INPUTS, STEPS, Case
-from .data import Sequences
+from .data.sequences import Sequences
 from .model import Mode, ModelFile
 from .network import (
     HEADS,

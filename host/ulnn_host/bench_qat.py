@@ -19,16 +19,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from . import augment, checkpoint, finetune, quantize, recipe, train, vowels, watch
+from . import augment, checkpoint, finetune, quantize, recipe, train
 from .base import console
-from .data import Sequences, Statistics
+from .data import vowels, watch
+from .data.scores import score
+from .data.sequences import Sequences, Statistics
 from .engine_types import quantise
 from .model import ModelFile
 from .network import FloatNetwork
 from .quantize import Options
 from .recipe import Recipe
 from .reference import Reference
-from .scores import score
 from .toolchain.micropython_source import project_root
 
 SEEDS = (1, 2, 3)

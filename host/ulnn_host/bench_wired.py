@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from . import checkpoint, recipe, sizes, train, watch
+from . import checkpoint, recipe, sizes, train
 from .base import console
 from .cells import DIALECTS
+from .data import watch
 from .recipe import Recipe
 from .toolchain.micropython_source import project_root
 

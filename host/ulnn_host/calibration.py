@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base.errors import UlnnError
-from .data import Sequences
+from .data.sequences import Sequences
 from .network import Array, FloatNetwork, Trace
 from .rounding import Vectors
 

@@ -141,7 +141,8 @@ def convert(
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
     from . import checkpoint as checkpoints
-    from . import convert_command, convert_show, data, quantize
+    from . import convert_command, convert_show, quantize
+    from .data import sequences as data
 
     loaded = checkpoints.load(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
@@ -258,7 +259,7 @@ def run(
     Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
     """
     from . import container, engines
-    from . import data as datasets
+    from .data import sequences as datasets
 
     content, parsed = container.read_file(model)
     sequences = datasets.load(data)

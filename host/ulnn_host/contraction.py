@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .data import Sequences
+from .data.sequences import Sequences
 from .network import Array, CfC, FloatNetwork, Layer, State
 
 PERTURBATION = 2.0**-10

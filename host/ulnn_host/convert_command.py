@@ -10,7 +10,7 @@ from pathlib import Path
 from . import container, convert_show, precision, quantize, range_search
 from .base.errors import UlnnError
 from .convert_report import ConvertReport, Reporter
-from .data import Sequences
+from .data.sequences import Sequences
 from .model import ModelFile
 from .network import FloatNetwork
 from .quantize import Options

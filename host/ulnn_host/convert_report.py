@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, contraction, cost, engines, scores
+from . import container, contraction, cost, engines
 from .base.errors import UlnnError
 from .contraction import Contraction
 from .cost import Estimate
-from .data import Sequences
+from .data import scores
+from .data.sequences import Sequences
 from .engine_types import quantise
 from .model import ModelFile
 from .network import Array, FloatNetwork

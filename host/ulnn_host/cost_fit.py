@@ -23,7 +23,7 @@ from scipy.optimize import nnls
 from . import bench, cost
 from .base.errors import UlnnError
 from .bench_cases import COUNTED, DT_FIXED, FORMATS, HIDDEN_SIZES, STEPS, Case, bench_model
-from .data import Sequences
+from .data.sequences import Sequences
 from .model import Mode, ModelFile
 from .network import (
     HEADS,

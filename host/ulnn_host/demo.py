@@ -17,12 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import checkpoint as checkpoints
-from . import container, deploy, engines, quantize, recipe, report, scores, train, validate, watch
+from . import container, deploy, engines, quantize, recipe, report, train, validate
 from .base import console
-from .data import Sequences, save_npz
+from .data import scores, watch
+from .data.scores import Scores
+from .data.sequences import Sequences, save_npz
 from .link import Board
 from .plan import identify
-from .scores import Scores
 from .toolchain.micropython_source import project_root
 
 PORT = "virtual:cortex-m7"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .base.errors import UlnnError
-from .data import Sequences
+from .data.sequences import Sequences
 from .model import Int, Int16, ModelFile
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from .base.errors import UlnnError
 from .calibration import Calibration
-from .data import Sequences
+from .data.sequences import Sequences
 from .engine_types import quantise
 from .model import ModelFile
 from .network import FloatNetwork, Ltc, arrays, replaced

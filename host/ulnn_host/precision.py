@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from . import container
 from .base.errors import UlnnError
-from .data import Sequences
+from .data.sequences import Sequences
 from .model import ModelFile
 from .network import FloatNetwork
 from .quantize import Options, build, calibration, with_golden

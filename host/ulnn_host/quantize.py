@@ -17,7 +17,7 @@ import numpy as np
 from . import __version__
 from .base.errors import UlnnError
 from .calibration import Calibration, Method, Ranges, calibrate
-from .data import Sequences
+from .data.sequences import Sequences
 from .engine_types import quantise
 from .model import Golden, Matrix, ModelFile, Table
 from .network import CfC, FloatNetwork

@@ -26,15 +26,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import augment, networks, sets
+from . import augment, networks
 from . import recipe as recipes
 from .base import toml_text
 from .base.errors import UlnnError
 from .cells import Rollout
-from .data import Sequences, Statistics
-from .data import load as load_data
+from .data import sets
+from .data.scores import Scores, score
+from .data.sequences import Sequences, Statistics
+from .data.sequences import load as load_data
 from .recipe import Recipe
-from .scores import Scores, score
 
 # the products of a step are so small that a second thread costs more than it gives
 THREADS = 1

@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from . import checkpoint, sets, sizes, train
+from . import checkpoint, sizes, train
 from . import recipe as recipes
 from .base.errors import UlnnError
-from .data import Sequences
+from .data import sets
+from .data.sequences import Sequences
 from .recipe import ModelRecipe, Recipe, WiringRecipe
 
 SIZES = (8, 12, 16, 24, 32, 48)

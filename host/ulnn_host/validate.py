@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import container, engines, facts, scores
-from . import data as datasets
+from . import container, engines, facts
 from . import deploy as deployment
 from .base.errors import UlnnError
-from .data import Sequences
+from .data import scores
+from .data import sequences as datasets
+from .data.sequences import Sequences
 from .engine_types import Batch, Outputs, quantise
 from .link import Board
 from .model import ModelFile

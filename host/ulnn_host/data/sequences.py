@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]

@@ -18,8 +18,8 @@ from typing import Literal
 
 import numpy as np
 
-from .base.errors import UlnnError
-from .data import Sequences
+from ..base.errors import UlnnError
+from .sequences import Sequences
 
 RATE = 25.0  # Hz; two samples of the 50 Hz recordings are averaged into one
 WINDOW = 4.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import vowels, watch
-from .data import Sequences
-from .data import load as load_file
+from .sequences import Sequences
+from .sequences import load as load_file
 
 
 def load(source: str) -> Sequences:

@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from .base.errors import UlnnError
-from .data import Sequences
+from ..base.errors import UlnnError
+from .sequences import Sequences
 
 FRAME = 0.0064  # seconds between two frames
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .base.errors import UlnnError
-from .data import Sequences
+from ..base.errors import UlnnError
+from .sequences import Sequences
 
 
 @dataclass(frozen=True)
