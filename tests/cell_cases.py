@@ -21,7 +21,7 @@ def cells_file(seed: int = 1, *, weight_bits: int = 8) -> bytes:
     """A valid file with a layer of every kind, mode `pure`, linear heads and sparse matrices:
     groups with filling columns, groups of filling rows, lists with filling."""
     from random_models import Shape, random_model, with_golden
-    from ulnn_host.model import Activation, Kind, Mode
+    from ulnn_host.format.model import Activation, Kind, Mode
 
     size = {"outputs": None, "weight_bits": weight_bits, "dt_max": 1000}
     shapes = (

@@ -11,7 +11,7 @@ from ulnn_host.data.sequences.sequences import Sequences
 
 from every_cell import scaled, torch_models
 from ulnn_host import checkpoint, quantize
-from ulnn_host.model import ModelFile
+from ulnn_host.format.model import ModelFile
 from ulnn_host.network import CfC, FloatNetwork, Linear
 
 NAMES = tuple(torch_models())

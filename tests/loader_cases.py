@@ -486,8 +486,8 @@ def rich_file(seed: int = 1) -> bytes:
     import numpy as np
 
     from random_models import Shape, random_input, random_matrix, random_model
-    from ulnn_host import container
-    from ulnn_host.model import Activation, Golden, Kind, Layer
+    from ulnn_host.format import container
+    from ulnn_host.format.model import Activation, Golden, Kind, Layer
     from ulnn_host.reference import Reference
 
     rng = np.random.default_rng(seed)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from hypothesis import strategies as st
 
-from ulnn_host import container
-from ulnn_host.model import (
+from ulnn_host.format import container
+from ulnn_host.format.model import (
     Activation,
     Golden,
     Int,
@@ -24,8 +24,8 @@ from ulnn_host.model import (
     ModelFile,
     Pure,
 )
+from ulnn_host.format.tables import decay_table, erf_table, tanh_table
 from ulnn_host.reference import Reference
-from ulnn_host.tables import decay_table, erf_table, tanh_table
 
 TABLES = (tanh_table(), erf_table(), decay_table())
 Strategy = st.SearchStrategy["Shape"]

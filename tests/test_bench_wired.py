@@ -7,7 +7,8 @@ import pytest
 import torch
 from ulnn_host.data.sequences.sequences import from_arrays
 
-from ulnn_host import bench_wired, checkpoint, container, networks, quantize, recipe, sizes
+from ulnn_host import bench_wired, checkpoint, networks, quantize, recipe, sizes
+from ulnn_host.format import container
 from ulnn_host.network import FloatNetwork
 
 

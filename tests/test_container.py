@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from random_models import Shape, random_input, random_model
-from ulnn_host import container, tables
-from ulnn_host.model import Activation, Golden, Mode
+from ulnn_host.format import container, tables
+from ulnn_host.format.model import Activation, Golden, Mode
 from ulnn_host.reference import Reference
 
 A = Activation

@@ -17,11 +17,12 @@ from ulnn_host.data.sequences.sequences import Sequences, save_npz
 
 from convert_cases import NAMES, chaotic, data, model, network
 from every_cell import scaled, torch_models
-from ulnn_host import bench_cases, container, convert_show, cost, cost_fit, quantize, rollouts
+from ulnn_host import bench_cases, convert_show, cost_fit, quantize, rollouts
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
 from ulnn_host.convert_command import Wishes, convert_to_file
 from ulnn_host.convert_report import ConvertReport, Reporter
+from ulnn_host.format import container, cost
 from ulnn_host.quantize import Options
 from ulnn_host.reference import Reference
 from ulnn_host.toolchain.micropython_source import project_root

@@ -19,9 +19,10 @@ from core_tools import CELL_SHAPES, CELLS_CFC, NO_LONG_MULTIPLY, core_cli, core_
 from loader_cases import rich_file
 from random_models import Shape, random_input, random_model, shapes, with_golden
 from raw_file import GOLDEN, File
-from ulnn_host import container, engines
-from ulnn_host.model import Activation as A
-from ulnn_host.model import Kind, Mode
+from ulnn_host import engines
+from ulnn_host.format import container
+from ulnn_host.format.model import Activation as A
+from ulnn_host.format.model import Kind, Mode
 from ulnn_host.reference import Reference
 
 

@@ -12,7 +12,7 @@ import pytest
 import ulnn
 from core_tools import core_cli, programs, seed_files, unix_load
 from loader_cases import good_cases, loader_cases, rich_file
-from ulnn_host import container
+from ulnn_host.format import container
 from ulnn_host.toolchain import natmod
 
 

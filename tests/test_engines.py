@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from ncps_models import Spec, data, network, trained
 from random_models import Shape, random_input, random_model, shapes, trimmed
-from ulnn_host import board_engine, container, engines, quantize
+from ulnn_host import board_engine, engines, quantize
 from ulnn_host.engines import Batch, Outputs, quantise
-from ulnn_host.model import Activation as A
-from ulnn_host.model import Kind, Mode, ModelFile
+from ulnn_host.format import container
+from ulnn_host.format.model import Activation as A
+from ulnn_host.format.model import Kind, Mode, ModelFile
 from ulnn_host.network import ACTIVATIONS, FloatNetwork
 
 Run = Callable[[bytes, Batch], Outputs]

@@ -13,8 +13,9 @@ from ncps.torch import CfC
 from ulnn_host.data.sequences.sequences import Sequences
 
 from every_cell import every_cell
-from ulnn_host import container, engines, finetune, quantize
+from ulnn_host import engines, finetune, quantize
 from ulnn_host.engine_types import quantise
+from ulnn_host.format import container
 from ulnn_host.network import FloatNetwork, arrays
 
 CELLS = dict(every_cell(gain=1.0))

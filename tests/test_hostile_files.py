@@ -17,9 +17,10 @@ import pytest
 
 import mutations
 from random_models import Shape, random_model, random_stack
-from ulnn_host import container, engines
+from ulnn_host import engines
 from ulnn_host.board_engine import open_board
-from ulnn_host.model import Activation, Kind, Mode, ModelFile
+from ulnn_host.format import container
+from ulnn_host.format.model import Activation, Kind, Mode, ModelFile
 from ulnn_host.reference import Reference
 from ulnn_host.toolchain import natmod
 

@@ -18,7 +18,7 @@ from ulnn_host.bench_board import count_call_overhead
 from ulnn_host.bench_cases import FORMATS, HIDDEN_SIZES, Case, bench_case
 from ulnn_host.bench_cells import cell_cases
 from ulnn_host.bench_report import TARGETS
-from ulnn_host.model import Activation, Kind, Matrix, Mode, ModelFile
+from ulnn_host.format.model import Activation, Kind, Matrix, Mode, ModelFile
 
 COUNTS = Path(__file__).parent / "kernel_counts.json"
 MARGIN = 0.02

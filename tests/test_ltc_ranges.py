@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from convert_cases import data
-from ulnn_host import container, quantize
+from ulnn_host import quantize
+from ulnn_host.format import container
 from ulnn_host.network import FloatNetwork, Ltc, Synapses
 
 

@@ -13,10 +13,11 @@ from core_tools import CELL_SHAPES, TESTS, unix, unix_load
 from loader_cases import rich_file
 from random_models import Shape, random_input, random_model, with_golden
 from raw_file import LAYER, File
-from ulnn_host import container, engines
+from ulnn_host import engines
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.model import Activation as A
-from ulnn_host.model import Mode
+from ulnn_host.format import container
+from ulnn_host.format.model import Activation as A
+from ulnn_host.format.model import Mode
 from ulnn_host.toolchain import natmod
 
 COMPILED = [arch for arch in natmod.BUILDABLE if arch not in ("xtensa", "xtensawin")]

@@ -7,7 +7,8 @@ import torch
 
 from every_cell import every_cell
 from ncps_models import Spec, data
-from ulnn_host import container, quantize
+from ulnn_host import quantize
+from ulnn_host.format import container
 from ulnn_host.network import FloatNetwork, Ltc, arrays, mapped, replaced, sigmoid
 
 INPUTS, NEURONS = 2, 4

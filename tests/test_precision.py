@@ -9,8 +9,9 @@ import pytest
 from ulnn_host.data.sequences.sequences import Sequences
 
 from convert_cases import data, network
-from ulnn_host import container, precision, quantize, range_search
+from ulnn_host import precision, quantize, range_search
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.format import container
 from ulnn_host.quantize import Options
 from ulnn_host.rollouts import Yardstick, halves, sample
 

@@ -13,8 +13,9 @@ from ncps.torch import CfC
 
 from every_cell import every_cell
 from ncps_models import Spec, data, network, state_dict, trained
-from ulnn_host import container, quantize
+from ulnn_host import quantize
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.format import container
 from ulnn_host.network import ACTIVATIONS, FloatNetwork, Linear
 from ulnn_host.reference import Reference
 

@@ -13,9 +13,9 @@ from ulnn_host.data.sequences.sequences import load
 from board_fixtures import need_tools
 from pty_board import FIRMWARE, PtyBoard, micropython
 from test_deploy import model_file
-from ulnn_host import container
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.deploy import deploy
+from ulnn_host.format import container
 from ulnn_host.link import Board
 from ulnn_host.report import Page, confusion_figure
 from ulnn_host.toolchain import natmod

@@ -10,10 +10,11 @@ from ncps import wirings as ncps
 from typer.testing import CliRunner
 
 import random_models
-from ulnn_host import container, graph, wiring
+from ulnn_host import graph, wiring
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
-from ulnn_host.model import Kind, Mode
+from ulnn_host.format import container
+from ulnn_host.format.model import Kind, Mode
 from ulnn_host.network import CfC, Dense, FloatNetwork, Linear, Ltc, Synapses
 
 

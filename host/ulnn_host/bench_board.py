@@ -11,12 +11,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import bench, container
+from . import bench
 from .base.errors import UlnnError
 from .bench_cases import FORMATS, HIDDEN_SIZES, INPUTS, bench_model
 from .board_engine import install, open_board
 from .boards import VirtualBoard, build_firmware
 from .cycle_model import read_trace
+from .format import container
 from .link import Board, BoardError
 from .toolchain import natmod
 

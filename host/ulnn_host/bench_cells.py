@@ -11,7 +11,7 @@ import numpy as np
 
 from .bench_cases import FORMATS, INPUTS, STEPS, Case
 from .data.sequences import Sequences
-from .model import Mode, ModelFile
+from .format.model import Mode, ModelFile
 from .network import (
     HEADS,
     Array,

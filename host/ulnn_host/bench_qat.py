@@ -25,7 +25,7 @@ from .data import vowels, watch
 from .data.scores import score
 from .data.sequences import Sequences, Statistics
 from .engine_types import quantise
-from .model import ModelFile
+from .format.model import ModelFile
 from .network import FloatNetwork
 from .quantize import Options
 from .recipe import Recipe

@@ -28,8 +28,8 @@ import numpy as np
 
 from . import checkpoint_files, import_keras, import_state_dict
 from .base.errors import UlnnError
+from .format.model import DIALECTS
 from .import_cells import Arrays, Options
-from .model import DIALECTS
 from .network import Array, FloatNetwork, Layer
 from .state_dict import some
 

@@ -225,12 +225,12 @@ def info(
 
     Example: ulnn info watch.ulnn --graph watch.svg
     """
-    from . import facts
+    from .format import facts
 
     content = facts.of_file(model)
     if graph is not None:
-        from . import container
         from . import graph as graphs
+        from .format import container
 
         graphs.save(graphs.of_model(container.read_file(model)[1]), graph, model.stem)
     if as_json:
@@ -258,8 +258,9 @@ def run(
 
     Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
     """
-    from . import container, engines
+    from . import engines
     from .data import sequences as datasets
+    from .format import container
 
     content, parsed = container.read_file(model)
     sequences = datasets.load(data)

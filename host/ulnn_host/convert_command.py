@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import container, convert_show, precision, quantize, range_search
+from . import convert_show, precision, quantize, range_search
 from .base.errors import UlnnError
 from .convert_report import ConvertReport, Reporter
 from .data.sequences import Sequences
-from .model import ModelFile
+from .format import container
+from .format.model import ModelFile
 from .network import FloatNetwork
 from .quantize import Options
 

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, contraction, cost, engines
+from . import contraction, engines
 from .base.errors import UlnnError
 from .contraction import Contraction
-from .cost import Estimate
 from .data import scores
 from .data.sequences import Sequences
 from .engine_types import quantise
-from .model import ModelFile
+from .format import container, cost
+from .format.cost import Estimate
+from .format.model import ModelFile
 from .network import Array, FloatNetwork
 from .precision import Choice
 from .range_search import Found

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from rich.progress import track
 from scipy.optimize import nnls
 
-from . import bench, cost
+from . import bench
 from .base.errors import UlnnError
 from .bench_cases import COUNTED, DT_FIXED, FORMATS, HIDDEN_SIZES, STEPS, Case, bench_model
 from .data.sequences import Sequences
-from .model import Mode, ModelFile
+from .format import cost
+from .format.model import Mode, ModelFile
 from .network import (
     HEADS,
     CfC,

@@ -8,7 +8,7 @@ import numpy as np
 
 from .base.errors import UlnnError
 from .data.sequences import Sequences
-from .model import Int, Int16, ModelFile
+from .format.model import Int, Int16, ModelFile
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from types import ModuleType
 
 import numpy as np
 
-from . import container
 from .base.errors import UlnnError
 from .engine_types import Batch, Outputs, quantise
+from .format import container
 from .reference import Reference
 from .toolchain.micropython_source import project_root
 

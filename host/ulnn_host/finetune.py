@@ -24,7 +24,7 @@ from .base.errors import UlnnError
 from .calibration import Calibration
 from .data.sequences import Sequences
 from .engine_types import quantise
-from .model import ModelFile
+from .format.model import ModelFile
 from .network import FloatNetwork, Ltc, arrays, replaced
 from .quantize import Options, build_with_meaning, calibration, with_golden
 from .reference import Reference

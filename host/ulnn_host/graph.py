@@ -19,10 +19,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Polygon
 from numpy.typing import NDArray
 
-from . import model as integers
 from . import network as floats
 from .base.errors import UlnnError
-from .model import Kind, Matrix, ModelFile
+from .format import model as integers
+from .format.model import Kind, Matrix, ModelFile
 from .wiring import Wiring
 
 COLOURS = {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .base.errors import UlnnError
-from .model import Mode
+from .format.model import Mode
 from .network import ACTIVATIONS, HEADS, Array, CfC, Decay, Gru, Layer, Linear, Lstm, Ltc, Synapses
 from .state_dict import StateDict
 

@@ -8,9 +8,9 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import container
 from .base.errors import UlnnError
 from .boards import find_mpy_cross
+from .format import container
 from .link import Board
 from .stream import PROTOCOL
 from .toolchain import natmod

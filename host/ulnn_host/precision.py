@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from . import container
 from .base.errors import UlnnError
 from .data.sequences import Sequences
-from .model import ModelFile
+from .format import container
+from .format.model import ModelFile
 from .network import FloatNetwork
 from .quantize import Options, build, calibration, with_golden
 from .rollouts import Yardstick, sample

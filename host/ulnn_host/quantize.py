@@ -19,13 +19,13 @@ from .base.errors import UlnnError
 from .calibration import Calibration, Method, Ranges, calibrate
 from .data.sequences import Sequences
 from .engine_types import quantise
-from .model import Golden, Matrix, ModelFile, Table
+from .format.model import Golden, Matrix, ModelFile, Table
+from .format.tables import decay_table, erf_table, tanh_table
 from .network import CfC, FloatNetwork
 from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
 from .quantize_layer import convert as convert_layer
 from .reference import Reference
 from .rounding import Signal, Style
-from .tables import decay_table, erf_table, tanh_table
 
 GOLDEN_STEPS = 32
 MAKERS: dict[str, Callable[[], Table]] = {TANH: tanh_table, ERF: erf_table, DECAY: decay_table}

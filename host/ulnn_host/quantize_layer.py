@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import model as integer
 from .base.errors import UlnnError
 from .calibration import Ranges
-from .model import Activation, Kind, Matrix, Mode
+from .format import model as integer
+from .format.model import Activation, Kind, Matrix, Mode
 from .network import (
     EPSILON,
     HEADS,

@@ -8,7 +8,19 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .model import Activation, Int, Int16, Kind, Layer, Ltc, Matrix, Mode, ModelFile, Pure, Table
+from .format.model import (
+    Activation,
+    Int,
+    Int16,
+    Kind,
+    Layer,
+    Ltc,
+    Matrix,
+    Mode,
+    ModelFile,
+    Pure,
+    Table,
+)
 
 Clipped = NDArray[np.bool_]
 # Told which values of a tensor of a layer saturated, by name; an Observer by layer number, too.

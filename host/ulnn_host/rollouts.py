@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .base.errors import UlnnError
 from .data.sequences import Sequences
 from .engine_types import quantise
-from .model import ModelFile
+from .format.model import ModelFile
 from .network import Array, FloatNetwork
 from .reference import BEFORE_TABLE, Clipped, Reference
 

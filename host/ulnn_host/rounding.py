@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base.errors import UlnnError
-from .model import Activation, Matrix
+from .format.model import Activation, Matrix
 from .network import Array, Linear
 
 Q15 = 2.0**-15

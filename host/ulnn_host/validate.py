@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import container, engines, facts
 from . import deploy as deployment
+from . import engines
 from .base.errors import UlnnError
 from .data import scores
 from .data import sequences as datasets
 from .data.sequences import Sequences
 from .engine_types import Batch, Outputs, quantise
+from .format import container, facts
+from .format.model import ModelFile
 from .link import Board
-from .model import ModelFile
 from .plan import Identity, default_target, identify
 from .stream import BoardInfo, Session
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
 from .container_layer import Rules, check, layer_bytes, read_layer
 from .model import DIALECTS, DT_LIMIT, Golden, Layer, ModelFile, Table
 from .tables import first_bad_segment, table_bytes
