@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
+from ulnn_host.engines.registry.reference import Reference
 
 from ulnn_host.format import container
 from ulnn_host.format.model import (
@@ -25,7 +26,6 @@ from ulnn_host.format.model import (
     Pure,
 )
 from ulnn_host.format.tables import decay_table, erf_table, tanh_table
-from ulnn_host.reference import Reference
 
 TABLES = (tanh_table(), erf_table(), decay_table())
 Strategy = st.SearchStrategy["Shape"]

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 from ulnn_host.data.sequences.sequences import Sequences, save_npz
+from ulnn_host.engines.registry.reference import Reference
 
 from convert_cases import NAMES, chaotic, data, model, network
 from every_cell import scaled, torch_models
@@ -24,7 +25,6 @@ from ulnn_host.convert_command import Wishes, convert_to_file
 from ulnn_host.convert_report import ConvertReport, Reporter
 from ulnn_host.format import container, cost
 from ulnn_host.quantize import Options
-from ulnn_host.reference import Reference
 from ulnn_host.toolchain.micropython_source import project_root
 
 KEYS = {"bytes", "bits", "macs", "max_error", "rms_error", "steps", "clamped_steps"}

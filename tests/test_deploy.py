@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ulnn_host.engines.registry.reference import Reference
 
 from board_fixtures import need_tools
 from pty_board import PtyBoard, micropython
@@ -24,7 +25,6 @@ from ulnn_host.deploy import DeployError, NoSpaceError, deploy, make_plan
 from ulnn_host.format import container
 from ulnn_host.format.model import Golden
 from ulnn_host.link import Board
-from ulnn_host.reference import Reference
 from ulnn_host.toolchain import natmod
 
 ROOT = Path(__file__).parent.parent

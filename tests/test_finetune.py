@@ -11,10 +11,11 @@ import pytest
 import torch
 from ncps.torch import CfC
 from ulnn_host.data.sequences.sequences import Sequences
+from ulnn_host.engines.registry.batch import quantise
 
 from every_cell import every_cell
-from ulnn_host import engines, finetune, quantize
-from ulnn_host.engine_types import quantise
+from ulnn_host import finetune, quantize
+from ulnn_host.engines.registry import registry as engines
 from ulnn_host.format import container
 from ulnn_host.network import FloatNetwork, arrays
 

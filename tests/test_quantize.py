@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ncps.torch import CfC
+from ulnn_host.engines.registry.reference import Reference
 
 from every_cell import every_cell
 from ncps_models import Spec, data, network, state_dict, trained
@@ -17,7 +18,6 @@ from ulnn_host import quantize
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.format import container
 from ulnn_host.network import ACTIVATIONS, FloatNetwork, Linear
-from ulnn_host.reference import Reference
 
 LIMITS = {8: 0.02, 16: 0.002}
 SPECS = [

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .engines.reference import Reference
 from .format import container
 from .format.model import Activation, Int, Int16, Kind, Layer, Matrix, Mode, ModelFile
 from .format.tables import tanh_table
-from .reference import Reference
 
 HIDDEN_SIZES = (16, 32, 64, 128)
 FORMATS = {"int8": 8, "int16": 16}

@@ -24,12 +24,12 @@ from .base import console
 from .data import vowels, watch
 from .data.scores import score
 from .data.sequences import Sequences, Statistics
-from .engine_types import quantise
+from .engines.batch import quantise
+from .engines.reference import Reference
 from .format.model import ModelFile
 from .network import FloatNetwork
 from .quantize import Options
 from .recipe import Recipe
-from .reference import Reference
 from .toolchain.micropython_source import project_root
 
 SEEDS = (1, 2, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from .engine_types import Batch, Outputs
+from .engines.batch import Batch, Outputs
 from .format import container
 from .link import Board
 from .plan import Identity, engine_files, identify

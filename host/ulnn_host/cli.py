@@ -258,8 +258,8 @@ def run(
 
     Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
     """
-    from . import engines
     from .data import sequences as datasets
+    from .engines import registry as engines
     from .format import container
 
     content, parsed = container.read_file(model)

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import contraction, engines
+from . import contraction
 from .base.errors import UlnnError
 from .contraction import Contraction
 from .data import scores
 from .data.sequences import Sequences
-from .engine_types import quantise
+from .engines import registry as engines
+from .engines.batch import quantise
 from .format import container, cost
 from .format.cost import Estimate
 from .format.model import ModelFile

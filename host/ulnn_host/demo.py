@@ -17,11 +17,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import checkpoint as checkpoints
-from . import deploy, engines, quantize, recipe, report, train, validate
+from . import deploy, quantize, recipe, report, train, validate
 from .base import console
 from .data import scores, watch
 from .data.scores import Scores
 from .data.sequences import Sequences, save_npz
+from .engines import registry as engines
 from .format import container
 from .link import Board
 from .plan import identify

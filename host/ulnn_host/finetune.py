@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from .base.errors import UlnnError
 from .calibration import Calibration
 from .data.sequences import Sequences
-from .engine_types import quantise
+from .engines.batch import quantise
+from .engines.reference import Reference
 from .format.model import ModelFile
 from .network import FloatNetwork, Ltc, arrays, replaced
 from .quantize import Options, build_with_meaning, calibration, with_golden
-from .reference import Reference
 from .rounding import Signal
 from .train import THREADS, settings, target_of
 

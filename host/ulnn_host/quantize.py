@@ -18,13 +18,13 @@ from . import __version__
 from .base.errors import UlnnError
 from .calibration import Calibration, Method, Ranges, calibrate
 from .data.sequences import Sequences
-from .engine_types import quantise
+from .engines.batch import quantise
+from .engines.reference import Reference
 from .format.model import Golden, Matrix, ModelFile, Table
 from .format.tables import decay_table, erf_table, tanh_table
 from .network import CfC, FloatNetwork
 from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
 from .quantize_layer import convert as convert_layer
-from .reference import Reference
 from .rounding import Signal, Style
 
 GOLDEN_STEPS = 32

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from .base.errors import UlnnError
 from .data.sequences import Sequences
-from .engine_types import quantise
+from .engines.batch import quantise
+from .engines.reference import BEFORE_TABLE, Clipped, Reference
 from .format.model import ModelFile
 from .network import Array, FloatNetwork
-from .reference import BEFORE_TABLE, Clipped, Reference
 
 SAMPLE_STEPS, SAMPLE_LENGTH = 4096, 512
 

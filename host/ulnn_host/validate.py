@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import deploy as deployment
-from . import engines
 from .base.errors import UlnnError
 from .data import scores
 from .data import sequences as datasets
 from .data.sequences import Sequences
-from .engine_types import Batch, Outputs, quantise
+from .engines import registry as engines
+from .engines.batch import Batch, Outputs, quantise
 from .format import container, facts
 from .format.model import ModelFile
 from .link import Board

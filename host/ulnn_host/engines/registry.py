@@ -18,11 +18,11 @@ from types import ModuleType
 
 import numpy as np
 
-from .base.errors import UlnnError
-from .engine_types import Batch, Outputs, quantise
-from .format import container
+from ..base.errors import UlnnError
+from ..format import container
+from ..toolchain.micropython_source import project_root
+from .batch import Batch, Outputs, quantise
 from .reference import Reference
-from .toolchain.micropython_source import project_root
 
 __all__ = ["ENGINES", "Batch", "Outputs", "quantise", "run", "unix_micropython"]
 
@@ -116,7 +116,7 @@ y.close(), s.close()
 
 
 def _unix(data: bytes, batch: Batch) -> Outputs:
-    from .toolchain import natmod
+    from ..toolchain import natmod
 
     return unix_run(data, batch, natmod.build("x64").parent)
 
@@ -170,7 +170,7 @@ def unix_micropython() -> str:
 
 def _board(name: str) -> Callable[[bytes, Batch], Outputs]:
     def run_board(data: bytes, batch: Batch) -> Outputs:
-        from . import board_engine
+        from .. import board_engine
 
         return board_engine.run(f"virtual:{name}?heap=2m", data, batch)
 

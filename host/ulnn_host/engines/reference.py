@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .format.model import (
+from ..format.model import (
     Activation,
     Int,
     Int16,

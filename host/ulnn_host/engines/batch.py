@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base.errors import UlnnError
-from .data.sequences import Sequences
-from .format.model import Int, Int16, ModelFile
+from ..base.errors import UlnnError
+from ..data.sequences import Sequences
+from ..format.model import Int, Int16, ModelFile
 
 
 @dataclass(frozen=True)
