@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from ncps.torch import CfC
 from ulnn_host.data.sequences.sequences import Sequences
+from ulnn_host.network.float_network.float_network import FloatNetwork
 
 from every_cell import every_cell as every_cell
 from ulnn_host import checkpoint
-from ulnn_host.network import FloatNetwork
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from ulnn_host.data.sequences.sequences import from_arrays
+from ulnn_host.network.float_network.float_network import FloatNetwork
 
-from ulnn_host import bench_wired, checkpoint, networks, quantize, recipe, sizes
+from ulnn_host import bench_wired, checkpoint, networks, quantize, recipe
 from ulnn_host.format import container
-from ulnn_host.network import FloatNetwork
+from ulnn_host.network.float_network import sizes
 
 
 def of_recipe(model: recipe.ModelRecipe, inputs: int, outputs: int) -> FloatNetwork:

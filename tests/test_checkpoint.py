@@ -14,13 +14,14 @@ from ncps.wirings import AutoNCP, FullyConnected, Random
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
+from ulnn_host.network.float_network.float_network import CfC as CfCLayer
+from ulnn_host.network.float_network.float_network import Dense, FloatNetwork, Gru, Lstm, Ltc
 
 from every_cell import scaled, torch_models
-from ulnn_host import cells, checkpoint, networks, wiring
+from ulnn_host import cells, checkpoint, networks
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.checkpoint import Loaded
-from ulnn_host.network import CfC as CfCLayer
-from ulnn_host.network import Dense, FloatNetwork, Gru, Lstm, Ltc
+from ulnn_host.network.float_network import wiring
 from ulnn_host.recipe import ModelRecipe, WiringRecipe
 
 LIMIT = 1e-5

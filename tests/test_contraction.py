@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ulnn_host.network.float_network.float_network import Dense, FloatNetwork, Linear, Lstm
 
 from convert_cases import NAMES, chaotic, data, network
-from ulnn_host import contraction, quantize
+from ulnn_host import quantize
 from ulnn_host.convert_report import Reporter
-from ulnn_host.network import Dense, FloatNetwork, Linear, Lstm
+from ulnn_host.network.float_network import contraction
 
 
 @pytest.mark.parametrize("name", NAMES)

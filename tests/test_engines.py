@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ulnn_host.engines.registry.registry import Batch, Outputs, quantise
+from ulnn_host.network.float_network.float_network import ACTIVATIONS, FloatNetwork
 
 from ncps_models import Spec, data, network, trained
 from random_models import Shape, random_input, random_model, shapes, trimmed
@@ -19,7 +20,6 @@ from ulnn_host.engines.registry import registry as engines
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
 from ulnn_host.format.model import Kind, Mode, ModelFile
-from ulnn_host.network import ACTIVATIONS, FloatNetwork
 
 Run = Callable[[bytes, Batch], Outputs]
 ENGINES = ("native", "pure", "unix", "cortex-m7", "rv32")

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from ulnn_host.network.float_network.float_network import (
+    FloatNetwork,
+    Ltc,
+    arrays,
+    mapped,
+    replaced,
+    sigmoid,
+)
 
 from every_cell import every_cell
 from ncps_models import Spec, data
 from ulnn_host import quantize
 from ulnn_host.format import container
-from ulnn_host.network import FloatNetwork, Ltc, arrays, mapped, replaced, sigmoid
 
 INPUTS, NEURONS = 2, 4
 

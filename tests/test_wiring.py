@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 from ncps import wirings as ncps
 from typer.testing import CliRunner
+from ulnn_host.network.float_network.float_network import (
+    CfC,
+    Dense,
+    FloatNetwork,
+    Linear,
+    Ltc,
+    Synapses,
+)
 
 import random_models
-from ulnn_host import graph, wiring
+from ulnn_host import graph
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
 from ulnn_host.format import container
 from ulnn_host.format.model import Kind, Mode
-from ulnn_host.network import CfC, Dense, FloatNetwork, Linear, Ltc, Synapses
+from ulnn_host.network.float_network import wiring
 
 
 def check(ours: wiring.Wiring, theirs: ncps.Wiring) -> None:

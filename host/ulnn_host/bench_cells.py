@@ -12,7 +12,7 @@ import numpy as np
 from .bench_cases import FORMATS, INPUTS, STEPS, Case
 from .data.sequences import Sequences
 from .format.model import Mode, ModelFile
-from .network import (
+from .network.float_network import (
     HEADS,
     Array,
     CfC,
@@ -25,8 +25,8 @@ from .network import (
     Ltc,
     Synapses,
 )
+from .network.wiring import Adjacency, Wiring, auto_ncp
 from .quantize import Options, Sparsity, convert
-from .wiring import Adjacency, Wiring, auto_ncp
 
 HIDDEN = 32
 UNITS, MOTORS = 19, 4

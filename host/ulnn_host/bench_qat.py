@@ -27,7 +27,7 @@ from .data.sequences import Sequences, Statistics
 from .engines.batch import quantise
 from .engines.reference import Reference
 from .format.model import ModelFile
-from .network import FloatNetwork
+from .network.float_network import FloatNetwork
 from .quantize import Options
 from .recipe import Recipe
 from .toolchain.micropython_source import project_root

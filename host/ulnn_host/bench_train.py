@@ -19,11 +19,11 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from . import wiring
 from .base import console
 from .base.errors import UlnnError
 from .cells import DIALECTS, CfC, wired
 from .ltc_cell import LTC
+from .network import wiring
 
 INPUTS, OUTPUTS, STEPS, BATCH, ROUNDS = 6, 7, 100, 64, 5
 Pass = Callable[[nn.Module, Tensor, Tensor | None], Tensor]

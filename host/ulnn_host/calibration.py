@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .base.errors import UlnnError
 from .data.sequences import Sequences
-from .network import Array, FloatNetwork, Trace
+from .network.float_network import Array, FloatNetwork, Trace
 from .rounding import Vectors
 
 Method = Literal["max", "percentile", "mse"]

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .base.errors import UlnnError
-from .network import ACTIVATIONS, HEADS, LECUN_IN, LECUN_OUT, Activation
+from .network.float_network import ACTIVATIONS, HEADS, LECUN_IN, LECUN_OUT, Activation
+from .network.wiring import Wiring
 from .scan import fast
-from .wiring import Wiring
 
 Mode = Literal["default", "no_gate", "pure"]
 MODES: tuple[Mode, ...] = get_args(Mode)

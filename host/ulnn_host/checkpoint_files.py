@@ -12,7 +12,7 @@ import numpy as np
 from . import import_keras
 from .base.errors import UlnnError
 from .import_cells import Arrays
-from .network import Array
+from .network.float_network import Array
 
 EXPECTED = "torch.save(model.state_dict(), ...), .safetensors, .npz, .keras or .weights.h5"
 

@@ -193,7 +193,7 @@ def export(
     Example: ulnn export watch.safetensors --onnx watch.onnx
     """
     from . import checkpoint as checkpoints
-    from . import export as exporter
+    from .network import export as exporter
 
     loaded = checkpoints.load(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:

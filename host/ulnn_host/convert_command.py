@@ -13,7 +13,7 @@ from .convert_report import ConvertReport, Reporter
 from .data.sequences import Sequences
 from .format import container
 from .format.model import ModelFile
-from .network import FloatNetwork
+from .network.float_network import FloatNetwork
 from .quantize import Options
 
 Progress = Callable[[str], None]

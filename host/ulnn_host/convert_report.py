@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import contraction
 from .base.errors import UlnnError
-from .contraction import Contraction
 from .data import scores
 from .data.sequences import Sequences
 from .engines import registry as engines
@@ -19,7 +17,9 @@ from .engines.batch import quantise
 from .format import container, cost
 from .format.cost import Estimate
 from .format.model import ModelFile
-from .network import Array, FloatNetwork
+from .network import contraction
+from .network.contraction import Contraction
+from .network.float_network import Array, FloatNetwork
 from .precision import Choice
 from .range_search import Found
 from .rollouts import Saturation, observed_run

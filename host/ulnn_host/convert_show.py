@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from .base.errors import UlnnError
-from .contraction import Contraction
 from .convert_report import ConvertReport, ModelReport
+from .network.contraction import Contraction
 from .report import BOARD, REFERENCE
 from .rollouts import Saturation
 

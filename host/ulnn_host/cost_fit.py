@@ -26,7 +26,7 @@ from .bench_cases import COUNTED, DT_FIXED, FORMATS, HIDDEN_SIZES, STEPS, Case, 
 from .data.sequences import Sequences
 from .format import cost
 from .format.model import Mode, ModelFile
-from .network import (
+from .network.float_network import (
     HEADS,
     CfC,
     Decay,

@@ -26,7 +26,7 @@ from .data.sequences import Sequences
 from .engines.batch import quantise
 from .engines.reference import Reference
 from .format.model import ModelFile
-from .network import FloatNetwork, Ltc, arrays, replaced
+from .network.float_network import FloatNetwork, Ltc, arrays, replaced
 from .quantize import Options, build_with_meaning, calibration, with_golden
 from .rounding import Signal
 from .train import THREADS, settings, target_of

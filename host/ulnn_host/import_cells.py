@@ -14,7 +14,19 @@ import numpy as np
 
 from .base.errors import UlnnError
 from .format.model import Mode
-from .network import ACTIVATIONS, HEADS, Array, CfC, Decay, Gru, Layer, Linear, Lstm, Ltc, Synapses
+from .network.float_network import (
+    ACTIVATIONS,
+    HEADS,
+    Array,
+    CfC,
+    Decay,
+    Gru,
+    Layer,
+    Linear,
+    Lstm,
+    Ltc,
+    Synapses,
+)
 from .state_dict import StateDict
 
 MODES = {"default": Mode.DEFAULT, "no_gate": Mode.NO_GATE, "pure": Mode.PURE}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from . import import_cells as cells
 from .base.errors import UlnnError
 from .import_cells import Options
-from .network import Array, Dense, Gru, Layer, Lstm
+from .network.float_network import Array, Dense, Gru, Layer, Lstm
 from .state_dict import StateDict, some
 
 EXPECTED = (

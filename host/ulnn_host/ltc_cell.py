@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from .base.errors import UlnnError
 from .cells import Rollout
-from .network import EPSILON
-from .wiring import Wiring
+from .network.float_network import EPSILON
+from .network.wiring import Wiring
 
 # where ncps starts, uniform
 RANGES = {

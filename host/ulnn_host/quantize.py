@@ -22,7 +22,7 @@ from .engines.batch import quantise
 from .engines.reference import Reference
 from .format.model import Golden, Matrix, ModelFile, Table
 from .format.tables import decay_table, erf_table, tanh_table
-from .network import CfC, FloatNetwork
+from .network.float_network import CfC, FloatNetwork
 from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
 from .quantize_layer import convert as convert_layer
 from .rounding import Signal, Style

@@ -17,7 +17,7 @@ from .base.errors import UlnnError
 from .calibration import Ranges
 from .format import model as integer
 from .format.model import Activation, Kind, Matrix, Mode
-from .network import (
+from .network.float_network import (
     EPSILON,
     HEADS,
     LECUN_IN,

@@ -10,7 +10,7 @@ from typing import Literal
 from .base.errors import UlnnError
 from .calibration import METHODS, Method
 from .data.sequences import Sequences
-from .network import FloatNetwork
+from .network.float_network import FloatNetwork
 from .quantize import Options, build, calibration
 from .rollouts import Yardstick, halves, sample
 

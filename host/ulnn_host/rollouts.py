@@ -13,7 +13,7 @@ from .data.sequences import Sequences
 from .engines.batch import quantise
 from .engines.reference import BEFORE_TABLE, Clipped, Reference
 from .format.model import ModelFile
-from .network import Array, FloatNetwork
+from .network.float_network import Array, FloatNetwork
 
 SAMPLE_STEPS, SAMPLE_LENGTH = 4096, 512
 

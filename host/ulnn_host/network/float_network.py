@@ -19,7 +19,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from .format.model import Mode
+from ..format.model import Mode
 
 Array = NDArray[np.float64]
 LECUN_OUT, LECUN_IN = 1.7159, 0.666

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .data.sequences import Sequences
-from .network import Array, CfC, FloatNetwork, Layer, State
+from ..data.sequences import Sequences
+from .float_network import Array, CfC, FloatNetwork, Layer, State
 
 PERTURBATION = 2.0**-10
 STARTS, DIRECTIONS = 8, 3

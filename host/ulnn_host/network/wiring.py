@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
 
 Adjacency = NDArray[np.int32]
 NCP_SEED, RANDOM_SEED = 22222, 1111  # what ncps takes where none is given

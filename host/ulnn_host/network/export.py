@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .base.errors import UlnnError
-from .network import FloatNetwork, Ltc, State, mapped
+from ..base.errors import UlnnError
+from .float_network import FloatNetwork, Ltc, State, mapped
 
 INSTALL = "install it with: pip install ulnn[onnx]"
 STEPS = 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .network import HEADS, CfC, Dense, FloatNetwork, Gru, Layer, Lstm, Ltc, arrays
+from .float_network import HEADS, CfC, Dense, FloatNetwork, Gru, Layer, Lstm, Ltc, arrays
 
 Used = NDArray[np.bool_]
 TABLE = 2048
