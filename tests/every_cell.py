@@ -13,7 +13,7 @@ from ncps.wirings import AutoNCP
 from torch import nn
 from ulnn_host.network.float_network.float_network import FloatNetwork
 
-from ulnn_host import checkpoint
+from ulnn_host.importers import checkpoint
 
 State = dict[str, torch.Tensor]
 

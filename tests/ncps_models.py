@@ -12,7 +12,7 @@ from ulnn_host.data.sequences.sequences import Sequences
 from ulnn_host.network.float_network.float_network import FloatNetwork
 
 from every_cell import every_cell as every_cell
-from ulnn_host import checkpoint
+from ulnn_host.importers import checkpoint
 
 
 @dataclass(frozen=True)

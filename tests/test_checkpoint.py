@@ -18,9 +18,10 @@ from ulnn_host.network.float_network.float_network import CfC as CfCLayer
 from ulnn_host.network.float_network.float_network import Dense, FloatNetwork, Gru, Lstm, Ltc
 
 from every_cell import scaled, torch_models
-from ulnn_host import cells, checkpoint, networks
+from ulnn_host import cells, networks
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.checkpoint import Loaded
+from ulnn_host.importers import checkpoint
+from ulnn_host.importers.checkpoint import Loaded
 from ulnn_host.network.float_network import wiring
 from ulnn_host.recipe import ModelRecipe, WiringRecipe
 

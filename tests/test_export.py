@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from ulnn_host.network.float_network.float_network import FloatNetwork
 
 from every_cell import every_cell
-from ulnn_host import checkpoint
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
+from ulnn_host.importers import checkpoint
 from ulnn_host.network.float_network import export
 
 LIMIT = 1e-5

@@ -60,7 +60,7 @@ def test_converter_reads_the_checkpoint(tmp_path):
     data = waves()
     result = train.train(plan(tmp_path, data, seed=3), quiet=True)
     result.save(tmp_path / "net.safetensors")
-    from ulnn_host import checkpoint
+    from ulnn_host.importers import checkpoint
 
     loaded = checkpoint.load(tmp_path / "net.safetensors")
     assert loaded.assumed == ()
@@ -84,7 +84,7 @@ CELLS = {
 
 @pytest.mark.parametrize("kind", CELLS)
 def test_every_cell_learns_and_comes_back(tmp_path, kind):
-    from ulnn_host import checkpoint
+    from ulnn_host.importers import checkpoint
 
     data = waves(n=24, steps=12)
     save_npz(tmp_path / "a.npz", data)

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from . import augment, checkpoint, finetune, quantize, recipe, train
+from . import augment, finetune, quantize, recipe, train
 from .base import console
 from .data import vowels, watch
 from .data.scores import score
@@ -27,6 +27,7 @@ from .data.sequences import Sequences, Statistics
 from .engines.batch import quantise
 from .engines.reference import Reference
 from .format.model import ModelFile
+from .importers import checkpoint
 from .network.float_network import FloatNetwork
 from .quantize import Options
 from .recipe import Recipe

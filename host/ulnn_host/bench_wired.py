@@ -20,10 +20,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from . import checkpoint, recipe, train
+from . import recipe, train
 from .base import console
 from .cells import DIALECTS
 from .data import watch
+from .importers import checkpoint
 from .network import sizes
 from .recipe import Recipe
 from .toolchain.micropython_source import project_root

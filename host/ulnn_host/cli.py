@@ -140,9 +140,9 @@ def convert(
 
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
-    from . import checkpoint as checkpoints
     from . import convert_command, convert_show, quantize
     from .data import sequences as data
+    from .importers import checkpoint as checkpoints
 
     loaded = checkpoints.load(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
@@ -192,7 +192,7 @@ def export(
 
     Example: ulnn export watch.safetensors --onnx watch.onnx
     """
-    from . import checkpoint as checkpoints
+    from .importers import checkpoint as checkpoints
     from .network import export as exporter
 
     loaded = checkpoints.load(checkpoint, mode, activation, dialect)

@@ -16,7 +16,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import checkpoint as checkpoints
 from . import deploy, quantize, recipe, report, train, validate
 from .base import console
 from .data import scores, watch
@@ -24,6 +23,7 @@ from .data.scores import Scores
 from .data.sequences import Sequences, save_npz
 from .engines import registry as engines
 from .format import container
+from .importers import checkpoint as checkpoints
 from .link import Board
 from .plan import identify
 from .toolchain.micropython_source import project_root

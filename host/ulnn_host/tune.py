@@ -21,11 +21,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from . import checkpoint, train
 from . import recipe as recipes
+from . import train
 from .base.errors import UlnnError
 from .data import sets
 from .data.sequences import Sequences
+from .importers import checkpoint
 from .network import sizes
 from .recipe import ModelRecipe, Recipe, WiringRecipe
 

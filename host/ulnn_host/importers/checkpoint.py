@@ -26,11 +26,11 @@ from typing import Any
 
 import numpy as np
 
+from ..base.errors import UlnnError
+from ..format.model import DIALECTS
+from ..network.float_network import Array, FloatNetwork, Layer
 from . import checkpoint_files, import_keras, import_state_dict
-from .base.errors import UlnnError
-from .format.model import DIALECTS
 from .import_cells import Arrays, Options
-from .network.float_network import Array, FloatNetwork, Layer
 from .state_dict import some
 
 META = ("labels", "readout", "inputs", "dataset")

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from .base.errors import UlnnError
-from .network.float_network import Array, Linear
+from ..base.errors import UlnnError
+from ..network.float_network import Array, Linear
 
 
 class StateDict:

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..base.errors import UlnnError
+from ..network.float_network import Array, Dense, Gru, Layer, Lstm
 from . import import_cells as cells
-from .base.errors import UlnnError
 from .import_cells import Options
-from .network.float_network import Array, Dense, Gru, Layer, Lstm
 from .state_dict import StateDict, some
 
 EXPECTED = (

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .base.errors import UlnnError
-from .format.model import Mode
-from .network.float_network import (
+from ..base.errors import UlnnError
+from ..format.model import Mode
+from ..network.float_network import (
     ACTIVATIONS,
     HEADS,
     Array,

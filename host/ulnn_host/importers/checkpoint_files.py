@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..base.errors import UlnnError
+from ..network.float_network import Array
 from . import import_keras
-from .base.errors import UlnnError
 from .import_cells import Arrays
-from .network.float_network import Array
 
 EXPECTED = "torch.save(model.state_dict(), ...), .safetensors, .npz, .keras or .weights.h5"
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
+from ..network import wiring as wirings
+from ..network.float_network import ACTIVATIONS, Array
 from .import_cells import ALIASES, Arrays
-from .network import wiring as wirings
-from .network.float_network import ACTIVATIONS, Array
 from .state_dict import some
 
 DIALECTS = ("ncps.keras", "raminmh.tf")
