@@ -58,8 +58,8 @@ natmods: setup
 	$(BIN)/python -m ulnn_host.toolchain.natmod
 
 boards: setup
-	$(BIN)/python -m ulnn_host.boards build cortex-m7
-	$(BIN)/python -m ulnn_host.boards build rv32
+	$(BIN)/python -m ulnn_host.board.virtual build cortex-m7
+	$(BIN)/python -m ulnn_host.board.virtual build rv32
 
 format: setup
 	$(BIN)/ruff format .

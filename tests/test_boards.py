@@ -24,8 +24,14 @@ from board_fixtures import (  # noqa: F401
     shared_board,
 )
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.boards import BOARDS, VirtualBoard, build_firmware, parse_address, resolve_port
-from ulnn_host.boards.kinds import BoardAddress
+from ulnn_host.board.virtual import (
+    BOARDS,
+    VirtualBoard,
+    build_firmware,
+    parse_address,
+    resolve_port,
+)
+from ulnn_host.board.virtual.kinds import BoardAddress
 
 pytestmark = pytest.mark.board
 
@@ -213,7 +219,7 @@ def test_icount_is_repeatable(board_name: str) -> None:  # noqa: F811
 def test_qemu_dies_with_its_parent(board_name: str) -> None:  # noqa: F811
     code = (
         "import sys, time\n"
-        "from ulnn_host.boards import VirtualBoard\n"
+        "from ulnn_host.board.virtual import VirtualBoard\n"
         "b = VirtualBoard(sys.argv[1]); b.start(); print(b._process.pid, flush=True)\n"
         "time.sleep(60)"
     )

@@ -19,12 +19,12 @@ from ulnn_host.engines.registry.reference import Reference
 from board_fixtures import need_tools
 from pty_board import PtyBoard, micropython
 from random_models import Shape, random_input, random_model
-from ulnn_host import plan as planning
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.deploy import DeployError, NoSpaceError, deploy, make_plan
+from ulnn_host.board import plan as planning
+from ulnn_host.board.deploy import DeployError, NoSpaceError, deploy, make_plan
+from ulnn_host.board.link import Board
 from ulnn_host.format import container
 from ulnn_host.format.model import Golden
-from ulnn_host.link import Board
 from ulnn_host.toolchain import natmod
 
 ROOT = Path(__file__).parent.parent

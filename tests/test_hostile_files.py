@@ -18,7 +18,7 @@ from ulnn_host.engines.registry.reference import Reference
 
 import mutations
 from random_models import Shape, random_model, random_stack
-from ulnn_host.board_engine import open_board
+from ulnn_host.board.board_engine import open_board
 from ulnn_host.engines.registry import registry as engines
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation, Kind, Mode, ModelFile

@@ -1,4 +1,4 @@
-"""ulnn_host.link against good boards, bad ports, busy programs and pulled plugs."""
+"""ulnn_host.board.link against good boards, bad ports, busy programs and pulled plugs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pytest
 import serial
 
 from pty_board import FAKE_ULNN, FIRMWARE, PtyBoard, micropython
-from ulnn_host import link as link_module
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.link import Board, BoardError
-from ulnn_host.stream import Session
+from ulnn_host.board import link as link_module
+from ulnn_host.board.link import Board, BoardError
+from ulnn_host.board.stream import Session
 
 MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": (FIRMWARE / "ulnn_stream.py").read_text()}
 

@@ -15,7 +15,7 @@ from core_tools import CELL_SHAPES, TESTS
 from loader_cases import good_cases, loader_cases, rich_file
 from random_models import Shape, random_model, with_golden
 from test_natmod import SHAPES as UNIX_SHAPES
-from ulnn_host.boards import resolve_port
+from ulnn_host.board.virtual import resolve_port
 from ulnn_host.toolchain import natmod
 
 SHAPES = [*UNIX_SHAPES[:6], Shape(inputs=8, hidden=48, weight_bits=16), *CELL_SHAPES]

@@ -16,10 +16,10 @@ from board_fixtures import need_tools
 from pty_board import FAKE_ULNN, FIRMWARE, PtyBoard, fake_run, micropython
 from test_deploy import model_file
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.deploy import deploy
-from ulnn_host.frames import BODY_WORDS, Decoder, check_words, encode
-from ulnn_host.link import Board
-from ulnn_host.stream import Session, _Request
+from ulnn_host.board.deploy import deploy
+from ulnn_host.board.frames import BODY_WORDS, Decoder, check_words, encode
+from ulnn_host.board.link import Board
+from ulnn_host.board.stream import Session, _Request
 
 STREAM = (FIRMWARE / "ulnn_stream.py").read_text()
 MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": STREAM}

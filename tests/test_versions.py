@@ -36,7 +36,7 @@ COMMANDS = [
         ["-m", "ulnn_host.cli", name]
         for name in ("train", "convert", "info", "run", "validate", "bench", "version")
     ),
-    *(["-m", "ulnn_host.boards", name] for name in ("list", "build", "run")),
+    *(["-m", "ulnn_host.board.virtual", name] for name in ("list", "build", "run")),
     ["-m", "ulnn_host.demo"],
     ["tools/deploy.py"],
 ]

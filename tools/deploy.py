@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Deploy a model to a board over its serial port. All of the work is in ulnn_host.deploy."""
+"""Deploy a model to a board over its serial port. All of the work is in ulnn_host.board.deploy."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ VENV = ROOT / ".venv" / "bin" / "python"
 try:
     import typer
 
-    from ulnn_host import deploy
     from ulnn_host.base import console
+    from ulnn_host.board import deploy
 except ImportError as error:
     # Started with another Python: the one that `make setup` made has all that is needed.
     if VENV.exists() and not os.environ.get("ULNN_IN_VENV"):

@@ -14,11 +14,11 @@ from pathlib import Path
 from . import bench
 from .base.errors import UlnnError
 from .bench_cases import FORMATS, HIDDEN_SIZES, INPUTS, bench_model
-from .board_engine import install, open_board
-from .boards import VirtualBoard, build_firmware
+from .board.board_engine import install, open_board
+from .board.link import Board, BoardError
+from .board.virtual import VirtualBoard, build_firmware
 from .cycle_model import read_trace
 from .format import container
-from .link import Board, BoardError
 from .toolchain import natmod
 
 MODEL_PATH = "/models/bench.ulnn"

@@ -297,7 +297,7 @@ def validate(
 
     Example: ulnn validate watch.ulnn test.npz --port /dev/ttyACM0 --html report.html
     """
-    from .validate import validate_command
+    from .board.validate import validate_command
 
     report = validate_command(
         model,

@@ -16,16 +16,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import deploy, quantize, recipe, report, train, validate
+from . import quantize, recipe, report, train
 from .base import console
+from .board import deploy, validate
+from .board.link import Board
+from .board.plan import identify
 from .data import scores, watch
 from .data.scores import Scores
 from .data.sequences import Sequences, save_npz
 from .engines import registry as engines
 from .format import container
 from .importers import checkpoint as checkpoints
-from .link import Board
-from .plan import identify
 from .toolchain.micropython_source import project_root
 
 PORT = "virtual:cortex-m7"

@@ -170,7 +170,7 @@ def unix_micropython() -> str:
 
 def _board(name: str) -> Callable[[bytes, Batch], Outputs]:
     def run_board(data: bytes, batch: Batch) -> Outputs:
-        from .. import board_engine
+        from ..board import board_engine
 
         return board_engine.run(f"virtual:{name}?heap=2m", data, batch)
 

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..base.errors import UlnnError
+from ..data import scores
+from ..data import sequences as datasets
+from ..data.sequences import Sequences
+from ..engines import registry as engines
+from ..engines.batch import Batch, Outputs, quantise
+from ..format import container, facts
+from ..format.model import ModelFile
 from . import deploy as deployment
-from .base.errors import UlnnError
-from .data import scores
-from .data import sequences as datasets
-from .data.sequences import Sequences
-from .engines import registry as engines
-from .engines.batch import Batch, Outputs, quantise
-from .format import container, facts
-from .format.model import ModelFile
 from .link import Board
 from .plan import Identity, default_target, identify
 from .stream import BoardInfo, Session
@@ -403,7 +403,7 @@ def validate_command(
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps(report.to_json(), indent=2) + "\n")
     if html_path:
-        from .report import validation_page
+        from ..report import validation_page
 
         validation_page(report).write(html_path)
     return report

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from ..base.errors import UlnnError
+from ...base.errors import UlnnError
 from .build import build_firmware
 from .kinds import PREFIX, board_kind, check_variant, parse_address
 

@@ -1,4 +1,4 @@
-"""``python -m ulnn_host.boards``: build, boot and list the virtual boards."""
+"""``python -m ulnn_host.board.virtual``: build, boot and list the virtual boards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..base.errors import UlnnError
+from ...base.errors import UlnnError
 from .build import build_firmware
 from .kinds import BOARDS
 from .qemu import board_at
@@ -25,7 +25,7 @@ app = typer.Typer(
 def list_boards() -> None:
     """Lists the boards.
 
-    Example: python -m ulnn_host.boards list
+    Example: python -m ulnn_host.board.virtual list
     """
     for kind in BOARDS.values():
         machine = " ".join(kind.machine_args)
@@ -40,7 +40,7 @@ def build(
 ) -> None:
     """Builds a board's firmware if anything changed, and prints the path of the ELF file.
 
-    Example: python -m ulnn_host.boards build cortex-m7 --variant frozen
+    Example: python -m ulnn_host.board.virtual build cortex-m7 --variant frozen
     """
     firmware = build_firmware(name, variant, jobs=jobs)
     print(firmware.elf)
@@ -60,7 +60,7 @@ def run(
     Options after a question mark: disk and heap (sizes such as 64k, 1m), icount (N: 2**N ns of
     virtual time per instruction, deterministic), serial (a number for machine.unique_id()).
 
-    Example: python -m ulnn_host.boards run "cortex-m7?disk=64k"
+    Example: python -m ulnn_host.board.virtual run "cortex-m7?disk=64k"
     """
     with board_at(address, qemu_args=tuple(qemu_arg or ())) as board:
         print(board.port, flush=True)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
 from .frames import BODY_WORDS, OVERHEAD_WORDS, Decoder, Reply, encode
 
 PROTOCOL = (1, 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from .engines.batch import Batch, Outputs
-from .format import container
+from ..engines.batch import Batch, Outputs
+from ..format import container
 from .link import Board
 from .plan import Identity, engine_files, identify
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.errors import UlnnError
-from ..toolchain.micropython_source import (
+from ...base.errors import UlnnError
+from ...toolchain.micropython_source import (
     find_micropython,
     locked,
     micropython_version,

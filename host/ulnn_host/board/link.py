@@ -21,7 +21,7 @@ from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 from serial.tools import list_ports
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
 from .stream import Session
 
 BANNER = b"raw REPL; CTRL-B to exit\r\n"
@@ -357,7 +357,7 @@ def _resolved(port: str) -> Iterator[str]:
     if not port.startswith("virtual:"):
         yield port
         return
-    from .boards import resolve_port
+    from .virtual import resolve_port
 
     with resolve_port(port) as path:
         yield str(path)

@@ -8,13 +8,13 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .base.errors import UlnnError
-from .boards import find_mpy_cross
-from .format import container
+from ..base.errors import UlnnError
+from ..format import container
+from ..toolchain import natmod
+from ..toolchain.micropython_source import project_root
 from .link import Board
 from .stream import PROTOCOL
-from .toolchain import natmod
-from .toolchain.micropython_source import project_root
+from .virtual import find_mpy_cross
 
 # Suffix or path, contents, note.
 _File = tuple[str, bytes, str]

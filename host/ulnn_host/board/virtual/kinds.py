@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from ..base.errors import UlnnError
+from ...base.errors import UlnnError
 
 VARIANTS = ("", "frozen")
 PREFIX = "virtual:"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from .format import container
+from ..format import container
 from .link import Board, BoardError
 from .plan import DeployError, Item, NoSpaceError, Plan, make_plan
 
