@@ -16,14 +16,14 @@ from safetensors.torch import save_file
 from torch import nn
 from ulnn_host.network.float_network.float_network import CfC as CfCLayer
 from ulnn_host.network.float_network.float_network import Dense, FloatNetwork, Gru, Lstm, Ltc
+from ulnn_host.train.train.recipe import ModelRecipe, WiringRecipe
 
 from every_cell import scaled, torch_models
-from ulnn_host import cells, networks
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.importers import checkpoint
 from ulnn_host.importers.checkpoint import Loaded
 from ulnn_host.network.float_network import wiring
-from ulnn_host.recipe import ModelRecipe, WiringRecipe
+from ulnn_host.train.train import cells, networks
 
 LIMIT = 1e-5
 NAMES = tuple(torch_models())

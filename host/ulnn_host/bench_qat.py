@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from . import augment, finetune, quantize, recipe, train
+from . import finetune, quantize
 from .base import console
 from .data import vowels, watch
 from .data.scores import score
@@ -30,8 +30,9 @@ from .format.model import ModelFile
 from .importers import checkpoint
 from .network.float_network import FloatNetwork
 from .quantize import Options
-from .recipe import Recipe
 from .toolchain.micropython_source import project_root
+from .train import augment, recipe, train
+from .train.recipe import Recipe
 
 SEEDS = (1, 2, 3)
 TASKS = ("watch", "vowels")

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from .base import console
 from .base.errors import UlnnError
-from .cells import DIALECTS, CfC, wired
-from .ltc_cell import LTC
 from .network import wiring
+from .train.cells import DIALECTS, CfC, wired
+from .train.ltc_cell import LTC
 
 INPUTS, OUTPUTS, STEPS, BATCH, ROUNDS = 6, 7, 100, 64, 5
 Pass = Callable[[nn.Module, Tensor, Tensor | None], Tensor]

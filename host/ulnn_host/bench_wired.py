@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from . import recipe, train
 from .base import console
-from .cells import DIALECTS
 from .data import watch
 from .importers import checkpoint
 from .network import sizes
-from .recipe import Recipe
 from .toolchain.micropython_source import project_root
+from .train import recipe, train
+from .train.cells import DIALECTS
+from .train.recipe import Recipe
 
 SEEDS = (1, 2, 3)
 

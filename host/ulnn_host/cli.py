@@ -56,7 +56,7 @@ def train(
 
     Example: ulnn train recipe.toml -o watch.safetensors
     """
-    from . import train as training
+    from .train import train as training
 
     training.train_command(recipe, output)
 

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import quantize, recipe, report, train
+from . import quantize, report
 from .base import console
 from .board import deploy, validate
 from .board.link import Board
@@ -28,6 +28,7 @@ from .engines import registry as engines
 from .format import container
 from .importers import checkpoint as checkpoints
 from .toolchain.micropython_source import project_root
+from .train import recipe, train
 
 PORT = "virtual:cortex-m7"
 ALLOWED_LOSS = 0.015

@@ -29,7 +29,7 @@ from .format.model import ModelFile
 from .network.float_network import FloatNetwork, Ltc, arrays, replaced
 from .quantize import Options, build_with_meaning, calibration, with_golden
 from .rounding import Signal
-from .train import THREADS, settings, target_of
+from .train.train import THREADS, settings, target_of
 
 # (outputs (N, T, O), the sequences they belong to) -> loss
 Loss = Callable[[Tensor, Sequences], Tensor]

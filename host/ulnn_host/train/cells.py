@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base.errors import UlnnError
-from .network.float_network import ACTIVATIONS, HEADS, LECUN_IN, LECUN_OUT, Activation
-from .network.wiring import Wiring
+from ..base.errors import UlnnError
+from ..network.float_network import ACTIVATIONS, HEADS, LECUN_IN, LECUN_OUT, Activation
+from ..network.wiring import Wiring
 from .scan import fast
 
 Mode = Literal["default", "no_gate", "pure"]

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
+from ..network.float_network import EPSILON
+from ..network.wiring import Wiring
 from .cells import Rollout
-from .network.float_network import EPSILON
-from .network.wiring import Wiring
 
 # where ncps starts, uniform
 RANGES = {

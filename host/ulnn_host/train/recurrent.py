@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
 from .cells import Rollout
 
 Kind = Literal["lstm", "gru"]

@@ -26,15 +26,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..base import toml_text
+from ..base.errors import UlnnError
+from ..data import sets
+from ..data.scores import Scores, score
+from ..data.sequences import Sequences, Statistics
+from ..data.sequences import load as load_data
 from . import augment, networks
 from . import recipe as recipes
-from .base import toml_text
-from .base.errors import UlnnError
 from .cells import Rollout
-from .data import sets
-from .data.scores import Scores, score
-from .data.sequences import Sequences, Statistics
-from .data.sequences import load as load_data
 from .recipe import Recipe
 
 # the products of a step are so small that a second thread costs more than it gives

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from torch import nn
 
+from ..network import wiring
+from ..network.float_network import Activation
 from .cells import CfC, Dialect, Mode, Rollout, stacked, wired
 from .ltc_cell import LTC
-from .network import wiring
-from .network.float_network import Activation
 from .recipe import ModelRecipe, WiringRecipe
 from .recurrent import Kind, Recurrent
 

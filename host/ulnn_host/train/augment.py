@@ -9,8 +9,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from .base.errors import UlnnError
-from .data.sequences import Sequences, Statistics
+from ..base.errors import UlnnError
+from ..data.sequences import Sequences, Statistics
 from .recipe import AugmentRecipe, DataRecipe
 
 

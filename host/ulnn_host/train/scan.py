@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .network.float_network import HEADS, LECUN_IN, LECUN_OUT
+from ..network.float_network import HEADS, LECUN_IN, LECUN_OUT
 
 if TYPE_CHECKING:
     from .cells import CfCCell

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from .base import toml_text
-from .base.errors import UlnnError
+from ..base import toml_text
+from ..base.errors import UlnnError
 
 RECIPES = Path(__file__).parent / "recipes"
 SETS = ("watch", "vowels")
