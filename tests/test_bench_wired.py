@@ -8,10 +8,11 @@ import torch
 from ulnn_host.data.sequences.sequences import from_arrays
 from ulnn_host.network.float_network.float_network import FloatNetwork
 
-from ulnn_host import bench_wired, quantize
+from ulnn_host import bench_wired
 from ulnn_host.format import container
 from ulnn_host.importers import checkpoint
 from ulnn_host.network.float_network import sizes
+from ulnn_host.quantize.quantize import quantize
 from ulnn_host.train.train import networks, recipe
 
 

@@ -7,9 +7,9 @@ import pytest
 from ulnn_host.network.float_network.float_network import Dense, FloatNetwork, Linear, Lstm
 
 from convert_cases import NAMES, chaotic, data, network
-from ulnn_host import quantize
 from ulnn_host.convert_report import Reporter
 from ulnn_host.network.float_network import contraction
+from ulnn_host.quantize.quantize import quantize
 
 
 @pytest.mark.parametrize("name", NAMES)

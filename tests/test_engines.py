@@ -15,12 +15,12 @@ from ulnn_host.network.float_network.float_network import ACTIVATIONS, FloatNetw
 
 from ncps_models import Spec, data, network, trained
 from random_models import Shape, random_input, random_model, shapes, trimmed
-from ulnn_host import quantize
 from ulnn_host.board import board_engine
 from ulnn_host.engines.registry import registry as engines
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
 from ulnn_host.format.model import Kind, Mode, ModelFile
+from ulnn_host.quantize.quantize import quantize
 
 Run = Callable[[bytes, Batch], Outputs]
 ENGINES = ("native", "pure", "unix", "cortex-m7", "rv32")

@@ -15,9 +15,9 @@ from ulnn_host.engines.registry.batch import quantise
 from ulnn_host.network.float_network.float_network import FloatNetwork, arrays
 
 from every_cell import every_cell
-from ulnn_host import finetune, quantize
 from ulnn_host.engines.registry import registry as engines
 from ulnn_host.format import container
+from ulnn_host.quantize.quantize import finetune, quantize
 
 CELLS = dict(every_cell(gain=1.0))
 

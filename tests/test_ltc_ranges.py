@@ -7,8 +7,8 @@ import pytest
 from ulnn_host.network.float_network.float_network import FloatNetwork, Ltc, Synapses
 
 from convert_cases import data
-from ulnn_host import quantize
 from ulnn_host.format import container
+from ulnn_host.quantize.quantize import quantize
 
 
 @pytest.mark.parametrize("neurons", [1, 9, 40])

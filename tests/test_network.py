@@ -15,8 +15,8 @@ from ulnn_host.network.float_network.float_network import (
 
 from every_cell import every_cell
 from ncps_models import Spec, data
-from ulnn_host import quantize
 from ulnn_host.format import container
+from ulnn_host.quantize.quantize import quantize
 
 INPUTS, NEURONS = 2, 4
 

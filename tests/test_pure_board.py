@@ -19,10 +19,10 @@ from loader_cases import rich_file
 from ncps_models import Spec, data
 from random_models import Shape, random_input, random_model
 from test_pure_engine import CELLS, FIRMWARE, TESTS, UNIX_SHAPES
-from ulnn_host import quantize
 from ulnn_host.board.virtual import resolve_port
 from ulnn_host.format import container
 from ulnn_host.format.model import Golden
+from ulnn_host.quantize.quantize import quantize
 
 SCRIPT = """
 import gc, os, sys, time

@@ -15,9 +15,9 @@ from ulnn_host.network.float_network.float_network import ACTIVATIONS, FloatNetw
 
 from every_cell import every_cell
 from ncps_models import Spec, data, network, state_dict, trained
-from ulnn_host import quantize
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.format import container
+from ulnn_host.quantize.quantize import quantize
 
 LIMITS = {8: 0.02, 16: 0.002}
 SPECS = [

@@ -26,7 +26,7 @@ from .network.float_network import (
     Synapses,
 )
 from .network.wiring import Adjacency, Wiring, auto_ncp
-from .quantize import Options, Sparsity, convert
+from .quantize.quantize import Options, Sparsity, convert
 
 HIDDEN = 32
 UNITS, MOTORS = 19, 4

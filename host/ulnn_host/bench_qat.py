@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from . import finetune, quantize
 from .base import console
 from .data import vowels, watch
 from .data.scores import score
@@ -29,7 +28,8 @@ from .engines.reference import Reference
 from .format.model import ModelFile
 from .importers import checkpoint
 from .network.float_network import FloatNetwork
-from .quantize import Options
+from .quantize import finetune, quantize
+from .quantize.quantize import Options
 from .toolchain.micropython_source import project_root
 from .train import augment, recipe, train
 from .train.recipe import Recipe

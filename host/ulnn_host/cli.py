@@ -140,9 +140,10 @@ def convert(
 
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
-    from . import convert_command, convert_show, quantize
+    from . import convert_command, convert_show
     from .data import sequences as data
     from .importers import checkpoint as checkpoints
+    from .quantize import quantize
 
     loaded = checkpoints.load(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:

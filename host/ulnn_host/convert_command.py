@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import convert_show, precision, quantize, range_search
+from . import convert_show
 from .base.errors import UlnnError
 from .convert_report import ConvertReport, Reporter
 from .data.sequences import Sequences
 from .format import container
 from .format.model import ModelFile
 from .network.float_network import FloatNetwork
-from .quantize import Options
+from .quantize import precision, quantize, range_search
+from .quantize.quantize import Options
 
 Progress = Callable[[str], None]
 
@@ -105,7 +106,7 @@ def convert_to_file(
 def _finetuned(
     network: FloatNetwork, data: Sequences, options: Options, wishes: Wishes, readout: str
 ) -> ModelFile:
-    from . import finetune
+    from .quantize import finetune
 
     loss = None
     if wishes.towards == "labels":

@@ -20,9 +20,9 @@ from .format.model import ModelFile
 from .network import contraction
 from .network.contraction import Contraction
 from .network.float_network import Array, FloatNetwork
-from .precision import Choice
-from .range_search import Found
-from .rollouts import Saturation, observed_run
+from .quantize.precision import Choice
+from .quantize.range_search import Found
+from .quantize.rollouts import Saturation, observed_run
 
 CURVE_POINTS = 64
 COARSE_DT = 0.01

@@ -15,8 +15,8 @@ from rich.table import Table
 from .base.errors import UlnnError
 from .convert_report import ConvertReport, ModelReport
 from .network.contraction import Contraction
+from .quantize.rollouts import Saturation
 from .report import BOARD, REFERENCE
-from .rollouts import Saturation
 
 COLORS = (BOARD, REFERENCE, "#2a9d5c", "#8e5bb5")
 BARS = 14

@@ -39,7 +39,7 @@ from .network.float_network import (
     Ltc,
     Synapses,
 )
-from .quantize import Options, Sparsity, convert
+from .quantize.quantize import Options, Sparsity, convert
 from .toolchain.micropython_source import project_root
 
 COUNTS = "tests/cost_counts.json"

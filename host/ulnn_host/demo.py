@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import quantize, report
+from . import report
 from .base import console
 from .board import deploy, validate
 from .board.link import Board
@@ -27,6 +27,7 @@ from .data.sequences import Sequences, save_npz
 from .engines import registry as engines
 from .format import container
 from .importers import checkpoint as checkpoints
+from .quantize import quantize
 from .toolchain.micropython_source import project_root
 from .train import recipe, train
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .base.errors import UlnnError
-from .calibration import Ranges
-from .format import model as integer
-from .format.model import Activation, Kind, Matrix, Mode
-from .network.float_network import (
+from ..base.errors import UlnnError
+from ..format import model as integer
+from ..format.model import Activation, Kind, Matrix, Mode
+from ..network.float_network import (
     EPSILON,
     HEADS,
     LECUN_IN,
@@ -32,6 +31,7 @@ from .network.float_network import (
     Ltc,
     Synapses,
 )
+from .calibration import Ranges
 from .rounding import Q15, Signal, Style, Vectors, round_rows
 
 Q18 = 2.0**18

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .base.errors import UlnnError
-from .data.sequences import Sequences
-from .network.float_network import Array, FloatNetwork, Trace
+from ..base.errors import UlnnError
+from ..data.sequences import Sequences
+from ..network.float_network import Array, FloatNetwork, Trace
 from .rounding import Vectors
 
 Method = Literal["max", "percentile", "mse"]

@@ -14,15 +14,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from . import __version__
-from .base.errors import UlnnError
+from .. import __version__
+from ..base.errors import UlnnError
+from ..data.sequences import Sequences
+from ..engines.batch import quantise
+from ..engines.reference import Reference
+from ..format.model import Golden, Matrix, ModelFile, Table
+from ..format.tables import decay_table, erf_table, tanh_table
+from ..network.float_network import CfC, FloatNetwork
 from .calibration import Calibration, Method, Ranges, calibrate
-from .data.sequences import Sequences
-from .engines.batch import quantise
-from .engines.reference import Reference
-from .format.model import Golden, Matrix, ModelFile, Table
-from .format.tables import decay_table, erf_table, tanh_table
-from .network.float_network import CfC, FloatNetwork
 from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
 from .quantize_layer import convert as convert_layer
 from .rounding import Signal, Style

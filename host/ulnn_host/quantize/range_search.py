@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
+from ..data.sequences import Sequences
+from ..network.float_network import FloatNetwork
 from .calibration import METHODS, Method
-from .data.sequences import Sequences
-from .network.float_network import FloatNetwork
 from .quantize import Options, build, calibration
 from .rollouts import Yardstick, halves, sample
 

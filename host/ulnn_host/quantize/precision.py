@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from .base.errors import UlnnError
-from .data.sequences import Sequences
-from .format import container
-from .format.model import ModelFile
-from .network.float_network import FloatNetwork
+from ..base.errors import UlnnError
+from ..data.sequences import Sequences
+from ..format import container
+from ..format.model import ModelFile
+from ..network.float_network import FloatNetwork
 from .quantize import Options, build, calibration, with_golden
 from .rollouts import Yardstick, sample
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .base.errors import UlnnError
-from .data.sequences import Sequences
-from .engines.batch import quantise
-from .engines.reference import BEFORE_TABLE, Clipped, Reference
-from .format.model import ModelFile
-from .network.float_network import Array, FloatNetwork
+from ..base.errors import UlnnError
+from ..data.sequences import Sequences
+from ..engines.batch import quantise
+from ..engines.reference import BEFORE_TABLE, Clipped, Reference
+from ..format.model import ModelFile
+from ..network.float_network import Array, FloatNetwork
 
 SAMPLE_STEPS, SAMPLE_LENGTH = 4096, 512
 

@@ -20,16 +20,16 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
+from ..data.sequences import Sequences
+from ..engines.batch import quantise
+from ..engines.reference import Reference
+from ..format.model import ModelFile
+from ..network.float_network import FloatNetwork, Ltc, arrays, replaced
+from ..train.train import THREADS, settings, target_of
 from .calibration import Calibration
-from .data.sequences import Sequences
-from .engines.batch import quantise
-from .engines.reference import Reference
-from .format.model import ModelFile
-from .network.float_network import FloatNetwork, Ltc, arrays, replaced
 from .quantize import Options, build_with_meaning, calibration, with_golden
 from .rounding import Signal
-from .train.train import THREADS, settings, target_of
 
 # (outputs (N, T, O), the sequences they belong to) -> loss
 Loss = Callable[[Tensor, Sequences], Tensor]
