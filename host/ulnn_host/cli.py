@@ -85,7 +85,7 @@ def tune(
 
     Example: ulnn tune recipe.toml --trials 30 --minutes 10 -o best.toml
     """
-    from .tune import tune_command
+    from .experiments.tune import tune_command
 
     tune_command(recipe, output, trials, seed, minutes, epochs, max_bytes, as_json)
 

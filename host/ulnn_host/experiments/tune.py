@@ -21,14 +21,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .base.errors import UlnnError
-from .data import sets
-from .data.sequences import Sequences
-from .importers import checkpoint
-from .network import sizes
-from .train import recipe as recipes
-from .train import train
-from .train.recipe import ModelRecipe, Recipe, WiringRecipe
+from ..base.errors import UlnnError
+from ..data import sets
+from ..data.sequences import Sequences
+from ..importers import checkpoint
+from ..network import sizes
+from ..train import recipe as recipes
+from ..train import train
+from ..train.recipe import ModelRecipe, Recipe, WiringRecipe
 
 SIZES = (8, 12, 16, 24, 32, 48)
 BACKBONES = (0, 16, 32, 64)
