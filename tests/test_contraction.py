@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ulnn_host.network.float_network.float_network import Dense, FloatNetwork, Linear, Lstm
+from ulnn_host.report.page.convert_report import Reporter
 
 from convert_cases import NAMES, chaotic, data, network
-from ulnn_host.convert_report import Reporter
 from ulnn_host.network.float_network import contraction
 from ulnn_host.quantize.quantize import quantize
 

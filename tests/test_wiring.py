@@ -18,12 +18,12 @@ from ulnn_host.network.float_network.float_network import (
 )
 
 import random_models
-from ulnn_host import graph
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
 from ulnn_host.format import container
 from ulnn_host.format.model import Kind, Mode
 from ulnn_host.network.float_network import wiring
+from ulnn_host.report.page import graph
 
 
 def check(ours: wiring.Wiring, theirs: ncps.Wiring) -> None:

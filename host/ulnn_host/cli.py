@@ -140,10 +140,11 @@ def convert(
 
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
-    from . import convert_command, convert_show
+    from . import convert_command
     from .data import sequences as data
     from .importers import checkpoint as checkpoints
     from .quantize import quantize
+    from .report import convert_show
 
     loaded = checkpoints.load(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
@@ -230,8 +231,8 @@ def info(
 
     content = facts.of_file(model)
     if graph is not None:
-        from . import graph as graphs
         from .format import container
+        from .report import graph as graphs
 
         graphs.save(graphs.of_model(container.read_file(model)[1]), graph, model.stem)
     if as_json:

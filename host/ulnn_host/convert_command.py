@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import convert_show
 from .base.errors import UlnnError
-from .convert_report import ConvertReport, Reporter
 from .data.sequences import Sequences
 from .format import container
 from .format.model import ModelFile
 from .network.float_network import FloatNetwork
 from .quantize import precision, quantize, range_search
 from .quantize.quantize import Options
+from .report import convert_show
+from .report.convert_report import ConvertReport, Reporter
 
 Progress = Callable[[str], None]
 

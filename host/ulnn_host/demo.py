@@ -16,7 +16,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import report
 from .base import console
 from .board import deploy, validate
 from .board.link import Board
@@ -28,6 +27,7 @@ from .engines import registry as engines
 from .format import container
 from .importers import checkpoint as checkpoints
 from .quantize import quantize
+from .report import page as report
 from .toolchain.micropython_source import project_root
 from .train import recipe, train
 

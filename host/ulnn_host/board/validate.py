@@ -403,7 +403,7 @@ def validate_command(
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps(report.to_json(), indent=2) + "\n")
     if html_path:
-        from ..report import validation_page
+        from ..report.page import validation_page
 
         validation_page(report).write(html_path)
     return report

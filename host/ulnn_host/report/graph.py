@@ -19,11 +19,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Polygon
 from numpy.typing import NDArray
 
-from .base.errors import UlnnError
-from .format import model as integers
-from .format.model import Kind, Matrix, ModelFile
-from .network import float_network as floats
-from .network.wiring import Wiring
+from ..base.errors import UlnnError
+from ..format import model as integers
+from ..format.model import Kind, Matrix, ModelFile
+from ..network import float_network as floats
+from ..network.wiring import Wiring
 
 COLOURS = {
     "inputs": "#8a9a3b",

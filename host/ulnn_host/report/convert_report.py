@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .base.errors import UlnnError
-from .data import scores
-from .data.sequences import Sequences
-from .engines import registry as engines
-from .engines.batch import quantise
-from .format import container, cost
-from .format.cost import Estimate
-from .format.model import ModelFile
-from .network import contraction
-from .network.contraction import Contraction
-from .network.float_network import Array, FloatNetwork
-from .quantize.precision import Choice
-from .quantize.range_search import Found
-from .quantize.rollouts import Saturation, observed_run
+from ..base.errors import UlnnError
+from ..data import scores
+from ..data.sequences import Sequences
+from ..engines import registry as engines
+from ..engines.batch import quantise
+from ..format import container, cost
+from ..format.cost import Estimate
+from ..format.model import ModelFile
+from ..network import contraction
+from ..network.contraction import Contraction
+from ..network.float_network import Array, FloatNetwork
+from ..quantize.precision import Choice
+from ..quantize.range_search import Found
+from ..quantize.rollouts import Saturation, observed_run
 
 CURVE_POINTS = 64
 COARSE_DT = 0.01

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from .board.validate import Latency, ValidationReport
+    from ..board.validate import Latency, ValidationReport
 
 BOARD, REFERENCE = "#1f77b4", "#e07b39"
 TRACES = 6

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from .base.errors import UlnnError
+from ..base.errors import UlnnError
+from ..network.contraction import Contraction
+from ..quantize.rollouts import Saturation
 from .convert_report import ConvertReport, ModelReport
-from .network.contraction import Contraction
-from .quantize.rollouts import Saturation
-from .report import BOARD, REFERENCE
+from .page import BOARD, REFERENCE
 
 COLORS = (BOARD, REFERENCE, "#2a9d5c", "#8e5bb5")
 BARS = 14
