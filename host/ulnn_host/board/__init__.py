@@ -1,0 +1,1 @@
+"""Boards: the serial line, deployment, validation; `virtual` has boards in QEMU."""

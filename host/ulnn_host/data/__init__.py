@@ -1,0 +1,1 @@
+"""Recordings: sequences, data sets, scores."""

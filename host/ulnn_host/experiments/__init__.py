@@ -1,0 +1,1 @@
+"""Many trainings: searches and comparisons."""

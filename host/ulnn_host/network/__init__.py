@@ -1,0 +1,1 @@
+"""Float networks: cells, wirings, what errors do in them, sizes, export."""

@@ -1,0 +1,1 @@
+"""MicroPython's source, and native modules built with it."""

@@ -55,7 +55,7 @@ DEBIAN = Archive(
 
 def project_root() -> Path:
     """The checkout this package lies in; raises UlnnError when it is installed without one."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     if not (root / "boards" / "qemu" / "Makefile").is_file():
         raise UlnnError(
             f"no boards/qemu/Makefile under {root}: boards are built from a checkout of ulnn; "
