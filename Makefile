@@ -25,22 +25,22 @@ $(VENV)/stamp: $(BUILD_INPUTS)
 	touch $@
 
 demo: setup
-	$(BIN)/python -m ulnn_host.demo --port $(PORT)
+	$(BIN)/python host/examples/watch/demo.py --port $(PORT)
 
 bench: setup
-	$(BIN)/python -m ulnn_host.bench
+	$(BIN)/python native_module/bench/count.py
 
 bench-train: setup
-	$(BIN)/python -m ulnn_host.bench_train
+	$(BIN)/python host/bench/bench_train.py
 
 bench-qat: setup
-	$(BIN)/python -m ulnn_host.bench_qat
+	$(BIN)/python host/bench/bench_qat.py
 
 bench-host: setup
-	$(BIN)/python -m ulnn_host.bench_host
+	$(BIN)/python host/bench/bench_host.py
 
 bench-wired: setup
-	$(BIN)/python -m ulnn_host.bench_wired
+	$(BIN)/python host/bench/bench_wired.py
 
 # Lint first: it is quick and says the most.
 test: setup lint check
@@ -58,8 +58,8 @@ natmods: setup
 	$(BIN)/python -m ulnn_host.toolchain.natmod
 
 boards: setup
-	$(BIN)/python -m ulnn_host.board.virtual build cortex-m7
-	$(BIN)/python -m ulnn_host.board.virtual build rv32
+	$(BIN)/ulnn boards build cortex-m7
+	$(BIN)/ulnn boards build rv32
 
 format: setup
 	$(BIN)/ruff format .

@@ -7,13 +7,13 @@ import dataclasses
 import functools
 
 import numpy as np
-from ulnn_host.data.sequences.sequences import Sequences
-from ulnn_host.network.float_network.float_network import CfC, FloatNetwork, Linear
 
 from every_cell import scaled, torch_models
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.format.model import ModelFile
 from ulnn_host.importers import checkpoint
-from ulnn_host.quantize.quantize import quantize
+from ulnn_host.network.float_network import CfC, FloatNetwork, Linear
+from ulnn_host.quantize import quantize
 
 NAMES = tuple(torch_models())
 

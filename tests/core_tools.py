@@ -87,7 +87,7 @@ def core_cli(*arguments: str | Path, defines: str = "") -> str:
     return done.stdout
 
 
-def core_run(data: bytes, batch: engines.Batch, folder: Path, defines: str) -> engines.Outputs:
+def core_run(data: bytes, batch: Batch, folder: Path, defines: str) -> Outputs:
     """The sanitized core over a batch of sequences of equal length."""
     model = container.read(data)
     count, steps = batch.dt.shape
@@ -101,7 +101,7 @@ def core_run(data: bytes, batch: engines.Batch, folder: Path, defines: str) -> e
         core_cli("run", *names, defines=defines)
         y[n] = np.frombuffer((folder / "y").read_bytes(), "<i2").reshape(steps, -1)
         state[n] = np.frombuffer((folder / "state").read_bytes(), "<i2")
-    return engines.Outputs(y, state)
+    return Outputs(y, state)
 
 
 def seed_files(folder: Path) -> list[Path]:

@@ -11,9 +11,9 @@ import torch
 from ncps.torch import LTC, CfC
 from ncps.wirings import AutoNCP
 from torch import nn
-from ulnn_host.network.float_network.float_network import FloatNetwork
 
 from ulnn_host.importers import checkpoint
+from ulnn_host.network.float_network import FloatNetwork
 
 State = dict[str, torch.Tensor]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from ncps.torch import CfC
-from ulnn_host.data.sequences.sequences import Sequences
-from ulnn_host.network.float_network.float_network import FloatNetwork
 
 from every_cell import every_cell as every_cell
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.importers import checkpoint
+from ulnn_host.network.float_network import FloatNetwork
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from ulnn_host.data.sequences.sequences import from_arrays
-from ulnn_host.network.float_network.float_network import FloatNetwork
 
-from ulnn_host import bench_wired
+import bench_wired
+from ulnn_host.data.sequences import from_arrays
 from ulnn_host.format import container
 from ulnn_host.importers import checkpoint
-from ulnn_host.network.float_network import sizes
-from ulnn_host.quantize.quantize import quantize
-from ulnn_host.train.train import networks, recipe
+from ulnn_host.network import sizes
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.quantize import quantize
+from ulnn_host.train import networks, recipe
 
 
 def of_recipe(model: recipe.ModelRecipe, inputs: int, outputs: int) -> FloatNetwork:

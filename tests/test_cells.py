@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from ulnn_host.train.train.cells import ACTIVATIONS, MODES, CfC, _loop
 
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.train.cells import ACTIVATIONS, MODES, CfC, _loop
 
 ncps = pytest.importorskip("ncps.torch")
 

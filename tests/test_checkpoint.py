@@ -14,16 +14,16 @@ from ncps.wirings import AutoNCP, FullyConnected, Random
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
-from ulnn_host.network.float_network.float_network import CfC as CfCLayer
-from ulnn_host.network.float_network.float_network import Dense, FloatNetwork, Gru, Lstm, Ltc
-from ulnn_host.train.train.recipe import ModelRecipe, WiringRecipe
 
 from every_cell import scaled, torch_models
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.importers import checkpoint
 from ulnn_host.importers.checkpoint import Loaded
-from ulnn_host.network.float_network import wiring
-from ulnn_host.train.train import cells, networks
+from ulnn_host.network import wiring
+from ulnn_host.network.float_network import CfC as CfCLayer
+from ulnn_host.network.float_network import Dense, FloatNetwork, Gru, Lstm, Ltc
+from ulnn_host.train import cells, networks
+from ulnn_host.train.recipe import ModelRecipe, WiringRecipe
 
 LIMIT = 1e-5
 NAMES = tuple(torch_models())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ulnn_host.network.float_network.float_network import Dense, FloatNetwork, Linear, Lstm
-from ulnn_host.report.page.convert_report import Reporter
 
 from convert_cases import NAMES, chaotic, data, network
-from ulnn_host.network.float_network import contraction
-from ulnn_host.quantize.quantize import quantize
+from ulnn_host.network import contraction
+from ulnn_host.network.float_network import Dense, FloatNetwork, Linear, Lstm
+from ulnn_host.quantize import quantize
+from ulnn_host.report.convert_report import Reporter
 
 
 @pytest.mark.parametrize("name", NAMES)

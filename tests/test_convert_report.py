@@ -13,20 +13,21 @@ import pytest
 import torch
 from rich.console import Console
 from typer.testing import CliRunner
-from ulnn_host.data.sequences.sequences import Sequences, save_npz
+from ulnn_host.convert_command import Wishes, convert_to_file
 from ulnn_host.engines.registry.reference import Reference
-from ulnn_host.quantize.quantize.quantize import Options
-from ulnn_host.report.page.convert_report import ConvertReport, Reporter
 
+import count_cases as bench_cases
+import fit_cost as cost_fit
 from convert_cases import NAMES, chaotic, data, model, network
 from every_cell import scaled, torch_models
-from ulnn_host import bench_cases, cost_fit
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
-from ulnn_host.convert_command import Wishes, convert_to_file
+from ulnn_host.data.sequences import Sequences, save_npz
 from ulnn_host.format import container, cost
-from ulnn_host.quantize.quantize import quantize, rollouts
-from ulnn_host.report.page import convert_show
+from ulnn_host.quantize import quantize, rollouts
+from ulnn_host.quantize.quantize import Options
+from ulnn_host.report import convert_show
+from ulnn_host.report.convert_report import ConvertReport, Reporter
 from ulnn_host.toolchain.micropython_source import project_root
 
 KEYS = {"bytes", "bits", "macs", "max_error", "rms_error", "steps", "clamped_steps"}

@@ -83,7 +83,7 @@ def test_sanitized_builds_equal_the_reference(shape: Shape, defines: str, tmp_pa
     for seed in range(3):
         model = random_model(seed, shape)
         x, dt = random_input(seed, model, 100)
-        batch = engines.Batch(x[None], dt[None], np.array([100]))
+        batch = Batch(x[None], dt[None], np.array([100]))
         data = container.write(model)
         want = engines.run(data, batch, "reference")
         got = core_run(data, batch, tmp_path, defines)

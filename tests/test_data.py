@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ulnn_host.data.sequences.sequences import (
+
+from ulnn_host.base.errors import UlnnError
+from ulnn_host.data import watch
+from ulnn_host.data.sequences import (
     Sequences,
     Statistics,
     from_arrays,
@@ -20,9 +23,6 @@ from ulnn_host.data.sequences.sequences import (
     load_npz,
     save_npz,
 )
-
-from ulnn_host.base.errors import UlnnError
-from ulnn_host.data.sequences import watch
 
 
 def make(n=3, steps=10, channels=2, seed=0, **changes) -> Sequences:

@@ -7,13 +7,13 @@ import json
 
 import numpy as np
 import pytest
-from ulnn_host.data.sequences.scores import Scores
 
-from ulnn_host import demo
+import demo
+from demo import Candidate, pick
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.data.sequences import watch
-from ulnn_host.demo import Candidate, pick
-from ulnn_host.train.train import recipe, train
+from ulnn_host.data import watch
+from ulnn_host.data.scores import Scores
+from ulnn_host.train import recipe, train
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("seglearn") is None, reason="the demo set needs seglearn 1.2.5"

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ulnn_host.engines.registry.registry import Batch, Outputs, quantise
-from ulnn_host.network.float_network.float_network import ACTIVATIONS, FloatNetwork
 
 from ncps_models import Spec, data, network, trained
 from random_models import Shape, random_input, random_model, shapes, trimmed
@@ -20,7 +19,8 @@ from ulnn_host.engines.registry import registry as engines
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
 from ulnn_host.format.model import Kind, Mode, ModelFile
-from ulnn_host.quantize.quantize import quantize
+from ulnn_host.network.float_network import ACTIVATIONS, FloatNetwork
+from ulnn_host.quantize import quantize
 
 Run = Callable[[bytes, Batch], Outputs]
 ENGINES = ("native", "pure", "unix", "cortex-m7", "rv32")

@@ -12,13 +12,13 @@ import pytest
 import torch
 from ncps.torch import CfC
 from typer.testing import CliRunner
-from ulnn_host.network.float_network.float_network import FloatNetwork
 
 from every_cell import every_cell
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
 from ulnn_host.importers import checkpoint
-from ulnn_host.network.float_network import export
+from ulnn_host.network import export
+from ulnn_host.network.float_network import FloatNetwork
 
 LIMIT = 1e-5
 QUICK = ("cfc-pure", "mixed", "ltc-full", "gru-1-dt")

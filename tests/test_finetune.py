@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 from ncps.torch import CfC
-from ulnn_host.data.sequences.sequences import Sequences
 from ulnn_host.engines.registry.batch import quantise
-from ulnn_host.network.float_network.float_network import FloatNetwork, arrays
 
 from every_cell import every_cell
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.engines.registry import registry as engines
 from ulnn_host.format import container
-from ulnn_host.quantize.quantize import finetune, quantize
+from ulnn_host.network.float_network import FloatNetwork, arrays
+from ulnn_host.quantize import finetune, quantize
 
 CELLS = dict(every_cell(gain=1.0))
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ulnn_host.network.float_network.float_network import CfC, Dense, FloatNetwork, Ltc
 
 from every_cell import keras_cfc, keras_kernels
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.importers import checkpoint
+from ulnn_host.network.float_network import CfC, Dense, FloatNetwork, Ltc
 
 LIMIT = 1e-5
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

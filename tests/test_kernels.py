@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from random_models import Shape, random_input, random_model
-from ulnn_host import bench, cycle_model
 from ulnn_host.bench_board import count_call_overhead
-from ulnn_host.bench_cases import FORMATS, HIDDEN_SIZES, Case, bench_case
-from ulnn_host.bench_cells import cell_cases
-from ulnn_host.bench_report import TARGETS
+
+import count_kernels as bench
+import cycle_model
+from count_cases import FORMATS, HIDDEN_SIZES, Case, bench_case
+from count_cells import cell_cases
+from count_report import TARGETS
+from random_models import Shape, random_input, random_model
 from ulnn_host.format.model import Activation, Kind, Matrix, Mode, ModelFile
 
 COUNTS = Path(__file__).parent / "kernel_counts.json"

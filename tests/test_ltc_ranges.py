@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ulnn_host.network.float_network.float_network import FloatNetwork, Ltc, Synapses
 
 from convert_cases import data
 from ulnn_host.format import container
-from ulnn_host.quantize.quantize import quantize
+from ulnn_host.network.float_network import FloatNetwork, Ltc, Synapses
+from ulnn_host.quantize import quantize
 
 
 @pytest.mark.parametrize("neurons", [1, 9, 40])

@@ -143,7 +143,7 @@ SHAPES = [
 def test_steps_equal_the_reference(shape: Shape) -> None:
     model = random_model(5, shape)
     x, dt = random_input(6, model, 200)
-    batch = engines.Batch(x[None], dt[None], np.array([200]))
+    batch = Batch(x[None], dt[None], np.array([200]))
     data = container.write(model)
     want = engines.run(data, batch, "reference")
     got = engines.run(data, batch, "unix")

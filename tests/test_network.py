@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from ulnn_host.network.float_network.float_network import (
+
+from every_cell import every_cell
+from ncps_models import Spec, data
+from ulnn_host.format import container
+from ulnn_host.network.float_network import (
     FloatNetwork,
     Ltc,
     arrays,
@@ -12,11 +16,7 @@ from ulnn_host.network.float_network.float_network import (
     replaced,
     sigmoid,
 )
-
-from every_cell import every_cell
-from ncps_models import Spec, data
-from ulnn_host.format import container
-from ulnn_host.quantize.quantize import quantize
+from ulnn_host.quantize import quantize
 
 INPUTS, NEURONS = 2, 4
 

@@ -10,14 +10,14 @@ import torch
 from ncps import torch as ncps
 from ncps import wirings
 from torch import Tensor
-from ulnn_host.train.train.cells import CfC, Rollout, stacked, wired
-from ulnn_host.train.train.ltc_cell import LTC
-from ulnn_host.train.train.recurrent import Recurrent
 
-from ulnn_host import bench_train
+import bench_train
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.network.float_network import wiring
-from ulnn_host.train.train import cells, ltc_cell, networks, recipe
+from ulnn_host.network import wiring
+from ulnn_host.train import cells, ltc_cell, networks, recipe
+from ulnn_host.train.cells import CfC, Rollout, stacked, wired
+from ulnn_host.train.ltc_cell import LTC
+from ulnn_host.train.recurrent import Recurrent
 
 
 @pytest.fixture(autouse=True)

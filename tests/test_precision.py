@@ -6,14 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from ulnn_host.data.sequences.sequences import Sequences
-from ulnn_host.quantize.quantize.quantize import Options
-from ulnn_host.quantize.quantize.rollouts import Yardstick, halves, sample
 
 from convert_cases import data, network
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.format import container
-from ulnn_host.quantize.quantize import precision, quantize, range_search
+from ulnn_host.quantize import precision, quantize, range_search
+from ulnn_host.quantize.quantize import Options
+from ulnn_host.quantize.rollouts import Yardstick, halves, sample
 
 
 def size(name: str, options: Options) -> int:

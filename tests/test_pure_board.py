@@ -22,7 +22,7 @@ from test_pure_engine import CELLS, FIRMWARE, TESTS, UNIX_SHAPES
 from ulnn_host.board.virtual import resolve_port
 from ulnn_host.format import container
 from ulnn_host.format.model import Golden
-from ulnn_host.quantize.quantize import quantize
+from ulnn_host.quantize import quantize
 
 SCRIPT = """
 import gc, os, sys, time

@@ -478,7 +478,7 @@ CELLS = [
 def test_micropython_equals_the_reference(shape: Shape) -> None:
     model = random_model(5, shape)
     x, dt = random_input(6, model, 40)
-    batch = engines.Batch(x[None], dt[None], np.array([40]))
+    batch = Batch(x[None], dt[None], np.array([40]))
     data = container.write(model)
     want = engines.run(data, batch, "reference")
     got = engines.unix_run(data, batch, FIRMWARE)

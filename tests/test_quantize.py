@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ncps.torch import CfC
 from ulnn_host.engines.registry.reference import Reference
-from ulnn_host.network.float_network.float_network import ACTIVATIONS, FloatNetwork, Linear
 
 from every_cell import every_cell
 from ncps_models import Spec, data, network, state_dict, trained
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.format import container
-from ulnn_host.quantize.quantize import quantize
+from ulnn_host.network.float_network import ACTIVATIONS, FloatNetwork, Linear
+from ulnn_host.quantize import quantize
 
 LIMITS = {8: 0.02, 16: 0.002}
 SPECS = [

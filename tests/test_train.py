@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ulnn_host.data.sequences.sequences import Sequences, Statistics, from_arrays, save_npz
-from ulnn_host.train.train.recipe import AugmentRecipe, DataRecipe
 
 from ulnn_host.base import toml_text
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.data.sequences import scores
-from ulnn_host.train.train import augment, recipe, train
+from ulnn_host.data import scores
+from ulnn_host.data.sequences import Sequences, Statistics, from_arrays, save_npz
+from ulnn_host.train import augment, recipe, train
+from ulnn_host.train.recipe import AugmentRecipe, DataRecipe
 
 SMALL = {
     "data": {"source": "a.npz"},

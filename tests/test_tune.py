@@ -9,15 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from typer.testing import CliRunner
-from ulnn_host.data.sequences.sequences import save_npz
 
 from test_train import plan, waves
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli import app
-from ulnn_host.data.sequences import watch
+from ulnn_host.data import watch
+from ulnn_host.data.sequences import save_npz
 from ulnn_host.experiments import tune
 from ulnn_host.experiments.tune import Trial
-from ulnn_host.train.train import recipe
+from ulnn_host.train import recipe
 
 
 def test_search_is_deterministic(tmp_path):

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ulnn_host.data.sequences.sequences import load
-from ulnn_host.report.page.page import Page, confusion_figure
 
 from board_fixtures import need_tools
 from pty_board import FIRMWARE, PtyBoard, micropython
@@ -18,7 +16,9 @@ from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.link import Board
 from ulnn_host.board.validate import Latency, ValidationReport, validate, validate_command
+from ulnn_host.data.sequences import load
 from ulnn_host.format import container
+from ulnn_host.report.page import Page, confusion_figure
 from ulnn_host.toolchain import natmod
 
 needs_micropython = pytest.mark.skipif(

@@ -33,11 +33,11 @@ def test_every_part_has_the_version_of_the_package() -> None:
 
 COMMANDS = [
     *(
-        ["-m", "ulnn_host.cli", name]
+        ["-m", "ulnn_host", name]
         for name in ("train", "convert", "info", "run", "validate", "bench", "version")
     ),
-    *(["-m", "ulnn_host.board.virtual", name] for name in ("list", "build", "run")),
-    ["-m", "ulnn_host.demo"],
+    *(["-m", "ulnn_host", "boards", name] for name in ("list", "build", "run")),
+    ["host/examples/watch/demo.py"],
     ["tools/deploy.py"],
 ]
 

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from ncps import wirings as ncps
 from typer.testing import CliRunner
-from ulnn_host.network.float_network.float_network import (
+
+import random_models
+from ulnn_host.base.errors import UlnnError
+from ulnn_host.cli import app
+from ulnn_host.format import container
+from ulnn_host.format.model import Kind, Mode
+from ulnn_host.network import wiring
+from ulnn_host.network.float_network import (
     CfC,
     Dense,
     FloatNetwork,
@@ -16,14 +23,7 @@ from ulnn_host.network.float_network.float_network import (
     Ltc,
     Synapses,
 )
-
-import random_models
-from ulnn_host.base.errors import UlnnError
-from ulnn_host.cli import app
-from ulnn_host.format import container
-from ulnn_host.format.model import Kind, Mode
-from ulnn_host.network.float_network import wiring
-from ulnn_host.report.page import graph
+from ulnn_host.report import graph
 
 
 def check(ours: wiring.Wiring, theirs: ncps.Wiring) -> None:

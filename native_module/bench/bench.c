@@ -1,5 +1,5 @@
 // Loads the host's cases, makes their steps, compares every output and counts the instructions
-// of one ulnn_step. Prints one line per case; host/ulnn_host/bench.py reads it.
+// of one ulnn_step. Prints one line per case; count_machines.py reads it.
 //
 // The cases: uint32 each, little-endian: count, then per case
 //     file offset, file size, steps, step to count, x offset, dt offset, y offset, memory offset

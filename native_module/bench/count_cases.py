@@ -9,14 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .engines.reference import Reference
-from .format import container
-from .format.model import Activation, Int, Int16, Kind, Layer, Matrix, Mode, ModelFile
-from .format.tables import tanh_table
+from ulnn_host.board.bench import INPUTS, bench_model
+from ulnn_host.engines.reference import Reference
+from ulnn_host.format import container
+from ulnn_host.format.model import Int, Int16, ModelFile
 
-HIDDEN_SIZES = (16, 32, 64, 128)
-FORMATS = {"int8": 8, "int16": 16}
-INPUTS = 8
 STEPS, COUNTED = 8, 5
 DT_FIXED = 10_000
 
@@ -32,47 +29,6 @@ class Case:
     x: Int16
     dt: Int
     counted: int = COUNTED
-
-
-def _matrix(
-    rng: np.random.Generator, rows: int, columns: int, bits: int, unit: float = 1.0
-) -> Matrix:
-    """Rows like those of a trained network: pre-activations around 1. unit: scales the result."""
-    weights = rng.standard_normal((rows, columns)) * 1.5 / np.sqrt(columns)
-    # int16: 32768 * sum(|w|) + |bias| must fit 31 bits (SPEC.md 2.5).
-    size = np.abs(weights)
-    scale = size.max(axis=1) / 127 if bits == 8 else size.sum(axis=1) / 64000
-    rounded = np.round(weights / scale[:, None]).astype(np.int64)
-    bias = np.round(0.1 * rng.standard_normal(rows) / scale * 32768).astype(np.int64)
-    bias = np.clip(bias, -(2**24), 2**24)
-    multiplier = np.round(scale * 2.0**35).astype(np.int64)
-    return Matrix(rounded, bias, multiplier, bits, Activation.TABLE)
-
-
-def bench_model(
-    bits: int, hidden: int, inputs: int = INPUTS, seed: int = 1, dt_fixed: int = 0
-) -> ModelFile:
-    """A CfC layer with one backbone layer as wide as its state, and nothing behind it.
-
-    dt_fixed: ticks, for heads with a fixed dt.
-    """
-    rng = np.random.default_rng([seed, bits, hidden])
-    backbone = _matrix(rng, hidden, inputs + hidden, bits)
-    mode = Mode.DEFAULT_FIXED_DT if dt_fixed else Mode.DEFAULT
-    heads = _matrix(rng, mode.heads * hidden, hidden, bits)
-    layer = Layer(Kind.CFC, (backbone, heads), inputs, hidden, mode, dt_fixed=dt_fixed)
-    return ModelFile(
-        input_scale=np.full(inputs, 1 / 32768, np.float32),
-        input_offset=np.zeros(inputs, np.float32),
-        output_scale=np.full(hidden, 1 / 32768, np.float32),
-        output_offset=np.zeros(hidden, np.float32),
-        tick_ns=1000,
-        dt_max=1_000_000,
-        tables=(tanh_table(),),
-        layers=(layer,),
-        meta={"name": f"bench H={hidden} int{bits}"},
-        dialect="ulnn",
-    )
 
 
 def bench_case(bits: int, hidden: int, dt_fixed: int = 0) -> Case:

@@ -1,29 +1,23 @@
-"""What a step costs seen from MicroPython: on a virtual board in instructions, on a real one in
-cycles or microseconds.
-"""
+"""The time of a step on a board, seen from MicroPython, in microseconds and, if it can, cycles."""
 
 from __future__ import annotations
 
 import ast
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-from . import bench
-from .base.errors import UlnnError
-from .bench_cases import FORMATS, HIDDEN_SIZES, INPUTS, bench_model
-from .board.board_engine import install, open_board
-from .board.link import Board, BoardError
-from .board.virtual import VirtualBoard, build_firmware
-from .cycle_model import read_trace
-from .format import container
-from .toolchain import natmod
+import numpy as np
 
+from ..format import container
+from ..format.model import Activation, Kind, Layer, Matrix, Mode, ModelFile
+from ..format.tables import tanh_table
+from .board_engine import open_board
+from .link import Board, BoardError
+
+HIDDEN_SIZES = (16, 32, 64, 128)
+FORMATS = {"int8": 8, "int16": 16}
+INPUTS = 8
 MODEL_PATH = "/models/bench.ulnn"
 CALLS = 400
-ICOUNT = 6
 
 # Prints microseconds of CALLS calls and of the loop around them, cycles of one block of steps
 # (0 without a counter), and what the engine says about itself.
@@ -69,36 +63,46 @@ def bench():
 bench()
 """
 
-# Calls between one time.ticks_us and the next, and the loop alone until a third. Prints the kernel
-# and where its first bytes HEAD are in memory: once where it runs, and in what loading left.
-TRACED_CALLS = 20
-TRACED_SCRIPT = """
-def bench():
-    import gc, time, ulnn, uctypes
-    from array import array
-    m = ulnn.load(PATH)
-    i = m.info()
-    x = array("h", [100] * i["input_size"])
-    y = array("h", bytes(2 * i["output_size"]))
-    step, n, us = m.step, range(CALLS), time.ticks_us
-    start, found = id(ulnn.load) - 16384, []
-    memory = bytes(uctypes.bytearray_at(start, 32768))
-    k = memory.find(HEAD)
-    while k >= 0:
-        found.append(start + k)
-        k = memory.find(HEAD, k + 1)
-    gc.collect()
-    step(x, y, 1000)
-    us()
-    for k in n:
-        step(x, y, 1000)
-    us()
-    for k in n:
-        pass
-    us()
-    print(found)
-bench()
-"""
+
+def _matrix(
+    rng: np.random.Generator, rows: int, columns: int, bits: int, unit: float = 1.0
+) -> Matrix:
+    """Rows like those of a trained network: pre-activations around 1. unit: scales the result."""
+    weights = rng.standard_normal((rows, columns)) * 1.5 / np.sqrt(columns)
+    # int16: 32768 * sum(|w|) + |bias| must fit 31 bits (SPEC.md 2.5).
+    size = np.abs(weights)
+    scale = size.max(axis=1) / 127 if bits == 8 else size.sum(axis=1) / 64000
+    rounded = np.round(weights / scale[:, None]).astype(np.int64)
+    bias = np.round(0.1 * rng.standard_normal(rows) / scale * 32768).astype(np.int64)
+    bias = np.clip(bias, -(2**24), 2**24)
+    multiplier = np.round(scale * 2.0**35).astype(np.int64)
+    return Matrix(rounded, bias, multiplier, bits, Activation.TABLE)
+
+
+def bench_model(
+    bits: int, hidden: int, inputs: int = INPUTS, seed: int = 1, dt_fixed: int = 0
+) -> ModelFile:
+    """A CfC layer with one backbone layer as wide as its state, and nothing behind it.
+
+    dt_fixed: ticks, for heads with a fixed dt.
+    """
+    rng = np.random.default_rng([seed, bits, hidden])
+    backbone = _matrix(rng, hidden, inputs + hidden, bits)
+    mode = Mode.DEFAULT_FIXED_DT if dt_fixed else Mode.DEFAULT
+    heads = _matrix(rng, mode.heads * hidden, hidden, bits)
+    layer = Layer(Kind.CFC, (backbone, heads), inputs, hidden, mode, dt_fixed=dt_fixed)
+    return ModelFile(
+        input_scale=np.full(inputs, 1 / 32768, np.float32),
+        input_offset=np.zeros(inputs, np.float32),
+        output_scale=np.full(hidden, 1 / 32768, np.float32),
+        output_offset=np.zeros(hidden, np.float32),
+        tick_ns=1000,
+        dt_max=1_000_000,
+        tables=(tanh_table(),),
+        layers=(layer,),
+        meta={"name": f"bench H={hidden} int{bits}"},
+        dialect="ulnn",
+    )
 
 
 @dataclass(frozen=True)
@@ -146,90 +150,6 @@ def time_board(port: str) -> list[BoardTime]:
                     if "MemoryError" not in str(error):
                         raise
     return times
-
-
-def _kernel_code(arch: str, folder: Path) -> bytes:
-    """The code of the assembly kernel in the natmod for `arch`, as it runs."""
-    code = folder / "kernel.bin"
-    for unit in sorted((natmod.build(arch).parent / "build").glob("cortex_m*.o")):
-        command = [f"{bench.CORTEX_M7.prefix}objcopy", "-O", "binary", "-j", ".text*"]
-        subprocess.run([*command, str(unit), str(code)], check=True)
-        if code.stat().st_size:
-            return code.read_bytes()
-    raise UlnnError(f"no assembly kernel in the natmod for {arch}")
-
-
-def count_call_overhead(bits: int, hidden: int = 16, name: str = "cortex-m7") -> int:
-    """Instructions of one `Model.step` call from bytecode that are not the assembly kernel's.
-
-    Counted one by one, in a trace of calls on a virtual Cortex-M, without the loop around them.
-    Raises UlnnError.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        trace = folder / "trace"
-        mark = bench.symbols(build_firmware(name).elf, bench.CORTEX_M7)["time_ticks_us"]
-        where = f"begin={mark:#x},end={mark:#x},trace={trace}"
-        plugin = ("-plugin", f"{bench.build_plugin(folder)},{where}")
-        with (
-            VirtualBoard(name, icount=ICOUNT, qemu_args=plugin) as virtual,
-            Board.open(virtual.port) as board,
-        ):
-            arch = natmod.choose(install(board).mpy)
-            if arch is None:
-                raise UlnnError(f"no natmod for the virtual {name}")
-            code = _kernel_code(arch, folder)
-            board.write_file(MODEL_PATH, container.write(bench_model(bits, hidden)))
-            script = TRACED_SCRIPT.replace("PATH", repr(MODEL_PATH))
-            script = script.replace("CALLS", str(TRACED_CALLS)).replace("HEAD", repr(code[:32]))
-            said = board.exec(script, timeout=600).strip().splitlines()[-1]
-        regions = read_trace(trace)
-    if len(regions) != 2:
-        raise UlnnError(f"a trace of the virtual {name} has {len(regions)} parts, 2 expected")
-    calls, loop = regions
-
-    def inside(start: int) -> int:
-        return sum(start <= address < start + len(code) for address, _ in calls)
-
-    kernel = max(map(inside, ast.literal_eval(said)), default=0)
-    if kernel == 0:
-        raise UlnnError(f"a trace of the virtual {name} never came to the kernel")
-    return round((len(calls) - len(loop) - kernel) / TRACED_CALLS)
-
-
-def count_calls(name: str = "cortex-m7", hidden: int = 16) -> list[dict[str, object]]:
-    """Instructions of one `Model.step` call from bytecode on a virtual board, with the natmod.
-
-    They include the call's bytecodes. `call_overhead`: those outside the kernel, None without gcc,
-    which the tracing needs. `kernels.json` keeps them as target `NAME-micropython`.
-    """
-    calls: list[dict[str, object]] = []
-    with VirtualBoard(name, icount=ICOUNT) as virtual, Board.open(virtual.port) as board:
-        arch = natmod.choose(install(board).mpy)
-        if arch is None:
-            return []
-        version = board.eval("__import__('sys').version")
-        for label, bits in FORMATS.items():
-            seen = time_model(board, bits, hidden)
-            per_us = 1000 / 2**ICOUNT
-            overhead = count_call_overhead(bits, hidden, name) if shutil.which("gcc") else None
-            calls.append(
-                {
-                    "target": f"{name}-micropython",
-                    "kernel": seen.kernel,
-                    "format": label,
-                    "H": hidden,
-                    "I": INPUTS,
-                    "instructions": round(seen.call_us * per_us),
-                    "call_overhead": overhead,
-                    "in_run": round(seen.step_us * per_us),
-                    "macs": hidden * (INPUTS + hidden) + 4 * hidden * hidden,
-                    "ram": seen.ram,
-                    "code": natmod.text_size(arch),
-                    "version": str(version),
-                }
-            )
-    return calls
 
 
 def board_table(port: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from ..engines import registry
 from ..engines.batch import Batch, Outputs
 from ..format import container
 from .link import Board
 from .plan import Identity, engine_files, identify
+from .virtual import BOARDS
 
 MODEL_PATH = "/models/engine_run.ulnn"
 FRAME_WINDOW = 1024
@@ -51,7 +53,17 @@ def install(board: Board) -> Identity:
     return identity
 
 
-def run(port: str, data: bytes, batch: Batch) -> Outputs:
-    """Boot or open the board at a port for one batch."""
-    with open_board(port) as board:
-        return board.run(data, batch)
+def run(data: bytes, batch: Batch, engine: str) -> Outputs:
+    """Run a model file under any of ENGINES. Raises UlnnError as `registry.run`."""
+    return registry.run(data, batch, engine, ENGINES)
+
+
+def _virtual(name: str) -> registry.Engine:
+    def run_board(data: bytes, batch: Batch) -> Outputs:
+        with open_board(f"virtual:{name}?heap=2m") as board:
+            return board.run(data, batch)
+
+    return run_board
+
+
+ENGINES = {**registry.ENGINES, **{name: _virtual(name) for name in BOARDS}}

@@ -8,11 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
-from ..format import container
 from .link import Board, BoardError
 from .plan import DeployError, Item, NoSpaceError, Plan, make_plan
 
@@ -22,7 +17,6 @@ __all__ = [
     "NoSpaceError",
     "Plan",
     "deploy",
-    "deploy_command",
     "make_plan",
 ]
 
@@ -157,97 +151,3 @@ def _fall_back(
     report = deploy(board, model_path, to, pure=True, progress=progress)
     warning = f"the board refuses the native module ({why}); the slower engine in Python is used"
     return DeployReport(**{**vars(report), "warnings": (warning, *report.warnings)})
-
-
-# ---- the command ------------------------------------------------------------------------------
-
-
-def show_plan(plan: Plan, console: Console) -> None:
-    """Print the board and what is to be done."""
-    b = plan.board
-    version = ".".join(map(str, b.version))
-    free = "not known" if b.free is None else f"{b.free:,} bytes"
-    console.print(f"board   {b.machine}, {b.implementation} {version}, {b.arch or 'no'} natmods")
-    console.print(f"free    {free}")
-    console.print(f"engine  {plan.engine}")
-    table = Table("file on the board", "bytes", "status", "what", box=None, pad_edge=False)
-    table.columns[1].justify = "right"
-    styles = {"new": "green", "changed": "yellow", "same": "dim"}
-    for item in plan.items:
-        style = styles[item.status]
-        table.add_row(
-            item.path, f"{len(item.data):,}", f"[{style}]{item.status}[/]", item.note, style=None
-        )
-    for paths, why in ((plan.stale, "left by a deployment cut off"), (plan.hiding, "hides ours")):
-        for path in paths:
-            table.add_row(path, "", "[red]remove[/]", why)
-    console.print(table)
-    main = [path for path in b.files if path.rpartition("/")[2] == "main.py"]
-    if main:
-        console.print(f"{main[0]} is there and stays as it is")
-    for warning in plan.warnings:
-        console.print(f"[yellow]warning[/] {warning}", highlight=False)
-
-
-def show_report(report: DeployReport, console: Console) -> None:
-    """Print what was done."""
-    if report.dry_run:
-        console.print("dry run: nothing was written")
-        return
-    for warning in report.warnings:
-        console.print(f"[yellow]warning[/] {warning}", highlight=False)
-    info = report.info
-    sent = report.plan.to_send
-    test = (
-        f"self test: {report.self_test} steps equal"
-        if report.self_test
-        else "the model holds no golden vectors, so there was no self test"
-    )
-    console.print(
-        f"[green]done[/]    {len(sent)} of {len(report.plan.items)} files sent and compared, "
-        f"{report.seconds:.1f} s\n"
-        f"running {report.engine} engine {report.version}, kernel {info.get('kernel')}, "
-        f"{info.get('ram')} bytes RAM; {test}",
-        highlight=False,
-    )
-
-
-def deploy_command(
-    port: str,
-    model: Path,
-    *,
-    to: str | None = None,
-    dry_run: bool = False,
-    pure: bool = False,
-    as_json: bool = False,
-) -> DeployReport:
-    """Deploy with a table and a progress bar, or silently for JSON. Raises UlnnError."""
-    console = Console(quiet=as_json)
-    container.read_file(model)
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,}/{task.total:,} bytes"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-    tasks: dict[str, Any] = {}
-
-    def progress(path: str, sent: int, size: int) -> None:
-        if path not in tasks:
-            tasks[path] = bars.add_task(path, total=size)
-        bars.update(tasks[path], completed=sent)
-
-    with Board.open(port) as board, bars:
-        report = deploy(
-            board,
-            model,
-            to,
-            dry_run=dry_run,
-            pure=pure,
-            progress=progress,
-            planned=lambda plan: show_plan(plan, console),
-        )
-    show_report(report, console)
-    return report

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -12,8 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..base.errors import UlnnError
 from ..data import scores
@@ -305,105 +301,3 @@ def _first_difference(
             "state", n, last, k, int(arrays.got.state[n, k]), int(arrays.expected.state[n, k])
         )
     return None
-
-
-# ---- the command ------------------------------------------------------------------------------
-
-
-def show(report: ValidationReport, console: Console) -> None:
-    """Print the verdict and what was measured."""
-    r, info = report, report.board
-    console.print(
-        f"board     {info.facts.get('board')}, {info.facts.get('python')}, "
-        f"{info.facts.get('engine')} engine, kernel {info.facts.get('kernel')}",
-        highlight=False,
-    )
-    for name, latency in (("step", r.latency), ("step, gc", r.latency_gc)):
-        if latency:
-            times = ", ".join(f"{k} {getattr(latency, k):,.1f}" for k in ("min", "p50", "p99"))
-            cycles = f"; p50 {latency.cycles['p50']:,} cycles" if latency.cycles else ""
-            line = f"{times}, max {latency.max:,.1f} us over {latency.count:,} steps{cycles}"
-            console.print(f"{name:10}{line}", highlight=False)
-    if info.emulated:
-        console.print("          (times of the emulator, not of a chip)")
-    console.print(
-        f"line      {r.samples_per_second:,.0f} samples/s; {r.traffic.lost} lost, "
-        f"{r.traffic.resent} frames sent again; {r.wall_seconds:.1f} s in all",
-        highlight=False,
-    )
-    if r.score_board and r.score_reference:
-        board, reference = (100 * s["accuracy"] for s in (r.score_board, r.score_reference))
-        console.print(
-            f"accuracy  board {board:.2f} %, reference {reference:.2f} % "
-            f"({r.score_board['count']} decisions, readout {r.readout})",
-            highlight=False,
-        )
-    if r.equal:
-        console.print(
-            f"[green]equal[/]     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "
-            f"{r.sequences} sequences, and the {r.sequences} last states",
-            highlight=False,
-        )
-        return
-    console.print(
-        f"[red]DIFFERENT[/] {r.different_steps:,} of {r.steps:,} steps, {r.different_states} of "
-        f"{r.sequences} last states",
-        highlight=False,
-    )
-    d = r.first_difference
-    if d:
-        console.print(
-            f"first     sequence {d.sequence}, step {d.step}, {d.what} {d.index}: "
-            f"board {d.board}, reference {d.reference}",
-            highlight=False,
-        )
-    if not r.clamped_equal:
-        console.print(f"clamped   the board clamped {r.clamped_steps} steps, not as the reference")
-
-
-def validate_command(
-    model: Path,
-    data: Path,
-    port: str,
-    *,
-    json_path: Path | None = None,
-    html_path: Path | None = None,
-    to: str | None = None,
-    deploy: bool = True,
-    window: int | None = None,
-    timeout: float = 60,
-) -> ValidationReport:
-    """`ulnn validate`: progress bar, summary, files. The caller exits with 0 when report.equal."""
-    console = Console()
-    with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(
-            Progress(
-                TextColumn("streaming"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-            )
-        )
-        task = bar.add_task("", total=None)
-        report = validate(
-            model,
-            data,
-            port,
-            to=to,
-            deploy=deploy,
-            window=window,
-            timeout=timeout,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-            deployed=lambda done: deployment.show_report(done, console),
-        )
-    show(report, console)
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(report.to_json(), indent=2) + "\n")
-    if html_path:
-        from ..report.page import validation_page
-
-        validation_page(report).write(html_path)
-    return report

@@ -1,4 +1,4 @@
-"""Running a model under any engine: the reference, the C core, pure Python, and (virtual) boards.
+"""Running a model on this PC: the reference, the C core, pure Python, unix MicroPython.
 
 All engines take the same integers and give the same integers.
 """
@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -20,20 +20,27 @@ import numpy as np
 
 from ..base.errors import UlnnError
 from ..format import container
+from ..toolchain import natmod
 from ..toolchain.micropython_source import project_root
-from .batch import Batch, Outputs, quantise
+from .batch import Batch, Outputs
 from .reference import Reference
 
-__all__ = ["ENGINES", "Batch", "Outputs", "quantise", "run", "unix_micropython"]
+Engine = Callable[[bytes, Batch], Outputs]
 
 
-def run(data: bytes, batch: Batch, engine: str) -> Outputs:
-    """Run a model file under the named engine; UlnnError for an unknown or missing one."""
-    if engine not in ENGINES:
-        raise UlnnError(f"engine {engine!r}: expected one of {', '.join(ENGINES)}")
+def run(
+    data: bytes, batch: Batch, engine: str, engines: Mapping[str, Engine] | None = None
+) -> Outputs:
+    """Run a model file under one of `engines` (ENGINES, those that need no board).
+
+    Raises UlnnError for an unknown or missing engine, and for a dt below one tick.
+    """
+    known = ENGINES if engines is None else engines
+    if engine not in known:
+        raise UlnnError(f"engine {engine!r}: expected one of {', '.join(known)}")
     if (batch.dt < 1).any():
         raise UlnnError(f"dt: expected 1 or more ticks, got {batch.dt.min()}")
-    return ENGINES[engine](data, batch)
+    return known[engine](data, batch)
 
 
 def native_module() -> ModuleType:
@@ -74,7 +81,7 @@ def _reference(data: bytes, batch: Batch) -> Outputs:
     return out
 
 
-def _in_process(module: Callable[[], ModuleType]) -> Callable[[bytes, Batch], Outputs]:
+def _in_process(module: Callable[[], ModuleType]) -> Engine:
     def run_module(data: bytes, batch: Batch) -> Outputs:
         out = Outputs.empty(container.read(data), batch)
         model = module().load(data)
@@ -116,8 +123,6 @@ y.close(), s.close()
 
 
 def _unix(data: bytes, batch: Batch) -> Outputs:
-    from ..toolchain import natmod
-
     return unix_run(data, batch, natmod.build("x64").parent)
 
 
@@ -168,20 +173,9 @@ def unix_micropython() -> str:
     return found
 
 
-def _board(name: str) -> Callable[[bytes, Batch], Outputs]:
-    def run_board(data: bytes, batch: Batch) -> Outputs:
-        from ..board import board_engine
-
-        return board_engine.run(f"virtual:{name}?heap=2m", data, batch)
-
-    return run_board
-
-
-ENGINES: dict[str, Callable[[bytes, Batch], Outputs]] = {
+ENGINES: dict[str, Engine] = {
     "reference": _reference,
     "native": _in_process(native_module),
     "pure": _in_process(pure_module),
     "unix": _unix,
-    "cortex-m7": _board("cortex-m7"),
-    "rv32": _board("rv32"),
 }

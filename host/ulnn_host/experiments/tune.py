@@ -6,27 +6,19 @@ recipe itself. The same recipe, data and seed give the same trials and scores on
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from ..base.errors import UlnnError
 from ..data import sets
 from ..data.sequences import Sequences
 from ..importers import checkpoint
 from ..network import sizes
-from ..train import recipe as recipes
 from ..train import train
 from ..train.recipe import ModelRecipe, Recipe, WiringRecipe
 
@@ -36,14 +28,6 @@ UNITS = (12, 16, 19, 24, 32, 48)
 SPARSITIES = (0.3, 0.5, 0.7)
 TIME_SCALES = (0.5, 1.0, 2.0, 4.0)
 RATES = (0.5, 1.0, 2.0)
-COLOURS = {
-    "cfc": "#1f77b4",
-    "wired": "#e07b39",
-    "ltc": "#2a9d5c",
-    "lstm": "#7b5ea7",
-    "gru": "#8c564b",
-    "mixed": "#5b6875",
-}
 
 
 @dataclass(frozen=True)
@@ -151,7 +135,7 @@ def with_validation(recipe: Recipe, data: Sequences, seed: int) -> Recipe:
 def front(trials: Sequence[Trial]) -> list[Trial]:
     """Trials that no smaller or equal one beats (Pareto), from small to large."""
     best, kept = -math.inf, []
-    for trial in sorted(_good(trials), key=lambda t: (t.size, -t.score)):
+    for trial in sorted(good(trials), key=lambda t: (t.size, -t.score)):
         if trial.score > best:
             best = trial.score
             kept.append(trial)
@@ -160,7 +144,7 @@ def front(trials: Sequence[Trial]) -> list[Trial]:
 
 def pick(trials: Sequence[Trial], max_bytes: int | None = None) -> Trial:
     """The best score, of equal ones the smallest. Raises UlnnError when none is small enough."""
-    fitting = [t for t in _good(trials) if max_bytes is None or t.size <= max_bytes]
+    fitting = [t for t in good(trials) if max_bytes is None or t.size <= max_bytes]
     if not fitting:
         raise UlnnError(
             f"none of {len(trials)} trials is a network of at most {max_bytes} bytes that trains: "
@@ -176,7 +160,8 @@ def final(trial: Trial, recipe: Recipe) -> Recipe:
     return replace(recipe, model=trial.recipe.model, training=training)
 
 
-def _good(trials: Sequence[Trial]) -> list[Trial]:
+def good(trials: Sequence[Trial]) -> list[Trial]:
+    """Those whose training did not fail."""
     return [t for t in trials if not math.isnan(t.score)]
 
 
@@ -236,113 +221,3 @@ def _run(number: int, made: Recipe) -> Trial:
         sizes.products(network),
         time.perf_counter() - started,
     )
-
-
-# ---- for people ---------------------------------------------------------------------------------
-
-
-def picture(trials: Sequence[Trial], chosen: Trial) -> Figure:
-    """Score against bytes, with the Pareto front."""
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axes = figure.subplots()
-    good = _good(trials)
-    for cell in dict.fromkeys(t.recipe.model.cell for t in good):
-        rows = [t for t in good if t.recipe.model.cell == cell]
-        at = [t.size / 1024 for t in rows], [t.score for t in rows]
-        axes.scatter(*at, color=COLOURS[cell], label=cell, zorder=3, s=30)
-    line = front(trials)
-    axes.plot(
-        [t.size / 1024 for t in line], [t.score for t in line],
-        color="#1c2733", lw=1.2, drawstyle="steps-post", label="best for its size", zorder=2,
-    )  # fmt: skip
-    axes.scatter(
-        [chosen.size / 1024], [chosen.score], s=150, fc="none", ec="#c8382c", lw=1.6, zorder=4,
-        label=f"chosen: {chosen.recipe.model.cell} {chosen.what}",
-    )  # fmt: skip
-    first = next((t for t in good if t.number == 0), None)
-    if first is not None:
-        axes.annotate(
-            "recipe", (first.size / 1024, first.score), textcoords="offset points",
-            xytext=(6, -11), fontsize=8, color="#5b6875",
-        )  # fmt: skip
-    axes.set_xlabel("int8 file, KiB (about)")
-    axes.set_ylabel(_score_name(trials))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def _score_name(trials: Sequence[Trial]) -> str:
-    regression = all(t.score <= 0 for t in _good(trials))
-    return "minus squared error, held out" if regression else "balanced accuracy, held out"
-
-
-def table(trials: Sequence[Trial], chosen: Trial) -> Table:
-    """All trials, the best first."""
-    shown = Table(title=_score_name(trials), title_justify="left", box=box.SIMPLE_HEAD)
-    shown.caption, shown.caption_justify = "* best for its size, ** chosen", "left"
-    for name in ("", "cell", "network", "unit s", "rate", "score", "bytes", "macs"):
-        justify: Literal["left", "right"] = "left" if name in ("cell", "network") else "right"
-        shown.add_column(name, justify=justify, no_wrap=True)
-    shown.add_column("")
-    line = front(trials)
-    failed = [t for t in trials if math.isnan(t.score)]
-    for t in [*sorted(_good(trials), key=lambda t: (-t.score, t.size)), *failed]:
-        model, rate = t.recipe.model, t.recipe.training.learning_rate
-        scale = f"{model.time_scale:.3g}" if model.time_scale else "auto"
-        score = t.failure.partition(":")[0] if t.failure else f"{t.score:.3f}"
-        note = "**" if t is chosen else "*" if t in line else ""
-        shown.add_row(
-            str(t.number), model.cell, t.what, scale, f"{rate:g}", score, str(t.size),
-            str(t.products), note, style="bold" if t is chosen else None,
-        )  # fmt: skip
-    return shown
-
-
-def tune_command(
-    path: Path,
-    output: Path | None,
-    trials: int,
-    seed: int,
-    minutes: float,
-    epochs: int | None,
-    max_bytes: int | None,
-    as_json: bool,
-) -> None:
-    """`ulnn tune`: search, show, write the best recipe and the picture beside it."""
-    recipe = recipes.load(path)
-    target = output or path.with_name(f"{path.stem}_tuned.toml")
-    console = Console(stderr=True)
-    columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, TextColumn("{task.fields[note]}"), console=console,
-        disable=not console.is_terminal, transient=True,
-    ) as bar:  # fmt: skip
-        task = bar.add_task("trials", total=trials, note="")
-        so_far: list[Trial] = []
-
-        def report(trial: Trial, total: int) -> None:
-            so_far.append(trial)
-            best = max(_good(so_far), key=lambda t: t.score, default=trial)
-            note = f"best {best.score:.3f}: {best.recipe.model.cell} {best.what}"
-            bar.update(task, advance=1, total=total, note=note)
-
-        done = search(recipe, trials, seed, epochs, minutes, report)
-    chosen = pick(done, max_bytes)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    plot = target.with_suffix(".png")
-    picture(done, chosen).savefig(plot, dpi=150)
-    best = final(chosen, recipe)
-    head = (
-        f"# The best of {len(done)} trials of ulnn tune, seed {seed}: "
-        f"{_score_name(done)} {chosen.score:.4f}, about {chosen.size} bytes.\n"
-    )
-    target.write_text(head + recipes.dump(best, target.parent), encoding="utf-8")
-    if as_json:
-        rows = [t.to_dict() | {"front": t in front(done), "chosen": t is chosen} for t in done]
-        facts = {"recipe": str(target), "picture": str(plot), "score": _score_name(done)}
-        print(json.dumps(facts | {"seed": seed, "trials": rows}, indent=2))
-        return
-    out = Console()
-    out.print(table(done, chosen))
-    print(f"{target}: trial {chosen.number}; picture: {plot}")

@@ -1,7 +1,7 @@
 """What a step costs on a microcontroller, estimated from the shape of a model.
 
-The constants come from `python -m ulnn_host.cost_fit`: least squares of the relative error, none
-below 0, over the models of every cell that it makes and counts as `ulnn bench` does (kernels
+The constants come from `native_module/bench/fit_cost.py`: least squares of the relative error,
+none below 0, over the models of every cell that it makes and counts as `make bench` does (kernels
 cortex-m7 and rv32imc of November 2026; instructions from QEMU, cycles from `cycle_model`, which
 is -5/+15 % against a board with memory without wait states). The largest error over those models
 is 11 % (tests/test_convert_report.py holds it to 15 %).

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
 from ..base.errors import UlnnError
+from ..base.progress import track
 from ..data.sequences import Sequences
 from ..engines.batch import quantise
 from ..engines.reference import Reference
@@ -152,7 +151,7 @@ def finetune(
     loss = loss or distance_to(network)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        for number in _progress(plan.epochs, quiet):
+        for number in track(range(plan.epochs), "fine-tuning", quiet=quiet):
             sequences = epoch() if epoch is not None else data
             count = math.ceil(len(sequences) / plan.batch)
             for k, rows in enumerate(np.array_split(rng.permutation(len(sequences)), count)):
@@ -234,11 +233,3 @@ def _positive(network: FloatNetwork) -> set[str]:
         if isinstance(layer, Ltc):
             names |= {f"{k}.gleak", f"{k}.cm", f"{k}.sensory.w", f"{k}.internal.w"}
     return names
-
-
-def _progress(epochs: int, quiet: bool) -> Iterator[int]:
-    console = Console(stderr=True)
-    disable = quiet or not console.is_terminal
-    yield from track(
-        range(epochs), "fine-tuning", console=console, disable=disable, transient=True
-    )

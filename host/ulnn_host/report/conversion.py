@@ -7,15 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .base.errors import UlnnError
-from .data.sequences import Sequences
-from .format import container
-from .format.model import ModelFile
-from .network.float_network import FloatNetwork
-from .quantize import precision, quantize, range_search
-from .quantize.quantize import Options
-from .report import convert_show
-from .report.convert_report import ConvertReport, Reporter
+from ..base.errors import UlnnError
+from ..data.sequences import Sequences
+from ..format import container
+from ..format.model import ModelFile
+from ..network.float_network import FloatNetwork
+from ..quantize import precision, quantize, range_search
+from ..quantize.quantize import Options
+from .convert_report import ConvertReport, Reporter
 
 Progress = Callable[[str], None]
 
@@ -24,7 +23,7 @@ Progress = Callable[[str], None]
 class Wishes:
     """bits: width of all weights, None: 8, or what max_bytes allows. max_bytes: largest file, for
     mixed widths. calibration: max, percentile, mse or search. compare: measure int8 and int16,
-    too. report: picture to write (.png or .svg). finetune: epochs of quantisation-aware training
+    too. finetune: epochs of quantisation-aware training
     on the calibration data, 0: none; towards: what for, "float" (the float network's outputs) or
     "labels"; learning_rate: of it."""
 
@@ -32,7 +31,6 @@ class Wishes:
     max_bytes: int | None = None
     calibration: str = "max"
     compare: bool = False
-    report: Path | None = None
     finetune: int = 0
     towards: str = "float"
     learning_rate: float = 1e-4
@@ -51,8 +49,6 @@ def convert_to_file(
     options: all that is not in the wishes. Raises UlnnError for wishes that contradict each other
     or cannot be fulfilled, before anything is written.
     """
-    if wishes.report:
-        convert_show.check_picture(wishes.report)
     if wishes.bits is not None and wishes.max_bytes is not None:
         raise UlnnError("expected --bits or --max-bytes, not both: --max-bytes chooses the widths")
     if wishes.towards not in ("float", "labels"):
@@ -98,15 +94,13 @@ def convert_to_file(
     report = reporter.report(written, tuple(others), chosen, searched)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(content)
-    if wishes.report:
-        convert_show.write_picture(report, wishes.report)
     return report
 
 
 def _finetuned(
     network: FloatNetwork, data: Sequences, options: Options, wishes: Wishes, readout: str
 ) -> ModelFile:
-    from .quantize import finetune
+    from ..quantize import finetune
 
     loss = None
     if wishes.towards == "labels":

@@ -21,19 +21,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..base import toml_text
 from ..base.errors import UlnnError
+from ..base.progress import bar
 from ..data import sets
 from ..data.scores import Scores, score
 from ..data.sequences import Sequences, Statistics
 from ..data.sequences import load as load_data
 from . import augment, networks
-from . import recipe as recipes
 from .cells import Rollout
 from .recipe import Recipe
 
@@ -118,18 +116,6 @@ def evaluate(checkpoint: Checkpoint, data: Sequences) -> Scores:
     return score(checkpoint.outputs(data), data, checkpoint.hyper["readout"])
 
 
-def train_command(recipe: Path, output: Path) -> None:
-    """`ulnn train`: train, write the checkpoint, say what came out."""
-    checkpoint = train(recipes.load(recipe))
-    checkpoint.save(output)
-    facts = checkpoint.hyper["training"]
-    line = f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s"
-    for key, value in checkpoint.hyper["metrics"].items():
-        if isinstance(value, float):
-            line += f", {key.replace('_', ' ')} {value:.4f}"
-    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
-
-
 def train(recipe: Recipe, *, quiet: bool = False) -> Checkpoint:
     """Train; the same recipe and data give the same weights on one machine. Raises UlnnError."""
     fit, valid = _load(recipe)
@@ -207,7 +193,7 @@ class _Training:
             optimiser, _cosine(plan.epochs * per_epoch, plan.warmup)
         )
         best = _Best()
-        with _progress(plan.epochs, quiet) as advance:
+        with bar("training", plan.epochs, quiet=quiet) as shown:
             for epoch in range(1, plan.epochs + 1):
                 loss = self._epoch(optimiser, schedule)
                 if not math.isfinite(loss):
@@ -222,7 +208,7 @@ class _Training:
                     if value > best.value:
                         best = _Best(value, epoch, copy.deepcopy(self.mean_net.state_dict()))
                 self.history.append(line)
-                advance(line)
+                shown.update(epoch, note=_note(line))
                 if plan.patience and epoch - best.epoch >= plan.patience:
                     break
         if best.state and plan.patience:
@@ -403,6 +389,10 @@ def _cosine(total: int, warmup: float) -> Callable[[int], float]:
     return factor
 
 
+def _note(line: Mapping[str, float]) -> str:
+    return "  ".join(f"{k} {v:.3f}" for k, v in line.items() if k != "epoch")
+
+
 @contextmanager
 def settings(threads: int) -> Iterator[None]:
     """Deterministic, with at most that many threads; what was set before comes back."""
@@ -414,21 +404,3 @@ def settings(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(strict)
-
-
-@contextmanager
-def _progress(epochs: int, quiet: bool) -> Iterator[Callable[[Mapping[str, float]], None]]:
-    """A bar on stderr, if that is a terminal; the yielded function takes lines of the history."""
-    console = Console(stderr=True)
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, TextColumn("{task.fields[note]}"), console=console,
-        disable=quiet or not console.is_terminal, transient=True,
-    ) as bar:  # fmt: skip
-        task = bar.add_task("training", total=epochs, note="")
-
-        def advance(line: Mapping[str, float]) -> None:
-            note = "  ".join(f"{k} {v:.3f}" for k, v in line.items() if k != "epoch")
-            bar.update(task, advance=1, note=note)
-
-        yield advance

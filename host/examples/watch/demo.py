@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,22 +14,24 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .base import console
-from .board import deploy, validate
-from .board.link import Board
-from .board.plan import identify
-from .data import scores, watch
-from .data.scores import Scores
-from .data.sequences import Sequences, save_npz
-from .engines import registry as engines
-from .format import container
-from .importers import checkpoint as checkpoints
-from .quantize import quantize
-from .report import page as report
-from .toolchain.micropython_source import project_root
-from .train import recipe, train
+from ulnn_host.base import console
+from ulnn_host.base.progress import bar
+from ulnn_host.board import validate
+from ulnn_host.board.link import Board
+from ulnn_host.board.plan import identify
+from ulnn_host.data import scores, watch
+from ulnn_host.data.scores import Scores
+from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.engines import registry as engines
+from ulnn_host.engines.batch import quantise
+from ulnn_host.format import container
+from ulnn_host.importers import checkpoint as checkpoints
+from ulnn_host.quantize import quantize
+from ulnn_host.report import board_show
+from ulnn_host.report import page as report
+from ulnn_host.toolchain.micropython_source import project_root
+from ulnn_host.train import recipe, train
 
 PORT = "virtual:cortex-m7"
 ALLOWED_LOSS = 0.015
@@ -120,15 +122,15 @@ def run_demo(
         out.print(f"    picked {picked.name} ({_reason(picked)})")
 
     with _step(out, "5/6", f"deploying to and streaming through {port}"):
-        with _progress(out) as progress:
+        with bar("    streaming") as shown:
             validation = validate.validate(
                 folder / "model.ulnn",
                 folder / "unseen.npz",
                 port,
-                progress=progress,
-                deployed=lambda done: deploy.show_report(done, out),
+                progress=shown.update,
+                deployed=lambda done: board_show.show_deployment(done, out),
             )
-        validate.show(validation, out)
+        board_show.show_validation(validation, out)
 
     with _step(out, "6/6", "report"):
         result = DemoResult(
@@ -171,7 +173,7 @@ def _candidates(
         (folder / f"int{bits}.ulnn").write_bytes(content)
         marks = []
         for data in (seen, unseen):
-            outputs = engines.run(content, engines.quantise(model, data), "reference")
+            outputs = engines.run(content, quantise(model, data), "reference")
             marks.append(scores.score(model.dequantise_output(outputs.y), data, readout))
         error = quantize.rollout_error(network, model, unseen)
         size = len(content)
@@ -214,17 +216,6 @@ def _step(out: Console, number: str, text: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     out.print(f"    [dim]{time.perf_counter() - start:.1f} s[/]")
-
-
-@contextmanager
-def _progress(out: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar for (samples done, all) on a terminal."""
-    columns = (TextColumn("    streaming"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=out, disable=not out.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task("streaming", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _write(
@@ -324,7 +315,7 @@ def command(
 ) -> None:
     """Train on real data, convert, deploy, stream, prove, and write a report.
 
-    Example: python -m ulnn_host.demo --port /dev/ttyACM0
+    Example: python host/examples/watch/demo.py --port /dev/ttyACM0
     """
     result = run_demo(port, output, recipe_path, epochs=epochs)
     if not result.validation.equal:
@@ -332,7 +323,7 @@ def command(
 
 
 def main() -> None:
-    """Entry point of `python -m ulnn_host.demo`."""
+    """Entry point of `make demo`."""
     console.run(app, "demo")
 
 

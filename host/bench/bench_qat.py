@@ -1,7 +1,7 @@
 """What integers cost in accuracy: float, int16, int8 after training, int8 trained for.
 
 On the demo's task (people never seen) and on JapaneseVowels (its test set), some seeds each.
-`make bench-qat`, or: python -m ulnn_host.bench_qat --seeds 1
+`make bench-qat`, or: python host/bench/bench_qat.py --seeds 1
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import numpy as np
 import typer
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from .base import console
-from .data import vowels, watch
-from .data.scores import score
-from .data.sequences import Sequences, Statistics
-from .engines.batch import quantise
-from .engines.reference import Reference
-from .format.model import ModelFile
-from .importers import checkpoint
-from .network.float_network import FloatNetwork
-from .quantize import finetune, quantize
-from .quantize.quantize import Options
-from .toolchain.micropython_source import project_root
-from .train import augment, recipe, train
-from .train.recipe import Recipe
+from ulnn_host.base import console
+from ulnn_host.base.progress import track
+from ulnn_host.data import vowels, watch
+from ulnn_host.data.scores import score
+from ulnn_host.data.sequences import Sequences, Statistics
+from ulnn_host.engines.batch import quantise
+from ulnn_host.engines.reference import Reference
+from ulnn_host.format.model import ModelFile
+from ulnn_host.importers import checkpoint
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.quantize import finetune, quantize
+from ulnn_host.quantize.quantize import Options
+from ulnn_host.toolchain.micropython_source import project_root
+from ulnn_host.train import augment, recipe, train
+from ulnn_host.train.recipe import Recipe
 
 SEEDS = (1, 2, 3)
 TASKS = ("watch", "vowels")
@@ -66,12 +66,8 @@ def measure(
     quiet: bool = False,
 ) -> list[Result]:
     """Train, convert and score. epochs: of the float training; fewer, for a quick look."""
-    error = Console(stderr=True)
     runs = [(task, seed) for task in tasks for seed in seeds]
-    shown = track(
-        runs, "training", console=error, transient=True,
-        disable=quiet or not error.is_terminal,
-    )  # fmt: skip
+    shown = track(runs, "training", quiet=quiet)
     return [_run(task, seed, epochs) for task, seed in shown]
 
 
@@ -155,7 +151,7 @@ def main(
 
     Exit status 1 where fine-tuned int8 loses more than half a point in the mean.
 
-    Example: python -m ulnn_host.bench_qat --task vowels --seeds 1
+    Example: python host/bench/bench_qat.py --task vowels --seeds 1
     """
     tasks = TASKS if task is None else (task,)
     results = measure(tasks, range(1, seeds + 1), epochs)

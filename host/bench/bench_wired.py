@@ -2,7 +2,7 @@
 
 Both have the synapses of AutoNCP(19, 4) and a head for the 7 exercises, and the training of
 recipes/wired.toml; they are scored on the people that no training sees. `make bench-wired`, or:
-python -m ulnn_host.bench_wired --epochs 40
+python host/bench/bench_wired.py --epochs 40
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import numpy as np
 import typer
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from .base import console
-from .data import watch
-from .importers import checkpoint
-from .network import sizes
-from .toolchain.micropython_source import project_root
-from .train import recipe, train
-from .train.cells import DIALECTS
-from .train.recipe import Recipe
+from ulnn_host.base import console
+from ulnn_host.base.progress import track
+from ulnn_host.data import watch
+from ulnn_host.importers import checkpoint
+from ulnn_host.network import sizes
+from ulnn_host.toolchain.micropython_source import project_root
+from ulnn_host.train import recipe, train
+from ulnn_host.train.cells import DIALECTS
+from ulnn_host.train.recipe import Recipe
 
 SEEDS = (1, 2, 3)
 
@@ -60,12 +60,8 @@ def compare(
     seeds: Sequence[int] = SEEDS, epochs: int | None = None, *, quiet: bool = False
 ) -> list[Result]:
     """Train and score both dialects with each seed. epochs: fewer, for a quick look."""
-    error = Console(stderr=True)
     runs = [(dialect, seed) for seed in seeds for dialect in DIALECTS]
-    shown = track(
-        runs, "training", console=error, transient=True,
-        disable=quiet or not error.is_terminal,
-    )  # fmt: skip
+    shown = track(runs, "training", quiet=quiet)
     return [_run(plan(dialect, seed, epochs)) for dialect, seed in shown]
 
 
@@ -120,7 +116,7 @@ def main(
 
     Exit status 1 where ours is less accurate in the mean.
 
-    Example: python -m ulnn_host.bench_wired --epochs 40 --seeds 1
+    Example: python host/bench/bench_wired.py --epochs 40 --seeds 1
     """
     results = compare(range(1, seeds + 1), epochs)
     ours, theirs = (

@@ -1,19 +1,16 @@
-"""``python -m ulnn_host.board.virtual``: build, boot and list the virtual boards."""
+"""`ulnn boards`: build, boot and list the virtual boards."""
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Annotated
 
 import typer
 
-from ...base.errors import UlnnError
-from .build import build_firmware
-from .kinds import BOARDS
-from .qemu import board_at
+from ..base.errors import UlnnError
+from ..board.virtual import BOARDS, board_at, build_firmware
 
-app = typer.Typer(
+boards = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,18 +18,18 @@ app = typer.Typer(
 )
 
 
-@app.command("list")
+@boards.command("list")
 def list_boards() -> None:
     """Lists the boards.
 
-    Example: python -m ulnn_host.board.virtual list
+    Example: ulnn boards list
     """
     for kind in BOARDS.values():
         machine = " ".join(kind.machine_args)
         print(f"{kind.name:10} natmods {kind.natmod_arch:10} like {kind.like:9} {machine}")
 
 
-@app.command()
+@boards.command()
 def build(
     name: Annotated[str, typer.Argument(help="cortex-m7 or rv32")],
     variant: Annotated[str, typer.Option(help="'frozen': the C module compiled in")] = "",
@@ -40,13 +37,13 @@ def build(
 ) -> None:
     """Builds a board's firmware if anything changed, and prints the path of the ELF file.
 
-    Example: python -m ulnn_host.board.virtual build cortex-m7 --variant frozen
+    Example: ulnn boards build cortex-m7 --variant frozen
     """
     firmware = build_firmware(name, variant, jobs=jobs)
     print(firmware.elf)
 
 
-@app.command()
+@boards.command()
 def run(
     address: Annotated[
         str, typer.Argument(help="cortex-m7, rv32+frozen, 'rv32?disk=64k&heap=64k', ...")
@@ -60,7 +57,7 @@ def run(
     Options after a question mark: disk and heap (sizes such as 64k, 1m), icount (N: 2**N ns of
     virtual time per instruction, deterministic), serial (a number for machine.unique_id()).
 
-    Example: python -m ulnn_host.board.virtual run "cortex-m7?disk=64k"
+    Example: ulnn boards run "cortex-m7?disk=64k"
     """
     with board_at(address, qemu_args=tuple(qemu_arg or ())) as board:
         print(board.port, flush=True)
@@ -70,16 +67,3 @@ def run(
         except KeyboardInterrupt:
             return
     raise UlnnError("QEMU ended by itself")
-
-
-def main() -> None:
-    """Runs a command; an UlnnError becomes one line on stderr and exit status 1."""
-    try:
-        app()
-    except UlnnError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-
-
-if __name__ == "__main__":
-    main()

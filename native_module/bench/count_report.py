@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .bench import ALL_SHAPES, CFC, FIXED_DT, Count
-from .bench_cases import HIDDEN_SIZES, INPUTS
-from .bench_cells import HIDDEN
-from .cycle_model import ERROR
+from count_cells import HIDDEN
+from count_kernels import ALL_SHAPES, CFC, FIXED_DT, Count
+from cycle_model import ERROR
+from ulnn_host.board.bench import HIDDEN_SIZES, INPUTS
 
 CMSIS = (
     "CMSIS-NN 99f736a (2026-07-15), arm-none-eabi-gcc 12.2.1 -O3, int16: activations, int8 weights"

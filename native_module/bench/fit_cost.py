@@ -1,6 +1,6 @@
 """Fits the constants of `cost` to counted steps; for those who change a kernel.
 
-    python -m ulnn_host.cost_fit       # tests/cost_counts.json, and the constants to paste
+    python native_module/bench/fit_cost.py     # tests/cost_counts.json, and the constants to paste
 
 Every model is run on the bare virtual machines of `bench`, its outputs are compared with the
 reference, and the step in the middle is counted.
@@ -17,16 +17,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 from scipy.optimize import nnls
 
-from . import bench
-from .base.errors import UlnnError
-from .bench_cases import COUNTED, DT_FIXED, FORMATS, HIDDEN_SIZES, STEPS, Case, bench_model
-from .data.sequences import Sequences
-from .format import cost
-from .format.model import Mode, ModelFile
-from .network.float_network import (
+import count_machines as bench
+from count_cases import COUNTED, DT_FIXED, STEPS, Case
+from ulnn_host.base.errors import UlnnError
+from ulnn_host.base.progress import track
+from ulnn_host.board.bench import FORMATS, HIDDEN_SIZES, bench_model
+from ulnn_host.data.sequences import Sequences
+from ulnn_host.format import cost
+from ulnn_host.format.model import Mode, ModelFile
+from ulnn_host.network.float_network import (
     HEADS,
     CfC,
     Decay,
@@ -39,8 +40,8 @@ from .network.float_network import (
     Ltc,
     Synapses,
 )
-from .quantize.quantize import Options, Sparsity, convert
-from .toolchain.micropython_source import project_root
+from ulnn_host.quantize.quantize import Options, Sparsity, convert
+from ulnn_host.toolchain.micropython_source import project_root
 
 COUNTS = "tests/cost_counts.json"
 KERNELS = {"cortex-m7": cost.CORTEX_M7, "rv32imc": cost.RV32}

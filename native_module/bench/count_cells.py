@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bench_cases import FORMATS, INPUTS, STEPS, Case
-from .data.sequences import Sequences
-from .format.model import Mode, ModelFile
-from .network.float_network import (
+from count_cases import STEPS, Case
+from ulnn_host.board.bench import FORMATS, INPUTS
+from ulnn_host.data.sequences import Sequences
+from ulnn_host.format.model import Mode, ModelFile
+from ulnn_host.network.float_network import (
     HEADS,
     Array,
     CfC,
@@ -25,8 +26,8 @@ from .network.float_network import (
     Ltc,
     Synapses,
 )
-from .network.wiring import Adjacency, Wiring, auto_ncp
-from .quantize.quantize import Options, Sparsity, convert
+from ulnn_host.network.wiring import Adjacency, Wiring, auto_ncp
+from ulnn_host.quantize.quantize import Options, Sparsity, convert
 
 HIDDEN = 32
 UNITS, MOTORS = 19, 4

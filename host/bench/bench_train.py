@@ -1,6 +1,6 @@
 """Training speed beside ncps.torch: same networks, weights and data, one process, one thread.
 
-`make bench-train`, or: python -m ulnn_host.bench_train --json
+`make bench-train`, or: python host/bench/bench_train.py --json
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Annotated, Any
 import torch
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from .base import console
-from .base.errors import UlnnError
-from .network import wiring
-from .train.cells import DIALECTS, CfC, wired
-from .train.ltc_cell import LTC
+from ulnn_host.base import console
+from ulnn_host.base.errors import UlnnError
+from ulnn_host.base.progress import track
+from ulnn_host.network import wiring
+from ulnn_host.train.cells import DIALECTS, CfC, wired
+from ulnn_host.train.ltc_cell import LTC
 
 INPUTS, OUTPUTS, STEPS, BATCH, ROUNDS = 6, 7, 100, 64, 5
 Pass = Callable[[nn.Module, Tensor, Tensor | None], Tensor]
@@ -98,12 +98,8 @@ def measure(
     with _one_thread():
         torch.manual_seed(0)
         x, dt = torch.randn(batch, steps, INPUTS), torch.rand(batch, steps) + 0.5
-        error = Console(stderr=True)
         pairs = list(cases())
-        shown = track(
-            pairs, "measuring", console=error, transient=True,
-            disable=quiet or not error.is_terminal,
-        )  # fmt: skip
+        shown = track(pairs, "measuring", quiet=quiet)
         return [_pair(case, x, dt, rounds) for case in shown]
 
 
@@ -158,7 +154,7 @@ def main(
 ) -> None:
     """Time training steps beside ncps.torch; exit status 1 where ncps is faster.
 
-    Example: python -m ulnn_host.bench_train --batch 64 --json
+    Example: python host/bench/bench_train.py --batch 64 --json
     """
     lines = measure(batch, steps, rounds)
     if as_json:

@@ -16,9 +16,11 @@ import torch
 import typer
 from rich.console import Console
 
-from . import bench_qat, bench_train, bench_wired
-from .base import console
-from .toolchain.micropython_source import project_root
+import bench_qat
+import bench_train
+import bench_wired
+from ulnn_host.base import console
+from ulnn_host.toolchain.micropython_source import project_root
 
 TARGET = "host/BENCHMARKS.md"
 HEAD = """# Benchmarks of the host
@@ -106,7 +108,7 @@ def main(
 ) -> None:
     """Measure everything and write host/BENCHMARKS.md.
 
-    Example: python -m ulnn_host.bench_host --quick --output host.md
+    Example: python host/bench/bench_host.py --quick --output host.md
     """
     error = Console(stderr=True)
     folder = project_root() / "build" / "bench"

@@ -1,0 +1,5 @@
+"""`python -m ulnn_host` is `ulnn`."""
+
+from .cli.main import main
+
+main()

@@ -1,0 +1,81 @@
+"""Progress bars: one look for all long work, on stderr, and only where that is a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+BYTES = TextColumn("{task.completed:,}/{task.total:,} bytes")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One running bar."""
+
+    _progress: Progress
+    _task: TaskID
+
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Show that `done` of `total` (None: as before) is done, and a note after it."""
+        self._progress.update(self._task, completed=done, total=total, note=note)
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A place for bars, one for each label."""
+
+    _progress: Progress
+
+    def bar(self, label: str, total: int | None = None) -> Bar:
+        """A new bar."""
+        return Bar(self._progress, self._progress.add_task(label, total=total, note=""))
+
+
+@contextlib.contextmanager
+def bars(*, quiet: bool = False, count: ProgressColumn | None = None) -> Iterator[Bars]:
+    """Bars while the block runs. quiet: show none. count: how an amount is written."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        count or MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=quiet or not console.is_terminal,
+        transient=True,
+    ) as progress:
+        yield Bars(progress)
+
+
+@contextlib.contextmanager
+def bar(label: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Bar]:
+    """One bar while the block runs."""
+    with bars(quiet=quiet) as shown:
+        yield shown.bar(label, total)
+
+
+def track(
+    items: Iterable[T], label: str, total: int | None = None, *, quiet: bool = False
+) -> Iterator[T]:
+    """The items, with a bar that counts them. total: how many, `len(items)` where None."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    with bar(label, total, quiet=quiet) as shown:
+        for done, item in enumerate(items, 1):
+            yield item
+            shown.update(done)

@@ -1,0 +1,5 @@
+"""`python -m ulnn_host.cli` is `ulnn`."""
+
+from .main import main
+
+main()

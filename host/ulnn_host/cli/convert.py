@@ -1,0 +1,104 @@
+"""`ulnn convert`: from a checkpoint to a model file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .options import ActivationName, CheckpointPath, DialectName, Json, ModeName, out
+
+
+def convert(
+    checkpoint: CheckpointPath,
+    calib: Annotated[Path, typer.Option(help="data to calibrate on (.npz or .csv)")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="model file (.ulnn)")],
+    bits: Annotated[int | None, typer.Option(help="weight width, 8 or 16 (8)")] = None,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(help="largest file: chooses 8 or 16 bits for each matrix by rollout error"),
+    ] = None,
+    calibration: Annotated[
+        str,
+        typer.Option(help="ranges from max, percentile or mse; search tries all, with margins"),
+    ] = "max",
+    mode: ModeName = None,
+    activation: ActivationName = None,
+    dialect: DialectName = None,
+    tick_ns: Annotated[int, typer.Option(help="length of a tick of dt, ns")] = 1000,
+    fixed_dt: Annotated[
+        float | None,
+        typer.Option(help="promise that all samples are this many seconds apart: a faster model"),
+    ] = None,
+    sparse: Annotated[
+        str,
+        typer.Option(
+            help="store only real synapses: auto (where that is faster), always or never"
+        ),
+    ] = "auto",
+    finetune: Annotated[
+        int,
+        typer.Option(help="epochs of quantisation-aware training on the calibration data", min=0),
+    ] = 0,
+    towards: Annotated[
+        str, typer.Option(help="what --finetune aims at: the outputs in float, or the labels y")
+    ] = "float",
+    learning_rate: Annotated[float, typer.Option(help="of --finetune", min=1e-7)] = 1e-4,
+    report: Annotated[Path | None, typer.Option(help="picture to write (.png or .svg)")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="int8 and int16 side by side")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Convert a checkpoint to an integer model, calibrated on data.
+
+    A .pt file is a torch state_dict: of ncps.torch (CfC, wired CfC, LTC) or of nn.LSTM, nn.GRU.
+    Prints how far the integer model is from the float network over whole sequences, what
+    saturates, and what a step costs; warns of layers in which errors grow along the rollout.
+
+    Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
+    """
+    from ..data import sequences as datasets
+    from ..importers import checkpoint as checkpoints
+    from ..quantize import quantize
+    from ..report import convert_text
+    from ..report.conversion import Wishes, convert_to_file
+
+    if report:
+        from ..report import convert_picture
+
+        convert_picture.check_picture(report)
+    loaded = checkpoints.load(checkpoint, mode, activation, dialect)
+    for line in loaded.assumed:
+        print(f"assumed: {line}", file=sys.stderr)
+    options = quantize.Options(
+        tick_ns=tick_ns,
+        fixed_dt=fixed_dt,
+        name=checkpoint.stem,
+        sparse=quantize.sparsity(sparse),
+    )
+    wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
+    with Console(stderr=True).status("") as status:
+        done = convert_to_file(
+            loaded.network, datasets.load(calib), options, wishes, output, status.update
+        )
+    for line in done.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    if report:
+        convert_picture.write_picture(done, report)
+    if as_json:
+        print(json.dumps({"model": str(output)} | done.to_dict(), indent=2))
+        return
+    made = done.model
+    out.print(f"{output}: {made.file_bytes} bytes, {made.name} weights, {made.macs} MACs a step")
+    out.print(
+        f"against float over {made.steps} calibration steps: "
+        f"max error {made.max_error:.5f}, rms {made.rms_error:.6f}"
+    )
+    convert_text.show(done, out)
+    if report:
+        out.print(f"picture: {report}")

@@ -1,0 +1,58 @@
+"""`ulnn deploy`: a model, the engine and the serial loop onto a board."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .options import Json, ModelPath
+
+
+def deploy(
+    model: ModelPath,
+    port: Annotated[str, typer.Option(help="serial port, or virtual:cortex-m7, virtual:rv32")],
+    to: Annotated[
+        str | None, typer.Option(help="path on the board; default: models/NAME.ulnn beside lib")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done")] = False,
+    pure: Annotated[bool, typer.Option("--pure", help="use the engine in Python")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a model, the engine and the serial loop on a board, and run the model's self test there.
+
+    Exit status: 0 done, 1 link or other error, 2 usage, 3 no filesystem, 4 no space, 5 does not
+    work on the board. --debug shows tracebacks.
+
+    Example: ulnn deploy watch.ulnn --port /dev/ttyACM0
+    """
+    from ..base.progress import BYTES, Bar, bars
+    from ..board.deploy import deploy as send
+    from ..board.link import Board
+    from ..format import container
+    from ..report import board_show
+
+    console = Console(quiet=as_json)
+    container.read_file(model)
+    with Board.open(port) as board, bars(quiet=as_json, count=BYTES) as shown:
+        running: dict[str, Bar] = {}
+
+        def progress(path: str, sent: int, size: int) -> None:
+            if path not in running:
+                running[path] = shown.bar(path, size)
+            running[path].update(sent)
+
+        report = send(
+            board,
+            model,
+            to,
+            dry_run=dry_run,
+            pure=pure,
+            progress=progress,
+            planned=lambda plan: board_show.show_plan(plan, console),
+        )
+    board_show.show_deployment(report, console)
+    if as_json:
+        print(json.dumps(report.to_json(), indent=2))

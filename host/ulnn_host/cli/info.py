@@ -1,0 +1,41 @@
+"""`ulnn info`: what is in a model file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ..format import facts
+from .options import Json, ModelPath, out
+
+
+def info(
+    model: ModelPath,
+    as_json: Json = False,
+    graph: Annotated[
+        Path | None, typer.Option(help="draw neurons and synapses (.svg, .png or .pdf)")
+    ] = None,
+) -> None:
+    """Say what is in a model file.
+
+    Example: ulnn info watch.ulnn --graph watch.svg
+    """
+    content = facts.of_file(model)
+    if graph is not None:
+        from ..format import container
+        from ..report import graph as graphs
+
+        graphs.save(graphs.of_model(container.read_file(model)[1]), graph, model.stem)
+    if as_json:
+        print(json.dumps(content, indent=2))
+        return
+    for title, rows in content.items():
+        table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
+        for key, value in rows.items():
+            table.add_row(key, Text(str(value), overflow="fold"))
+        out.print(table)

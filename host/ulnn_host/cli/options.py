@@ -1,0 +1,31 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+out = Console()
+
+ModelPath = Annotated[Path, typer.Argument(help="model file (.ulnn)")]
+DataPath = Annotated[Path, typer.Argument(help="data file (.npz: x, dt, optional y; or .csv)")]
+CheckpointPath = Annotated[
+    Path, typer.Argument(help="checkpoint (.safetensors, .pt, .npz, .keras or .weights.h5)")
+]
+ModeName = Annotated[str | None, typer.Option("--mode", help="default, no_gate or pure")]
+ActivationName = Annotated[
+    str | None,
+    typer.Option("--activation", help="of the backbone: lecun_tanh, tanh, relu, silu or gelu"),
+]
+DialectName = Annotated[
+    str | None,
+    typer.Option(
+        "--dialect",
+        help="ncps.torch, ncps.keras, raminmh.torch, raminmh.tf, ulnn or torch; "
+        "otherwise the file or its names tell",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]

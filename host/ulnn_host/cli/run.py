@@ -1,0 +1,43 @@
+"""`ulnn run`: a model over data, under any engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from .options import DataPath, ModelPath, out
+
+
+def run(
+    model: ModelPath,
+    data: DataPath,
+    output: Annotated[Path, typer.Option("-o", "--output", help="outputs (.npz)")],
+    engine: Annotated[
+        str, typer.Option(help="reference, native, pure, unix, cortex-m7 or rv32")
+    ] = "reference",
+) -> None:
+    """Run a model over data; the state is reset before each sequence.
+
+    Writes y_int (int16), y (float32) and state (int16, after each sequence's last step).
+
+    Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
+    """
+    from ..board.board_engine import run as run_engine
+    from ..data import sequences as datasets
+    from ..engines.batch import quantise
+    from ..format import container
+
+    content, parsed = container.read_file(model)
+    sequences = datasets.load(data)
+    result = run_engine(content, quantise(parsed, sequences), engine)
+    y_int, state = result.y, result.state
+    y = np.where(sequences.mask[..., None], parsed.dequantise_output(y_int), 0).astype(np.float32)
+    if sequences.flat:
+        y_int, y, state = y_int[0], y[0], state[0]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("wb") as file:
+        np.savez(file, y_int=y_int, y=y, state=state)
+    out.print(f"{output}: {int(sequences.length.sum())} steps under {engine}")

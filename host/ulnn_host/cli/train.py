@@ -1,0 +1,30 @@
+"""`ulnn train`: a network as a recipe says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="recipe (.toml)")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="checkpoint (.safetensors)")],
+) -> None:
+    """Train a network (CfC, wired CfC, LTC, LSTM, GRU, mixed memory) as a recipe says.
+
+    Example: ulnn train recipe.toml -o watch.safetensors
+    """
+    from ..train.recipe import load
+    from ..train.train import train as fit
+
+    checkpoint = fit(load(recipe))
+    checkpoint.save(output)
+    facts = checkpoint.hyper["training"]
+    line = f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s"
+    for key, value in checkpoint.hyper["metrics"].items():
+        if isinstance(value, float):
+            line += f", {key.replace('_', ' ')} {value:.4f}"
+    Console(stderr=True).print(line, highlight=False, soft_wrap=True)

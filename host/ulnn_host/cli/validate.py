@@ -1,0 +1,58 @@
+"""`ulnn validate`: the proof over the serial line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import DataPath, ModelPath, out
+
+
+def validate(
+    model: ModelPath,
+    data: DataPath,
+    port: Annotated[str, typer.Option(help="serial port, or virtual:cortex-m7, virtual:rv32")],
+    json_path: Annotated[Path | None, typer.Option("--json", help="write a JSON report")] = None,
+    html_path: Annotated[Path | None, typer.Option("--html", help="write an HTML report")] = None,
+    to: Annotated[str | None, typer.Option(help="path of the model on the board")] = None,
+    no_deploy: Annotated[
+        bool, typer.Option("--no-deploy", help="fail when the model is not on the board")
+    ] = False,
+    window: Annotated[
+        int | None, typer.Option(help="bytes the board's port can hold while a step runs")
+    ] = None,
+) -> None:
+    """Stream data through the model on a board; compare every output with the reference.
+
+    Deploys what is missing first. Exit status 0 only when every output is equal bit for bit.
+
+    Example: ulnn validate watch.ulnn test.npz --port /dev/ttyACM0 --html report.html
+    """
+    from ..base.progress import bar
+    from ..board.validate import validate as prove
+    from ..report import board_show
+
+    with bar("streaming") as shown:
+        report = prove(
+            model,
+            data,
+            port,
+            to=to,
+            deploy=not no_deploy,
+            window=window,
+            progress=shown.update,
+            deployed=lambda done: board_show.show_deployment(done, out),
+        )
+    board_show.show_validation(report, out)
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+    if html_path:
+        from ..report.page import validation_page
+
+        validation_page(report).write(html_path)
+    if not report.equal:
+        raise typer.Exit(1)

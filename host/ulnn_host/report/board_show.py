@@ -1,0 +1,111 @@
+"""What commands print about boards: plans, deployments, validations."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from ..board.deploy import DeployReport
+from ..board.plan import Plan
+from ..board.validate import ValidationReport
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """Print the board and what is to be done."""
+    b = plan.board
+    version = ".".join(map(str, b.version))
+    free = "not known" if b.free is None else f"{b.free:,} bytes"
+    console.print(f"board   {b.machine}, {b.implementation} {version}, {b.arch or 'no'} natmods")
+    console.print(f"free    {free}")
+    console.print(f"engine  {plan.engine}")
+    table = Table("file on the board", "bytes", "status", "what", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    styles = {"new": "green", "changed": "yellow", "same": "dim"}
+    for item in plan.items:
+        style = styles[item.status]
+        table.add_row(
+            item.path, f"{len(item.data):,}", f"[{style}]{item.status}[/]", item.note, style=None
+        )
+    for paths, why in ((plan.stale, "left by a deployment cut off"), (plan.hiding, "hides ours")):
+        for path in paths:
+            table.add_row(path, "", "[red]remove[/]", why)
+    console.print(table)
+    main = [path for path in b.files if path.rpartition("/")[2] == "main.py"]
+    if main:
+        console.print(f"{main[0]} is there and stays as it is")
+    for warning in plan.warnings:
+        console.print(f"[yellow]warning[/] {warning}", highlight=False)
+
+
+def show_deployment(report: DeployReport, console: Console) -> None:
+    """Print what was done."""
+    if report.dry_run:
+        console.print("dry run: nothing was written")
+        return
+    for warning in report.warnings:
+        console.print(f"[yellow]warning[/] {warning}", highlight=False)
+    info = report.info
+    sent = report.plan.to_send
+    test = (
+        f"self test: {report.self_test} steps equal"
+        if report.self_test
+        else "the model holds no golden vectors, so there was no self test"
+    )
+    console.print(
+        f"[green]done[/]    {len(sent)} of {len(report.plan.items)} files sent and compared, "
+        f"{report.seconds:.1f} s\n"
+        f"running {report.engine} engine {report.version}, kernel {info.get('kernel')}, "
+        f"{info.get('ram')} bytes RAM; {test}",
+        highlight=False,
+    )
+
+
+def show_validation(report: ValidationReport, console: Console) -> None:
+    """Print the verdict and what was measured."""
+    r, info = report, report.board
+    console.print(
+        f"board     {info.facts.get('board')}, {info.facts.get('python')}, "
+        f"{info.facts.get('engine')} engine, kernel {info.facts.get('kernel')}",
+        highlight=False,
+    )
+    for name, latency in (("step", r.latency), ("step, gc", r.latency_gc)):
+        if latency:
+            times = ", ".join(f"{k} {getattr(latency, k):,.1f}" for k in ("min", "p50", "p99"))
+            cycles = f"; p50 {latency.cycles['p50']:,} cycles" if latency.cycles else ""
+            line = f"{times}, max {latency.max:,.1f} us over {latency.count:,} steps{cycles}"
+            console.print(f"{name:10}{line}", highlight=False)
+    if info.emulated:
+        console.print("          (times of the emulator, not of a chip)")
+    console.print(
+        f"line      {r.samples_per_second:,.0f} samples/s; {r.traffic.lost} lost, "
+        f"{r.traffic.resent} frames sent again; {r.wall_seconds:.1f} s in all",
+        highlight=False,
+    )
+    if r.score_board and r.score_reference:
+        board, reference = (100 * s["accuracy"] for s in (r.score_board, r.score_reference))
+        console.print(
+            f"accuracy  board {board:.2f} %, reference {reference:.2f} % "
+            f"({r.score_board['count']} decisions, readout {r.readout})",
+            highlight=False,
+        )
+    if r.equal:
+        console.print(
+            f"[green]equal[/]     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "
+            f"{r.sequences} sequences, and the {r.sequences} last states",
+            highlight=False,
+        )
+        return
+    console.print(
+        f"[red]DIFFERENT[/] {r.different_steps:,} of {r.steps:,} steps, {r.different_states} of "
+        f"{r.sequences} last states",
+        highlight=False,
+    )
+    d = r.first_difference
+    if d:
+        console.print(
+            f"first     sequence {d.sequence}, step {d.step}, {d.what} {d.index}: "
+            f"board {d.board}, reference {d.reference}",
+            highlight=False,
+        )
+    if not r.clamped_equal:
+        console.print(f"clamped   the board clamped {r.clamped_steps} steps, not as the reference")
