@@ -49,6 +49,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	find $(C_SOURCES) -name '*.[ch]' | xargs $(BIN)/clang-format --dry-run -Werror
 
 check: setup

@@ -484,9 +484,9 @@ def rich_file(seed: int = 1) -> bytes:
     """A valid file with all that the cases need: both weight widths, filling rows and columns,
     gated, table, relu and linear rows, two tables, a dense head, golden vectors, META."""
     import numpy as np
-    from ulnn_host.engines.registry.reference import Reference
 
     from random_models import Shape, random_input, random_matrix, random_model
+    from ulnn_host.engines.reference import Reference
     from ulnn_host.format import container
     from ulnn_host.format.model import Activation, Golden, Kind, Layer
 

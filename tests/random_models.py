@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
-from ulnn_host.engines.registry.reference import Reference
 
+from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import (
     Activation,

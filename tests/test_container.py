@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ulnn_host.engines.registry.reference import Reference
 
 from random_models import Shape, random_input, random_model
+from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container, tables
 from ulnn_host.format.model import Activation, Golden, Mode
 
@@ -54,7 +54,7 @@ def test_tables_are_the_ones_on_record() -> None:
 
 
 def test_tanh_table_is_within_two_and_a_half_units() -> None:
-    from ulnn_host.engines.registry.reference import lookup
+    from ulnn_host.engines.reference import lookup
 
     u = np.arange(-(2**21), 2**21)
     error = lookup(tables.tanh_table(), u) - np.tanh(u / 2**18) * 32768

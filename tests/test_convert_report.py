@@ -13,20 +13,20 @@ import pytest
 import torch
 from rich.console import Console
 from typer.testing import CliRunner
-from ulnn_host.convert_command import Wishes, convert_to_file
-from ulnn_host.engines.registry.reference import Reference
 
 import count_cases as bench_cases
 import fit_cost as cost_fit
 from convert_cases import NAMES, chaotic, data, model, network
 from every_cell import scaled, torch_models
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.cli import app
+from ulnn_host.cli.main import app
 from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container, cost
 from ulnn_host.quantize import quantize, rollouts
 from ulnn_host.quantize.quantize import Options
-from ulnn_host.report import convert_show
+from ulnn_host.report import convert_picture, convert_text
+from ulnn_host.report.conversion import Wishes, convert_to_file
 from ulnn_host.report.convert_report import ConvertReport, Reporter
 from ulnn_host.toolchain.micropython_source import project_root
 
@@ -41,7 +41,7 @@ def converted(tmp_path: Path, name: str = "cfc-default", **wishes: object) -> Co
 
 def text_of(report: ConvertReport) -> str:
     out = Console(width=120, record=True, file=io.StringIO())
-    convert_show.show(report, out)
+    convert_text.show(report, out)
     return out.export_text()
 
 
@@ -101,8 +101,9 @@ def test_pictures(suffix: str, steps: int, tmp_path: Path) -> None:
     picture = tmp_path / "new" / f"report{suffix}"
     net = network("cfc-default")
     seen = data(3, steps=steps)
-    wishes = Wishes(compare=True, report=picture)
-    convert_to_file(net, seen, Options(), wishes, tmp_path / "m.ulnn")
+    wishes = Wishes(compare=True)
+    report = convert_to_file(net, seen, Options(), wishes, tmp_path / "m.ulnn")
+    convert_picture.write_picture(report, picture)
     assert picture.read_bytes()[:4] in (b"\x89PNG", b"<?xm")
 
 
@@ -192,7 +193,7 @@ def test_wishes_that_contradict_each_other_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UlnnError, match="expected --bits or --max-bytes, not both"):
         converted(tmp_path, bits=8, max_bytes=9000)
     with pytest.raises(UlnnError, match=r"r\.pdf: expected a name that ends in \.png or \.svg"):
-        converted(tmp_path, report=tmp_path / "r.pdf")
+        convert_picture.check_picture(tmp_path / "r.pdf")
     with pytest.raises(UlnnError, match="bits: expected 8 or 16, got 4"):
         converted(tmp_path, bits=4)
     assert list(tmp_path.iterdir()) == []

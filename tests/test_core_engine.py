@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ulnn_host.engines.registry.reference import Reference
 
 import engine_api
 import ulnn
@@ -20,7 +19,9 @@ from core_tools import CELL_SHAPES, CELLS_CFC, NO_LONG_MULTIPLY, core_cli, core_
 from loader_cases import rich_file
 from random_models import Shape, random_input, random_model, shapes, with_golden
 from raw_file import GOLDEN, File
-from ulnn_host.engines.registry import registry as engines
+from ulnn_host.engines import registry as engines
+from ulnn_host.engines.batch import Batch
+from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
 from ulnn_host.format.model import Kind, Mode

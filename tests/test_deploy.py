@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ulnn_host.engines.registry.reference import Reference
 
 from board_fixtures import need_tools
 from pty_board import PtyBoard, micropython
@@ -23,6 +22,7 @@ from ulnn_host.base.errors import UlnnError
 from ulnn_host.board import plan as planning
 from ulnn_host.board.deploy import DeployError, NoSpaceError, deploy, make_plan
 from ulnn_host.board.link import Board
+from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import Golden
 from ulnn_host.toolchain import natmod

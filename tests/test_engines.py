@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ulnn_host.engines.registry.registry import Batch, Outputs, quantise
 
 from ncps_models import Spec, data, network, trained
 from random_models import Shape, random_input, random_model, shapes, trimmed
 from ulnn_host.board import board_engine
-from ulnn_host.engines.registry import registry as engines
+from ulnn_host.engines import registry as engines
+from ulnn_host.engines.batch import Batch, Outputs, quantise
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
 from ulnn_host.format.model import Kind, Mode, ModelFile

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from every_cell import every_cell
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.cli import app
+from ulnn_host.cli.main import app
 from ulnn_host.importers import checkpoint
 from ulnn_host.network import export
 from ulnn_host.network.float_network import FloatNetwork

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from ncps.torch import CfC
-from ulnn_host.engines.registry.batch import quantise
 
 from every_cell import every_cell
+from ulnn_host.cli.main import app
 from ulnn_host.data.sequences import Sequences
-from ulnn_host.engines.registry import registry as engines
+from ulnn_host.engines import registry as engines
+from ulnn_host.engines.batch import quantise
 from ulnn_host.format import container
 from ulnn_host.network.float_network import FloatNetwork, arrays
 from ulnn_host.quantize import finetune, quantize
@@ -109,8 +110,6 @@ def test_the_same_seed_gives_the_same_model() -> None:
 def test_the_command_fine_tunes_and_says_what_it_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ulnn_host import cli
-
     rng = np.random.default_rng(0)
     state = {key: 0.7 * value for key, value in CfC(3, 6, proj_size=2).state_dict().items()}
     torch.save(state, tmp_path / "net.pt")
@@ -124,7 +123,7 @@ def test_the_command_fine_tunes_and_says_what_it_changed(
     for towards in ("float", "labels"):
         command = [*line.split(), "--finetune", "1", "--towards", towards, "--json"]
         with pytest.raises(SystemExit) as done:
-            cli.app(command)
+            app(command)
         assert done.value.code == 0
         report = json.loads(capsys.readouterr().out)
         assert list(report["compared"]) == ["int8, before fine-tuning"]

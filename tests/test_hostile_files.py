@@ -14,12 +14,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ulnn_host.engines.registry.reference import Reference
 
 import mutations
 from random_models import Shape, random_model, random_stack
 from ulnn_host.board.board_engine import open_board
-from ulnn_host.engines.registry import registry as engines
+from ulnn_host.engines import registry as engines
+from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation, Kind, Mode, ModelFile
 from ulnn_host.toolchain import natmod

@@ -11,27 +11,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ulnn_host.bench_board import count_call_overhead
 
-import count_kernels as bench
+import count_machines as machines
 import cycle_model
-from count_cases import FORMATS, HIDDEN_SIZES, Case, bench_case
+from count_calls import count_call_overhead
+from count_cases import Case, bench_case
 from count_cells import cell_cases
+from count_kernels import FIXED_DT, count_kernel
 from count_report import TARGETS
 from random_models import Shape, random_input, random_model
+from ulnn_host.board.bench import FORMATS, HIDDEN_SIZES
 from ulnn_host.format.model import Activation, Kind, Matrix, Mode, ModelFile
 
 COUNTS = Path(__file__).parent / "kernel_counts.json"
 MARGIN = 0.02
 SHAPES = (("int8", 16), ("int16", 16), ("int8", 64), ("int16", 64))
 CELLS = ("wired ulnn (dense)", "wired ulnn (sparse)", "ltc", "lstm", "gru", "mixed memory", "pure")
-KERNELS = {f"{kernel.machine.target} {kernel.name}": kernel for kernel in bench.KERNELS}
+KERNELS = {f"{kernel.machine.target} {kernel.name}": kernel for kernel in machines.KERNELS}
 CALL = "cortex-m7 call overhead"
 ASSEMBLY = {name: kernel for name, kernel in KERNELS.items() if kernel.assembly}
 
 
-def need(kernel: bench.Kernel) -> None:
-    if not bench.available(kernel.machine):
+def need(kernel: machines.Kernel) -> None:
+    if not machines.available(kernel.machine):
         pytest.skip(f"needs {kernel.machine.packages}")
 
 
@@ -147,8 +149,8 @@ BLOCKS = {
 def test_bits(name: str, blocks: int | None, tmp_path: Path) -> None:
     kernel = KERNELS[name]
     need(kernel)
-    elf = bench.build(kernel, tmp_path, blocks=blocks)
-    results = bench.run(kernel, elf, [*random_cases(60), far_gates(8), far_gates(16)])
+    elf = machines.build(kernel, tmp_path, blocks=blocks)
+    results = machines.run(kernel, elf, [*random_cases(60), far_gates(8), far_gates(16)])
     assert [result.different for result in results] == [0] * 62
     assert {result.kernel for result in results} == {kernel.name}
 
@@ -157,18 +159,18 @@ def test_bits(name: str, blocks: int | None, tmp_path: Path) -> None:
 def test_bits_of_other_cells(name: str, tmp_path: Path) -> None:
     kernel = KERNELS[name]
     need(kernel)
-    results = bench.run(kernel, bench.build(kernel, tmp_path), sparse_cases(100))
+    results = machines.run(kernel, machines.build(kernel, tmp_path), sparse_cases(100))
     assert [result.different for result in results] == [0] * 100
 
 
-def count(kernel: bench.Kernel, folder: Path) -> dict[str, int]:
-    counts = bench.count_kernel(kernel, folder, SHAPES)
+def count(kernel: machines.Kernel, folder: Path) -> dict[str, int]:
+    counts = count_kernel(kernel, folder, SHAPES)
     found = {f"{entry.format} H={entry.H}": entry.instructions for entry in counts}
-    counts = bench.count_kernel(kernel, folder, SHAPES, fixed_dt=True)
+    counts = count_kernel(kernel, folder, SHAPES, fixed_dt=True)
     for entry in counts:
-        found[f"{entry.format} H={entry.H}{bench.FIXED_DT}"] = entry.instructions
+        found[f"{entry.format} H={entry.H}{FIXED_DT}"] = entry.instructions
     cases = [case for case in cell_cases() if case.cell in CELLS]
-    results = bench.run(kernel, bench.build(kernel, folder), [case.case for case in cases])
+    results = machines.run(kernel, machines.build(kernel, folder), [case.case for case in cases])
     for case, result in zip(cases, results, strict=True):
         assert result.different == 0, case.cell
         found[f"{case.cell} {case.format}"] = result.instructions
@@ -191,7 +193,7 @@ def test_instruction_counts(name: str, tmp_path: Path) -> None:
 def test_targets(machine: str, name: str, form: str, tmp_path: Path) -> None:
     kernel = KERNELS[f"{machine} {name}"]
     need(kernel)
-    counts = bench.count_kernel(kernel, tmp_path, [(form, hidden) for hidden in HIDDEN_SIZES])
+    counts = count_kernel(kernel, tmp_path, [(form, hidden) for hidden in HIDDEN_SIZES])
     limits = TARGETS[machine, name, form, "instructions"]
     assert all(c.instructions <= limit for c, limit in zip(counts, limits, strict=True)), counts
 
@@ -208,10 +210,10 @@ def test_portable_is_not_much_slower(tmp_path: Path) -> None:
 def test_counts_are_repeatable_and_the_plugin_agrees(tmp_path: Path) -> None:
     kernel = KERNELS["cortex-m7 cortex-m7"]
     need(kernel)
-    elf = bench.build(kernel, tmp_path)
+    elf = machines.build(kernel, tmp_path)
     cases = [bench_case(8, 16)]
-    first, second = bench.run(kernel, elf, cases), bench.run(kernel, elf, cases)
-    traced = bench.run(kernel, elf, cases, bench.build_plugin(tmp_path))
+    first, second = machines.run(kernel, elf, cases), machines.run(kernel, elf, cases)
+    traced = machines.run(kernel, elf, cases, machines.build_plugin(tmp_path))
     assert first == second
     assert traced[0].instructions == first[0].instructions
     assert traced[0].cycles is not None

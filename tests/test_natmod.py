@@ -14,7 +14,8 @@ from loader_cases import rich_file
 from random_models import Shape, random_input, random_model, with_golden
 from raw_file import LAYER, File
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.engines.registry import registry as engines
+from ulnn_host.engines import registry as engines
+from ulnn_host.engines.batch import Batch
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
 from ulnn_host.format.model import Mode

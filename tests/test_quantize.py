@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ncps.torch import CfC
-from ulnn_host.engines.registry.reference import Reference
 
 from every_cell import every_cell
 from ncps_models import Spec, data, network, state_dict, trained
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.network.float_network import ACTIVATIONS, FloatNetwork, Linear
 from ulnn_host.quantize import quantize

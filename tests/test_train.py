@@ -13,6 +13,7 @@ import torch
 
 from ulnn_host.base import toml_text
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.cli.train import train as cli_train
 from ulnn_host.data import scores
 from ulnn_host.data.sequences import Sequences, Statistics, from_arrays, save_npz
 from ulnn_host.train import augment, recipe, train
@@ -408,6 +409,6 @@ def test_command(tmp_path, capsys):
         "[data]\nsource = 'a.npz'\nvalid_fraction = 0.2\n"
         "[model]\nhidden = 4\n[training]\nepochs = 2"
     )
-    train.train_command(tmp_path / "r.toml", tmp_path / "out" / "net.safetensors")
+    cli_train(tmp_path / "r.toml", tmp_path / "out" / "net.safetensors")
     assert "net.safetensors: 2 epochs in" in capsys.readouterr().err
     assert str(tmp_path) not in (tmp_path / "out" / "net.toml").read_text()

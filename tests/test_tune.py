@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from test_train import plan, waves
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.cli import app
+from ulnn_host.cli.main import app
 from ulnn_host.data import watch
 from ulnn_host.data.sequences import save_npz
 from ulnn_host.experiments import tune

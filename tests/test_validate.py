@@ -15,10 +15,10 @@ from test_deploy import model_file
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.link import Board
-from ulnn_host.board.validate import Latency, ValidationReport, validate, validate_command
+from ulnn_host.board.validate import Latency, ValidationReport, validate
 from ulnn_host.data.sequences import load
 from ulnn_host.format import container
-from ulnn_host.report.page import Page, confusion_figure
+from ulnn_host.report.page import Page, confusion_figure, validation_page
 from ulnn_host.toolchain import natmod
 
 needs_micropython = pytest.mark.skipif(
@@ -70,8 +70,7 @@ def at(board: PtyBoard) -> str:
 def test_equal(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
     model = model_file(tmp_path)
     data = data_file(tmp_path, model)
-    html, js = tmp_path / "out/report.html", tmp_path / "out/report.json"
-    report = validate_command(model, data, board.port, to=at(board), html_path=html, json_path=js)
+    report = validate(model, data, board.port, to=at(board))
     assert report.equal
     assert report.first_difference is None
     assert report.steps == load(data).length.sum()
@@ -87,9 +86,11 @@ def test_equal(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
     in_gc = report.latency_gc.count if report.latency_gc else 0
     assert latency.count + in_gc == report.steps
     assert report.traffic.lost == 0
-    content = json.loads(js.read_text())
+    content = json.loads(json.dumps(report.to_json()))
     assert content["equal"] is True
     assert content["deployment"]["self_test_steps"] == 12
+    html = tmp_path / "out" / "report.html"
+    validation_page(report).write(html)
     page = html.read_text()
     assert "Equal: all" in page
     assert page.count("<img ") == 3
@@ -129,7 +130,8 @@ def test_different(board: PtyBoard, tmp_path: Path) -> None:
     (board.lib / "ulnn_stream.py").write_text((FIRMWARE / "ulnn_stream.py").read_text())
     (board.folder / "m.ulnn").write_bytes(model.read_bytes())
     html = tmp_path / "report.html"
-    report = validate_command(model, data, board.port, to=at(board), deploy=False, html_path=html)
+    report = validate(model, data, board.port, to=at(board), deploy=False)
+    validation_page(report).write(html)
     assert not report.equal
     assert report.different_states == 0
     first = report.first_difference

@@ -13,7 +13,7 @@ import pytest
 
 import ulnn
 import ulnn_host
-from ulnn_host.engines.registry import registry as engines
+from ulnn_host.engines import registry as engines
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import random_models
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.cli import app
+from ulnn_host.cli.main import app
 from ulnn_host.format import container
 from ulnn_host.format.model import Kind, Mode
 from ulnn_host.network import wiring

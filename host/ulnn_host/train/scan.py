@@ -6,7 +6,7 @@ It is tested against the readable form, `cells.CfCCell.forward`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,29 @@ from torch.nn import functional as F
 
 from ..network.float_network import HEADS, LECUN_IN, LECUN_OUT
 
-if TYPE_CHECKING:
-    from .cells import CfCCell
-
 _INV_SQRT2 = 2.0**-0.5
 _INV_SQRT_2PI = 0.3989422804014327
 
 
-def fast(cell: CfCCell, x: Tensor, h: Tensor, ts: Tensor) -> Tensor:
+class Cell(Protocol):
+    """What the fast path reads of a `cells.CfCCell`."""
+
+    input_size: int
+    backbone: nn.Sequential | None
+
+    @property
+    def activation(self) -> str:
+        """Of the backbone."""
+
+    @property
+    def mode(self) -> str:
+        """`default` or `no_gate`."""
+
+    def head(self, name: str) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the head of that name (of HEADS)."""
+
+
+def fast(cell: Cell, x: Tensor, h: Tensor, ts: Tensor) -> Tensor:
     """States (T, B, H) of the modes `default` and `no_gate`.
 
     The input's share of the first matrix is one product over all steps, the four heads are one
