@@ -14,11 +14,12 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
-import count_cases as bench_cases
 import fit_cost as cost_fit
 from convert_cases import NAMES, chaotic, data, model, network
+from count_cases import DT_FIXED
 from every_cell import scaled, torch_models
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.board.bench import HIDDEN_SIZES, bench_model
 from ulnn_host.cli.main import app
 from ulnn_host.data.sequences import Sequences, save_npz
 from ulnn_host.engines.reference import Reference
@@ -154,11 +155,11 @@ def counted(title: str, kernel: str) -> dict[tuple[int, int], int]:
     return {
         (int(bits), hidden): int(cell.replace(",", ""))
         for bits, cells in found
-        for hidden, cell in zip(bench_cases.HIDDEN_SIZES, cells.split("|"), strict=False)
+        for hidden, cell in zip(HIDDEN_SIZES, cells.split("|"), strict=False)
     }
 
 
-@pytest.mark.parametrize("dt_fixed", [0, bench_cases.DT_FIXED])
+@pytest.mark.parametrize("dt_fixed", [0, DT_FIXED])
 @pytest.mark.parametrize(
     ("title", "kernel", "machine"),
     [
@@ -172,7 +173,7 @@ def test_the_cost_of_a_dense_cfc_is_within_15_percent(
     table = counted(title, kernel + (" (fixed dt)" if dt_fixed else ""))
     assert len(table) == 8
     for (bits, hidden), count in table.items():
-        dense = bench_cases.bench_model(bits, hidden, dt_fixed=dt_fixed)
+        dense = bench_model(bits, hidden, dt_fixed=dt_fixed)
         estimate = cost.estimates(dense)[machine]
         assert estimate.count == pytest.approx(count, rel=0.15)
 

@@ -300,7 +300,7 @@ def test_command_errors_are_one_line(tmp_path: Path) -> None:
     assert run_tool("--port", "/dev/ttyNONE").returncode == 2
     done = run_tool("--port", "/dev/ttyNONE", str(tmp_path / "none.ulnn"))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "Example: tools/deploy.py --port" in run_tool("--help").stdout
+    assert "Example: ulnn deploy" in run_tool("--help").stdout
 
 
 @needs_micropython

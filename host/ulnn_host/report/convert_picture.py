@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..base.errors import UlnnError
 from .convert_report import ConvertReport, ModelReport
-from .convert_text import same
+from .convert_text import same_tensor
 from .page import BOARD, REFERENCE
 
 COLORS = (BOARD, REFERENCE, "#2a9d5c", "#8e5bb5")
@@ -71,8 +71,8 @@ def _draw_errors(ax: Axes, models: tuple[ModelReport, ...]) -> None:
 
 
 def _draw_saturation(ax: Axes, models: tuple[ModelReport, ...]) -> None:
-    tensors = [s for s in models[0].saturation if any(same(m, s).clipped for m in models)]
-    tensors = sorted(tensors, key=lambda s: -max(same(m, s).share for m in models))[:BARS]
+    tensors = [s for s in models[0].saturation if any(same_tensor(m, s).clipped for m in models)]
+    tensors = sorted(tensors, key=lambda s: -max(same_tensor(m, s).share for m in models))[:BARS]
     ax.set_title("Saturated values, % of a tensor (pale: harmless)", loc="left", size=11)
     if not tensors:
         ax.text(0.5, 0.5, "none", ha="center", va="center", transform=ax.transAxes)
@@ -82,7 +82,7 @@ def _draw_saturation(ax: Axes, models: tuple[ModelReport, ...]) -> None:
     height = 0.8 / len(models)
     for k, model in enumerate(models):
         at = np.arange(len(tensors)) + (k - (len(models) - 1) / 2) * height
-        shares = [100 * same(model, s).share for s in tensors]
+        shares = [100 * same_tensor(model, s).share for s in tensors]
         bars = ax.barh(at, shares, height, color=COLORS[k % len(COLORS)])
         for bar, tensor in zip(bars, tensors, strict=True):
             bar.set_alpha(0.35 if tensor.harmless else 1.0)

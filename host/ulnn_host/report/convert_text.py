@@ -93,7 +93,7 @@ def _saturated(models: tuple[ModelReport, ...]) -> Table | str:
     table.add_column("")
     clean = 0
     for tensor in models[0].saturation:
-        same = [same(model, tensor) for model in models]
+        same = [same_tensor(model, tensor) for model in models]
         if not any(s.clipped for s in same):
             clean += 1
             continue
@@ -106,7 +106,7 @@ def _saturated(models: tuple[ModelReport, ...]) -> Table | str:
     return table
 
 
-def same(model: ModelReport, tensor: Saturation) -> Saturation:
+def same_tensor(model: ModelReport, tensor: Saturation) -> Saturation:
     """What saturated in the same tensor of another model."""
     key = (tensor.layer, tensor.tensor)
     found = (s for s in model.saturation if (s.layer, s.tensor) == key)
