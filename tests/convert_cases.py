@@ -12,7 +12,8 @@ from every_cell import scaled, torch_models
 from ulnn_host.data.sequences import Sequences
 from ulnn_host.format.model import ModelFile
 from ulnn_host.importers import checkpoint
-from ulnn_host.network.float_network import CfC, FloatNetwork, Linear
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.network.layers import CfC, Linear
 from ulnn_host.quantize import quantize
 
 NAMES = tuple(torch_models())

@@ -19,7 +19,7 @@ from ulnn_host.format.model import (
     Int,
     Kind,
     Layer,
-    Ltc,
+    LtcNumbers,
     Matrix,
     Mode,
     ModelFile,
@@ -206,7 +206,7 @@ def _ltc(rng: np.random.Generator, shape: Shape, incoming: int) -> Layer:
         (),
         incoming,
         motor,
-        ltc=Ltc(
+        ltc=LtcNumbers(
             shape.unfolds,
             0,
             np.bincount(to[~inner], minlength=size),

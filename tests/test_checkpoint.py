@@ -20,8 +20,9 @@ from ulnn_host.base.errors import UlnnError
 from ulnn_host.importers import checkpoint
 from ulnn_host.importers.checkpoint import Loaded
 from ulnn_host.network import wiring
-from ulnn_host.network.float_network import CfC as CfCLayer
-from ulnn_host.network.float_network import Dense, FloatNetwork, Gru, Lstm, Ltc
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.network.layers import CfC as CfCLayer
+from ulnn_host.network.layers import Dense, Gru, Lstm, Ltc
 from ulnn_host.train import cells, networks
 from ulnn_host.train.recipe import ModelRecipe, WiringRecipe
 
@@ -64,7 +65,7 @@ def test_models_of_torch_keep_their_outputs(name: str, gain: float, tmp_path: Pa
     model.load_state_dict(scaled(model.state_dict(), gain))
     torch.save(model.state_dict(), tmp_path / "net.pt")
     (tmp_path / "net.toml").write_text("".join(f"{k} = {_toml(v)}\n" for k, v in hyper.items()))
-    network = checkpoint.load(tmp_path / "net.pt").network
+    network = checkpoint.read_checkpoint(tmp_path / "net.pt").network
     if not isinstance(getattr(model, "rnn", None), (nn.LSTM, nn.GRU)):
         assert difference(network, model) < LIMIT
         return
@@ -274,7 +275,7 @@ def test_raminmh_tf_from_named_arrays(mode: str, tmp_path: Path) -> None:
             gate = 1 / (1 + np.exp(dense("time_a", z) * dt[:, t] - dense("time_b", z)))
             h = f1 + gate * f2 if mode == "no_gate" else f1 * (1 - gate) + gate * f2
         expected.append(dense("fc", h))
-    loaded = checkpoint.load(tmp_path / "net.npz", mode, "relu", "raminmh.tf")
+    loaded = checkpoint.read_checkpoint(tmp_path / "net.npz", mode, "relu", "raminmh.tf")
     assert np.abs(loaded.network.run(x, dt).y - np.stack(expected, 1)).max() < 1e-9
 
 
@@ -288,7 +289,7 @@ def test_a_toml_beside_the_file_says_what_weights_do_not(tmp_path: Path) -> None
         'mode = "no_gate"\nactivation = "relu"\nmean = [1.0, 2.0]\nstd = [0.5, 4.0]\n'
         'time_scale = 0.25\nlabels = ["a", "b"]\nreadout = "last"\n'
     )
-    loaded = checkpoint.load(tmp_path / "net.safetensors")
+    loaded = checkpoint.read_checkpoint(tmp_path / "net.safetensors")
     network = loaded.network
     assert loaded.assumed == ()
     assert network.meta == {"labels": ["a", "b"], "readout": "last"}
@@ -418,11 +419,11 @@ def test_files_that_are_no_checkpoint(
     if content is not None:
         (tmp_path / file).write_bytes(content)
     with pytest.raises(UlnnError, match=match) as caught:
-        checkpoint.load(tmp_path / file)
+        checkpoint.read_checkpoint(tmp_path / file)
     assert "\n" not in str(caught.value)
 
 
 def test_pickled_models_are_not_run(tmp_path: Path) -> None:
     torch.save(CfC(3, 4), tmp_path / "net.pt")
     with pytest.raises(UlnnError, match="it pickles other objects than tensors"):
-        checkpoint.load(tmp_path / "net.pt")
+        checkpoint.read_checkpoint(tmp_path / "net.pt")

@@ -7,7 +7,8 @@ import pytest
 
 from convert_cases import NAMES, chaotic, data, network
 from ulnn_host.network import contraction
-from ulnn_host.network.float_network import Dense, FloatNetwork, Linear, Lstm
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.network.layers import Dense, Linear, Lstm
 from ulnn_host.quantize import quantize
 from ulnn_host.report.convert_report import Reporter
 

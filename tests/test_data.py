@@ -18,9 +18,9 @@ from ulnn_host.data.sequences import (
     Sequences,
     Statistics,
     from_arrays,
-    load,
     load_csv,
     load_npz,
+    read_sequences,
     save_npz,
 )
 
@@ -56,7 +56,7 @@ def same(a: Sequences, b: Sequences) -> bool:
 def test_npz_round_trip(tmp_path, changes):
     data = make(**changes)
     save_npz(tmp_path / "deep" / "data.npz", data)
-    assert same(load(tmp_path / "deep" / "data.npz"), data)
+    assert same(read_sequences(tmp_path / "deep" / "data.npz"), data)
 
 
 def test_one_sequence_without_leading_axis(tmp_path):
@@ -126,7 +126,7 @@ def test_missing_and_unknown_files(tmp_path):
         ("a.txt", "expected"),
     ):
         with pytest.raises(UlnnError, match=text):
-            load(tmp_path / name)
+            read_sequences(tmp_path / name)
 
 
 def write(path: Path, text: str) -> Path:
@@ -141,7 +141,7 @@ def test_csv(tmp_path):
     assert np.allclose(data.dt, [[0.03, 0.02, 0.04]])
     assert (data.flat, data.y.tolist(), data.labels) == (True, [[1, 0, 1]], ("a", "b"))
     plain = write(tmp_path / "b.csv", "t,v\n0.0,1\n0.5,2\n")
-    assert load(plain).dt.tolist() == [[0.5, 0.5]]
+    assert read_sequences(plain).dt.tolist() == [[0.5, 0.5]]
     numbers = write(tmp_path / "c.csv", "t,v,k\n0.0,1,3\n0.5,2,10\n")
     assert load_csv(numbers, label="k").y.tolist() == [[3, 10]]
 
@@ -161,7 +161,7 @@ def test_csv(tmp_path):
 )
 def test_bad_csv(tmp_path, text, message):
     with pytest.raises(UlnnError, match=re.escape(message)):
-        load(write(tmp_path / "bad.csv", text))
+        read_sequences(write(tmp_path / "bad.csv", text))
 
 
 def test_csv_arguments(tmp_path):
@@ -252,8 +252,8 @@ def test_watch():
     assert (len(seen), len(unseen), seen.x.shape[2]) == (98, 42, 6)
     assert set(seen.group.tolist()).isdisjoint(unseen.group.tolist())
     assert np.bincount(unseen.y).tolist() == [6] * 7
-    windows = watch.load("unseen")
-    assert same(windows, watch.load("unseen"))
+    windows = watch.windows("unseen")
+    assert same(windows, watch.windows("unseen"))
     assert windows.x.shape[1] == windows.length.min() == 70
     assert set(windows.origin.tolist()) == set(range(42))
     gaps = np.rint(windows.dt[:, 1:] * watch.RATE)

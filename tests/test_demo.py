@@ -76,9 +76,9 @@ def test_failing_leaves_no_old_report(monkeypatch, tmp_path):
 def test_accuracy_that_is_promised(full, tmp_path):
     if not full:
         pytest.skip("a whole training: --full")
-    trained = train.train(recipe.load(recipe.RECIPES / "watch.toml"), quiet=True)
+    trained = train.train(recipe.read_recipe(recipe.RECIPES / "watch.toml"), quiet=True)
     trained.save(tmp_path / "watch.safetensors")
-    found = demo._candidates(trained, watch.load("train"), watch.load("unseen"), tmp_path)
+    found = demo._candidates(trained, watch.windows("train"), watch.windows("unseen"), tmp_path)
     real, int8, int16 = (c.unseen.accuracy for c in found)
     assert real >= 0.85
     assert int8 >= real - 0.015

@@ -19,7 +19,8 @@ from ulnn_host.engines.batch import Batch, Outputs, quantise
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
 from ulnn_host.format.model import Kind, Mode, ModelFile
-from ulnn_host.network.float_network import ACTIVATIONS, FloatNetwork
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.network.layers import ACTIVATIONS
 from ulnn_host.quantize import quantize
 
 Run = Callable[[bytes, Batch], Outputs]

@@ -86,7 +86,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert facts["inputs"] == ["x", "dt", "state_0_h"]
     assert facts["max_error"] < LIMIT
     assert "assumed: activation lecun_tanh" in result.stderr
-    network = checkpoint.load(tmp_path / "net.pt", "no_gate").network
+    network = checkpoint.read_checkpoint(tmp_path / "net.pt", "no_gate").network
     assert export.difference(network, tmp_path / "new" / "net.onnx", seed=5) < LIMIT  # type: ignore[operator]
 
 

@@ -13,7 +13,8 @@ import pytest
 from every_cell import keras_cfc, keras_kernels
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.importers import checkpoint
-from ulnn_host.network.float_network import CfC, Dense, FloatNetwork, Ltc
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.network.layers import CfC, Dense, Ltc
 
 LIMIT = 1e-5
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -94,12 +95,12 @@ def test_cfc(mode: str, layers: int, tmp_path: Path) -> None:
         keras.layers.Dense(2),
     )
     model.save(tmp_path / "net.keras")
-    loaded = checkpoint.load(tmp_path / "net.keras")
+    loaded = checkpoint.read_checkpoint(tmp_path / "net.keras")
     assert difference(loaded.network, model) < LIMIT
     assert loaded.network.dialect == "ncps.keras"
     assert len(loaded.assumed) == 1  # times in seconds
     model.save_weights(tmp_path / "net.weights.h5")
-    bare = checkpoint.load(tmp_path / "net.weights.h5", mode, "silu")
+    bare = checkpoint.read_checkpoint(tmp_path / "net.weights.h5", mode, "silu")
     assert difference(bare.network, model) < LIMIT
     assert "layers/dense linear (a .weights.h5 does not tell; a .keras does)" in bare.assumed
 
@@ -113,12 +114,12 @@ def test_stacked_layers_and_dense_activations(tmp_path: Path) -> None:
         dense(2, use_bias=False),
     )
     model.save(tmp_path / "net.keras")
-    network = checkpoint.load(tmp_path / "net.keras").network
+    network = checkpoint.read_checkpoint(tmp_path / "net.keras").network
     assert difference(network, model) < LIMIT
     assert [type(layer) for layer in network.layers] == [CfC, CfC, Dense, Dense]
     model.save_weights(tmp_path / "net.weights.h5")
     with pytest.raises(UlnnError, match=r"layers.dense_0 and layers.dense_1 follow each other"):
-        checkpoint.load(tmp_path / "net.weights.h5")
+        checkpoint.read_checkpoint(tmp_path / "net.weights.h5")
 
 
 def test_functional_models(tmp_path: Path) -> None:
@@ -126,14 +127,14 @@ def test_functional_models(tmp_path: Path) -> None:
     y = keras.layers.Dense(2, "softmax")(cfc(backbone_units=6)(cfc(4, backbone_units=5)(x)))
     model = keras.Model(x, y)
     model.save(tmp_path / "net.keras")
-    loaded = checkpoint.load(tmp_path / "net.keras")
+    loaded = checkpoint.read_checkpoint(tmp_path / "net.keras")
     assert "without the softmax of the last layer" in loaded.assumed
     model.layers[-1].activation = keras.activations.linear
     assert difference(loaded.network, model) < LIMIT
     other = keras.Model(x, keras.layers.Concatenate()([cfc()(x), cfc()(x)]))
     other.save(tmp_path / "two.keras")
     with pytest.raises(UlnnError, match=r"reads .*; expected .*: layers one after the other"):
-        checkpoint.load(tmp_path / "two.keras")
+        checkpoint.read_checkpoint(tmp_path / "two.keras")
 
 
 def test_models_of_a_class_of_their_own(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_models_of_a_class_of_their_own(tmp_path: Path) -> None:
     model = Model()
     model(np.zeros((1, 2, 3), np.float32))
     model.save_weights(tmp_path / "net.weights.h5")
-    network = checkpoint.load(tmp_path / "net.weights.h5").network
+    network = checkpoint.read_checkpoint(tmp_path / "net.weights.h5").network
     assert difference(network, model) < LIMIT
 
 
@@ -167,10 +168,10 @@ def test_wired_with_signed_masks(kind: str, arguments: Any, mode: str, tmp_path:
     make = getattr(ncps.wirings, kind)
     model = model_of(cfc(make(*arguments), mode=mode), keras.layers.Dense(2))
     model.save(tmp_path / "net.keras")
-    assert difference(checkpoint.load(tmp_path / "net.keras").network, model) < LIMIT
+    assert difference(checkpoint.read_checkpoint(tmp_path / "net.keras").network, model) < LIMIT
     model.save_weights(tmp_path / "net.weights.h5")
     with pytest.raises(UlnnError, match=r"is wired, .* \(a \.weights\.h5\); expected a \.keras"):
-        checkpoint.load(tmp_path / "net.weights.h5")
+        checkpoint.read_checkpoint(tmp_path / "net.weights.h5")
 
 
 @pytest.mark.parametrize(
@@ -182,17 +183,17 @@ def test_ltc(inputs: str | None, outputs: str | None, tmp_path: Path) -> None:
     maps = {"input_mapping": inputs, "output_mapping": outputs}
     model = model_of(ncps.keras.LTC(wiring, return_sequences=True, ode_unfolds=4, **maps))
     model.save(tmp_path / "net.keras")
-    network = checkpoint.load(tmp_path / "net.keras").network
+    network = checkpoint.read_checkpoint(tmp_path / "net.keras").network
     assert difference(network, model) < LIMIT
     model.save_weights(tmp_path / "net.weights.h5")
     (tmp_path / "net.toml").write_text("ode_unfolds = 4\nmotor_neurons = 2\n")
     if inputs == outputs:
-        bare = checkpoint.load(tmp_path / "net.weights.h5")
+        bare = checkpoint.read_checkpoint(tmp_path / "net.weights.h5")
         assert difference(bare.network, model) < LIMIT
         assert any("where erev is not 0" in line for line in bare.assumed)
     else:
         with pytest.raises(UlnnError, match=r"an LTC of 1[1-4] arrays, expected 15"):
-            checkpoint.load(tmp_path / "net.weights.h5")
+            checkpoint.read_checkpoint(tmp_path / "net.weights.h5")
     layer = network.layers[0]
     assert isinstance(layer, Ltc)
     assert (layer.internal.w == 0).mean() > 0.5
@@ -224,19 +225,20 @@ def test_what_cannot_be_expressed_is_refused(tmp_path: Path) -> None:
         model = keras.Sequential([keras.Input((None, 3)), *layers])
         model.save(tmp_path / "net.keras")
         with pytest.raises(UlnnError, match=match) as caught:
-            checkpoint.load(tmp_path / "net.keras")
+            checkpoint.read_checkpoint(tmp_path / "net.keras")
         assert str(caught.value).startswith("net.keras: ")
     model_of(cfc()).save(tmp_path / "net.keras")
     with pytest.raises(UlnnError, match=r"dialect torch, but the file is of ncps\.keras"):
-        checkpoint.load(tmp_path / "net.keras", dialect="torch")
+        checkpoint.read_checkpoint(tmp_path / "net.keras", dialect="torch")
 
 
 def test_reading_needs_no_keras(tmp_path: Path) -> None:
     model_of(cfc()).save(tmp_path / "net.keras")
     code = (
         "import sys; sys.modules['keras'] = sys.modules['ncps'] = None\n"
-        "from pathlib import Path; from ulnn_host import checkpoint\n"
-        f"print(checkpoint.load(Path({str(tmp_path / 'net.keras')!r})).network.output_size)"
+        "from pathlib import Path; from ulnn_host.importers import checkpoint\n"
+        f"loaded = checkpoint.read_checkpoint(Path({str(tmp_path / 'net.keras')!r}))\n"
+        "print(loaded.network.output_size)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "8"

@@ -7,7 +7,8 @@ import pytest
 
 from convert_cases import data
 from ulnn_host.format import container
-from ulnn_host.network.float_network import FloatNetwork, Ltc, Synapses
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.network.layers import Ltc, Synapses
 from ulnn_host.quantize import quantize
 
 

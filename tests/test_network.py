@@ -8,14 +8,8 @@ import torch
 from every_cell import every_cell
 from ncps_models import Spec, data
 from ulnn_host.format import container
-from ulnn_host.network.float_network import (
-    FloatNetwork,
-    Ltc,
-    arrays,
-    mapped,
-    replaced,
-    sigmoid,
-)
+from ulnn_host.network.float_network import FloatNetwork, arrays, mapped, replaced
+from ulnn_host.network.layers import Ltc, sigmoid
 from ulnn_host.quantize import quantize
 
 INPUTS, NEURONS = 2, 4

@@ -16,7 +16,8 @@ from ncps_models import Spec, data, network, state_dict, trained
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
-from ulnn_host.network.float_network import ACTIVATIONS, FloatNetwork, Linear
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.network.layers import ACTIVATIONS, Linear
 from ulnn_host.quantize import quantize
 
 LIMITS = {8: 0.02, 16: 0.002}

@@ -51,7 +51,7 @@ def test_learns_and_comes_back(tmp_path):
     result = train.train(plan(tmp_path, data, training={"epochs": 40}), quiet=True)
     assert train.evaluate(result, waves(seed=1)).accuracy > 0.9
     result.save(tmp_path / "deep" / "net.safetensors")
-    again = train.load(tmp_path / "deep" / "net.safetensors")
+    again = train.read_trained(tmp_path / "deep" / "net.safetensors")
     assert np.array_equal(again.outputs(data), result.outputs(data))
     assert again.hyper["time_scale"] == result.hyper["time_scale"]
     assert not list((tmp_path / "deep").glob("*.part"))
@@ -63,7 +63,7 @@ def test_converter_reads_the_checkpoint(tmp_path):
     result.save(tmp_path / "net.safetensors")
     from ulnn_host.importers import checkpoint
 
-    loaded = checkpoint.load(tmp_path / "net.safetensors")
+    loaded = checkpoint.read_checkpoint(tmp_path / "net.safetensors")
     assert loaded.assumed == ()
     assert loaded.network.meta["readout"] == "mean"
     trace = loaded.network.run(data.x, data.dt, data.length)
@@ -100,9 +100,9 @@ def test_every_cell_learns_and_comes_back(tmp_path, kind):
     if kind == "ltc":
         assert result.state["rnn_cell.sigma"].max() > 3.0
     result.save(tmp_path / "net.safetensors")
-    again = train.load(tmp_path / "net.safetensors")
+    again = train.read_trained(tmp_path / "net.safetensors")
     assert np.array_equal(again.outputs(data), result.outputs(data))
-    loaded = checkpoint.load(tmp_path / "net.safetensors")
+    loaded = checkpoint.read_checkpoint(tmp_path / "net.safetensors")
     assert loaded.assumed == ()
     assert loaded.network.dialect == result.hyper["dialect"]
     trace = loaded.network.run(data.x, data.dt, data.length)
@@ -269,37 +269,37 @@ def test_bad_recipes(tmp_path, text, message):
     path = tmp_path / "bad.toml"
     path.write_text(text)
     with pytest.raises(UlnnError, match=re.escape(message)) as caught:
-        recipe.load(path)
+        recipe.read_recipe(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
 def test_recipe_files(tmp_path):
     with pytest.raises(UlnnError, match="no such file"):
-        recipe.load(tmp_path / "none.toml")
+        recipe.read_recipe(tmp_path / "none.toml")
     (tmp_path / "a.toml").write_text("[data]\nsource = 'sub/a.npz'\nwindow = 2")
-    found = recipe.load(tmp_path / "a.toml")
+    found = recipe.read_recipe(tmp_path / "a.toml")
     assert found.data == DataRecipe(source=str(tmp_path / "sub" / "a.npz"), window=2.0)
 
 
 def test_recipes_of_the_package():
-    assert recipe.load(recipe.RECIPES / "watch.toml").data.source == "watch"
-    example = recipe.load(recipe.RECIPES / "own_data.toml")
+    assert recipe.read_recipe(recipe.RECIPES / "watch.toml").data.source == "watch"
+    example = recipe.read_recipe(recipe.RECIPES / "own_data.toml")
     data = DataRecipe(source=str(recipe.RECIPES / "train.npz"), valid_fraction=0.2)
     # it shows the defaults
     assert example == recipe.Recipe(data)
-    found = {path.stem: recipe.load(path) for path in recipe.RECIPES.glob("*.toml")}
+    found = {path.stem: recipe.read_recipe(path) for path in recipe.RECIPES.glob("*.toml")}
     assert {r.model.cell for r in found.values()} == {"cfc", "wired", "ltc", "gru"}
     assert found["wired"].model.wiring == found["ltc"].model.wiring == recipe.WiringRecipe()
 
 
 def test_recipes_are_written(tmp_path):
     for name in ("watch", "own_data", "wired", "ltc", "gru"):
-        made = recipe.load(recipe.RECIPES / f"{name}.toml")
+        made = recipe.read_recipe(recipe.RECIPES / f"{name}.toml")
         (tmp_path / "sub").mkdir(exist_ok=True)
         path = tmp_path / "sub" / f"{name}.toml"
         path.write_text(recipe.dump(made, path.parent))
-        again = recipe.load(path)
+        again = recipe.read_recipe(path)
         source = Path(again.data.source).resolve() if name == "own_data" else "watch"
         assert replace(again, data=made.data) == made
         assert source == ("watch" if name != "own_data" else Path(made.data.source).resolve())
@@ -307,18 +307,18 @@ def test_recipes_are_written(tmp_path):
 
 def test_bad_checkpoints(tmp_path):
     with pytest.raises(UlnnError, match="no such file"):
-        train.load(tmp_path / "a.safetensors")
+        train.read_trained(tmp_path / "a.safetensors")
     result = train.train(plan(tmp_path, waves(), training={"epochs": 1}), quiet=True)
     with pytest.raises(UlnnError, match=r"ends in \.safetensors"):
         result.save(tmp_path / "a.pt")
     result.save(tmp_path / "a.safetensors")
     with pytest.raises(UlnnError, match="the data have 3 channels, the network 2"):
-        train.load(tmp_path / "a.safetensors").outputs(
+        train.read_trained(tmp_path / "a.safetensors").outputs(
             from_arrays({"x": np.zeros((4, 3)), "dt": np.ones(4)})
         )
     (tmp_path / "a.safetensors").write_bytes(b"broken")
     with pytest.raises(UlnnError, match="not a readable checkpoint"):
-        train.load(tmp_path / "a.safetensors")
+        train.read_trained(tmp_path / "a.safetensors")
 
 
 def test_toml_writer():

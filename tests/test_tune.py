@@ -50,7 +50,7 @@ def test_candidates_differ_and_stay_within_the_cell(tmp_path):
         for k, candidate in enumerate(found):
             path = tmp_path / f"{k}.toml"
             path.write_text(recipe.dump(candidate, tmp_path))
-            assert recipe.load(path).model == candidate.model
+            assert recipe.read_recipe(path).model == candidate.model
 
 
 def test_something_is_held_out(tmp_path):
@@ -60,7 +60,7 @@ def test_something_is_held_out(tmp_path):
     assert len(tune.with_validation(made, grouped, 0).data.valid_groups) == 2
     own = replace(made, data=replace(made.data, valid_fraction=0.5))
     assert tune.with_validation(own, grouped, 0) == own
-    demo = recipe.load(recipe.RECIPES / "watch.toml")
+    demo = recipe.read_recipe(recipe.RECIPES / "watch.toml")
     held = tune.with_validation(demo, watch.recordings("train"), 0).data.valid_groups
     assert len(held) == 2
     assert set(held) < set(watch.TRAIN_PEOPLE)
@@ -78,7 +78,7 @@ def test_front_and_choice():
     assert tune.pick(trials, 7000).number == 2
     with pytest.raises(UlnnError, match="at most 100 bytes"):
         tune.pick(trials, 100)
-    made = tune.final(trials[1], recipe.load(recipe.RECIPES / "watch.toml"))
+    made = tune.final(trials[1], recipe.read_recipe(recipe.RECIPES / "watch.toml"))
     assert made.training.epochs == 200
 
 
@@ -114,8 +114,8 @@ def test_command(tmp_path):
     assert [t["trial"] for t in facts["trials"]] == [0, 1, 2]
     assert sum(t["chosen"] for t in facts["trials"]) == 1
     one, other = (
-        recipe.load(tmp_path / "r_tuned.toml"),
-        recipe.load(tmp_path / "sub" / "best.toml"),
+        recipe.read_recipe(tmp_path / "r_tuned.toml"),
+        recipe.read_recipe(tmp_path / "sub" / "best.toml"),
     )
     assert one.model == other.model
     assert one.training.epochs == 7

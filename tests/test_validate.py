@@ -16,7 +16,7 @@ from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.link import Board
 from ulnn_host.board.validate import Latency, ValidationReport, validate
-from ulnn_host.data.sequences import load
+from ulnn_host.data.sequences import read_sequences
 from ulnn_host.format import container
 from ulnn_host.report.page import Page, confusion_figure, validation_page
 from ulnn_host.toolchain import natmod
@@ -44,7 +44,7 @@ def data_file(folder: Path, model: Path, sequences: int = 6, steps: int = 40) ->
         length=length,
         y=rng.integers(0, parsed.output_size, sequences),
     )
-    load(path)
+    read_sequences(path)
     return path
 
 
@@ -73,7 +73,7 @@ def test_equal(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
     report = validate(model, data, board.port, to=at(board))
     assert report.equal
     assert report.first_difference is None
-    assert report.steps == load(data).length.sum()
+    assert report.steps == read_sequences(data).length.sum()
     assert report.outputs_compared == 4 * report.steps
     assert report.clamped_steps > 0
     assert report.clamped_equal
@@ -116,7 +116,7 @@ class Model:
     clamped = property(lambda self: self.m.clamped)
     def info(self): return self.m.info()
     def self_test(self): return self.m.self_test()
-def load(source): return Model(ulnn_right.load(source))
+def read_sequences(source): return Model(ulnn_right.load(source))
 """
 
 

@@ -15,14 +15,8 @@ from ulnn_host.cli.main import app
 from ulnn_host.format import container
 from ulnn_host.format.model import Kind, Mode
 from ulnn_host.network import wiring
-from ulnn_host.network.float_network import (
-    CfC,
-    Dense,
-    FloatNetwork,
-    Linear,
-    Ltc,
-    Synapses,
-)
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.network.layers import CfC, Dense, Linear, Ltc, Synapses
 from ulnn_host.report import graph
 
 

@@ -72,12 +72,12 @@ def measure(
 
 
 def _run(task: str, seed: int, epochs: int | None) -> Result:
-    made = replace(recipe.load(recipe.RECIPES / f"{task}.toml"), seed=seed)
+    made = replace(recipe.read_recipe(recipe.RECIPES / f"{task}.toml"), seed=seed)
     made = replace(made, training=replace(made.training, epochs=epochs or made.training.epochs))
     seen, unseen = (
-        (watch.load("train"), watch.load("unseen"))
+        (watch.windows("train"), watch.windows("unseen"))
         if task == "watch"
-        else (vowels.load("train"), vowels.load("test"))
+        else (vowels.utterances("train"), vowels.utterances("test"))
     )
     trained = train.train(made, quiet=True)
     weights = {key: value.double().numpy() for key, value in trained.state.items()}

@@ -50,7 +50,7 @@ class Result:
 
 def plan(dialect: str, seed: int, epochs: int | None = None) -> Recipe:
     """The recipe of one training."""
-    made = recipe.load(recipe.RECIPES / "wired.toml")
+    made = recipe.read_recipe(recipe.RECIPES / "wired.toml")
     model = replace(made.model, wiring=replace(made.model.wiring, dialect=dialect))
     training = replace(made.training, epochs=epochs or made.training.epochs)
     return replace(made, seed=seed, model=model, training=training)
@@ -67,7 +67,7 @@ def compare(
 
 def _run(made: Recipe) -> Result:
     trained = train.train(made, quiet=True)
-    found = train.evaluate(trained, watch.load("unseen"))
+    found = train.evaluate(trained, watch.windows("unseen"))
     weights = {key: value.double().numpy() for key, value in trained.state.items()}
     network = checkpoint.from_weights(weights, trained.hyper).network
     return Result(

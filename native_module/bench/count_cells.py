@@ -13,14 +13,14 @@ from count_cases import STEPS, Case
 from ulnn_host.board.bench import FORMATS, INPUTS
 from ulnn_host.data.sequences import Sequences
 from ulnn_host.format.model import Mode, ModelFile
-from ulnn_host.network.float_network import (
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.network.layers import (
     HEADS,
     Array,
     CfC,
     Decay,
-    FloatNetwork,
+    FloatLayer,
     Gru,
-    Layer,
     Linear,
     Lstm,
     Ltc,
@@ -70,7 +70,7 @@ def cell_cases() -> Iterator[CellCase]:
 
 
 def _convert(
-    layers: tuple[Layer, ...], seen: Sequences, bits: int, sparse: Sparsity = "auto"
+    layers: tuple[FloatLayer, ...], seen: Sequences, bits: int, sparse: Sparsity = "auto"
 ) -> ModelFile:
     size = layers[0].input_size
     network = FloatNetwork(layers, np.zeros(size), np.ones(size))
@@ -119,7 +119,7 @@ def _wiring(inputs: int) -> Wiring:
     return auto_ncp(inputs, UNITS, MOTORS)
 
 
-def _plain() -> dict[str, Layer]:
+def _plain() -> dict[str, FloatLayer]:
     """The cells without a wiring."""
     rng = np.random.default_rng(2)
     size, columns = HIDDEN, INPUTS + HIDDEN

@@ -27,14 +27,14 @@ from ulnn_host.board.bench import FORMATS, HIDDEN_SIZES, bench_model
 from ulnn_host.data.sequences import Sequences
 from ulnn_host.format import cost
 from ulnn_host.format.model import Mode, ModelFile
-from ulnn_host.network.float_network import (
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.network.layers import (
     HEADS,
     CfC,
     Decay,
     Dense,
-    FloatNetwork,
+    FloatLayer,
     Gru,
-    Layer,
     Linear,
     Lstm,
     Ltc,
@@ -79,7 +79,7 @@ class _Maker:
         dt = self.random.uniform(0.1, 1, (2, 40)).astype(np.float32)
         return Sequences(x, dt, np.array([40, 40]))
 
-    def networks(self) -> Iterator[tuple[str, tuple[Layer, ...]]]:
+    def networks(self) -> Iterator[tuple[str, tuple[FloatLayer, ...]]]:
         for inputs, hidden in ((3, 8), (6, 19), (4, 32), (8, 64)):
             for dt_input in (False, True):
                 seen = inputs + dt_input

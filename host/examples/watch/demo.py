@@ -97,13 +97,13 @@ def run_demo(
         out.print(f"    {found.machine}, {found.implementation} {version}, {found.arch}")
 
     with _step(out, "2/6", "data"):
-        seen, unseen = watch.load("train"), watch.load("unseen")
+        seen, unseen = watch.windows("train"), watch.windows("unseen")
         save_npz(folder / "train.npz", seen)
         save_npz(folder / "unseen.npz", unseen)
         out.print(_describe(seen, unseen))
 
     with _step(out, "3/6", "training"):
-        plan = recipe.load(recipe_path or recipe.RECIPES / "watch.toml")
+        plan = recipe.read_recipe(recipe_path or recipe.RECIPES / "watch.toml")
         if epochs:
             plan = dataclasses.replace(
                 plan, training=dataclasses.replace(plan.training, epochs=epochs)
@@ -160,9 +160,9 @@ def pick(candidates: tuple[Candidate, ...]) -> Candidate:
 
 
 def _candidates(
-    trained: train.Checkpoint, seen: Sequences, unseen: Sequences, folder: Path
+    trained: train.TrainedNetwork, seen: Sequences, unseen: Sequences, folder: Path
 ) -> tuple[Candidate, ...]:
-    network = checkpoints.load(folder / "watch.safetensors").network
+    network = checkpoints.read_checkpoint(folder / "watch.safetensors").network
     readout = trained.hyper["readout"]
     both = [train.evaluate(trained, data) for data in (seen, unseen)]
     weights = sum(4 * value.numel() for value in trained.state.values())
@@ -220,7 +220,7 @@ def _step(out: Console, number: str, text: str) -> Iterator[None]:
 
 def _write(
     result: DemoResult,
-    trained: train.Checkpoint,
+    trained: train.TrainedNetwork,
     unseen: Sequences,
     folder: Path,
 ) -> None:
@@ -239,7 +239,7 @@ def _write(
     _page(result, trained, unseen).write(result.page)
 
 
-def _page(result: DemoResult, trained: train.Checkpoint, unseen: Sequences) -> report.Page:
+def _page(result: DemoResult, trained: train.TrainedNetwork, unseen: Sequences) -> report.Page:
     page = report.Page(
         "A liquid network on a microcontroller",
         f"Seven exercises from a smartwatch, {PEOPLE}; {result.seconds:.0f} s from data to proof",
@@ -292,7 +292,7 @@ def _method(unseen: Sequences) -> str:
     )
 
 
-def _training_figure(trained: train.Checkpoint) -> Any:
+def _training_figure(trained: train.TrainedNetwork) -> Any:
     figure, (ax,) = report.new_figure(9, 2.4)
     history = trained.hyper["history"]
     ax.plot([h["epoch"] for h in history], [h["loss"] for h in history], color=report.BOARD)

@@ -80,7 +80,7 @@ class BoardInfo:
 
 
 @dataclass(frozen=True)
-class Trace:
+class Answers:
     """What came back for T samples: y int16 (T, O), ticks of the board's clock (T,), gc (T,)."""
 
     y: Int16
@@ -172,7 +172,7 @@ class Session:
 
     def run(
         self, x: ArrayLike, dt: ArrayLike, progress: Callable[[int], None] | None = None
-    ) -> Trace:
+    ) -> Answers:
         """Steps from the present state. x int16 (T, I), dt ticks (T,); progress gets step counts.
 
         Raises ValueError for wrong shapes and for dt < 1.
@@ -212,7 +212,9 @@ class Session:
             return 20.0
         return 3.0 + 4 * samples * self._slots * self._step_seconds
 
-    def _steps(self, x: NDArray[Any], dts: NDArray[Any], progress: Callable[[int], None]) -> Trace:
+    def _steps(
+        self, x: NDArray[Any], dts: NDArray[Any], progress: Callable[[int], None]
+    ) -> Answers:
         batch, outputs = self._batch(), self.info.outputs
         rows = np.concatenate([dts.view("<i2").reshape(-1, 2), x], axis=1)
 
@@ -229,11 +231,11 @@ class Session:
             done += len(values)
             self._learn(values[:, :2])
             progress(len(values))
-        return _trace(back)
+        return _answers(back)
 
     def _big_steps(
         self, x: NDArray[Any], dts: NDArray[Any], progress: Callable[[int], None]
-    ) -> Trace:
+    ) -> Answers:
         """One sample in several frames, for models whose samples do not fit in one."""
         back = np.zeros((len(x), self.info.outputs + 2), np.int16)
         for t, (row, dt) in enumerate(zip(x, dts, strict=True)):
@@ -248,7 +250,7 @@ class Session:
             back[t, 2:] = self._get(OUTPUT, self.info.outputs)
             self._learn(back[t : t + 1, :2])
             progress(1)
-        return _trace(back)
+        return _answers(back)
 
     def _learn(self, times: NDArray[np.int16]) -> None:
         """Keep the slowest step seen, to know how long an answer may take."""
@@ -420,6 +422,6 @@ class Session:
             raise LoopEnded(f"port {self._name}: the loop on the board ended: {why}")
 
 
-def _trace(back: Int16) -> Trace:
+def _answers(back: Int16) -> Answers:
     times = np.ascontiguousarray(back[:, :2]).view("<u4").reshape(-1).astype(np.int64)
-    return Trace(back[:, 2:].copy(), times & 0x7FFFFFFF, times >= 0x80000000)
+    return Answers(back[:, 2:].copy(), times & 0x7FFFFFFF, times >= 0x80000000)

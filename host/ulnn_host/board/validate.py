@@ -154,7 +154,7 @@ def validate(
     Raises UlnnError.
     """
     content, model = container.read_file(model_path)
-    data = datasets.load(data_path)
+    data = datasets.read_sequences(data_path)
     batch = quantise(model, data)
     expected = engines.run(content, batch, "reference")
     readout = str(model.meta.get("readout", "last"))

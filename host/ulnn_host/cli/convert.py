@@ -72,7 +72,7 @@ def convert(
         from ..report import convert_picture
 
         convert_picture.check_picture(report)
-    loaded = checkpoints.load(checkpoint, mode, activation, dialect)
+    loaded = checkpoints.read_checkpoint(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
     options = quantize.Options(
@@ -84,7 +84,7 @@ def convert(
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with Console(stderr=True).status("") as status:
         done = convert_to_file(
-            loaded.network, datasets.load(calib), options, wishes, output, status.update
+            loaded.network, datasets.read_sequences(calib), options, wishes, output, status.update
         )
     for line in done.warnings:
         print(f"warning: {line}", file=sys.stderr)

@@ -29,7 +29,7 @@ def export(
     from ..importers import checkpoint as checkpoints
     from ..network import export as exporter
 
-    loaded = checkpoints.load(checkpoint, mode, activation, dialect)
+    loaded = checkpoints.read_checkpoint(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
     done = exporter.write(loaded.network, onnx)

@@ -31,7 +31,7 @@ def run(
     from ..format import container
 
     content, parsed = container.read_file(model)
-    sequences = datasets.load(data)
+    sequences = datasets.read_sequences(data)
     result = run_engine(content, quantise(parsed, sequences), engine)
     y_int, state = result.y, result.state
     y = np.where(sequences.mask[..., None], parsed.dequantise_output(y_int), 0).astype(np.float32)

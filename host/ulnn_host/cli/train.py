@@ -17,10 +17,10 @@ def train(
 
     Example: ulnn train recipe.toml -o watch.safetensors
     """
-    from ..train.recipe import load
+    from ..train.recipe import read_recipe
     from ..train.train import train as fit
 
-    checkpoint = fit(load(recipe))
+    checkpoint = fit(read_recipe(recipe))
     checkpoint.save(output)
     facts = checkpoint.hyper["training"]
     line = f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s"

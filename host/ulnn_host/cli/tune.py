@@ -39,7 +39,7 @@ def tune(
     from ..report.tune_show import picture, score_name, table
     from ..train import recipe as recipes
 
-    start = recipes.load(recipe)
+    start = recipes.read_recipe(recipe)
     target = output or recipe.with_name(f"{recipe.stem}_tuned.toml")
     with bar("trials", trials) as shown:
         so_far: list[Trial] = []

@@ -223,7 +223,7 @@ class Statistics:
         return ((x - self.mean) / self.std).astype(np.float32)
 
 
-def load(path: Path) -> Sequences:
+def read_sequences(path: Path) -> Sequences:
     """Sequences from a `.npz` or `.csv` file. Raises UlnnError."""
     if path.suffix == ".npz":
         return load_npz(path)

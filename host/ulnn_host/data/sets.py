@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import vowels, watch
-from .sequences import Sequences
-from .sequences import load as load_file
+from .sequences import Sequences, read_sequences
 
 
-def load(source: str) -> Sequences:
+def read_source(source: str) -> Sequences:
     """Everything to train on. Raises UlnnError when it is missing or damaged."""
     if source == "watch":
         return watch.recordings("train")
     if source == "vowels":
-        return vowels.load("train")
-    return load_file(Path(source))
+        return vowels.utterances("train")
+    return read_sequences(Path(source))

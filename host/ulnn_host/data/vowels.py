@@ -19,7 +19,7 @@ FRAME = 0.0064  # seconds between two frames
 
 
 @cache
-def load(split: Literal["train", "test"]) -> Sequences:
+def utterances(split: Literal["train", "test"]) -> Sequences:
     """The utterances of a split; y: the speaker, 0 to 8. Raises UlnnError without the package."""
     try:
         from sktime.datasets import load_japanese_vowels

@@ -71,7 +71,7 @@ def recordings(split: Split) -> Sequences:
     )
 
 
-def load(split: Split, window: float = WINDOW, drop: float = DROP) -> Sequences:
+def windows(split: Split, window: float = WINDOW, drop: float = DROP) -> Sequences:
     """Windows without overlap, `drop` of their samples left out at random, always the same ones.
 
     group: the person; origin: the recording.

@@ -14,7 +14,7 @@ from ..format.model import (
     Int16,
     Kind,
     Layer,
-    Ltc,
+    LtcNumbers,
     Matrix,
     Mode,
     ModelFile,
@@ -156,7 +156,7 @@ def gru(layer: Layer, tables: tuple[Table, ...], x: Int, h: Int, watch: Watch = 
 
 
 def ltc(
-    layer: Ltc, tables: tuple[Table, ...], x: Int, v: Int, frac: Int, watch: Watch = None
+    layer: LtcNumbers, tables: tuple[Table, ...], x: Int, v: Int, frac: Int, watch: Watch = None
 ) -> Int:
     """New potentials of an LTC layer (SPEC.md 3.8). x (..., I), v (..., N), frac (...)."""
     sensory = int(layer.sensory.sum())

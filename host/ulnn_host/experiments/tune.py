@@ -166,7 +166,7 @@ def good(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _source(recipe: Recipe) -> Sequences:
-    return sets.load(recipe.data.source)
+    return sets.read_source(recipe.data.source)
 
 
 def _changed(base: Recipe, tick: float, rng: np.random.Generator) -> Recipe:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .model import Activation, Int, Kind, Layer, Ltc, Matrix, Mode, Pure
+from .model import Activation, Int, Kind, Layer, LtcNumbers, Matrix, Mode, Pure
 
 LAYER = struct.Struct("<HBBHHHBBI")
 MATRIX = struct.Struct("<BBBBBBHHHI")
@@ -269,7 +269,7 @@ def _read_pure(data: bytes, name: str) -> Pure:
     return Pure(tau, a, gain)
 
 
-def _read_ltc(data: bytes, name: str, inputs: int, outputs: int, table_count: int) -> Ltc:
+def _read_ltc(data: bytes, name: str, inputs: int, outputs: int, table_count: int) -> LtcNumbers:
     size, unfolds, table, count, reserved, reserved2 = LTC.unpack_from(data, 16)
     check(outputs <= size <= 1024, f"{name}: neurons {size}, expected {outputs} to 1024")
     check(1 <= unfolds <= 64, f"{name}: unfolds {unfolds} not supported")
@@ -303,7 +303,7 @@ def _read_ltc(data: bytes, name: str, inputs: int, outputs: int, table_count: in
     raw = np.frombuffer(data, "<i4", 3 * count, synapses_at).reshape(-1, 3)
     slope, offset = (raw[:, k].astype(np.int64) for k in range(2))
     pair = np.ascontiguousarray(raw[:, 2]).view("<i2").reshape(-1, 2).astype(np.int64)
-    ltc = Ltc(
+    ltc = LtcNumbers(
         unfolds, table, counts[:size], counts[size:], source // 2, num, den, capacity,
         slope, offset, pair[:, 0], pair[:, 1],
     )  # fmt: skip
@@ -415,7 +415,7 @@ def _records_size(counts: Any, bits: int) -> int:
     return sum(_record_size(-(-int(n) // 4), bits) for n in counts)
 
 
-def _ltc_bytes(ltc: Ltc) -> bytes:
+def _ltc_bytes(ltc: LtcNumbers) -> bytes:
     head = LTC.pack(ltc.neurons, ltc.unfolds, ltc.table, len(ltc.source), 0, 0)
     counts = np.concatenate([ltc.sensory, ltc.internal, 2 * ltc.source]).astype("<u2").tobytes()
     columns = [ltc.num, ltc.den, ltc.capacity, np.zeros_like(ltc.num)]

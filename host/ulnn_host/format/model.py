@@ -161,7 +161,7 @@ class Pure:
 
 
 @dataclass(frozen=True)
-class Ltc:
+class LtcNumbers:
     """An LTC layer's numbers (SPEC.md 2.8).
 
     sensory, internal: number of synapses of each neuron (N,); source: index of each synapse's
@@ -218,7 +218,7 @@ class Layer:
     state_shift: int = 0
     cell_shift: int = 0
     pure: Pure | None = None
-    ltc: Ltc | None = None
+    ltc: LtcNumbers | None = None
 
     @property
     def neurons(self) -> int:

@@ -28,9 +28,10 @@ import numpy as np
 
 from ..base.errors import UlnnError
 from ..format.model import DIALECTS
-from ..network.float_network import Array, FloatNetwork, Layer
+from ..network.float_network import FloatNetwork
+from ..network.layers import Array, FloatLayer
 from . import checkpoint_files, import_keras, import_state_dict
-from .import_cells import Arrays, Options
+from .import_cells import Arrays, Hints
 from .state_dict import some
 
 META = ("labels", "readout", "inputs", "dataset")
@@ -44,7 +45,7 @@ class Loaded:
     assumed: tuple[str, ...] = ()
 
 
-def load(
+def read_checkpoint(
     path: Path, mode: str | None = None, activation: str | None = None, dialect: str | None = None
 ) -> Loaded:
     """The network of a checkpoint file; mode, activation and dialect override what the file says.
@@ -64,7 +65,7 @@ def from_weights(
     name: str = "state dict",
     dialect: str | None = None,
 ) -> Loaded:
-    """The network of arrays by name, as for `load`. Raises UlnnError."""
+    """The network of arrays by name, as for `read_checkpoint`. Raises UlnnError."""
     return _network(Arrays(dict(weights)), hyper, mode, activation, name, dialect)
 
 
@@ -82,23 +83,21 @@ def _network(
         if dialect in import_keras.DIALECTS and arrays.dialect is None:
             weights = import_keras.from_kernels(weights, name)
         said = {k: v for k, v in (("mode", mode), ("activation", activation)) if v is not None}
-        options = Options(dialect, {**hyper, **said}, arrays.by_path, list(arrays.assumed))
-        layers = import_state_dict.read(weights, options, name)
-        return _with_units(layers, dialect, hyper, options)
+        hints = Hints(dialect, {**hyper, **said}, arrays.by_path, list(arrays.assumed))
+        layers = import_state_dict.read(weights, hints, name)
+        return _with_units(layers, dialect, hyper, hints)
     except UlnnError as error:
         text = str(error)
         raise UlnnError(text if text.startswith(name) else f"{name}: {text}") from error
 
 
 def _with_units(
-    layers: tuple[Layer, ...], dialect: str, hyper: Mapping[str, Any], options: Options
+    layers: tuple[FloatLayer, ...], dialect: str, hyper: Mapping[str, Any], hints: Hints
 ) -> Loaded:
     """The network with its scales of inputs and time."""
     size = layers[0].input_size
     if not {"mean", "std", "time_scale"} & set(hyper):
-        options.assume(
-            "inputs as they are, times in seconds (no mean, std, time_scale in a .toml)"
-        )
+        hints.assume("inputs as they are, times in seconds (no mean, std, time_scale in a .toml)")
     network = FloatNetwork(
         layers,
         _vector(hyper, "mean", size, 0.0),
@@ -109,7 +108,7 @@ def _with_units(
     )
     if not (network.std > 0).all() or network.time_scale <= 0:
         raise UlnnError("std and time_scale: expected numbers above 0")
-    return Loaded(network, tuple(options.assumed))
+    return Loaded(network, tuple(hints.assumed))
 
 
 def _dialect(arrays: Arrays, said: Any) -> str:

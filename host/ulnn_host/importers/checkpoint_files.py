@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import UlnnError
-from ..network.float_network import Array
+from ..network.layers import Array
 from . import import_keras
 from .import_cells import Arrays
 

@@ -14,14 +14,14 @@ import numpy as np
 
 from ..base.errors import UlnnError
 from ..format.model import Mode
-from ..network.float_network import (
+from ..network.layers import (
     ACTIVATIONS,
     HEADS,
     Array,
     CfC,
     Decay,
+    FloatLayer,
     Gru,
-    Layer,
     Linear,
     Lstm,
     Ltc,
@@ -45,7 +45,7 @@ class Arrays:
 
 
 @dataclass
-class Options:
+class Hints:
     """What tensors do not tell; `assumed` collects what had to be guessed, one line each.
 
     hyper: hyper-parameters that hold for all layers. by_path: as in `Arrays`, where `hyper` says
@@ -109,13 +109,13 @@ class Options:
 # ---- CfC ----------------------------------------------------------------------------------------
 
 
-def cfc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Layer, ...]:
+def cfc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLayer, ...]:
     """A CfC with names under `prefix`, its mixed memory under `lstm`."""
     memory = _memory(state, lstm) if f"{lstm}input_map.weight" in state else None
-    return (_cfc(state, prefix, memory, options),)
+    return (_cfc(state, prefix, memory, hints),)
 
 
-def wired_cfc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Layer, ...]:
+def wired_cfc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLayer, ...]:
     """A wired CfC: its layers `prefix`layer_{k}, each with a state of its own."""
     pattern = re.compile(re.escape(prefix) + r"layer_(\d+)\.ff1\.weight$")
     numbers = sorted(int(m[1]) for k in state.keys if (m := pattern.match(k)))
@@ -127,16 +127,16 @@ def wired_cfc(state: StateDict, prefix: str, lstm: str, options: Options) -> tup
                 "over all their states); expected mixed memory with a number of units, or none"
             )
         memory = _memory(state, lstm)
-    return tuple(_cfc(state, f"{prefix}layer_{k}.", memory, options) for k in numbers)
+    return tuple(_cfc(state, f"{prefix}layer_{k}.", memory, hints) for k in numbers)
 
 
-def _cfc(state: StateDict, prefix: str, memory: Linear | None, options: Options) -> CfC:
+def _cfc(state: StateDict, prefix: str, memory: Linear | None, hints: Hints) -> CfC:
     pattern = re.compile(re.escape(prefix) + r"backbone\.(\d+)\.weight$")
     stages = sorted({int(m[1]) for k in state.keys if (m := pattern.match(k))})
-    activation = options.choice("activation", prefix, ACTIVATIONS) if stages else None
+    activation = hints.choice("activation", prefix, ACTIVATIONS) if stages else None
     if stages and activation is None:
-        options.assume("activation lecun_tanh (weights do not tell; else give --activation)")
-    mode = _mode(state, prefix, options)
+        hints.assume("activation lecun_tanh (weights do not tell; else give --activation)")
+    mode = _mode(state, prefix, hints)
     backbone: list[Linear] = []
     columns = size = None
     for k in stages:
@@ -158,7 +158,7 @@ def _cfc(state: StateDict, prefix: str, memory: Linear | None, options: Options)
             raise UlnnError(
                 f"{state.name}: {prefix}sparsity_mask beside a backbone; expected one of the two"
             )
-        masked = names if options.dialect == "ulnn" else names[:2]
+        masked = names if hints.dialect == "ulnn" else names[:2]
         for head in masked:
             heads[head] = Linear(heads[head].weight * mask, heads[head].bias)
     layer = CfC(
@@ -168,7 +168,7 @@ def _cfc(state: StateDict, prefix: str, memory: Linear | None, options: Options)
         heads,
         decay,
         memory,
-        options.head_activation,
+        hints.head_activation,
     )
     first = backbone[0] if backbone else heads["ff1"]
     if layer.input_size < 1 or first.weight.shape[1] != layer.input_size + size:
@@ -179,8 +179,8 @@ def _cfc(state: StateDict, prefix: str, memory: Linear | None, options: Options)
     return layer
 
 
-def _mode(state: StateDict, prefix: str, options: Options) -> Mode:
-    said = options.choice("mode", prefix, tuple(MODES))
+def _mode(state: StateDict, prefix: str, hints: Hints) -> Mode:
+    said = hints.choice("mode", prefix, tuple(MODES))
     if f"{prefix}w_tau" in state:
         if said not in (None, "pure"):
             raise UlnnError(
@@ -193,7 +193,7 @@ def _mode(state: StateDict, prefix: str, options: Options) -> Mode:
             "expected mode default or no_gate"
         )
     if said is None:
-        options.assume("mode default (weights do not tell it from no_gate; else give --mode)")
+        hints.assume("mode default (weights do not tell it from no_gate; else give --mode)")
         return Mode.DEFAULT
     return MODES[said]
 
@@ -217,21 +217,21 @@ def _memory(state: StateDict, prefix: str) -> Linear:
 # ---- LTC ----------------------------------------------------------------------------------------
 
 
-def ltc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Layer, ...]:
+def ltc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLayer, ...]:
     """An LTC: constraint applied, masks multiplied into w."""
     if f"{lstm}input_map.weight" in state:
         raise UlnnError(
             f"{state.name}: an LTC with mixed memory (an LSTM over its potentials); "
             "expected an LTC without it"
         )
-    if options.dialect.startswith("raminmh"):
+    if hints.dialect.startswith("raminmh"):
         raise UlnnError(
             f"{state.name}: an LTC of raminmh/CfC (its elapsed time is shifted); "
             "expected its CfC, or an LTC of ncps"
         )
     softplus = False
-    if options.dialect != "ncps.keras":
-        softplus = options.flag("implicit_param_constraints", True)
+    if hints.dialect != "ncps.keras":
+        softplus = hints.flag("implicit_param_constraints", True)
 
     def positive(key: str, *shape: int | None) -> Array:
         value = state.take(f"{prefix}{key}", *shape)
@@ -265,10 +265,10 @@ def ltc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Lay
     outputs = size
     if f"{prefix}output_w" in state:
         outputs = state.shape(f"{prefix}output_w")[0]
-    elif options.get("motor_neurons", prefix) is not None:
-        outputs = options.number("motor_neurons", size, prefix)
+    elif hints.get("motor_neurons", prefix) is not None:
+        outputs = hints.number("motor_neurons", size, prefix)
     else:
-        options.assume(
+        hints.assume(
             f"motor_neurons {size}, all neurons of the LTC (without an output map weights do not "
             "tell; else write it into the .toml)"
         )
@@ -285,7 +285,7 @@ def ltc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Lay
             state.optional(f"{prefix}input_b", inputs, 0.0),
             state.optional(f"{prefix}output_w", outputs, 1.0),
             state.optional(f"{prefix}output_b", outputs, 0.0),
-            options.number("ode_unfolds", 6, prefix),
+            hints.number("ode_unfolds", 6, prefix),
         ),
     )
 
@@ -293,9 +293,9 @@ def ltc(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Lay
 # ---- torch.nn -----------------------------------------------------------------------------------
 
 
-def torch_rnn(state: StateDict, prefix: str, lstm: str, options: Options) -> tuple[Layer, ...]:
+def torch_rnn(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLayer, ...]:
     """nn.LSTM or nn.GRU: its layers weight_ih_l{k}."""
-    del lstm, options
+    del lstm, hints
     pattern = re.compile(re.escape(prefix) + r"weight_ih_l(\d+)$")
     numbers = sorted(int(m[1]) for k in state.keys if (m := pattern.match(k)))
     for suffix, what in (("_reverse", "both directions"), ("", "a projection (proj_size)")):
@@ -308,7 +308,7 @@ def torch_rnn(state: StateDict, prefix: str, lstm: str, options: Options) -> tup
     return tuple(_torch_layer(state, prefix, k) for k in numbers)
 
 
-def _torch_layer(state: StateDict, prefix: str, number: int) -> Layer:
+def _torch_layer(state: StateDict, prefix: str, number: int) -> FloatLayer:
     hidden_key = f"{prefix}weight_hh_l{number}"
     w_hh = state.take(hidden_key, None, None)
     rows, size = w_hh.shape

@@ -1,7 +1,7 @@
 """Names of Keras and TensorFlow brought into those of `ncps.torch`.
 
 Kernels are transposed, the sign of time_a is turned (their gate is sigmoid(-a t + b)), and signed
-masks are multiplied in; what then differs are the heads' activations, which `Options` knows.
+masks are multiplied in; what then differs are the heads' activations, which `Hints` knows.
 Files are read as ncps 1.0.1 with Keras 3 writes them, without Keras.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from ..base.errors import UlnnError
 from ..network import wiring as wirings
-from ..network.float_network import ACTIVATIONS, Array
+from ..network.layers import ACTIVATIONS, Array
 from .import_cells import ALIASES, Arrays
 from .state_dict import some
 

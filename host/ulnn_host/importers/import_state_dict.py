@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..base.errors import UlnnError
-from ..network.float_network import Array, Dense, Gru, Layer, Lstm
+from ..network.layers import Array, Dense, FloatLayer, Gru, Lstm
 from . import import_cells as cells
-from .import_cells import Options
+from .import_cells import Hints
 from .state_dict import StateDict, some
 
 EXPECTED = (
@@ -22,7 +22,7 @@ EXPECTED = (
 FINAL = re.compile(
     r"(^|[._])(fc|head|out|output|readout|linear|dense|classifier|decoder|proj)([._\d]|$)"
 )
-Reader = Callable[[StateDict, str, str, Options], tuple[Layer, ...]]
+Reader = Callable[[StateDict, str, str, Hints], tuple[FloatLayer, ...]]
 KINDS: tuple[tuple[str, Reader], ...] = (
     (r"layer_0\.ff1\.weight", cells.wired_cfc),
     (r"ff1\.weight", cells.cfc),
@@ -36,26 +36,26 @@ class Part:
     """A cell (or a dense layer) of the model: where its module is, and the layers it became."""
 
     path: str
-    layers: tuple[Layer, ...]
+    layers: tuple[FloatLayer, ...]
     dense: bool = False
 
 
-def read(weights: Mapping[str, Array], options: Options, name: str) -> tuple[Layer, ...]:
+def read(weights: Mapping[str, Array], hints: Hints, name: str) -> tuple[FloatLayer, ...]:
     """All layers of the state dict. Raises UlnnError where something does not fit or is left
     over."""
     state = StateDict(weights, name)
-    found = _cells(state, options)
+    found = _cells(state, hints)
     if not found:
         raise UlnnError(f"{name}: found {some(weights)}; expected a {EXPECTED}")
-    parts = _ordered(found, _dense(state, options), name)
+    parts = _ordered(found, _dense(state, hints), name)
     if state.keys:
         raise UlnnError(f"{name}: unknown tensor {min(state.keys)}; expected a {EXPECTED}")
-    parts = _with_dt_input(parts, options, name)
-    _check_chain(parts, options, name)
+    parts = _with_dt_input(parts, hints, name)
+    _check_chain(parts, hints, name)
     return tuple(layer for part in parts for layer in part.layers)
 
 
-def _cells(state: StateDict, options: Options) -> list[Part]:
+def _cells(state: StateDict, hints: Hints) -> list[Part]:
     found: dict[str, Reader] = {}
     for key in state.keys:
         for pattern, reader in KINDS:
@@ -68,17 +68,17 @@ def _cells(state: StateDict, options: Options) -> list[Part]:
     for prefix, reader in found.items():
         module = re.sub(r"(^|(?<=\.))rnn_cell\.$", "", prefix)
         parts.append(
-            Part(module.removesuffix("."), reader(state, prefix, f"{module}lstm.", options))
+            Part(module.removesuffix("."), reader(state, prefix, f"{module}lstm.", hints))
         )
     return parts
 
 
-def _dense(state: StateDict, options: Options) -> list[Part]:
+def _dense(state: StateDict, hints: Hints) -> list[Part]:
     parts = []
     for key in state.keys:
         path, _, last = key.rpartition(".")
         if last == "weight" and path and len(state.shape(key)) == 2:
-            activation = options.by_path.get(path, {}).get("dense", "linear")
+            activation = hints.by_path.get(path, {}).get("dense", "linear")
             parts.append(Part(path, (Dense(state.linear(path, bias=False), activation),), True))
     return parts
 
@@ -143,8 +143,8 @@ def _place(part: Part, ordered: list[Part]) -> int | None:
 # ---- checks -------------------------------------------------------------------------------------
 
 
-def _with_dt_input(parts: list[Part], options: Options, name: str) -> list[Part]:
-    if not options.hyper.get("dt_input"):
+def _with_dt_input(parts: list[Part], hints: Hints, name: str) -> list[Part]:
+    if not hints.hyper.get("dt_input"):
         return parts
     first, *rest = parts[0].layers
     if not isinstance(first, (Lstm, Gru)):
@@ -158,9 +158,9 @@ def _with_dt_input(parts: list[Part], options: Options, name: str) -> list[Part]
     return [dataclasses.replace(parts[0], layers=(first, *rest)), *parts[1:]]
 
 
-def _check_chain(parts: list[Part], options: Options, name: str) -> None:
+def _check_chain(parts: list[Part], hints: Hints, name: str) -> None:
     for part, after in itertools.pairwise(parts):
-        if not part.dense or part.path in options.by_path:
+        if not part.dense or part.path in hints.by_path:
             continue
         if after.dense:
             raise UlnnError(
@@ -168,8 +168,8 @@ def _check_chain(parts: list[Part], options: Options, name: str) -> None:
                 "weights do not tell what is between them; expected one"
             )
         if not part.path.endswith("fc"):
-            options.assume(f"nothing between {part.path} and {after.path}: weights do not tell")
-    before: tuple[str, Layer] | None = None
+            hints.assume(f"nothing between {part.path} and {after.path}: weights do not tell")
+    before: tuple[str, FloatLayer] | None = None
     for part in parts:
         for layer in part.layers:
             if before is not None and layer.input_size != before[1].output_size:

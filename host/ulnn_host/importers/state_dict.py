@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ..base.errors import UlnnError
-from ..network.float_network import Array, Linear
+from ..network.layers import Array, Linear
 
 
 class StateDict:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..data.sequences import Sequences
-from .float_network import Array, CfC, FloatNetwork, Layer, State
+from .float_network import FloatNetwork
+from .layers import Array, CfC, FloatLayer, State
 
 PERTURBATION = 2.0**-10
 STARTS, DIRECTIONS = 8, 3
@@ -116,7 +117,7 @@ def _summary(network: FloatNetwork, layer: int, logs: Array) -> Contraction:
     return Contraction(layer, kind, float(rate.mean()), float(rate.max()), peak)
 
 
-def _kind(layer: Layer) -> str:
+def _kind(layer: FloatLayer) -> str:
     if isinstance(layer, CfC):
         return f"CfC {layer.mode.name.lower()}" + ("" if layer.memory is None else " with an LSTM")
     return type(layer).__name__.upper()

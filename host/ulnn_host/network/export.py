@@ -22,7 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
-from .float_network import FloatNetwork, Ltc, State, mapped
+from .float_network import FloatNetwork, mapped
+from .layers import Ltc, State
 
 INSTALL = "install it with: pip install ulnn[onnx]"
 STEPS = 100

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .float_network import HEADS, CfC, Dense, FloatNetwork, Gru, Layer, Lstm, Ltc, arrays
+from .float_network import FloatNetwork, arrays
+from .layers import HEADS, CfC, Dense, FloatLayer, Gru, Lstm, Ltc
 
 Used = NDArray[np.bool_]
 TABLE = 2048
@@ -68,7 +69,7 @@ def file_bytes(network: FloatNetwork, bits: int = 8) -> int:
     return size + (16 + TABLE) * len(tables) + 16 * sections
 
 
-def _matrices(layer: Layer) -> list[Used]:
+def _matrices(layer: FloatLayer) -> list[Used]:
     """Which weights there are, rows in the order of the file: all rows of a neuron together."""
     if isinstance(layer, Dense):
         return [layer.linear.weight != 0]

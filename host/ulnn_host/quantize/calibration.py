@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
 from ..data.sequences import Sequences
-from ..network.float_network import Array, FloatNetwork, Trace
+from ..network.float_network import FloatNetwork, Trace
+from ..network.layers import Array
 from .rounding import Vectors
 
 Method = Literal["max", "percentile", "mse"]

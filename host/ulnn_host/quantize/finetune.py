@@ -24,7 +24,8 @@ from ..data.sequences import Sequences
 from ..engines.batch import quantise
 from ..engines.reference import Reference
 from ..format.model import ModelFile
-from ..network.float_network import FloatNetwork, Ltc, arrays, replaced
+from ..network.float_network import FloatNetwork, arrays, replaced
+from ..network.layers import Ltc
 from ..train.train import THREADS, settings, target_of
 from .calibration import Calibration
 from .quantize import Options, build_with_meaning, calibration, with_golden

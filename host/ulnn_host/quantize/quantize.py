@@ -21,7 +21,8 @@ from ..engines.batch import quantise
 from ..engines.reference import Reference
 from ..format.model import Golden, Matrix, ModelFile, Table
 from ..format.tables import decay_table, erf_table, tanh_table
-from ..network.float_network import CfC, FloatNetwork
+from ..network.float_network import FloatNetwork
+from ..network.layers import CfC
 from .calibration import Calibration, Method, Ranges, calibrate
 from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
 from .quantize_layer import convert as convert_layer

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..base.errors import UlnnError
 from ..format import model as integer
 from ..format.model import Activation, Kind, Matrix, Mode
-from ..network.float_network import (
+from ..network.layers import (
     EPSILON,
     HEADS,
     LECUN_IN,
@@ -24,8 +24,8 @@ from ..network.float_network import (
     Array,
     CfC,
     Dense,
+    FloatLayer,
     Gru,
-    Layer,
     Linear,
     Lstm,
     Ltc,
@@ -68,7 +68,7 @@ class Setting:
     sparse: Callable[[Matrix], Matrix] = lambda matrix: matrix
 
 
-def convert(layer: Layer, signal: Signal, setting: Setting) -> Converted:
+def convert(layer: FloatLayer, signal: Signal, setting: Setting) -> Converted:
     """The integer layer and the meaning of its values. Raises UlnnError when its numbers cannot be
     represented."""
     if isinstance(layer, Dense):
@@ -432,7 +432,7 @@ def _ltc(layer: Ltc, inputs: Signal, setting: Setting) -> Converted:
         "sensory": np.bincount(lists[0].target, minlength=size),
         "internal": np.bincount(lists[1].target, minlength=size),
     }
-    ltc = integer.Ltc(
+    ltc = integer.LtcNumbers(
         unfolds=layer.unfolds,
         table=setting.table(TANH),
         **{name: value.astype(np.int64) for name, value in numbers.items()},

@@ -20,7 +20,7 @@ Calibration = Literal["max", "percentile", "mse", "search"]
 
 
 @dataclass(frozen=True)
-class Trial:
+class RangeTrial:
     """A way to take ranges and the rms rollout error (real units of the output) with it."""
 
     ranges: Method
@@ -33,10 +33,10 @@ class Found:
     """The options with the least error, and every trial in the order in which it was made."""
 
     options: Options
-    trials: tuple[Trial, ...]
+    trials: tuple[RangeTrial, ...]
 
     @property
-    def best(self) -> Trial:
+    def best(self) -> RangeTrial:
         """The trial that won: the first of those with the least error."""
         return min(self.trials, key=lambda trial: trial.rms)
 
@@ -45,7 +45,7 @@ def search(
     network: FloatNetwork,
     data: Sequences,
     options: Options,
-    progress: Callable[[Trial], None] = lambda trial: None,
+    progress: Callable[[RangeTrial], None] = lambda trial: None,
 ) -> Found:
     """Try every method with every margin. Ranges are taken from one half of the sequences and
     measured on the other: on its own values the smallest range would always win.
@@ -54,7 +54,7 @@ def search(
     """
     first, second = halves(sample(data, SEARCH_STEPS))
     yardstick = Yardstick(network, sample(second))
-    trials: list[Trial] = []
+    trials: list[RangeTrial] = []
     problem: UlnnError | None = None
     for ranges in METHODS:
         for margin in MARGINS:
@@ -64,7 +64,7 @@ def search(
             except UlnnError as error:
                 problem = error
                 continue
-            trials.append(Trial(ranges, margin, yardstick.rms(model)))
+            trials.append(RangeTrial(ranges, margin, yardstick.rms(model)))
             progress(trials[-1])
     if not trials:
         assert problem is not None

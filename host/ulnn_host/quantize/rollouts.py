@@ -13,7 +13,8 @@ from ..data.sequences import Sequences
 from ..engines.batch import quantise
 from ..engines.reference import BEFORE_TABLE, Clipped, Reference
 from ..format.model import ModelFile
-from ..network.float_network import Array, FloatNetwork
+from ..network.float_network import FloatNetwork
+from ..network.layers import Array
 
 SAMPLE_STEPS, SAMPLE_LENGTH = 4096, 512
 

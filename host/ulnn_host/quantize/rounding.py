@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
 from ..format.model import Activation, Matrix
-from ..network.float_network import Array, Linear
+from ..network.layers import Array, Linear
 
 Q15 = 2.0**-15
 ROW_LIMIT = 65400.0

@@ -19,7 +19,8 @@ from ..format.cost import Estimate
 from ..format.model import ModelFile
 from ..network import contraction
 from ..network.contraction import Contraction
-from ..network.float_network import Array, FloatNetwork
+from ..network.float_network import FloatNetwork
+from ..network.layers import Array
 from ..quantize.precision import Choice
 from ..quantize.range_search import Found
 from ..quantize.rollouts import Saturation, observed_run

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from ..base.errors import UlnnError
 from ..format import model as integers
 from ..format.model import Kind, Matrix, ModelFile
-from ..network import float_network as floats
+from ..network import layers as floats
+from ..network.float_network import FloatNetwork
 from ..network.wiring import Wiring
 
 COLOURS = {
@@ -103,7 +104,7 @@ def of_wiring(wiring: Wiring) -> Graph:
     return graph
 
 
-def of_network(network: floats.FloatNetwork) -> Graph:
+def of_network(network: FloatNetwork) -> Graph:
     """A float network. A weight that is exactly 0 is no connection."""
     graph = Graph()
     labels = network.meta.get("labels", ())
@@ -211,7 +212,9 @@ def _signed(
     return numbers["motor"]
 
 
-def _integer_ltc(graph: Graph, before: int, ltc: integers.Ltc, layer: integers.Layer) -> int:
+def _integer_ltc(
+    graph: Graph, before: int, ltc: integers.LtcNumbers, layer: integers.Layer
+) -> int:
     sensory = np.zeros((layer.input_size, ltc.neurons), np.int32)
     internal = np.zeros((ltc.neurons, ltc.neurons), np.int32)
     first = int(ltc.sensory.sum())

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..base.errors import UlnnError
-from ..network.float_network import ACTIVATIONS, HEADS, LECUN_IN, LECUN_OUT, Activation
+from ..network.layers import ACTIVATIONS, HEADS, LECUN_IN, LECUN_OUT, Activation
 from ..network.wiring import Wiring
 from .scan import fast
 
-Mode = Literal["default", "no_gate", "pure"]
-MODES: tuple[Mode, ...] = get_args(Mode)
+ModeName = Literal["default", "no_gate", "pure"]
+MODES: tuple[ModeName, ...] = get_args(ModeName)
 Dialect = Literal["ncps", "ulnn"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 # how our own wired networks start: time constants of the neurons in units of the elapsed time,
@@ -66,7 +66,7 @@ class CfCCell(nn.Module):
         self,
         input_size: int,
         hidden_size: int,
-        mode: Mode = "default",
+        mode: ModeName = "default",
         activation: Activation = "lecun_tanh",
         backbone_units: int = 128,
         backbone_layers: int = 1,
@@ -212,7 +212,7 @@ class CfC(Rollout):
         input_size: int,
         units: int,
         proj_size: int | None = None,
-        mode: Mode = "default",
+        mode: ModeName = "default",
         activation: Activation = "lecun_tanh",
         backbone_units: int = 128,
         backbone_layers: int = 1,
@@ -299,7 +299,7 @@ def stacked(
     units: int,
     layers: int,
     proj_size: int | None = None,
-    mode: Mode = "default",
+    mode: ModeName = "default",
     activation: Activation = "lecun_tanh",
     backbone_units: int = 128,
     backbone_layers: int = 1,
@@ -313,7 +313,7 @@ def stacked(
 def wired(
     wiring: Wiring,
     proj_size: int | None = None,
-    mode: Mode = "default",
+    mode: ModeName = "default",
     dialect: Dialect = "ulnn",
 ) -> CfCLayers:
     """A CfC network of a wiring, a layer of neurons each, without backbones.

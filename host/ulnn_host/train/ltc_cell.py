@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..base.errors import UlnnError
-from ..network.float_network import EPSILON
+from ..network.layers import EPSILON
 from ..network.wiring import Wiring
 from .cells import Rollout
 

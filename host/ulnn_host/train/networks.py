@@ -9,8 +9,8 @@ from typing import Any, cast
 from torch import nn
 
 from ..network import wiring
-from ..network.float_network import Activation
-from .cells import CfC, Dialect, Mode, Rollout, stacked, wired
+from ..network.layers import Activation
+from .cells import CfC, Dialect, ModeName, Rollout, stacked, wired
 from .ltc_cell import LTC
 from .recipe import ModelRecipe, WiringRecipe
 from .recurrent import Kind, Recurrent
@@ -18,7 +18,7 @@ from .recurrent import Kind, Recurrent
 
 def build(model: ModelRecipe, inputs: int, outputs: int) -> Rollout:
     """A fresh network with a dense head for `outputs`. Raises UlnnError."""
-    mode, activation = cast(Mode, model.mode), cast(Activation, model.activation)
+    mode, activation = cast(ModeName, model.mode), cast(Activation, model.activation)
     shape = (mode, activation, model.backbone_units, model.backbone_layers)
     if model.cell == "wired":
         dialect = cast(Dialect, model.wiring.dialect)

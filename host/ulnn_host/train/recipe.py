@@ -173,7 +173,7 @@ class Recipe:
     seed: int = _number(0, 0, 2**63 - 1)
 
 
-def load(path: Path) -> Recipe:
+def read_recipe(path: Path) -> Recipe:
     """The recipe in a file. A data file in it becomes a path relative to the working directory.
 
     Raises UlnnError, one line that names the file and the key.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..network.float_network import HEADS, LECUN_IN, LECUN_OUT
+from ..network.layers import HEADS, LECUN_IN, LECUN_OUT
 
 _INV_SQRT2 = 2.0**-0.5
 _INV_SQRT_2PI = 0.3989422804014327

@@ -29,8 +29,7 @@ from ..base.errors import UlnnError
 from ..base.progress import bar
 from ..data import sets
 from ..data.scores import Scores, score
-from ..data.sequences import Sequences, Statistics
-from ..data.sequences import load as load_data
+from ..data.sequences import Sequences, Statistics, read_sequences
 from . import augment, networks
 from .cells import Rollout
 from .recipe import Recipe
@@ -41,7 +40,7 @@ CONSISTENCY_NOISE = 0.1  # standard deviations of a channel
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TrainedNetwork:
     """Weights and all that is needed to use them.
 
     state: a state_dict. hyper: the content of the TOML file: dialect ("ncps.torch", "ulnn" for our
@@ -94,8 +93,8 @@ class Checkpoint:
             part.replace(target)
 
 
-def load(path: Path) -> Checkpoint:
-    """A checkpoint written by `Checkpoint.save`. Raises UlnnError."""
+def read_trained(path: Path) -> TrainedNetwork:
+    """A checkpoint written by `TrainedNetwork.save`. Raises UlnnError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -106,17 +105,17 @@ def load(path: Path) -> Checkpoint:
                 f"{file}: no such file; a checkpoint is a .safetensors and a .toml file"
             )
     try:
-        return Checkpoint(load_file(path), tomllib.loads(toml.read_text(encoding="utf-8")))
+        return TrainedNetwork(load_file(path), tomllib.loads(toml.read_text(encoding="utf-8")))
     except (SafetensorError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UlnnError(f"{path}: not a readable checkpoint ({error})") from None
 
 
-def evaluate(checkpoint: Checkpoint, data: Sequences) -> Scores:
+def evaluate(checkpoint: TrainedNetwork, data: Sequences) -> Scores:
     """Scores of the float network on labelled sequences. Raises UlnnError without labels."""
     return score(checkpoint.outputs(data), data, checkpoint.hyper["readout"])
 
 
-def train(recipe: Recipe, *, quiet: bool = False) -> Checkpoint:
+def train(recipe: Recipe, *, quiet: bool = False) -> TrainedNetwork:
     """Train; the same recipe and data give the same weights on one machine. Raises UlnnError."""
     fit, valid = _load(recipe)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
@@ -129,11 +128,11 @@ def _load(recipe: Recipe) -> tuple[Sequences, Sequences | None]:
     always the same.
     """
     source = recipe.data
-    fit = sets.load(source.source)
+    fit = sets.read_source(source.source)
     valid: Sequences | None = None
     rng = np.random.default_rng(recipe.seed)
     if source.valid:
-        valid = load_data(Path(source.valid))
+        valid = read_sequences(Path(source.valid))
     elif source.valid_groups:
         fit, valid = fit.split(source.valid_groups)
     elif source.valid_fraction:
@@ -181,7 +180,7 @@ class _Training:
         self.updates = 0
         self.history: list[dict[str, float]] = []
 
-    def run(self, quiet: bool) -> Checkpoint:
+    def run(self, quiet: bool) -> TrainedNetwork:
         plan, started = self.recipe.training, time.perf_counter()
         per_epoch = math.ceil(len(self.fit) * self.recipe.data.windows_per_sequence / plan.batch)
         weights, others = networks.decayed(self.net)
@@ -271,7 +270,7 @@ class _Training:
         every = slice(0, len(y))
         return -float(self.target.loss(torch.from_numpy(y), self.valid, every, 0.0, None))
 
-    def _now(self) -> Checkpoint:
+    def _now(self) -> TrainedNetwork:
         model = self.recipe.model
         hyper = networks.describe(model, self.fit.x.shape[2], self.target.size) | {
             "readout": model.readout,
@@ -280,9 +279,9 @@ class _Training:
             "std": [float(v) for v in self.statistics.std],
             "labels": list(self.fit.labels),
         }
-        return Checkpoint(self.mean_net.state_dict(), hyper)
+        return TrainedNetwork(self.mean_net.state_dict(), hyper)
 
-    def _checkpoint(self, best: _Best, seconds: float) -> Checkpoint:
+    def _checkpoint(self, best: _Best, seconds: float) -> TrainedNetwork:
         now, recipe = self._now(), self.recipe
         metrics: dict[str, Any] = {"loss": self.history[-1]["loss"]}
         if self.valid is not None:
@@ -301,7 +300,7 @@ class _Training:
             "sequences": len(self.fit),
             "torch": torch.__version__,
         }
-        return Checkpoint(
+        return TrainedNetwork(
             state,
             now.hyper
             | {
