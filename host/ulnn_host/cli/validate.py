@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +30,7 @@ def validate(
 
     Example: ulnn validate watch.ulnn test.npz --port /dev/ttyACM0 --html report.html
     """
+    from ..base import files
     from ..base.progress import bar
     from ..board.validate import validate as prove
     from ..report import board_show
@@ -48,8 +48,7 @@ def validate(
         )
     board_show.show_validation(report, out)
     if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+        files.write_json(json_path, report.to_json())
     if html_path:
         from ..report.page import validation_page
 

@@ -19,9 +19,9 @@ from types import ModuleType
 import numpy as np
 
 from ..base.errors import UlnnError
+from ..base.paths import board_files
 from ..format import container
 from ..toolchain import natmod
-from ..toolchain.micropython_source import project_root
 from .batch import Batch, Outputs
 from .reference import Reference
 
@@ -59,9 +59,7 @@ def pure_module() -> ModuleType:
     """firmware/ulnn.py as a module of its own name, so that the C extension is not hidden."""
     name = "ulnn_pure"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            name, project_root() / "firmware" / "ulnn.py"
-        )
+        spec = importlib.util.spec_from_file_location(name, board_files("firmware/ulnn.py"))
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
