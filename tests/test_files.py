@@ -11,6 +11,16 @@ from ulnn_host.base import files
 from ulnn_host.base.errors import UlnnError
 
 
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def write_half(path: Path) -> None:
+    with files.replacing(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+
+
 def test_content_replaces_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "a.txt"
     files.write(path, "old")
@@ -18,7 +28,7 @@ def test_content_replaces_the_old_one(tmp_path: Path) -> None:
     files.write(path, "näw")
     assert path.read_bytes() == "näw".encode()
     assert path.stat().st_mode & 0o777 == 0o640
-    assert os.listdir(path.parent) == ["a.txt"]
+    assert names(path.parent) == ["a.txt"]
 
 
 def test_new_files_have_the_usual_rights(tmp_path: Path) -> None:
@@ -31,11 +41,10 @@ def test_new_files_have_the_usual_rights(tmp_path: Path) -> None:
 def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     files.write(path, b"old")
-    with pytest.raises(ZeroDivisionError), files.replacing(path) as file:
-        file.write(b"half")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        write_half(path)
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert names(tmp_path) == ["a.bin"]
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +58,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UlnnError, match=r"a\.bin cannot be written: no space left on device"):
         files.write(path, b"new")
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert names(tmp_path) == ["a.bin"]
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -66,7 +75,7 @@ def test_outputs_are_tried_before_and_are_no_inputs(tmp_path: Path) -> None:
     source = tmp_path / "a.toml"
     source.write_text("x = 1")
     files.check_output(tmp_path / "new" / "b", source, None, tmp_path / "missing")
-    assert os.listdir(tmp_path / "new") == []
+    assert names(tmp_path / "new") == []
     (tmp_path / "link.toml").symlink_to(source)
     for same in (source, tmp_path / "link.toml"):
         with pytest.raises(UlnnError, match="is an input and would be overwritten"):

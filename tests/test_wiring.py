@@ -161,5 +161,5 @@ def test_graphs_of_integer_models(tmp_path, kind, density):
     done = CliRunner().invoke(app, ["info", str(model), "--graph", str(picture)])
     assert done.exit_code == 0
     assert b"inputs" in picture.read_bytes()
-    with pytest.raises(UlnnError, match=r"ends in \.svg, \.png or \.pdf"):
+    with pytest.raises(UlnnError, match=r"ends in \.png, \.svg or \.pdf"):
         pictures.save(graph.draw(drawn), tmp_path / "a.txt")
