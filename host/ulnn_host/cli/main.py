@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from .. import __version__
 from ..base import console
+from ..base.version import __version__
 from .bench import bench
 from .boards import boards
 from .convert import convert
