@@ -59,7 +59,7 @@ def test_none_and_several_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UlnnError, match="no USB serial port"):
         discover.resolve("auto")
     plug(monkeypatch, [GPS, PICO], {PICO.device: "Pico", GPS.device: "Other"})
-    with pytest.raises(UlnnError, match="2 boards here .*ttyACM0, /dev/ttyACM1"):
+    with pytest.raises(UlnnError, match=r"2 boards here .*ttyACM0, /dev/ttyACM1"):
         discover.resolve("auto")
 
 
