@@ -1,17 +1,26 @@
 """Real values to a model's int16 and back, by the scales in its file (SPEC.md 1 and 2).
 
-Floats stay on this side: the engines take and give integers only.
+Real values are float32. What is computed with them is what a PC computes in float64, bit for bit,
+also on boards whose floats are shorter. The engines themselves take and give integers only.
 
-    s = ulnn_scaling.Scaling("/models/x.ulnn")
+    s = Scaling("/models/x.ulnn")
     s.quantise((0.5, -1.25, 9.81), x)
-    m.step(x, y, dt)
+    m.step(x, y, s.ticks(us))
     s.dequantise(y, out)
-
-Classes without floats: `argmax` and `margin` of the integers, which allocate nothing.
 """
 
 from array import array
 from struct import unpack_from
+
+from ulnn_rules import float64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableSequence, Sequence
+
+_IS_FLOAT64 = float64.TINY < 1e-15
+# A quotient so near to its integer is rounded right by any float, in int16's range.
+_SURE = 0.5 - 131072 * float64.TINY
 
 
 class Scaling:
@@ -19,17 +28,18 @@ class Scaling:
 
     input_size, output_size: values of a step. tick_ns: nanoseconds of a tick of dt.
     logit_scale: the scale of every output where it is positive and they all have one scale and
-    one offset, so that `argmax` and `margin` may compare their integers; else 0.
+    one offset, so that `readout` may compare their integers; else 0.
     Raises ValueError for a file in which they cannot be found; the engine checks all the rest.
     """
 
-    def __init__(self, source):
-        self._in = self._out = None
+    def __init__(self, source: "str | bytes | bytearray | memoryview") -> None:
+        self._in = self._out = array("f")
+        self._float = array("f", [0.0])
         self.tick_ns = 0
         if isinstance(source, str):
             with open(source, "rb") as f:
 
-                def read(offset, size):
+                def read(offset: int, size: int) -> bytes:
                     f.seek(offset)
                     return f.read(size)
 
@@ -38,7 +48,7 @@ class Scaling:
             m = memoryview(source)
             self._read(lambda offset, size: m[offset : offset + size])
 
-    def _read(self, read):
+    def _read(self, read: "Callable[[int, int], bytes | memoryview]") -> None:
         head = read(0, 64)
         if len(head) < 64 or unpack_from("<4s", head, 0)[0] != b"ULNN":
             raise ValueError("not a ulnn file: it does not start with ULNN")
@@ -54,75 +64,88 @@ class Scaling:
                 self._in = self._pairs(read(offset, size), self.input_size)
             elif kind == 3:
                 self._out = self._pairs(read(offset, size), self.output_size)
-        if not (self._in and self._out and self.tick_ns):
+        if not (len(self._in) and len(self._out) and self.tick_ns):
             raise ValueError("the file has no scales: section TIME, INPUT or OUTPUT is damaged")
         first, offset = self._out[0:2]
         self.logit_scale = max(0.0, first)
         for k in range(0, len(self._out), 2):
             if self._out[k] != first or self._out[k + 1] != offset:
                 self.logit_scale = 0.0
+        # Microseconds in a ratio of small integers, which need no allocation.
+        a, b = 1000, self.tick_ns
+        while b:
+            a, b = b, a % b
+        self._ticks = 1000 // a
+        self._of_us = self.tick_ns // a
 
     @staticmethod
-    def _pairs(data, n):
-        if len(data) == 8 * n:
-            return array("f", unpack_from("<%df" % (2 * n), data, 0))
+    def _pairs(data: "bytes | memoryview", n: int) -> "array[float]":
+        if len(data) != 8 * n:
+            return array("f")
+        pairs = array("f", unpack_from("<%df" % (2 * n), data, 0))
+        for v in pairs:
+            if v - v != 0:
+                raise ValueError("the file has a scale or an offset that is not a finite number")
+        return pairs
 
-    def quantise(self, values, x):
+    def quantise(self, values: "Sequence[float]", x: "MutableSequence[int] | memoryview") -> None:
         """Real `values` (input_size of any sequence) into `x` (array('h')).
 
         Rounds to nearest, ties to even; values out of range become -32768 or 32767.
         Raises ValueError for another length and for a value that is not a number.
         """
-        pairs = self._in
+        pairs, float32 = self._in, self._float
         n = self.input_size
         if len(values) != n or len(x) != n:
             raise ValueError("expected %d values, got %d and %d" % (n, len(values), len(x)))
         for i in range(n):
-            scale = pairs[2 * i]
-            v = values[i] - pairs[2 * i + 1]
+            float32[0] = values[i]
+            v = float32[0]
             if v != v:
                 raise ValueError("value %d is not a number" % i)
-            v = v / scale if scale else 0  # with scale 0 every integer means the offset
-            if v >= 32767:
-                x[i] = 32767
-            elif v <= -32768:
-                x[i] = -32768
+            scale = pairs[2 * i]
+            if not scale:  # every integer means the offset
+                x[i] = 0
+                continue
+            offset = pairs[2 * i + 1]
+            q = (v - offset) / scale
+            if q > 32768:
+                k = 32767
+            elif q < -32769:
+                k = -32768
             else:
-                x[i] = round(v)
+                k = round(q)
+                if abs(q - k) > _SURE:
+                    k = float64.quotient(v, offset, scale)
+                if k > 32767:
+                    k = 32767
+                elif k < -32768:
+                    k = -32768
+            x[i] = k
 
-    def dequantise(self, y, out):
-        """int16 `y` (output_size) into `out`: real values, in a list or array('f')."""
-        pairs = self._out
+    def dequantise(self, y: "Sequence[int]", out: "MutableSequence[float]") -> None:
+        """int16 `y` (output_size) into `out`: float32 values, in a list or array('f').
+
+        Raises ValueError for another length.
+        """
+        pairs, float32 = self._out, self._float
         n = self.output_size
         if len(y) != n or len(out) != n:
             raise ValueError("expected %d values, got %d and %d" % (n, len(y), len(out)))
         for i in range(n):
-            out[i] = y[i] * pairs[2 * i] + pairs[2 * i + 1]
+            scale, offset = pairs[2 * i], pairs[2 * i + 1]
+            if _IS_FLOAT64 or not offset:
+                float32[0] = y[i] * scale + offset
+                out[i] = float32[0]
+            else:
+                out[i] = float64.line(y[i], scale, offset)
 
+    def ticks(self, us: int) -> int:
+        """Ticks of `us` microseconds, as `time.ticks_diff` gives them: what `step` takes as dt.
 
-def argmax(y):
-    """Place of the largest value of `y` (integers, one or more), the first of equals."""
-    best = 0
-    for k in range(1, len(y)):
-        if y[k] > y[best]:
-            best = k
-    return best
-
-
-def margin(y):
-    """The largest value of `y` (integers, two or more) less the second largest: 0 to 65535.
-
-    d = margin(y) * logit_scale is the difference of the two logits, and 1 / (1 + exp(-d)) the
-    probability of the winner against the runner-up: the winner's softmax probability is at most
-    that, and of n outputs at least 1 / (1 + (n - 1) * exp(-d)).
-    """
-    first = max(y[0], y[1])
-    second = min(y[0], y[1])
-    for k in range(2, len(y)):
-        v = y[k]
-        if v > first:
-            second = first
-            first = v
-        elif v > second:
-            second = v
-    return first - second
+        Rounds to nearest, ties to even; at least 1 and at most 2**31 - 1. Raises ValueError below
+        a microsecond.
+        """
+        if us < 1:
+            raise ValueError("dt: expected 1 or more microseconds, got %d" % us)
+        return max(1, min(2147483647, float64.nearest(us * self._ticks, self._of_us)))
