@@ -20,11 +20,11 @@ from .virtual import find_mpy_cross
 
 # Suffix or path, contents, note.
 _File = tuple[str, bytes, str]
-BLOCK_RESERVE = 6
+BLOCK_RESERVE = 6  # lib, its ulnn_rules and a folder for models: two blocks each in littlefs
 RULES = sorted(Path(ulnn_rules.__path__[0]).glob("*.py"))
 # What may lie on a board's module path and matters, without suffix.
 _MODULES = ("ulnn", "ulnn_stream", "ulnn_rules", *(f"ulnn_rules/{path.stem}" for path in RULES))
-_FILES = ("main.py", *(name + suffix for name in _MODULES for suffix in ("", ".py", ".mpy")))
+_LOOK_FOR = ("main.py", *(name + suffix for name in _MODULES for suffix in ("", ".py", ".mpy")))
 
 
 class DeployError(UlnnError):
@@ -177,7 +177,7 @@ def _ulnn_stale(folders):
 def identify(board: Board) -> Identity:
     """Ask the board what it is. Raises UlnnError when it has no folder for modules."""
     board.exec(_IDENTIFY)
-    found = board.eval(f"_ulnn_identify({_FILES!r})")
+    found = board.eval(f"_ulnn_identify({_LOOK_FOR!r})")
     if not found["lib"]:
         raise DeployError(
             f"port {board.name}: the board has no lib folder in sys.path, so it has no filesystem "
