@@ -13,6 +13,7 @@ from ulnn_host.importers import checkpoint
 from ulnn_host.network import sizes
 from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.quantize import quantize
+from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.train import networks, recipe
 
 
@@ -52,9 +53,9 @@ def test_sizes_are_those_of_the_converted_model(model):
     network = of_recipe(model, 6, 2)
     rng = np.random.default_rng(0)
     x, dt = rng.normal(size=(2, 20, 6)), rng.uniform(0.5, 1.5, (2, 20))
-    data = from_arrays({"x": x, "dt": dt})
+    seen = FloatRollout(network, from_arrays({"x": x, "dt": dt}))
     for bits in (8, 16):
-        converted = quantize.convert(network, data, quantize.Options(bits=bits))
+        converted = quantize.convert(seen, quantize.Options(bits=bits))
         assert sizes.products(network) == converted.macs
         content = container.write(converted)
         parts = container.section_sizes(content)

@@ -101,5 +101,6 @@ def _groups(used: Used) -> Used:
 
 def _stream(used: Used, bits: int) -> int:
     """Bytes of a matrix's stream, dense or sparse, whichever is shorter."""
+    rows, columns = used.shape
     counts = np.maximum(1, _groups(used).sum(axis=1)).tolist()
-    return min(layout.dense_size(*used.shape, bits), layout.sparse_size(counts, bits))
+    return min(layout.dense_size(rows, columns, bits), layout.sparse_size(counts, bits))
