@@ -1,7 +1,7 @@
 """How many bytes a file, its sections and its streams have (SPEC.md 2.1 to 2.8).
 
-`container` and `container_layer` read and write by these sizes; who only wants to know a size
-asks here and writes nothing.
+`container` and `container_layer` read and write by these sizes. They are known before anything is
+written, which the search for widths and `ulnn tune` need.
 """
 
 from __future__ import annotations

@@ -67,20 +67,16 @@ def build_with_meaning(
     signal = calibration.inputs_of(network)
     layers: list[Converted] = []
     for number, layer in enumerate(network.layers):
-
-        def style(j: int, number: int = number) -> Style:
-            return Style(options.bits_of.get((number, j), options.bits), options.compensate)
-
         setting = Setting(
             seen=calibration.rollout.seen[number],
             ranges=calibration.ranges,
             span=calibration.span / network.time_scale,
             table=table,
-            style=style,
+            style=functools.partial(_style, options, number),
             outputs=calibration.rollout.outputs,
             fixed_dt=(options.fixed_dt or 0.0) / network.time_scale,
             dt_fixed=dt_fixed,
-            sparse=_sparsity(options.sparse),
+            stored=functools.partial(_stored, options.sparse),
         )
         layers.append(convert_layer(layer, signal, setting))
         signal = layers[-1].output
@@ -132,15 +128,17 @@ def _table(name: str) -> Table:
     return MAKERS[name]()
 
 
-def _sparsity(wish: Sparsity) -> Callable[[Matrix], Matrix]:
-    def choose(matrix: Matrix) -> Matrix:
-        if wish == "never":
-            return matrix
-        sparse = matrix.sparse()
-        cheaper = SPARSE_COST[matrix.weight_bits] * sparse.synapses <= matrix.synapses
-        return sparse if wish == "always" or cheaper else matrix
+def _style(options: Options, layer: int, matrix: int) -> Style:
+    return Style(options.bits_of.get((layer, matrix), options.bits), options.compensate)
 
-    return choose
+
+def _stored(wish: Sparsity, matrix: Matrix) -> Matrix:
+    """The matrix, sparse where that is wished for or cheaper."""
+    if wish == "never":
+        return matrix
+    sparse = matrix.sparse()
+    cheaper = SPARSE_COST[matrix.weight_bits] * sparse.synapses <= matrix.synapses
+    return sparse if wish == "always" or cheaper else matrix
 
 
 def with_golden(model: ModelFile, data: Sequences) -> ModelFile:

@@ -45,7 +45,7 @@ def convert_to_file(
     output: Path,
     progress: Progress = lambda text: None,
 ) -> ConvertReport:
-    """Convert, write the file and the picture, and say how good the model is.
+    """Convert, write the file, and say how good the model is.
 
     options: all that is not in the wishes. Raises UlnnError for wishes that contradict each other
     or cannot be fulfilled, before anything is written.
