@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from random_models import Shape, random_model, with_golden
+from ulnn_host.base.paths import project_root
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import Batch, Outputs
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation, Kind, Mode
-from ulnn_host.toolchain.micropython_source import project_root
 
 NATIVE = project_root() / "native_module"
 TESTS = Path(__file__).parent

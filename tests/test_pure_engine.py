@@ -20,12 +20,12 @@ from fixed_dt_cases import with_fixed_dt
 from loader_cases import good_cases, loader_cases, rich_file
 from random_models import Shape, random_input, random_model, shapes, with_golden
 from raw_file import GOLDEN, LAYER, File, streams, with_crc
+from ulnn_host.base.paths import project_root
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import Batch
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation, Kind, Mode
-from ulnn_host.toolchain.micropython_source import project_root
 
 FIRMWARE = project_root() / "firmware"
 TESTS = Path(__file__).parent

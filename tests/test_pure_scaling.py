@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from loader_cases import rich_file
 from random_models import Shape, random_model
 from raw_file import INPUT, TIME, File
+from ulnn_host.base.paths import project_root
 from ulnn_host.engines import registry as engines
 from ulnn_host.format import container
 from ulnn_host.format.model import ModelFile
-from ulnn_host.toolchain.micropython_source import project_root
 
 FIRMWARE = project_root() / "firmware"
 

@@ -116,7 +116,7 @@ class Model:
     clamped = property(lambda self: self.m.clamped)
     def info(self): return self.m.info()
     def self_test(self): return self.m.self_test()
-def read_sequences(source): return Model(ulnn_right.load(source))
+def load(source): return Model(ulnn_right.load(source))
 """
 
 

@@ -17,7 +17,7 @@ from ulnn_host.format.model import Kind, Mode
 from ulnn_host.network import wiring
 from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.network.layers import CfC, Dense, Linear, Ltc, Synapses
-from ulnn_host.report import graph
+from ulnn_host.report import graph, pictures
 
 
 def check(ours: wiring.Wiring, theirs: ncps.Wiring) -> None:
@@ -151,15 +151,15 @@ def test_graphs_of_integer_models(tmp_path, kind, density):
     assert (drawn.columns[0].size, drawn.columns[-1].size) == (3, 2)
     assert all(k.pairs is None for k in drawn.links) == (not density and kind is not Kind.LTC)
     for name in ("a.svg", "a.png"):
-        graph.save(drawn, tmp_path / name, "a model")
+        pictures.save(graph.draw(drawn, "a model"), tmp_path / name)
         assert (tmp_path / name).stat().st_size > 5000
     first = (tmp_path / "a.svg").read_bytes()
-    graph.save(drawn, tmp_path / "a.svg", "a model")
+    pictures.save(graph.draw(drawn, "a model"), tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_bytes() == first
     model, picture = tmp_path / "m.ulnn", tmp_path / "b.svg"
     model.write_bytes(container.write(random_models.random_model(1, shape)))
     done = CliRunner().invoke(app, ["info", str(model), "--graph", str(picture)])
     assert done.exit_code == 0
     assert b"inputs" in picture.read_bytes()
-    with pytest.raises(UlnnError, match=r"ends in \.svg, \.png or \.pdf"):
-        graph.save(drawn, tmp_path / "a.txt")
+    with pytest.raises(UlnnError, match=r"ends in \.png, \.svg or \.pdf"):
+        pictures.save(graph.draw(drawn), tmp_path / "a.txt")

@@ -20,7 +20,7 @@ import bench_qat
 import bench_train
 import bench_wired
 from ulnn_host.base import console
-from ulnn_host.toolchain.micropython_source import project_root
+from ulnn_host.base.paths import project_root
 
 TARGET = "host/BENCHMARKS.md"
 HEAD = """# Benchmarks of the host

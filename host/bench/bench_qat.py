@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ulnn_host.base import console
+from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import track
 from ulnn_host.data import vowels, watch
 from ulnn_host.data.scores import score
@@ -30,7 +31,6 @@ from ulnn_host.importers import checkpoint
 from ulnn_host.quantize import finetune, quantize
 from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.quantize.options import Options
-from ulnn_host.toolchain.micropython_source import project_root
 from ulnn_host.train import augment, recipe, train
 from ulnn_host.train.recipe import Recipe
 

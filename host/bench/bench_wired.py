@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ulnn_host.base import console
+from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import track
 from ulnn_host.data import watch
 from ulnn_host.importers import checkpoint
 from ulnn_host.network import sizes
-from ulnn_host.toolchain.micropython_source import project_root
 from ulnn_host.train import recipe, train
 from ulnn_host.train.cells import DIALECTS
 from ulnn_host.train.recipe import Recipe

@@ -16,7 +16,7 @@ from count_kernels import count_all
 from count_machines import CMSIS_VARIABLE, CORTEX_M7, available
 from count_report import recorded_peers, render
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.toolchain.micropython_source import project_root
+from ulnn_host.base.paths import project_root
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import cycle_model
 from count_cases import Case, bundle
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.toolchain.micropython_source import project_root
+from ulnn_host.base.paths import project_root
 
 TIMEOUT_S = 300
 CMSIS_VARIABLE = "CMSIS_DIR"

@@ -22,6 +22,7 @@ from scipy.optimize import nnls
 import count_machines as bench
 from count_cases import COUNTED, DT_FIXED, STEPS, Case
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import track
 from ulnn_host.board.bench import FORMATS, HIDDEN_SIZES, bench_model
 from ulnn_host.data.sequences import Sequences
@@ -43,7 +44,6 @@ from ulnn_host.network.layers import (
 from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.quantize.options import Options, Sparsity
 from ulnn_host.quantize.quantize import convert
-from ulnn_host.toolchain.micropython_source import project_root
 
 COUNTS = "tests/cost_counts.json"
 KERNELS = {"cortex-m7": cost.CORTEX_M7, "rv32imc": cost.RV32}

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from ulnn_host.base import console
+from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import bar
 from ulnn_host.board import validate
 from ulnn_host.board.link import Board
@@ -32,7 +33,6 @@ from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.quantize.options import Options
 from ulnn_host.report import board_show
 from ulnn_host.report import page as report
-from ulnn_host.toolchain.micropython_source import project_root
 from ulnn_host.train import recipe, train
 
 PORT = "virtual:cortex-m7"

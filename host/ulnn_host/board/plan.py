@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..base.errors import UlnnError
+from ..base.paths import board_files
 from ..format import container
 from ..toolchain import natmod
-from ..toolchain.micropython_source import project_root
 from .link import Board
 from .stream import PROTOCOL
 from .virtual import find_mpy_cross
@@ -194,7 +194,7 @@ def _bytecode(source: Path, identity: Identity) -> _File:
 
 
 def _pure(identity: Identity) -> _File:
-    suffix, data, note = _bytecode(project_root() / "firmware" / "ulnn.py", identity)
+    suffix, data, note = _bytecode(board_files("firmware/ulnn.py"), identity)
     return suffix, data, f"engine in Python, {note}"
 
 
@@ -240,7 +240,7 @@ def engine_files(identity: Identity, *, pure: bool = False) -> EngineChoice:
     if engine_file:
         files.append((f"{identity.lib}/ulnn{engine_file[0]}", *engine_file[1:]))
     if identity.stream is None:
-        suffix, code, note = _bytecode(project_root() / "firmware" / "ulnn_stream.py", identity)
+        suffix, code, note = _bytecode(board_files("firmware/ulnn_stream.py"), identity)
         files.append((f"{identity.lib}/ulnn_stream{suffix}", code, f"serial loop, {note}"))
     elif identity.stream != PROTOCOL:
         theirs, ours = (".".join(map(str, v)) for v in (identity.stream, PROTOCOL))

@@ -69,9 +69,9 @@ def convert(
     from ..report.conversion import Wishes, convert_to_file
 
     if report:
-        from ..report import convert_picture
+        from ..report import convert_picture, pictures
 
-        convert_picture.check_picture(report)
+        pictures.check_picture(report)
     loaded = checkpoints.read_checkpoint(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
@@ -89,7 +89,7 @@ def convert(
     for line in done.warnings:
         print(f"warning: {line}", file=sys.stderr)
     if report:
-        convert_picture.write_picture(done, report)
+        pictures.save(convert_picture.figure(done), report)
     if as_json:
         print(json.dumps({"model": str(output)} | done.to_dict(), indent=2))
         return

@@ -29,8 +29,11 @@ def info(
     if graph is not None:
         from ..format import container
         from ..report import graph as graphs
+        from ..report import pictures
 
-        graphs.save(graphs.of_model(container.read_file(model)[1]), graph, model.stem)
+        pictures.check_picture(graph)
+        drawn = graphs.draw(graphs.of_model(container.read_file(model)[1]), model.stem)
+        pictures.save(drawn, graph)
     if as_json:
         print(json.dumps(content, indent=2))
         return

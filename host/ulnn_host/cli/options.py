@@ -29,3 +29,6 @@ DialectName = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+Port = Annotated[
+    str, typer.Option(help="serial port; auto; virtual:cortex-m7 or virtual:rv32, booted for this")
+]

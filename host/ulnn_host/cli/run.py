@@ -25,6 +25,7 @@ def run(
 
     Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
     """
+    from ..base import files
     from ..board.board_engine import run as run_engine
     from ..data import sequences as datasets
     from ..engines.batch import quantise
@@ -37,7 +38,6 @@ def run(
     y = np.where(sequences.mask[..., None], parsed.dequantise_output(y_int), 0).astype(np.float32)
     if sequences.flat:
         y_int, y, state = y_int[0], y[0], state[0]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("wb") as file:
+    with files.replacing(output) as file:
         np.savez(file, y_int=y_int, y=y, state=state)
     out.print(f"{output}: {int(sequences.length.sum())} steps under {engine}")

@@ -34,8 +34,10 @@ def tune(
 
     Example: ulnn tune recipe.toml --trials 30 --minutes 10 -o best.toml
     """
+    from ..base import files
     from ..base.progress import bar
     from ..experiments.tune import Trial, final, front, good, pick, search
+    from ..report import pictures
     from ..report.tune_show import picture, score_name, table
     from ..train import recipe as recipes
 
@@ -52,15 +54,14 @@ def tune(
 
         done = search(start, trials, seed, epochs, minutes, report)
     chosen = pick(done, max_bytes)
-    target.parent.mkdir(parents=True, exist_ok=True)
     plot = target.with_suffix(".png")
-    picture(done, chosen).savefig(plot, dpi=150)
+    pictures.save(picture(done, chosen), plot)
     best = final(chosen, start)
     head = (
         f"# The best of {len(done)} trials of ulnn tune, seed {seed}: "
         f"{score_name(done)} {chosen.score:.4f}, about {chosen.size} bytes.\n"
     )
-    target.write_text(head + recipes.dump(best, target.parent), encoding="utf-8")
+    files.write(target, head + recipes.dump(best, target.parent))
     if as_json:
         rows = [t.to_dict() | {"front": t in front(done), "chosen": t is chosen} for t in done]
         facts = {"recipe": str(target), "picture": str(plot), "score": score_name(done)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,9 @@ from .options import DataPath, ModelPath, out
 def validate(
     model: ModelPath,
     data: DataPath,
-    port: Annotated[str, typer.Option(help="serial port, or virtual:cortex-m7, virtual:rv32")],
+    port: Annotated[
+        str, typer.Option(help="serial port, auto, virtual:cortex-m7 or virtual:rv32")
+    ],
     json_path: Annotated[Path | None, typer.Option("--json", help="write a JSON report")] = None,
     html_path: Annotated[Path | None, typer.Option("--html", help="write an HTML report")] = None,
     to: Annotated[str | None, typer.Option(help="path of the model on the board")] = None,
@@ -31,7 +32,9 @@ def validate(
 
     Example: ulnn validate watch.ulnn test.npz --port /dev/ttyACM0 --html report.html
     """
+    from ..base import files
     from ..base.progress import bar
+    from ..board.discover import resolve
     from ..board.validate import validate as prove
     from ..report import board_show
 
@@ -39,7 +42,7 @@ def validate(
         report = prove(
             model,
             data,
-            port,
+            resolve(port),
             to=to,
             deploy=not no_deploy,
             window=window,
@@ -48,8 +51,7 @@ def validate(
         )
     board_show.show_validation(report, out)
     if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+        files.write_json(json_path, report.to_json())
     if html_path:
         from ..report.page import validation_page
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base import files
 from ..base.errors import UlnnError
 
 Float = NDArray[np.float32]
@@ -284,7 +285,7 @@ def from_arrays(arrays: dict[str, NDArray[Any]]) -> Sequences:
     )
 
 
-def save_npz(path: Path, data: Sequences) -> None:
+def save_npz(path: str | Path, data: Sequences) -> None:
     """Write the file of the contract above; a flat one without the leading axis."""
     arrays: dict[str, Any] = {"x": data.x, "dt": data.dt}
     if data.y is not None:
@@ -298,8 +299,8 @@ def save_npz(path: Path, data: Sequences) -> None:
             arrays[key] = values
     if data.labels:
         arrays["labels"] = np.array(data.labels, str)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
+    with files.replacing(path) as file:
+        np.savez(file, **arrays)
 
 
 def load_csv(

@@ -19,9 +19,9 @@ from types import ModuleType
 import numpy as np
 
 from ..base.errors import UlnnError
+from ..base.paths import board_files
 from ..format import container
 from ..toolchain import natmod
-from ..toolchain.micropython_source import project_root
 from .batch import Batch, Outputs
 from .reference import Reference
 
@@ -55,13 +55,19 @@ def native_module() -> ModuleType:
     return module
 
 
+def native_memory(content: bytes) -> int:
+    """Bytes that the C engine wants beside the file on this PC; a board with 32-bit pointers wants
+    less. Raises UlnnError without the extension, ValueError for a bad file.
+    """
+    info = native_module().load(content).info()
+    return int(info["ram"]) - (0 if info["in_place"] else len(content))
+
+
 def pure_module() -> ModuleType:
     """firmware/ulnn.py as a module of its own name, so that the C extension is not hidden."""
     name = "ulnn_pure"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            name, project_root() / "firmware" / "ulnn.py"
-        )
+        spec = importlib.util.spec_from_file_location(name, board_files("firmware/ulnn.py"))
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)

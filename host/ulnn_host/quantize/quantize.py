@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..base.errors import UlnnError
+from ..base.version import __version__
 from ..data.sequences import Sequences
 from ..engines.batch import quantise
 from ..engines.reference import Reference

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..base.errors import UlnnError
 from .convert_report import ConvertReport, ModelReport
 from .convert_text import same_tensor
 from .page import BOARD, REFERENCE
@@ -16,12 +13,6 @@ from .page import BOARD, REFERENCE
 COLORS = (BOARD, REFERENCE, "#2a9d5c", "#8e5bb5")
 BARS = 14
 LABEL = 7
-
-
-def check_picture(path: Path) -> None:
-    """Raise UlnnError unless the name is one of a picture that can be written."""
-    if path.suffix not in (".png", ".svg"):
-        raise UlnnError(f"--report {path}: expected a name that ends in .png or .svg")
 
 
 def figure(report: ConvertReport) -> Figure:
@@ -37,14 +28,6 @@ def figure(report: ConvertReport) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_axisbelow(True)
     return result
-
-
-def write_picture(report: ConvertReport, path: Path) -> None:
-    """Save the picture (.png or .svg); folders are made."""
-    check_picture(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"Date": None} if path.suffix == ".svg" else None
-    figure(report).savefig(path, dpi=150, metadata=metadata)
 
 
 def _draw_errors(ax: Axes, models: tuple[ModelReport, ...]) -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -19,7 +17,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Polygon
 from numpy.typing import NDArray
 
-from ..base.errors import UlnnError
 from ..format import model as integers
 from ..format.model import Kind, Matrix, ModelFile
 from ..network import layers as floats
@@ -332,16 +329,6 @@ def draw(graph: Graph, title: str = "") -> Figure:
     axes.set_ylim(-tallest / 2 - below, tallest / 2 + 1.2 + 0.45 / unit)
     figure.suptitle(title, fontsize=11, color="#1c2733", y=0.985)
     return figure
-
-
-def save(graph: Graph, path: Path, title: str = "") -> None:
-    """Write the picture as .svg, .png or .pdf. Raises UlnnError for another ending."""
-    if path.suffix not in (".svg", ".png", ".pdf"):
-        raise UlnnError(f"{path}: expected a name that ends in .svg, .png or .pdf")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    same = {"Date": None} if path.suffix == ".svg" else None
-    with mpl.rc_context({"svg.hashsalt": "ulnn", "svg.fonttype": "none"}):
-        draw(graph, title).savefig(path, dpi=150, metadata=same)
 
 
 def _spread(size: int, tallest: int) -> NDArray[np.float64]:

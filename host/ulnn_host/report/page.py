@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-if TYPE_CHECKING:
-    from ..board.validate import Latency, ValidationReport
+from ..base import files
+from ..board.validate import Latency, ValidationReport
+from .pictures import render
 
 BOARD, REFERENCE = "#1f77b4", "#e07b39"
 TRACES = 6
@@ -122,11 +122,8 @@ class Page:
 
     def figure(self, figure: Figure, caption: str, *, vector: bool = True) -> None:
         """A matplotlib figure, as SVG or, for very many points, as PNG."""
-        buffer = io.BytesIO()
-        kind = "svg" if vector else "png"
-        metadata = {"Date": None} if vector else None
-        figure.savefig(buffer, format=kind, dpi=160, bbox_inches="tight", metadata=metadata)
-        data = base64.b64encode(buffer.getvalue()).decode()
+        picture = render(figure, ".svg" if vector else ".png", 160, tight=True)
+        data = base64.b64encode(picture).decode()
         mime = "image/svg+xml" if vector else "image/png"
         text = html.escape(caption)
         self._blocks.append(
@@ -145,8 +142,7 @@ class Page:
 
     def write(self, path: Path) -> None:
         """Save; folders are made."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.html(), encoding="utf-8")
+        files.write(path, self.html())
 
 
 # ---- figures ----------------------------------------------------------------------------------

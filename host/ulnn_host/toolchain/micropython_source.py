@@ -8,8 +8,6 @@ from upstream, else as Debian's source package through apt. Both are checked aga
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -20,11 +18,13 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from ..base.errors import UlnnError
+from ..base.paths import project_root
 
 MIN_VERSION = (1, 25)
 PINNED_VERSION = "1.25.0"
@@ -51,17 +51,6 @@ DEBIAN = Archive(
     f"micropython_{PINNED_VERSION}+ds.orig.tar.xz",
     "7b25be99a502f070b2de81dafc08da7051d992325d6e67daa9045a918fffdbea",
 )
-
-
-def project_root() -> Path:
-    """The checkout this package lies in; raises UlnnError when it is installed without one."""
-    root = Path(__file__).resolve().parents[3]
-    if not (root / "boards" / "qemu" / "Makefile").is_file():
-        raise UlnnError(
-            f"no boards/qemu/Makefile under {root}: boards are built from a checkout of ulnn; "
-            "clone the repository and install it with 'pip install -e .'"
-        )
-    return root
 
 
 def micropython_version(tree: Path) -> tuple[int, int, int]:
@@ -109,18 +98,10 @@ def find_micropython(root: Path | None = None) -> Path:
     if tree.is_dir():
         return tree
     build.mkdir(parents=True, exist_ok=True)
-    with locked(build / ".lock"):
+    with FileLock(build / ".lock"):
         if not tree.is_dir():
             _fetch(build, tree)
     return tree
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on a file, so that two processes do not do one job at once."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _fetch(build: Path, tree: Path) -> None:

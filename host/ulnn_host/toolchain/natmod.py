@@ -18,8 +18,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from ..base.errors import UlnnError
-from .micropython_source import find_micropython, locked, mpy_abi, project_root
+from ..base.paths import project_root
+from .micropython_source import find_micropython, mpy_abi
 
 MPY_VERSION = (6, 3)
 
@@ -120,7 +123,7 @@ def build(arch: str, cells: str = "") -> Path:
     folder = _folder(arch, cells)
     folder.mkdir(parents=True, exist_ok=True)
     target, key_file = folder / "ulnn.mpy", folder / "inputs.sha256"
-    with locked(folder / ".lock"):
+    with FileLock(folder / ".lock"):
         key = _inputs(arch, tree) + cells
         if target.is_file() and key_file.is_file() and key_file.read_text() == key:
             return target

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..base import toml_text
+from ..base import files, toml_text
 from ..base.errors import UlnnError
 from ..base.progress import bar
 from ..data import sets
@@ -81,16 +81,13 @@ class TrainedNetwork:
 
         if path.suffix != ".safetensors":
             raise UlnnError(f"{path}: expected a name that ends in .safetensors")
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {key: value.detach().contiguous() for key, value in self.state.items()}
         text = "# hyper-parameters of the weights beside this file\n" + toml_text.dumps(self.hyper)
         for target, content in (
             (path, to_bytes(tensors)),
             (path.with_suffix(".toml"), text.encode()),
         ):
-            part = target.with_name(target.name + ".part")
-            part.write_bytes(content)
-            part.replace(target)
+            files.write(target, content)
 
 
 def read_trained(path: Path) -> TrainedNetwork:

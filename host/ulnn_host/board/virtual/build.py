@@ -11,14 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from ...base.errors import UlnnError
-from ...toolchain.micropython_source import (
-    find_micropython,
-    locked,
-    micropython_version,
-    mpy_abi,
-    project_root,
-)
+from ...base.paths import project_root
+from ...toolchain.micropython_source import find_micropython, micropython_version, mpy_abi
 from .kinds import BoardKind, board_kind, check_variant
 
 SOURCE_SUFFIXES = {".c", ".h", ".s", ".S", ".ld", ".mk", ".py", ".inc", ".json"}
@@ -52,7 +49,7 @@ def build_firmware(name: str, variant: str = "", *, jobs: int = 2) -> Firmware:
         )
     folder = root / "build" / "boards" / (f"{name}-{variant}" if variant else name)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".lock"):
+    with FileLock(folder / ".lock"):
         return _build_locked(root, folder, kind, variant, jobs)
 
 
