@@ -15,6 +15,7 @@ from ulnn_host.importers import checkpoint
 from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.network.layers import CfC, Linear
 from ulnn_host.quantize import quantize
+from ulnn_host.quantize.calibration import FloatRollout
 
 NAMES = tuple(torch_models())
 
@@ -44,7 +45,7 @@ def data(inputs: int, count: int = 4, steps: int = 80, seed: int = 1) -> Sequenc
 def model(name: str) -> ModelFile:
     """The network as int8, calibrated on `data`."""
     net = network(name)
-    return quantize.convert(net, data(net.input_size), quantize.Options())
+    return quantize.convert(FloatRollout(net, data(net.input_size)), quantize.Options())
 
 
 def chaotic() -> FloatNetwork:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from random_models import Shape, random_input, random_model
+from random_models import Shape, random_input, random_model, random_stack, shapes
 from ulnn_host.engines.reference import Reference
-from ulnn_host.format import container, tables
-from ulnn_host.format.model import Activation, Golden, Mode
+from ulnn_host.format import container, layout, tables
+from ulnn_host.format.model import Activation, Golden, Kind, Mode, ModelFile
 
 A = Activation
 SHAPES = [
@@ -46,6 +48,36 @@ def test_section_sizes_cover_the_file_but_the_padding() -> None:
     data = container.write(random_model(1, Shape()))
     total = sum(container.section_sizes(data).values())
     assert len(data) - 16 * len(container.section_sizes(data)) <= total <= len(data)
+
+
+def sizes_are_those_of_the_file(model: ModelFile) -> None:
+    data = container.write(model)
+    assert layout.model_size(model) == len(data)
+    computed = {section.name: section.size for section in layout.sections(model)}
+    assert container.section_sizes(data) == {"header": layout.body_start(len(computed))} | computed
+
+
+@settings(deadline=None)
+@given(shape=shapes(), steps=st.integers(0, 5), meta=st.dictionaries(st.text(), st.text()))
+def test_the_size_is_known_before_the_file_is_written(
+    shape: Shape, steps: int, meta: dict[str, str]
+) -> None:
+    model = dataclasses.replace(random_model(1, shape), meta=meta)
+    if steps:
+        values = (np.zeros((steps, n), np.int16) for n in (model.input_size, model.output_size))
+        golden = Golden(np.ones(steps, np.int64), *values, np.zeros(model.state_size, np.int16))
+        model = dataclasses.replace(model, golden=golden)
+    sizes_are_those_of_the_file(model)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.4])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_the_size_of_every_kind_of_layer_is_known(bits: int, density: float) -> None:
+    shape = Shape(inputs=7, hidden=7, motor=7, outputs=None, weight_bits=bits, density=density)
+    every = [dataclasses.replace(shape, kind=kind) for kind in Kind if kind is not Kind.DENSE]
+    every.append(dataclasses.replace(shape, mode=Mode.PURE))
+    every.append(dataclasses.replace(shape, dt_fixed=9, mode=Mode.NO_GATE, outputs=3))
+    sizes_are_those_of_the_file(random_stack(1, every))
 
 
 def test_tables_are_the_ones_on_record() -> None:

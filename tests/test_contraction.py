@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from convert_cases import NAMES, chaotic, data, network
+from ulnn_host.format import container
 from ulnn_host.network import contraction
 from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.network.layers import Dense, Linear, Lstm
 from ulnn_host.quantize import quantize
+from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.report.convert_report import Reporter
 
 
@@ -27,8 +29,9 @@ def test_a_chaotic_layer_is_named_and_its_error_grows() -> None:
     assert not layer.contractive
     assert layer.warning.startswith("layer 0 (CfC no_gate) is not contractive: ")
     assert "consistency" in layer.warning
-    reporter = Reporter(net, seen)
-    curve = reporter.measure("int16", quantize.convert(net, seen, quantize.Options(16))).curve
+    floats = FloatRollout(net, seen)
+    content = container.write(quantize.convert(floats, quantize.Options(16)))
+    curve = Reporter(floats).measure("int16", content).curve
     assert curve.rms[40] > 20 * curve.rms[0]
 
 

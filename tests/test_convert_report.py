@@ -26,7 +26,8 @@ from ulnn_host.data.sequences import Sequences, save_npz
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container, cost
 from ulnn_host.quantize import quantize, rollouts
-from ulnn_host.quantize.quantize import Options
+from ulnn_host.quantize.calibration import FloatRollout
+from ulnn_host.quantize.options import Options
 from ulnn_host.report import convert_picture, convert_text, pictures
 from ulnn_host.report.conversion import Wishes, convert_to_file
 from ulnn_host.report.convert_report import ConvertReport, Reporter
@@ -51,7 +52,7 @@ def test_every_cell_has_a_report(name: str, tmp_path: Path) -> None:
     report = converted(tmp_path, name)
     content = (tmp_path / "m.ulnn").read_bytes()
     made, seen = report.model, data(network(name).input_size)
-    error = quantize.rollout_error(network(name), container.read(content), seen)
+    error = quantize.rollout_error(FloatRollout(network(name), seen), container.read(content))
     assert (made.max_error, made.rms_error) == pytest.approx((error.largest, error.rms))
     assert (made.steps, made.clamped_steps) == (error.steps, error.clamped)
     assert made.curve.largest.max() == pytest.approx(error.largest)
@@ -70,7 +71,7 @@ def test_accuracy_is_that_of_the_labels(tmp_path: Path) -> None:
     assert report.model.accuracy == pytest.approx(report.accuracy, abs=0.3)
     assert "points" in text_of(report)
     bare = dataclasses.replace(data(3), y=None)
-    assert Reporter(network("cfc-default"), bare).accuracy is None
+    assert Reporter(FloatRollout(network("cfc-default"), bare)).accuracy is None
 
 
 def test_compare_puts_int8_and_int16_side_by_side(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_saturation_is_counted_over_the_valid_steps() -> None:
 
 
 def test_what_does_not_fit_is_seen_to_saturate() -> None:
-    narrow = quantize.convert(network("cfc-pure"), data(3), Options(margin=0.02))
+    narrow = quantize.convert(FloatRollout(network("cfc-pure"), data(3)), Options(margin=0.02))
     found = {s.name: s for s in rollouts.observed_run(narrow, data(3)).saturation}
     assert found["inputs"].share > 0.5
     assert found["layer 0: heads"].clipped > 0

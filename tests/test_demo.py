@@ -40,7 +40,7 @@ def few(split: watch.Split):
 
 @pytest.mark.board
 def test_all_of_it(monkeypatch, tmp_path, request, capsys):
-    monkeypatch.setattr(watch, "load", few)
+    monkeypatch.setattr(watch, "windows", few)
     (tmp_path / "report.html").write_text("of an older run")
     result = demo.run_demo(request.config.getoption("--port"), tmp_path, epochs=2)
     assert result.validation.equal
@@ -63,7 +63,7 @@ def test_all_of_it(monkeypatch, tmp_path, request, capsys):
 
 
 def test_failing_leaves_no_old_report(monkeypatch, tmp_path):
-    monkeypatch.setattr(watch, "load", few)
+    monkeypatch.setattr(watch, "windows", few)
     for name in ("report.html", "demo.json"):
         (tmp_path / name).write_text("of an older run")
     with pytest.raises(UlnnError, match="none"):

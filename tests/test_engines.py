@@ -22,6 +22,7 @@ from ulnn_host.format.model import Kind, Mode, ModelFile
 from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.network.layers import ACTIVATIONS
 from ulnn_host.quantize import quantize
+from ulnn_host.quantize.calibration import FloatRollout
 
 Run = Callable[[bytes, Batch], Outputs]
 ENGINES = ("native", "pure", "unix", "cortex-m7", "rv32")
@@ -175,7 +176,7 @@ SPECS = [
 
 
 def check_network(run: Run, net: FloatNetwork, spec: Spec, bits: int) -> None:
-    model = quantize.convert(net, data(spec, 2, 100, 1), quantize.Options(bits=bits))
+    model = quantize.convert(FloatRollout(net, data(spec, 2, 100, 1)), quantize.Options(bits=bits))
     check(run, model, quantise(model, data(spec, 1, 500, 2)))
 
 
@@ -198,7 +199,7 @@ def test_a_fixed_dt_is_equal_over_500_steps(run: Run) -> None:
     steady = dataclasses.replace(one, dt=np.full_like(one.dt, 0.02))
     for bits in (8, 16):
         options = quantize.Options(bits=bits, fixed_dt=0.02)
-        model = quantize.convert(network(spec), steady, options)
+        model = quantize.convert(FloatRollout(network(spec), steady), options)
         check(run, model, quantise(model, one))
 
 

@@ -17,8 +17,9 @@ from ulnn_host.data.sequences import Sequences
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import quantise
 from ulnn_host.format import container
-from ulnn_host.network.float_network import FloatNetwork, arrays
+from ulnn_host.network.float_network import arrays
 from ulnn_host.quantize import finetune, quantize
+from ulnn_host.quantize.calibration import FloatRollout, calibrate
 
 CELLS = dict(every_cell(gain=1.0))
 
@@ -37,8 +38,8 @@ def data(inputs: int, count: int = 3, steps: int = 8, seed: int = 1) -> Sequence
 def test_the_forward_pass_is_the_integer_engine_to_the_last_bit(name: str, bits: int) -> None:
     network, sequences = CELLS[name], data(CELLS[name].input_size)
     options = quantize.Options(bits=bits)
-    seen = quantize.calibration(network, sequences, options)
-    net = finetune.IntegerNetwork(network, seen, options)
+    seen = calibrate(FloatRollout(network, sequences), options)
+    net = finetune.IntegerNetwork(seen, options)
     with torch.no_grad():  # weights that no calibration has seen
         for weight in net.weights:
             weight.mul_(1 + 0.1 * torch.rand_like(weight))
@@ -57,9 +58,8 @@ def test_the_forward_pass_is_the_integer_engine_to_the_last_bit(name: str, bits:
 def test_gradients_reach_every_array(name: str) -> None:
     network, sequences = CELLS[name], data(CELLS[name].input_size)
     options = quantize.Options()
-    net = finetune.IntegerNetwork(
-        network, quantize.calibration(network, sequences, options), options
-    )
+    seen = calibrate(FloatRollout(network, sequences), options)
+    net = finetune.IntegerNetwork(seen, options)
     net(sequences)[torch.from_numpy(sequences.mask)].square().sum().backward()
     for label, weight in zip(net.names, net.weights, strict=True):
         assert weight.grad is not None, label
@@ -67,27 +67,26 @@ def test_gradients_reach_every_array(name: str) -> None:
         assert weight.grad.abs().max() > 0, label
 
 
-def error(network: FloatNetwork, model: quantize.ModelFile, sequences: Sequences) -> float:
-    return quantize.rollout_error(network, model, sequences).rms
-
-
 def test_fine_tuning_brings_int8_nearer_to_float() -> None:
     network, sequences = CELLS["cfc-default"], data(3, 24, 25)
     options = quantize.Options(bits=8)
-    plain = quantize.convert(network, sequences, dataclasses.replace(options, compensate=False))
+    seen = FloatRollout(network, sequences)
+    plain = quantize.convert(seen, dataclasses.replace(options, compensate=False))
     plan = finetune.Plan(epochs=8, batch=12, learning_rate=5e-5)
-    _, tuned = finetune.finetune(network, sequences, options, plan, quiet=True)
-    fresh = data(3, 10, 40, seed=9)
-    assert error(network, tuned, fresh) < 0.8 * error(network, plain, fresh)
+    _, tuned = finetune.finetune(seen, options, plan, quiet=True)
+    fresh = seen.on(data(3, 10, 40, seed=9))
+    errors = [quantize.rollout_error(fresh, model).rms for model in (tuned, plain)]
+    assert errors[0] < 0.8 * errors[1]
     assert tuned.golden is not None
 
 
 def test_absent_synapses_stay_absent_and_conductances_positive() -> None:
     for name in ("wired", "ltc-wired"):
-        network, sequences = CELLS[name], data(CELLS[name].input_size)
+        network = CELLS[name]
+        seen = FloatRollout(network, data(network.input_size))
         before = dict(arrays(network.layers))
         plan = finetune.Plan(epochs=2, batch=3, learning_rate=0.05)
-        tuned, _ = finetune.finetune(network, sequences, quantize.Options(), plan, quiet=True)
+        tuned, _ = finetune.finetune(seen, quantize.Options(), plan, quiet=True)
         for label, value in arrays(tuned.layers):
             if value.ndim == 2:
                 assert not value[before[label] == 0].any(), label
@@ -96,12 +95,10 @@ def test_absent_synapses_stay_absent_and_conductances_positive() -> None:
 
 
 def test_the_same_seed_gives_the_same_model() -> None:
-    network, sequences = CELLS["gru-1"], data(3)
+    seen = FloatRollout(CELLS["gru-1"], data(3))
     plan = finetune.Plan(epochs=1, batch=3)
     files = [
-        container.write(
-            finetune.finetune(network, sequences, quantize.Options(), plan, quiet=True)[1]
-        )
+        container.write(finetune.finetune(seen, quantize.Options(), plan, quiet=True)[1])
         for _ in range(2)
     ]
     assert files[0] == files[1]

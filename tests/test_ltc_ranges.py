@@ -10,6 +10,7 @@ from ulnn_host.format import container
 from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.network.layers import Ltc, Synapses
 from ulnn_host.quantize import quantize
+from ulnn_host.quantize.calibration import FloatRollout
 
 
 @pytest.mark.parametrize("neurons", [1, 9, 40])
@@ -34,7 +35,7 @@ def test_many_synapses_fit(neurons: int, seed: int) -> None:
         *(np.ones(1), np.zeros(1)),
     )
     net = FloatNetwork((layer,), np.zeros(inputs), np.ones(inputs))
-    seen = data(inputs, count=2, steps=10)
-    model = quantize.convert(net, seen, quantize.Options())
+    seen = FloatRollout(net, data(inputs, count=2, steps=10))
+    model = quantize.convert(seen, quantize.Options())
     container.read(container.write(model))
-    assert quantize.rollout_error(net, model, seen).largest < 0.005
+    assert quantize.rollout_error(seen, model).largest < 0.005

@@ -11,6 +11,7 @@ from ulnn_host.format import container
 from ulnn_host.network.float_network import FloatNetwork, arrays, mapped, replaced
 from ulnn_host.network.layers import Ltc, sigmoid
 from ulnn_host.quantize import quantize
+from ulnn_host.quantize.calibration import FloatRollout
 
 INPUTS, NEURONS = 2, 4
 
@@ -64,9 +65,11 @@ def test_the_equation_of_the_ltc_paper_is_solved() -> None:
 def test_the_equation_of_the_ltc_paper_runs_in_integers() -> None:
     network = ltc_network(6)
     one = Spec(inputs=INPUTS)
-    model = quantize.convert(network, data(one, 4, 100, 1), quantize.Options(bits=16))
+    seen = FloatRollout(network, data(one, 4, 100, 1))
+    model = quantize.convert(seen, quantize.Options(bits=16))
     container.write(model)
-    assert quantize.rollout_error(network, model, data(one, 2, 300, 2)).largest < 0.01
+    fresh = seen.on(data(one, 2, 300, 2))
+    assert quantize.rollout_error(fresh, model).largest < 0.01
 
 
 def test_arrays_are_walked_and_replaced_in_every_cell() -> None:

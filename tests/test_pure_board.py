@@ -23,6 +23,7 @@ from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import Golden
 from ulnn_host.quantize import quantize
+from ulnn_host.quantize.calibration import FloatRollout
 
 SCRIPT = """
 import gc, os, sys, time
@@ -132,7 +133,7 @@ def test_steps_of_converted_models_allocate_nothing(port: str, tmp_path: Path) -
     networks = every_cell()
     for name, network in networks:
         sequences = data(Spec(inputs=network.input_size), 2, 60, 1)
-        model = quantize.convert(network, sequences, quantize.Options())
+        model = quantize.convert(FloatRollout(network, sequences), quantize.Options())
         path = tmp_path / f"{name}.ulnn"
         path.write_bytes(container.write(model))
         assert model.golden is not None

@@ -19,6 +19,8 @@ from ulnn_host.format import container
 from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.network.layers import ACTIVATIONS, Linear
 from ulnn_host.quantize import quantize
+from ulnn_host.quantize.calibration import FloatRollout
+from ulnn_host.quantize.options import SPARSITIES, sparsity
 
 LIMITS = {8: 0.02, 16: 0.002}
 SPECS = [
@@ -33,9 +35,10 @@ SPECS = [
 
 
 def error(net: FloatNetwork, spec: Spec, bits: int, kind: str) -> float:
-    model = quantize.convert(net, data(spec, 6, 200, 1, kind), quantize.Options(bits=bits))
+    seen = FloatRollout(net, data(spec, 6, 200, 1, kind))
+    model = quantize.convert(seen, quantize.Options(bits=bits))
     container.write(model)
-    return quantize.rollout_error(net, model, data(spec, 3, 500, 2, kind)).largest
+    return quantize.rollout_error(seen.on(data(spec, 3, 500, 2, kind)), model).largest
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -53,9 +56,10 @@ def test_contractive_networks_of_every_cell_keep_their_outputs(bits: int, full: 
     for seed in range(20 if full else 2):
         for name, net in every_cell(seed=seed):
             one = Spec(inputs=net.input_size)
-            model = quantize.convert(net, data(one, 4, 150, seed), quantize.Options(bits=bits))
+            seen = FloatRollout(net, data(one, 4, 150, seed))
+            model = quantize.convert(seen, quantize.Options(bits=bits))
             container.write(model)
-            found = quantize.rollout_error(net, model, data(one, 2, 300, seed + 1)).largest
+            found = quantize.rollout_error(seen.on(data(one, 2, 300, seed + 1)), model).largest
             assert found <= (LTC_LIMIT if "ltc" in name else LIMITS[bits]), f"{name}, seed {seed}"
 
 
@@ -113,9 +117,9 @@ def test_any_scale_of_inputs_and_time_converts(
         )
         for d in (data(spec, 3, 60, 1), data(spec, 2, 60, 2))
     )
-    model = quantize.convert(net, train, quantize.Options(bits=bits))
+    model = quantize.convert(FloatRollout(net, train), quantize.Options(bits=bits))
     container.read(container.write(model))
-    assert quantize.rollout_error(net, model, test).largest <= LIMITS[bits] * 1.5
+    assert quantize.rollout_error(FloatRollout(net, test), model).largest <= LIMITS[bits] * 1.5
 
 
 def test_the_float_network_is_the_ncps_model() -> None:
@@ -137,19 +141,19 @@ def test_the_float_network_is_the_ncps_model() -> None:
 
 def test_golden_vectors_are_in_the_file() -> None:
     spec = SPECS[0]
-    model = quantize.convert(network(spec), data(spec, 2, 50, 1), quantize.Options())
+    model = quantize.convert(FloatRollout(network(spec), data(spec, 2, 50, 1)), quantize.Options())
     assert model.golden is not None
     assert len(model.golden.dt) == 32
 
 
 def test_wrong_number_of_inputs_is_one_line() -> None:
     with pytest.raises(UlnnError, match="the data have 4 inputs, expected 3"):
-        quantize.convert(network(Spec()), data(Spec(inputs=4), 1, 5, 1), quantize.Options())
+        FloatRollout(network(Spec()), data(Spec(inputs=4), 1, 5, 1))
 
 
 def test_bits_are_8_or_16() -> None:
     with pytest.raises(UlnnError, match="bits: expected 8 or 16, got 4"):
-        quantize.convert(network(Spec()), data(Spec(), 1, 5, 1), quantize.Options(bits=4))
+        quantize.Options(bits=4)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -161,17 +165,17 @@ def test_a_fixed_dt_folds_the_time_heads(mode: str, bits: int) -> None:
         dataclasses.replace(d, dt=np.full_like(d.dt, 0.25))
         for d in (data(spec, 4, 200, 1), data(spec, 2, 500, 2))
     )
-    model = quantize.convert(net, train, quantize.Options(bits=bits, fixed_dt=0.25))
+    model = quantize.convert(FloatRollout(net, train), quantize.Options(bits=bits, fixed_dt=0.25))
     assert model.dt_fixed == 250_000
     assert model.layers[0].matrices[-1].rows == 3 * 12
-    result = quantize.rollout_error(net, model, test)
+    result = quantize.rollout_error(FloatRollout(net, test), model)
     assert result.largest <= LIMITS[bits]
 
 
 def test_a_fixed_dt_below_a_tick_is_one_line() -> None:
     options = quantize.Options(fixed_dt=1e-7)
     with pytest.raises(UlnnError, match="fixed dt of 1e-07 s: expected at least a tick"):
-        quantize.convert(network(Spec()), data(Spec(), 1, 5, 1), options)
+        quantize.convert(FloatRollout(network(Spec()), data(Spec(), 1, 5, 1)), options)
 
 
 def test_absent_synapses_are_not_stored_where_that_is_faster() -> None:
@@ -189,10 +193,10 @@ def test_absent_synapses_are_not_stored_where_that_is_faster() -> None:
             for layer in net.layers
         ),
     )
-    one = data(Spec(inputs=6), 2, 40, 1)
+    seen = FloatRollout(masked, data(Spec(inputs=6), 2, 40, 1))
     models = {
-        name: quantize.convert(masked, one, quantize.Options(sparse=quantize.sparsity(name)))
-        for name in quantize.SPARSITIES
+        name: quantize.convert(seen, quantize.Options(sparse=sparsity(name)))
+        for name in SPARSITIES
     }
     assert models["always"].macs < models["never"].macs == 1060
     assert models["always"].synapses < models["never"].synapses
@@ -207,4 +211,4 @@ def test_absent_synapses_are_not_stored_where_that_is_faster() -> None:
 
 def test_an_unknown_sparsity_is_one_line() -> None:
     with pytest.raises(UlnnError, match="sparse 'some', expected one of: auto, never, always"):
-        quantize.sparsity("some")
+        sparsity("some")
