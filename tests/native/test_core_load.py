@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import ulnn
-from support.core_tools import core_cli, programs, seed_files, unix_load
+from support.core_tools import core_cli, programs, seed_files
 from support.loader_cases import good_cases, loader_cases, rich_file
+from support.unix import unix_load
 from ulnn_host.format import container
 from ulnn_host.toolchain import natmod
 

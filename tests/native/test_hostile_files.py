@@ -6,8 +6,6 @@ import array
 import ast
 import contextlib
 import functools
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +14,9 @@ from typing import Any
 import pytest
 
 from support import mutations
+from support.paths import FIRMWARE, SUPPORT
 from support.random_models import Shape, random_model, random_stack
+from support.unix import unix
 from ulnn_host.board.board_engine import open_board
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.reference import Reference
@@ -24,7 +24,6 @@ from ulnn_host.format import container
 from ulnn_host.format.model import Activation, Kind, Mode, ModelFile
 from ulnn_host.toolchain import natmod
 
-HERE = Path(__file__).parents[1] / "support"
 CFC = Shape(inputs=2, hidden=3, backbone=((5, Activation.GATED),), outputs=2, weight_bits=16)
 # One layer of every other kind.
 STACK = (
@@ -71,7 +70,7 @@ def expected(file: str, count: int) -> list[str]:
 
 
 def board_script(file: str) -> str:
-    return f"{(HERE / 'mutations.py').read_text()}\nDATA = {FILES[file]!r}\n{ON_A_BOARD}"
+    return f"{(SUPPORT / 'mutations.py').read_text()}\nDATA = {FILES[file]!r}\n{ON_A_BOARD}"
 
 
 @pytest.fixture(params=FILES)
@@ -90,19 +89,12 @@ def test_in_this_process(module: Callable[[], ModuleType], file: str, full: bool
 @pytest.mark.parametrize("engine", ["natmod", "pure"])
 def test_under_unix_micropython(engine: str, file: str, tmp_path: Path, full: bool) -> None:
     count = 10_000 if full or engine == "natmod" else 1_000
-    folder = natmod.build("x64").parent if engine == "natmod" else HERE.parents[1] / "firmware"
+    folder = natmod.build("x64").parent if engine == "natmod" else FIRMWARE
     (tmp_path / "run.py").write_text(
         f"{board_script(file)}\nfor k in range(0, {count}, 100):\n    some(k, 100)\n"
     )
-    done = subprocess.run(
-        [engines.unix_micropython(), "run.py"],
-        cwd=tmp_path,
-        env={**os.environ, "MICROPYPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert [ast.literal_eval(line) for line in done.stdout.splitlines()] == expected(file, count)
+    lines = unix("run.py", cwd=tmp_path, path=folder).splitlines()
+    assert [ast.literal_eval(line) for line in lines] == expected(file, count)
 
 
 @pytest.mark.board

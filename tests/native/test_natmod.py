@@ -1,51 +1,24 @@
-"""Native modules: builds, the choice for a board, and the module under the unix MicroPython."""
+"""The native module under the unix MicroPython."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from support.cell_cases import cells_file
-from support.core_tools import CELL_SHAPES, TESTS, unix, unix_load
+from support.core_tools import CELL_SHAPES, CFC_SHAPES
 from support.loader_cases import rich_file
+from support.paths import ENGINE_API
 from support.random_models import Shape, random_input, random_model, with_golden
 from support.raw_file import LAYER, File
-from ulnn_host.base.errors import UlnnError
+from support.unix import unix, unix_load
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import Batch
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
-from ulnn_host.format.model import Mode
 from ulnn_host.toolchain import natmod
-
-COMPILED = [arch for arch in natmod.BUILDABLE if arch not in ("xtensa", "xtensawin")]
-
-
-@pytest.mark.parametrize("arch", COMPILED)
-def test_builds(arch: str) -> None:
-    if not natmod.has_compiler(arch):
-        pytest.skip(f"no {natmod.TOOLCHAINS[arch].compiler} here")
-    path = natmod.build(arch)
-    head = path.read_bytes()[:3]
-    assert head[:2] == b"M\x06"
-    assert natmod.ARCHES[head[2] >> 2 & 15] == arch
-    assert head[2] & 3 == 3
-    if arch.startswith("arm"):
-        assert natmod.text_size(arch) <= 17 * 1024
-    written = path.stat().st_mtime_ns
-    assert natmod.build(arch) == path
-    assert path.stat().st_mtime_ns == written, "built again without a reason"
-
-
-@pytest.mark.parametrize("arch", [arch for arch in COMPILED if arch.startswith("arm")])
-def test_a_build_with_fewer_cells_is_small(arch: str) -> None:
-    if not natmod.has_compiler(arch):
-        pytest.skip(f"no {natmod.TOOLCHAINS[arch].compiler} here")
-    assert natmod.build(arch, "cfc") != natmod.build(arch)
-    assert natmod.text_size(arch, "cfc") <= 12 * 1024
 
 
 def test_a_build_with_fewer_cells_refuses_the_others(tmp_path: Path) -> None:
@@ -68,73 +41,14 @@ def test_a_build_with_fewer_cells_refuses_the_others(tmp_path: Path) -> None:
     assert said == list(files.values())
 
 
-def test_unknown_cells() -> None:
-    with pytest.raises(UlnnError, match="cells 'gru': expected cfc, or nothing"):
-        natmod.build("x64", "gru")
-
-
-def test_an_unknown_architecture() -> None:
-    with pytest.raises(UlnnError, match="native architecture 'z80': expected one of x64"):
-        natmod.build("z80")
-
-
-def test_a_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(natmod.TOOLCHAINS, "x64", natmod.Toolchain("no-gcc", "gcc"))
-    with pytest.raises(UlnnError, match=r"no no-gcc here.*apt-get install gcc"):
-        natmod.build("x64")
-
-
-def test_a_build_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fake = tmp_path / "gcc"
-    fake.write_text("#!/bin/sh\n[ $1 = --version ] && exit 0\necho 'a.c:1: error: no'; exit 1\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(UlnnError, match=r"for x64 failed: a\.c:1: error: no"):
-        natmod.build("x64")
-    monkeypatch.undo()
-    assert natmod.build("x64").is_file()
-
-
-@pytest.mark.parametrize(
-    ("arch", "best"),
-    [
-        ("armv7emdp", ("armv7emdp", "armv7emsp", "armv7m", "armv6m")),
-        ("armv7emsp", ("armv7emsp", "armv7m", "armv6m")),
-        ("armv7em", ("armv7m", "armv6m")),
-        ("armv6m", ("armv6m",)),
-        ("rv32imc", ("rv32imc",)),
-        ("xtensawin", ("xtensawin",)),
-        ("x86", ()),
-    ],
-)
-def test_what_a_board_accepts(arch: str, best: tuple[str, ...]) -> None:
-    assert natmod.accepted(arch) == best
-    index = next(number for number, name in natmod.ARCHES.items() if name == arch)
-    assert natmod.choose(index << 10 | 3 << 8 | 6) == next(iter(best), None)
-
-
-def test_choice_from_what_boards_say() -> None:
-    assert natmod.choose(2822) == "x64"  # the unix port
-    assert natmod.choose(208646) is None or natmod.arch_name(208646) == "rv32imc"  # with flags
-    assert natmod.choose(8 << 10 | 2 << 8 | 6) is None  # .mpy 6.2
-    assert natmod.choose(3 << 8 | 6) is None  # no native code
-    assert natmod.choose(None) is None
-    assert natmod.choose(0) is None
-
-
 def test_interface(tmp_path: Path) -> None:
     (tmp_path / "rich.ulnn").write_bytes(rich_file())
     folder = natmod.build("x64").parent
-    assert unix(TESTS / "engine_api.py", "rich.ulnn", folder, cwd=tmp_path) == "OK native\n"
+    assert unix(ENGINE_API, "rich.ulnn", folder, cwd=tmp_path) == "OK native\n"
 
 
 SHAPES = [
-    Shape(inputs=6, hidden=32, backbone=(), gate_shift=3),
-    Shape(hidden=7, backbone=((9, A.GATED), (5, A.RELU)), weight_bits=16),
-    Shape(hidden=6, backbone=((5, A.TABLE),) * 3, mode=Mode.NO_GATE, shift=4, layers=2),
-    Shape(hidden=6, backbone=((5, A.GATED),), outputs=None, extreme=True, gate_shift=12),
-    Shape(hidden=7, backbone=((9, A.TABLE),), dt_fixed=1000, layers=2),
-    Shape(hidden=6, backbone=(), mode=Mode.NO_GATE, weight_bits=16, dt_fixed=50, shift=1),
+    *CFC_SHAPES,
     Shape(inputs=16, hidden=128, backbone=((128, A.TABLE),), weight_bits=16),
     *CELL_SHAPES,
 ]

