@@ -67,9 +67,9 @@ def build_natmod(arch: str, folder: Path) -> Path:
     return folder / "probe.mpy"
 
 
-def model_file(folder: Path, seed: int = 1, name: str = "m.ulnn") -> Path:
+def model_file(folder: Path, seed: int = 1, name: str = "m.ulnn", *, dt_fixed: int = 0) -> Path:
     """A small random model with 12 golden steps."""
-    model = random_model(seed, Shape(inputs=6, hidden=16, outputs=4))
+    model = random_model(seed, Shape(inputs=6, hidden=16, outputs=4, dt_fixed=dt_fixed))
     path = folder / name
     path.write_bytes(with_golden(model, steps=12))
     return path
