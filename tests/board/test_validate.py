@@ -85,22 +85,45 @@ def test_equal(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
+@needs_micropython
+def test_a_fixed_dt_counts_as_the_reference_does(
+    board: PtyBoard, pure_only: None, tmp_path: Path
+) -> None:
+    """The data have other dts than the model, so nearly every step is counted, none twice."""
+    model = model_file(tmp_path, dt_fixed=500)
+    data = data_file(tmp_path, model)
+    report = validate(model, data, board.port, to=at(board))
+    assert report.clamped_equal
+    assert report.equal
+    assert report.arrays is not None
+    dt = report.arrays.batch.dt[read_sequences(data).mask]
+    assert report.clamped_steps == int((dt != 500).sum()) > int((dt > 1_000_000).sum()) > 0
+
+
+# An engine that computes something else: one bit of one output of the first sequence with
+# BAD_STEP steps, or of the last state of each sequence with LAST_STEP steps.
 WRONG = """
 import ulnn_right
 from ulnn_right import __version__
 ENGINE = "pure"
 class Model:
     def __init__(self, m):
-        self.m, self.n = m, 0
+        self.m, self.n, self.done = m, 0, False
     def step(self, x, y, dt):
         self.m.step(x, y, dt)
         self.n += 1
-        if self.n == BAD_STEP:
+        if self.n == BAD_STEP and not self.done:
+            self.done = True
             y[2] ^= 1
     def reset(self):
         self.m.reset()
-        self.n = 0 if self.n < 30 else 1000
-    state = property(lambda self: self.m.state)
+        self.n = 0
+    @property
+    def state(self):
+        s = bytearray(self.m.state)
+        if self.n == LAST_STEP:
+            s[-2] ^= 1
+        return bytes(s)
     clamped = property(lambda self: self.m.clamped)
     def info(self): return self.m.info()
     def self_test(self): return self.m.self_test()
@@ -108,15 +131,20 @@ def load(source): return Model(ulnn_right.load(source))
 """
 
 
+def put_wrong(board: PtyBoard, model: Path, *, bad_step: int = 0, last_step: int = 0) -> None:
+    text = WRONG.replace("BAD_STEP", str(bad_step)).replace("LAST_STEP", str(last_step))
+    (board.lib / "ulnn.py").write_text(text)
+    (board.lib / "ulnn_right.py").write_text((FIRMWARE / "ulnn.py").read_text())
+    (board.lib / "ulnn_stream.py").write_text((FIRMWARE / "ulnn_stream.py").read_text())
+    (board.folder / "m.ulnn").write_bytes(model.read_bytes())
+
+
 @needs_micropython
 def test_different(board: PtyBoard, tmp_path: Path) -> None:
     """A board that flips one bit of one output is caught at that step."""
     model = model_file(tmp_path)
     data = data_file(tmp_path, model)
-    (board.lib / "ulnn_right.py").write_text((FIRMWARE / "ulnn.py").read_text())
-    (board.lib / "ulnn.py").write_text(WRONG.replace("BAD_STEP", "18"))
-    (board.lib / "ulnn_stream.py").write_text((FIRMWARE / "ulnn_stream.py").read_text())
-    (board.folder / "m.ulnn").write_bytes(model.read_bytes())
+    put_wrong(board, model, bad_step=18)
     html = tmp_path / "report.html"
     report = validate(model, data, board.port, to=at(board), deploy=False)
     validation_page(report).write(html)
@@ -129,6 +157,22 @@ def test_different(board: PtyBoard, tmp_path: Path) -> None:
     assert report.arrays is not None
     assert first.sequence == int(np.argmax(report.arrays.batch.length >= 18))
     assert "Different: " in html.read_text()
+
+
+@needs_micropython
+def test_different_last_states(board: PtyBoard, tmp_path: Path) -> None:
+    """All outputs are right, and one bit of a state is not."""
+    model = model_file(tmp_path)
+    data = data_file(tmp_path, model)
+    put_wrong(board, model, last_step=40)
+    report = validate(model, data, board.port, to=at(board), deploy=False)
+    assert not report.equal
+    assert report.different_steps == 0
+    assert report.different_states == int((read_sequences(data).length == 40).sum()) < 6
+    first = report.first_difference
+    assert first is not None
+    assert (first.what, first.sequence, first.step, first.index) == ("state", 0, 39, 15)
+    assert first.board == first.reference ^ 1
 
 
 @needs_micropython
