@@ -220,10 +220,12 @@ def test_unplugged_while_deploying(
     with pytest.raises(UlnnError, match="plugged in"):
         deploy(there.link, path, progress=lambda *_: there.pty.unplug())
     again = disk()
-    again.link.make_folders("/ram/lib/x")
-    again.link.exec("open('lib/ulnn.mpy.tmp', 'w').close()\nopen('lib/mine.tmp', 'w').close()")
+    stale = ("/ram/lib/ulnn.mpy.tmp", "/ram/lib/ulnn_old.py.tmp", "/ram/models/old.ulnn.tmp")
+    for name in (*stale, "/ram/lib/mine.tmp"):
+        again.link.make_folders(name)
+        again.link.exec(f"open({name!r}, 'w').close()")
     report = deploy(again.link, path)
-    assert report.plan.stale == ("/ram/lib/ulnn.mpy.tmp",)
+    assert set(report.plan.stale) == set(stale)
     assert [n for n in again.files() if n.endswith(".tmp")] == ["/lib/mine.tmp"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,6 @@ from ulnn_host.board.stream import Session, _Request
 
 STREAM = (FIRMWARE / "ulnn_stream.py").read_text()
 MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": STREAM}
-RNG = np.random.default_rng(5)
 
 
 def undo_links(frame: bytes) -> bytes:
@@ -84,23 +84,38 @@ def test_decoder_finds_every_frame_in_noise(
     assert decoder.damaged == 0
 
 
-@given(st.integers(0, 30), st.integers(1, 255))
-def test_decoder_drops_a_frame_with_any_byte_changed(position: int, change: int) -> None:
-    frame = bytearray(from_board("s", 1, bytes(range(30))))
-    frame[position] ^= change
-    decoder = Decoder()
-    found = list(decoder.feed(bytes(frame)))
-    found += decoder.feed(from_board("s", 2, b"ok"), final=True)
-    assert [r.number for r in found] == [2]
+def damaged(frame: bytes) -> Iterator[bytes]:
+    """The frame with each of its bits changed, those of both check words included."""
+    for position in range(len(frame)):
+        for bit in range(8):
+            copy = bytearray(frame)
+            copy[position] ^= 1 << bit
+            yield bytes(copy)
+
+
+def test_decoder_drops_a_frame_with_any_bit_changed() -> None:
+    for frame in damaged(from_board("s", 1, bytes(range(30)))):
+        decoder = Decoder()
+        found = list(decoder.feed(frame))
+        found += decoder.feed(from_board("s", 2, b"ok"), final=True)
+        assert [r.number for r in found] == [2]
 
 
 # ---- the loop -----------------------------------------------------------------------------------
 
 
-def samples(count: int, inputs: int) -> tuple[np.ndarray, np.ndarray]:
-    x = RNG.integers(-32768, 32768, (count, inputs))
+def samples(count: int, inputs: int, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-32768, 32768, (count, inputs))
     x[::3] = 0x0303  # bytes 3 in a row
-    return x, RNG.integers(1, 5000, count)
+    return x, rng.integers(1, 5000, count)
+
+
+def sample_frame(number: int, count: int) -> bytes:
+    """A frame of samples with 6 inputs."""
+    x, dt = samples(count, 6, number)
+    rows = np.concatenate([dt.astype("<u4").view("<i2").reshape(-1, 2), x], axis=1)
+    return encode("S", number, count, rows.astype("<i2").tobytes())
 
 
 def check_run(session: Session, count: int = 300, outputs: int = 7) -> None:
@@ -244,6 +259,47 @@ def test_garbage_collections_are_marked(board: PtyBoard) -> None:
         assert session.stats()["collections"] == trace.gc.sum()
 
 
+ONE_FRAME_AT_A_TIME = """
+import ulnn_stream
+from frames import FRAMES
+frames = iter(FRAMES)
+frame, at, kinds = b"", 0, []
+def readinto(buffer, n):
+    global at
+    part = frame[at : at + n]
+    at += len(part)
+    if isinstance(buffer, bytearray):
+        buffer[: len(part)] = part
+    else:
+        for k in range(len(part) // 2):
+            w = part[2 * k] | part[2 * k + 1] << 8
+            buffer[k] = w - ((w & 0x8000) << 1)
+    return len(part)
+def wait(ms):
+    global frame, at
+    if at == len(frame) and ms == 30000:
+        frame, at = next(frames, b""), 0
+    return at < len(frame)
+def write(buffer, n):
+    kinds.append(chr(buffer[2] & 255))
+print(ulnn_stream.serve("m.ulnn", console=(readinto, write, wait)), "".join(kinds))
+"""
+
+
+@needs_micropython
+def test_the_board_drops_a_frame_with_any_bit_changed(tmp_path: Path) -> None:
+    for name, text in {**MODULES, "m.ulnn": "6 7 8"}.items():
+        (tmp_path / name).write_text(text)
+    good = sample_frame(0, 1)
+    wrong = list(damaged(good))
+    frames = [*wrong, good, encode("B", 1, 0)]
+    (tmp_path / "frames.py").write_text(f"FRAMES = {frames!r}\n")
+    (tmp_path / "run.py").write_text(ONE_FRAME_AT_A_TIME)
+    reason, kinds = unix("run.py", cwd=tmp_path, path="").split()
+    assert reason == "bye"
+    assert kinds == "n" + "n" * len(wrong) + "sb"
+
+
 HEAP_LOCKED = """
 import gc, io, micropython
 import ulnn, ulnn_stream
@@ -272,10 +328,7 @@ def test_the_loop_allocates_nothing(tmp_path: Path) -> None:
     for name, text in {**MODULES, "m.ulnn": "6 7 8"}.items():
         (tmp_path / name).write_text(text)
     frames = [encode("H", 0, 0, b"\1\0\0\0"), encode("R", 1, 0)]
-    for k in range(2, 1002):
-        x, dt = samples(10, 6)
-        rows = np.concatenate([dt.astype("<u4").view("<i2").reshape(-1, 2), x], axis=1)
-        frames.append(encode("S", k, 10, rows.astype("<i2").tobytes()))
+    frames += [sample_frame(k, 10) for k in range(2, 1002)]
     frames.insert(500, frames[500])
     frames.insert(600, encode("R", 100, 0))
     last = len(frames)
@@ -320,11 +373,7 @@ print(repr((reason, out.n)))
 def test_the_loop_allocates_nothing_on_a_board(name: str, tmp_path: Path) -> None:
     """10,240 steps of the native engine and their frames under heap_lock, ints of 31 bits."""
     need_tools(name)
-    frames = []
-    for k in range(256):
-        x, dt = samples(10, 6)
-        rows = np.concatenate([dt.astype("<u4").view("<i2").reshape(-1, 2), x], axis=1)
-        frames.append(encode("S", k, 10, rows.astype("<i2").tobytes()))
+    frames = [sample_frame(k, 10) for k in range(256)]
     with Board.open(f"virtual:{name}") as link:
         assert deploy(link, model_file(tmp_path)).engine == "native"
         link.write_file("/wire.bin", b"".join(frames))

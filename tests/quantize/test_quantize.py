@@ -168,6 +168,11 @@ def test_a_fixed_dt_folds_the_time_heads(mode: str, bits: int) -> None:
     assert result.largest <= LIMITS[bits]
 
 
+def test_a_fixed_dt_is_the_nearest_tick() -> None:
+    ticks = [quantize.Options(fixed_dt=dt).dt_fixed for dt in (1.4e-6, 1.6e-6, 0.0199999999)]
+    assert ticks == [1, 2, 20_000]
+
+
 def test_a_fixed_dt_below_a_tick_is_one_line() -> None:
     options = quantize.Options(fixed_dt=1e-7)
     with pytest.raises(UlnnError, match="fixed dt of 1e-07 s: expected at least a tick"):
