@@ -1,6 +1,6 @@
 """Fits the constants of `cost` to counted steps; for those who change a kernel.
 
-    python native_module/bench/fit_cost.py     # tests/cost_counts.json, and the constants to paste
+    python native_module/bench/fit_cost.py    # writes the counts; prints the constants to paste
 
 Every model is run on the bare virtual machines of `bench`, its outputs are compared with the
 reference, and the step in the middle is counted.
@@ -45,7 +45,7 @@ from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.quantize.options import Options, Sparsity
 from ulnn_host.quantize.quantize import convert
 
-COUNTS = "tests/cost_counts.json"
+COUNTS = "tests/format/cost_counts.json"
 KERNELS = {"cortex-m7": cost.CORTEX_M7, "rv32imc": cost.RV32}
 Parts = dict[str, float]
 

@@ -18,7 +18,7 @@ from ..base.errors import UlnnError
 from ..base.version import __version__
 from ..data.sequences import Sequences
 from ..engines.batch import quantise
-from ..engines.reference import Reference
+from ..engines.reference import Reference, clamped_steps
 from ..format.model import Golden, Matrix, ModelFile, Table
 from ..format.tables import decay_table, erf_table, tanh_table
 from ..network.float_network import FloatNetwork
@@ -118,7 +118,7 @@ def rollout_error(rollout: FloatRollout, model: ModelFile) -> RolloutError:
         largest=float(np.abs(error).max()),
         rms=float(np.sqrt(np.mean(error**2))),
         steps=int(data.length.sum()),
-        clamped=int((dt > model.dt_max).sum()),
+        clamped=int(clamped_steps(model, dt)[data.mask].sum()),
         coarse_dt=float(np.median(np.abs(dt * (model.tick_ns / 1e9) / data.dt - 1)[data.mask])),
     )
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..data.sequences import Sequences
 from ..engines.batch import quantise
-from ..engines.reference import BEFORE_TABLE, Clipped, Reference
+from ..engines.reference import BEFORE_TABLE, Clipped, Reference, clamped_steps
 from ..format.model import ModelFile
 from ..network.layers import Array
 from .calibration import FloatRollout
@@ -108,10 +108,7 @@ def observed_run(model: ModelFile, data: Sequences) -> IntegerRun:
     counter = SaturationCounter(mask)
     real = (data.x.astype(np.float64) - model.input_offset) / model.input_scale
     counter(None, "inputs", np.abs(np.rint(real) + 0.5) > 32768)
-    late = batch.dt > model.dt_max
-    if model.dt_fixed:
-        late = late | (batch.dt != model.dt_fixed)
-    counter(None, "elapsed time", late)
+    counter(None, "elapsed time", clamped_steps(model, batch.dt))
     engine = Reference(model, lanes=len(data), observe=counter)
     outputs = []
     for t in range(data.x.shape[1]):
