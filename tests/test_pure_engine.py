@@ -18,14 +18,22 @@ import engine_api
 from cell_cases import cells_file
 from fixed_dt_cases import with_fixed_dt
 from loader_cases import good_cases, loader_cases, rich_file
-from random_models import Shape, random_input, random_model, shapes, with_golden
+from random_models import (
+    Shape,
+    random_input,
+    random_model,
+    random_stack,
+    shapes,
+    stacks,
+    with_golden,
+)
 from raw_file import GOLDEN, LAYER, File, streams, with_crc
 from ulnn_host.base.paths import project_root
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import Batch
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
-from ulnn_host.format.model import Activation, Kind, Mode
+from ulnn_host.format.model import Activation, Kind, Mode, ModelFile
 
 FIRMWARE = project_root() / "firmware"
 TESTS = Path(__file__).parent
@@ -67,7 +75,16 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(shape=Shape(kind=Kind.LTC, unfolds=64, extreme=True, layers=2, dt_max=2**30), seed=8)
 @example(shape=Shape(kind=Kind.LSTM, dt_input=True, hidden=7, inputs=8, extreme=True), seed=9)
 def test_steps_equal_the_reference(shape: Shape, seed: int) -> None:
-    model = random_model(seed, shape)
+    check_steps(random_model(seed, shape), seed)
+
+
+@given(layers=stacks(), seed=st.integers(0, 2**31))
+@settings(max_examples=100)
+def test_steps_of_stacks_equal_the_reference(layers: list[Shape], seed: int) -> None:
+    check_steps(random_stack(seed, layers), seed)
+
+
+def check_steps(model: ModelFile, seed: int) -> None:
     x, dt = random_input(seed, model, 6)
     reference = Reference(model)
     want = reference.run(x, dt)
