@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= virtual:cortex-m7
-BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh \
+BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh native_module/sources.txt \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 

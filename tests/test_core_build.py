@@ -10,7 +10,8 @@ import pytest
 
 from core_tools import CELLS_CFC, NATIVE
 
-SOURCES = sorted([*(NATIVE / "core").glob("*.c"), NATIVE / "kernels" / "portable.c"])
+LISTED = [NATIVE / name for name in (NATIVE / "sources.txt").read_text().split()]
+SOURCES = [path for path in LISTED if path.suffix == ".c"]
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow"]
 WARNINGS += ["-Wundef", "-Wpedantic", "-DULNN_KERNEL_PORTABLE=1"]
 COMPILERS = {
@@ -63,3 +64,32 @@ def test_the_contract_header_is_mostly_contract() -> None:
     lines = [line for line in lines if line]
     share = sum("//" in line or line.startswith("/*") for line in lines) / len(lines)
     assert 0.5 <= share <= 0.75
+
+
+def test_the_list_of_sources_is_whole() -> None:
+    folders = [NATIVE / "core", NATIVE / "kernels"]
+    every = {path for folder in folders for path in folder.iterdir()}
+    assert set(SOURCES) == {path for path in every if path.suffix == ".c"}
+    # What other assembly includes is not compiled by itself.
+    text = "".join(path.read_text() for path in every)
+    alone = {p for p in every if p.suffix == ".S" and f'#include "{p.name}"' not in text}
+    assert set(LISTED) - set(SOURCES) == alone
+
+
+CMAKE = """
+cmake_minimum_required(VERSION 3.13)
+project(test NONE)
+add_library(usermod INTERFACE)
+include({native}/micropython.cmake)
+get_target_property(sources usermod_ulnn INTERFACE_SOURCES)
+file(WRITE sources.txt "${{sources}}")
+"""
+
+
+def test_cmake_takes_the_list(tmp_path: Path) -> None:
+    if shutil.which("cmake") is None:
+        pytest.skip("no cmake here")
+    (tmp_path / "CMakeLists.txt").write_text(CMAKE.format(native=NATIVE))
+    subprocess.run(["cmake", "-S", tmp_path, "-B", tmp_path / "b"], check=True, cwd=tmp_path)
+    found = {Path(name) for name in (tmp_path / "sources.txt").read_text().split(";")}
+    assert found == {NATIVE / "bindings" / "modulnn.c", *LISTED}
