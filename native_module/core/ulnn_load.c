@@ -240,31 +240,6 @@ static int ulnn_load_golden(ulnn_loader_t *load) {
     return 1;
 }
 
-#if !ULNN_CELLS_CFC
-int ulnn_take_list(ulnn_loader_t *load, uint32_t n, uint16_t **list) {
-    load->lists += (uint32_t)ulnn_align(n * sizeof(uint16_t));
-    *list = NULL;
-    if (load->memory != NULL) {
-        const size_t room = load->memory_size & ~(size_t)(ULNN_ALIGN - 1);
-        if (room < load->lists) {
-            return ulnn_fail(load, ULNN_BAD_MEMORY, 0, 0);
-        }
-        *list = (void *)(load->memory + room - load->lists);
-        memset(*list, 0, ulnn_align(n * sizeof(uint16_t)));
-    }
-    return 1;
-}
-
-int ulnn_all_zero(const uint8_t *bytes, size_t n) {
-    for (; n != 0; n--) {
-        if (*bytes++ != 0) {
-            return 0;
-        }
-    }
-    return 1;
-}
-#endif
-
 // Where the values stand in the model's memory, and how many bytes they are.
 static size_t ulnn_values_at(const ulnn_loader_t *load) {
     return ulnn_align(ulnn_matrices_at(load) + load->matrix_count * sizeof(ulnn_matrix_t));

@@ -1,5 +1,6 @@
-// What the parts of the loader share: ulnn_load.c (file), ulnn_load_layer.c (layers),
-// ulnn_load_matrix.c (their matrices), ulnn_load_ltc.c (LTC layers).
+// What the parts of the loader share. Each calls only those after it: ulnn_load.c (file),
+// ulnn_load_layer.c (layers), ulnn_load_matrix.c (their matrices) and ulnn_load_ltc.c (LTC layers),
+// ulnn_load_list.c (lists in the model's memory).
 #ifndef ULNN_LOADER_H
 #define ULNN_LOADER_H
 
