@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import graphlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -93,3 +95,40 @@ def test_cmake_takes_the_list(tmp_path: Path) -> None:
     subprocess.run(["cmake", "-S", tmp_path, "-B", tmp_path / "b"], check=True, cwd=tmp_path)
     found = {Path(name) for name in (tmp_path / "sources.txt").read_text().split(";")}
     assert found == {NATIVE / "bindings" / "modulnn.c", *LISTED}
+
+
+HEADERS = sorted(p for folder in ("core", "kernels") for p in (NATIVE / folder).glob("*.h"))
+# Read with several meanings of a macro: no header by itself.
+HEADERS.remove(NATIVE / "core" / "ulnn_errors.h")
+MACHINES = {"cortex": "cortex-m7", "fast": "cortex-m7", "rv32imc": "rv32"}
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda path: path.name)
+def test_a_header_stands_alone(header: Path) -> None:
+    """It includes what it uses, so none needs another before it."""
+    command = COMPILERS[MACHINES.get(header.stem.split("_")[0], "gcc")].split()
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here")
+    if header.stem == "xtensa":
+        command += ["-D__XTENSA__=1"]
+    command += ["-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c"]
+    done = subprocess.run([*command, header], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("flags", ["", "-DULNN_XTENSA_PIE=1"])
+def test_the_code_for_xtensa_is_c(flags: str) -> None:
+    """There is no compiler for it here that knows its instructions."""
+    command = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *flags.split()]
+    command += ["-D__XTENSA__=1", "-DULNN_KERNEL_XTENSA=1"]
+    subprocess.run([*command, NATIVE / "kernels" / "portable.c"], check=True)
+
+
+def test_includes_have_no_circle() -> None:
+    files = [p for p in NATIVE.glob("[ck]*/*") if p.suffix in (".c", ".h", ".S")]
+    used = {}
+    for path in files:
+        names = re.findall(r'^#include "(.*)"', path.read_text(), re.MULTILINE)
+        used[path] = {(path.parent / name).resolve() for name in names}
+        assert used[path] <= set(files), path
+    list(graphlib.TopologicalSorter(used).static_order())
