@@ -6,9 +6,6 @@
 
 #include "ulnn_internal.h"
 
-#define ULNN_TABLES_MAX 4u
-#define ULNN_LAYERS_MAX 16u
-
 typedef struct ulnn_section {
     const uint8_t *data; // NULL: not there
     uint32_t size;
@@ -74,7 +71,7 @@ static inline void ulnn_at_least(uint32_t *size, uint32_t values) {
 typedef struct ulnn_rules {
     uint8_t mode, gate_shift; // the layer's
     uint32_t activations;     // bit a: activation a
-    uint32_t rows;            // 0: 1 to 4096
+    uint32_t rows;            // 0: 1 to ULNN_ROWS_MAX
     uint32_t columns;
     uint32_t offset;
     int heads; // have a table, whatever their activation
