@@ -21,7 +21,9 @@ from count_kernels import FIXED_DT, count_kernel
 from count_report import TARGETS
 from random_models import STACKS, Shape, random_input, random_model, random_stack
 from ulnn_host.board.bench import FORMATS, HIDDEN_SIZES
+from ulnn_host.format import container
 from ulnn_host.format.model import Activation, Kind, Matrix, Mode, ModelFile
+from vectors import all_vectors
 
 COUNTS = Path(__file__).parent / "kernel_counts.json"
 MARGIN = 0.02
@@ -109,6 +111,10 @@ def stack_cases() -> list[Case]:
     return [Case(model, *random_input(5, model, 6)) for model in models]
 
 
+def vector_cases() -> list[Case]:
+    return [Case(container.read(v.data), v.x, v.dt) for v in all_vectors()]
+
+
 def unordered(rng: np.random.Generator, model: ModelFile) -> ModelFile:
     """The model with some lists of sparse matrices in another order, as a file may have them."""
 
@@ -164,7 +170,7 @@ def test_bits(name: str, blocks: int | None, tmp_path: Path) -> None:
 def test_bits_of_other_cells(name: str, tmp_path: Path) -> None:
     kernel = KERNELS[name]
     need(kernel)
-    cases = [*sparse_cases(100), *stack_cases()]
+    cases = [*sparse_cases(100), *stack_cases(), *vector_cases()]
     results = machines.run(kernel, machines.build(kernel, tmp_path), cases)
     assert [result.different for result in results] == [0] * len(cases)
 

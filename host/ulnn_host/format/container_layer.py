@@ -380,9 +380,23 @@ def _stream(matrix: Matrix) -> bytes:
     for k, columns in enumerate(matrix.lists):
         rows = slice(4 * k, 4 * k + 4)
         picked = np.zeros((4, len(_filled(columns))), np.int64)
-        picked[:, : len(columns)] = weights[rows][:, list(columns)]
+        picked[:, : len(columns)] = _listed(weights[rows], columns, matrix.weight_bits)
         records += _records(picked, bias[rows], multiplier[rows], matrix.weight_bits)
     return listed + records
+
+
+def _listed(weights: Int, columns: tuple[int, ...], bits: int) -> Int:
+    """Weights (rows, columns) in the order of a list. Where a column is listed more than once, its
+    weights add up to what there is."""
+    if len(set(columns)) == len(columns):
+        return weights[:, list(columns)]
+    top = (1 << (bits - 1)) - 1
+    left = weights.copy()
+    picked = np.zeros((len(weights), len(columns)), np.int64)
+    for k, column in enumerate(columns):
+        picked[:, k] = np.clip(left[:, column], -top - 1, top)
+        left[:, column] -= picked[:, k]
+    return picked
 
 
 def _filled(columns: tuple[int, ...]) -> tuple[int, ...]:
