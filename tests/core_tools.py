@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from random_models import Shape, random_model, with_golden
+from random_models import STACKS, Shape, random_stack, with_golden
 from ulnn_host.base.paths import project_root
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import Batch, Outputs
@@ -113,9 +113,10 @@ def core_run(data: bytes, batch: Batch, folder: Path, defines: str) -> Outputs:
 def seed_files(folder: Path) -> list[Path]:
     """Small good files that together use everything."""
     paths = []
-    for k, shape in enumerate([*SEED_SHAPES, *CELL_SHAPES]):
+    shapes = [[shape] for shape in (*SEED_SHAPES, *CELL_SHAPES)]
+    for k, layers in enumerate([*shapes, STACKS["mixed"]]):
         paths.append(folder / f"seed{k}.ulnn")
-        paths[-1].write_bytes(with_golden(random_model(k, shape)))
+        paths[-1].write_bytes(with_golden(random_stack(k, layers)))
     return paths
 
 
