@@ -16,6 +16,7 @@ need clang clang
 need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 need riscv64-unknown-elf-gcc gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf
+need xtensa-lx106-elf-gcc gcc-xtensa-lx106 picolibc-xtensa-lx106-elf
 if ! command -v qemu-system-riscv32 >/dev/null 2>&1; then
     # Debian 13 moved RISC-V out of qemu-system-misc.
     if apt-cache show qemu-system-riscv 2>/dev/null | grep -q '^Filename'; then

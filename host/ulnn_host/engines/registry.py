@@ -121,7 +121,7 @@ y.close(), s.close()
 
 
 def _unix(data: bytes, batch: Batch) -> Outputs:
-    return unix_run(data, batch, natmod.build("x64").parent)
+    return unix_run(data, batch, natmod.find("x64").parent)
 
 
 def unix_run(data: bytes, batch: Batch, module_path: Path) -> Outputs:
