@@ -12,7 +12,7 @@ import pytest
 from mpremote.transport_serial import SerialTransport
 
 from ulnn_host.board.virtual import BOARDS, VirtualBoard
-from ulnn_host.board.virtual.build import find_mpy_cross
+from ulnn_host.toolchain.bytecode import find_mpy_cross
 from ulnn_host.toolchain.micropython_source import find_micropython, mpy_abi
 
 NATMOD = Path(__file__).parent / "board_natmod"

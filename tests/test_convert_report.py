@@ -193,9 +193,7 @@ def test_the_cost_of_every_cell_is_within_15_percent() -> None:
 def test_wishes_that_contradict_each_other_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UlnnError, match="expected --bits or --max-bytes, not both"):
         converted(tmp_path, bits=8, max_bytes=9000)
-    with pytest.raises(
-        UlnnError, match=r"r\.txt: expected a name that ends in \.png"
-    ):
+    with pytest.raises(UlnnError, match=r"r\.txt: expected a name that ends in \.png"):
         pictures.check_picture(tmp_path / "r.txt")
     with pytest.raises(UlnnError, match="bits: expected 8 or 16, got 4"):
         converted(tmp_path, bits=4)

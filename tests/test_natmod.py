@@ -108,9 +108,7 @@ def newer_tree(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("newer", [False, True], ids=["this tree", "1.29's rules"])
-def test_a_build_that_fails(
-    newer: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_build_that_fails(newer: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if newer:
         monkeypatch.setenv("MPY_DIR", str(newer_tree(tmp_path / "tree")))
     natmod.build("x64")

@@ -23,9 +23,8 @@ from filelock import FileLock
 
 from ..base.errors import UlnnError
 from ..base.paths import board_files, checkout, project_root
+from .bytecode import MPY_VERSION
 from .micropython_source import find_micropython, mpy_abi
-
-MPY_VERSION = (6, 3)
 
 # Index in the arch field of a .mpy header and of sys.implementation._mpy (py/persistentcode.h).
 ARCHES: dict[int, str] = {
