@@ -21,6 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ..base import extras
 from ..base.errors import UlnnError
 from ..base.paths import board_files, checkout, project_root
 from .bytecode import MPY_VERSION
@@ -128,6 +129,7 @@ def build(arch: str, cells: str = "") -> Path:
         raise UlnnError(f"cells {cells!r}: expected cfc, or nothing for all of them")
     if arch not in TOOLCHAINS:
         raise UlnnError(f"native architecture {arch!r}: expected one of {', '.join(BUILDABLE)}")
+    extras.need("elftools", "building native modules")
     tree = find_micropython()
     if mpy_abi(tree) != ".".join(map(str, MPY_VERSION)):
         raise UlnnError(
