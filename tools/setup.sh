@@ -54,5 +54,7 @@ P
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     --constraint tools/constraints.txt 'setuptools>=74'
+# One that was built under another name would be imported first.
+rm -f host/ulnn.*.so
 ULNN_WERROR=1 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation \
     --constraint tools/constraints.txt --editable '.[dev]'
