@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= virtual:cortex-m7
-BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh \
+BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh native_module/sources.txt \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format vectors natmods boards \
     dist test-install clean
 
 help:
@@ -64,6 +64,9 @@ test-install: setup
 
 dist: setup
 	$(BIN)/python tools/make_dist.py
+
+vectors: setup
+	cd tests && ../$(BIN)/python -m support.make_vectors
 
 natmods: setup
 	$(BIN)/python -m ulnn_host.toolchain.natmod

@@ -13,20 +13,11 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
-CORE = "native_module/"
-SOURCES = [
-    "bindings/cpython/ulnn_cpython.c",
-    "core/ulnn_load.c",
-    "core/ulnn_load_layer.c",
-    "core/ulnn_load_matrix.c",
-    "core/ulnn_load_ltc.c",
-    "core/ulnn_step.c",
-    "core/ulnn_cells.c",
-    "core/ulnn_ltc.c",
-    "core/ulnn_text.c",
-    "kernels/portable.c",
-]
-HEADERS = sorted(str(path) for path in Path("native_module").glob("[ck]*/*.h"))
+NATIVE = Path("native_module")
+LIST = NATIVE / "sources.txt"
+SOURCES = [NATIVE / name for name in LIST.read_text().split() if name.endswith(".c")]
+SOURCES.append(NATIVE / "bindings/cpython/ulnn_cpython.c")
+HEADERS = sorted(NATIVE.glob("[ck]*/*.h"))
 # No debug information: it would hold the paths of this machine.
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-O2", "-g0"]
 STRICT = bool(os.environ.get("ULNN_WERROR"))
@@ -68,8 +59,8 @@ class BuildPy(build_py):
 
 extension = Extension(
     "ulnn",
-    sources=[CORE + name for name in SOURCES],
-    depends=HEADERS,
+    sources=[str(path) for path in SOURCES],
+    depends=[str(path) for path in (LIST, *HEADERS)],
     optional=not STRICT,
     py_limited_api=STABLE_ABI,
     define_macros=[("Py_LIMITED_API", "0x030b0000")] * STABLE_ABI,

@@ -1,3 +1,5 @@
 """Liquid networks: trained on a PC, run in integers on microcontrollers, proven equal."""
 
-__version__ = "0.1.0"
+from .base.version import __version__
+
+__all__ = ["__version__"]

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from environments import ENVIRONMENTS, INTERPRETERS, ROOT, STEPS, Environment, make_dist
-from random_models import Shape, random_model, with_golden
+from support.environments import ENVIRONMENTS, INTERPRETERS, STEPS, Environment, make_dist
+from support.paths import ROOT
+from support.random_models import Shape, random_model, with_golden
 from ulnn_host.board.virtual import resolve_port
 
 

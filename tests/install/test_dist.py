@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from environments import ROOT, make_dist
+from support.environments import make_dist
+from support.paths import ROOT
 from ulnn_host.toolchain.micropython_source import find_micropython
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import ulnn_host
-from environments import STEPS, Environment
+from support.environments import STEPS, Environment
 
 MEGABYTES = 130
 START_FACTOR = 5

@@ -10,7 +10,9 @@ from .options import out
 
 
 def bench(
-    port: Annotated[str, typer.Option(help="serial port, or virtual:cortex-m7, virtual:rv32")],
+    port: Annotated[
+        str, typer.Option(help="serial port, auto, virtual:cortex-m7 or virtual:rv32")
+    ],
 ) -> None:
     """Time the steps of networks of several sizes on a board, in microseconds.
 
@@ -19,5 +21,6 @@ def bench(
     Example: ulnn bench --port /dev/ttyACM0
     """
     from ..board.bench import board_table
+    from ..board.discover import resolve
 
-    out.print(board_table(port), highlight=False)
+    out.print(board_table(resolve(port)), highlight=False)

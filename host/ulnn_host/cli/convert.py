@@ -64,7 +64,7 @@ def convert(
     """
     from ..data import sequences as datasets
     from ..importers import checkpoint as checkpoints
-    from ..quantize import quantize
+    from ..quantize.options import Options, sparsity
     from ..report import convert_text
     from ..report.conversion import Wishes, convert_to_file
 
@@ -75,11 +75,11 @@ def convert(
     loaded = checkpoints.read_checkpoint(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
-    options = quantize.Options(
+    options = Options(
         tick_ns=tick_ns,
         fixed_dt=fixed_dt,
         name=checkpoint.stem,
-        sparse=quantize.sparsity(sparse),
+        sparse=sparsity(sparse),
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with Console(stderr=True).status("") as status:
@@ -99,6 +99,8 @@ def convert(
         f"against float over {made.steps} calibration steps: "
         f"max error {made.max_error:.5f}, rms {made.rms_error:.6f}"
     )
+    if done.native_self_test is not None:
+        out.print(f"the C engine on this computer repeats {done.native_self_test} golden steps")
     convert_text.show(done, out)
     if report:
         out.print(f"picture: {report}")

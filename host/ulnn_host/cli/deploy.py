@@ -13,7 +13,9 @@ from .options import Json, ModelPath
 
 def deploy(
     model: ModelPath,
-    port: Annotated[str, typer.Option(help="serial port, or virtual:cortex-m7, virtual:rv32")],
+    port: Annotated[
+        str, typer.Option(help="serial port, auto, virtual:cortex-m7 or virtual:rv32")
+    ],
     to: Annotated[
         str | None, typer.Option(help="path on the board; default: models/NAME.ulnn beside lib")
     ] = None,
@@ -30,13 +32,14 @@ def deploy(
     """
     from ..base.progress import BYTES, Bar, bars
     from ..board.deploy import deploy as send
+    from ..board.discover import resolve
     from ..board.link import Board
     from ..format import container
     from ..report import board_show
 
     console = Console(quiet=as_json)
     container.read_file(model)
-    with Board.open(port) as board, bars(quiet=as_json, count=BYTES) as shown:
+    with Board.open(resolve(port)) as board, bars(quiet=as_json, count=BYTES) as shown:
         running: dict[str, Bar] = {}
 
         def progress(path: str, sent: int, size: int) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__
 from ..base import console
+from ..base.version import __version__
 from .bench import bench
 from .boards import boards
 from .convert import convert
@@ -15,6 +15,7 @@ from .deploy import deploy
 from .export import export
 from .info import info
 from .options import out
+from .ports import ports
 from .run import run
 from .train import train
 from .tune import tune
@@ -28,7 +29,7 @@ app = typer.Typer(
     help="Train liquid networks, convert them to integers, run and prove them on boards. "
     "Errors are one line; --debug anywhere shows the traceback.",
 )
-for command in (train, tune, convert, export, info, run, deploy, validate, bench):
+for command in (train, tune, convert, export, info, run, deploy, validate, bench, ports):
     app.command()(command)
 app.add_typer(boards, name="boards")
 

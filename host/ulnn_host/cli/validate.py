@@ -13,7 +13,9 @@ from .options import DataPath, ModelPath, out
 def validate(
     model: ModelPath,
     data: DataPath,
-    port: Annotated[str, typer.Option(help="serial port, or virtual:cortex-m7, virtual:rv32")],
+    port: Annotated[
+        str, typer.Option(help="serial port, auto, virtual:cortex-m7 or virtual:rv32")
+    ],
     json_path: Annotated[Path | None, typer.Option("--json", help="write a JSON report")] = None,
     html_path: Annotated[Path | None, typer.Option("--html", help="write an HTML report")] = None,
     to: Annotated[str | None, typer.Option(help="path of the model on the board")] = None,
@@ -32,6 +34,7 @@ def validate(
     """
     from ..base import files
     from ..base.progress import bar
+    from ..board.discover import resolve
     from ..board.validate import validate as prove
     from ..report import board_show
 
@@ -43,7 +46,7 @@ def validate(
         report = prove(
             model,
             data,
-            port,
+            resolve(port),
             to=to,
             deploy=not no_deploy,
             window=window,

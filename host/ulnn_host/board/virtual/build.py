@@ -19,7 +19,7 @@ from ...toolchain.bytecode import find_mpy_cross
 from ...toolchain.micropython_source import find_micropython, micropython_version, mpy_abi
 from .kinds import BoardKind, board_kind, check_variant
 
-SOURCE_SUFFIXES = {".c", ".h", ".s", ".S", ".ld", ".mk", ".py", ".inc", ".json"}
+SOURCE_SUFFIXES = {".c", ".h", ".s", ".S", ".ld", ".mk", ".py", ".inc", ".json", ".txt"}
 
 
 @dataclass(frozen=True)
