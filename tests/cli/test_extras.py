@@ -96,8 +96,8 @@ def test_what_convert_imports(absent: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_version_imports_nothing_heavy() -> None:
-    done = without.ulnn("numpy,serial,mpremote", "--version")
+def test_the_version_needs_neither_extras_nor_a_serial_port() -> None:
+    done = without.ulnn(f"{OPTIONAL},serial,mpremote", "--version")
     assert (done.returncode, done.stdout) == (0, PROJECT["version"] + "\n")
 
 
