@@ -21,14 +21,14 @@ MISREADINGS = {
         "31 - (self.model.dt_max - 1).bit_length()",
     ),
     "a large dt is not replaced": ("np.minimum(ticks, self.model.dt_max)", "ticks"),
-    "dt_max itself counts as clamped": ("ticks > self.model.dt_max", "ticks >= self.model.dt_max"),
+    "dt_max itself counts as clamped": ("dt > model.dt_max", "dt >= model.dt_max"),
     "each layer with a fixed dt counts": (
-        "replaced = replaced | ((layer.dt_fixed != 0) & (ticks != layer.dt_fixed))",
-        "replaced = replaced * 1 + ((layer.dt_fixed != 0) & (ticks != layer.dt_fixed))",
+        "found = found | (dt != layer.dt_fixed)",
+        "found = found * 1 + (dt != layer.dt_fixed)",
     ),
     "another dt than the fixed one is not counted": (
-        "replaced | ((layer.dt_fixed != 0) & (ticks != layer.dt_fixed))",
-        "replaced",
+        "found | (dt != layer.dt_fixed)",
+        "found",
     ),
     "dt as an input is Q16": ("(frac >> 16)[..., None]", "(frac >> 15)[..., None]"),
     # 2.4: tables
