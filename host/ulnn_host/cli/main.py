@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from ..base import console
@@ -30,6 +32,21 @@ app = typer.Typer(
 for command in (train, tune, convert, export, info, run, deploy, validate, bench, ports):
     app.command()(command)
 app.add_typer(boards, name="boards")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """The options of `ulnn` itself."""
 
 
 @app.command()

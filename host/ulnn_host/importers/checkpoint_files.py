@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import UlnnError
+from ..base.extras import explained
 from ..network.layers import Array
 from . import import_keras
 from .import_cells import Arrays
@@ -29,9 +30,10 @@ def read(path: Path) -> Arrays:
             f"{path}: an integer model; expected the checkpoint from which it was converted"
         )
     try:
-        if path.suffix in (".keras", ".h5"):
-            return import_keras.read(path)
-        return Arrays(_READERS.get(path.suffix, _torch)(path))
+        with explained(f"reading {path.name}"):
+            if path.suffix in (".keras", ".h5"):
+                return import_keras.read(path)
+            return Arrays(_READERS.get(path.suffix, _torch)(path))
     except UlnnError:
         raise
     except Exception as error:
