@@ -28,6 +28,11 @@ def run(app: typer.Typer, name: str | None = None) -> None:
     except EXPECTED as error:
         if debug:
             raise
-        text = " ".join(str(error).split()) or type(error).__name__
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {one_line(str(error)) or type(error).__name__}", file=sys.stderr)
         sys.exit(getattr(error, "status", 1))
+
+
+def one_line(text: str) -> str:
+    """Text on one line, without characters that a terminal would obey: names in a file may hold
+    them."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())

@@ -55,8 +55,8 @@ def unknown_key(key: str, known: Iterable[str], prefix: str = "") -> UlnnError:
     """The error for a key that is none of the known ones; it names the nearest one."""
     names = tuple(known)
     near = difflib.get_close_matches(key, names, 1)
-    meant = f"; did you mean {prefix}{near[0]}?" if near else ""
-    return UlnnError(f"unknown key {prefix}{key}, expected one of {', '.join(names)}{meant}")
+    known_keys = f"{prefix}{near[0]}" if near else f"one of {', '.join(names)}"
+    return UlnnError(f"unknown key {prefix}{key}, expected {known_keys}")
 
 
 def _value(hint: Any, value: Any, name: str, rule: Mapping[str, Any]) -> Any:
@@ -65,7 +65,7 @@ def _value(hint: Any, value: Any, name: str, rule: Mapping[str, Any]) -> Any:
             raise UlnnError(f"{name} is {value!r}, expected a table [{name}]")
         return table(hint, value, f"{name}.") if isinstance(hint, type) else dict(value)
     if get_origin(hint) is tuple:
-        if not isinstance(value, list):
+        if not isinstance(value, (list, tuple)):
             raise UlnnError(f"{name} is {value!r}, expected a list")
         return tuple(_value(get_args(hint)[0], v, name, rule) for v in value)
     if hint is float and type(value) is int:

@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
-from .options import ActivationName, CheckpointPath, DialectName, Json, ModeName, out
+from ..base.console import one_line
+from .options import (
+    ActivationName,
+    CheckpointPath,
+    DialectName,
+    Json,
+    ModeName,
+    OrderNames,
+    WeightsName,
+    names,
+    out,
+)
 
 
 def export(
@@ -18,6 +29,8 @@ def export(
     mode: ModeName = None,
     activation: ActivationName = None,
     dialect: DialectName = None,
+    order: OrderNames = None,
+    weights: WeightsName = None,
     as_json: Json = False,
 ) -> None:
     """Write one step of a checkpoint's network as float32 ONNX, states in and out.
@@ -29,9 +42,11 @@ def export(
     from ..importers import checkpoint as checkpoints
     from ..network import export as exporter
 
-    loaded = checkpoints.read_checkpoint(checkpoint, mode, activation, dialect)
+    loaded = checkpoints.read_checkpoint(
+        checkpoint, mode, activation, dialect, order=names(order), weights=weights
+    )
     for line in loaded.assumed:
-        print(f"assumed: {line}", file=sys.stderr)
+        print(f"assumed: {one_line(line)}", file=sys.stderr)
     done = exporter.write(loaded.network, onnx)
     if as_json:
         facts = {"model": str(onnx), "bytes": done.size, "inputs": done.inputs}

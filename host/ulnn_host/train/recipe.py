@@ -13,10 +13,10 @@ from typing import Any
 from ..base import toml_text
 from ..base.errors import UlnnError
 from ..base.toml_tables import choice, number, table
+from ..data.scores import READOUTS
 
 RECIPES = Path(__file__).parent / "recipes"
 SETS = ("watch", "vowels")
-READOUTS = ("last", "mean", "each")
 
 
 @dataclass(frozen=True)
