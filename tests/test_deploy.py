@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ulnn_rules
 from board_fixtures import need_tools
 from pty_board import PtyBoard, micropython
 from random_models import Shape, random_input, random_model
@@ -115,29 +116,43 @@ def model_file(folder: Path, seed: int = 1, name: str = "m.ulnn") -> Path:
     return path
 
 
+RULES = {f"/lib/ulnn_rules/{name}.mpy" for name in ("__init__", "float64", "readout", "scaling")}
+RULES_ANSWER = f"{ulnn_rules.__version__} 6 2"
+
+
+def uses_rules(link: Board, model: str) -> str:
+    """What a program prints that uses the rules as on a PC."""
+    return link.exec(
+        "import ulnn_rules\nfrom ulnn_rules import readout, scaling\n"
+        f"s = scaling.Scaling({model!r})\n"
+        "print(ulnn_rules.__version__, s.input_size, readout.argmax([-3, 1, 7, 7]))"
+    ).strip()
+
+
 @needs_micropython
 def test_new_same_changed(disk: Callable[..., Disk], pure_only: None, tmp_path: Path) -> None:
     there = disk()
     path = model_file(tmp_path)
     report = deploy(there.link, path)
-    assert [i.status for i in report.plan.items] == ["new"] * 3
+    assert [i.status for i in report.plan.items] == ["new"] * (3 + len(RULES))
     assert report.engine == "pure"
     assert report.self_test == 12
     assert report.info["sha256"] == container.read(path.read_bytes()).sha256
     assert any("no compiler for x64" in w for w in report.plan.warnings)
     files = there.files()
-    assert set(files) == {"/lib/ulnn.mpy", "/lib/ulnn_stream.mpy", "/models/m.ulnn"}
+    assert set(files) == {"/lib/ulnn.mpy", "/lib/ulnn_stream.mpy", "/models/m.ulnn", *RULES}
     assert files["/models/m.ulnn"] == path.stat().st_size
     assert json.dumps(report.to_json())
 
     again = deploy(there.link, path)
-    assert [i.status for i in again.plan.items] == ["same"] * 3
+    assert [i.status for i in again.plan.items] == ["same"] * (3 + len(RULES))
     assert not again.plan.to_send
 
     model_file(tmp_path, seed=2)
     changed = deploy(there.link, path)
-    assert [i.status for i in changed.plan.items] == ["same", "same", "changed"]
+    assert [i.status for i in changed.plan.items] == ["same"] * (2 + len(RULES)) + ["changed"]
     assert changed.self_test == 12
+    assert uses_rules(there.link, "/ram/models/m.ulnn") == RULES_ANSWER
 
 
 @needs_micropython
@@ -181,13 +196,51 @@ def test_native_module_that_the_board_refuses(
 
 
 @needs_micropython
+def test_rules_in_the_way_of_the_rules(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    there = disk()
+    path = model_file(tmp_path)
+    deploy(there.link, path)
+    there.link.exec(
+        "import os\nfor n in ('scaling.py', '__init__.py', 'mine.py', 'readout.mpy.tmp'):\n"
+        " open('lib/ulnn_rules/' + n, 'w').close()\n"
+        "os.mkdir('ulnn_rules')\nos.remove('lib/ulnn_rules/readout.mpy')"
+    )
+    plan = make_plan(there.link, path)
+    assert {i.path for i in plan.to_send} == {"/ram/lib/ulnn_rules/readout.mpy"}
+    assert plan.stale == ("/ram/lib/ulnn_rules/readout.mpy.tmp",)
+    assert sorted(plan.hiding) == [f"/ram/lib/ulnn_rules/{n}.py" for n in ("__init__", "scaling")]
+    hidden = "/ulnn_rules may hide /ram/lib/ulnn_rules/__init__.mpy"
+    assert [w for w in plan.warnings if w.startswith(hidden)]
+    there.link.exec("os.rmdir('ulnn_rules')")
+    deploy(there.link, path)
+    assert set(there.files()) >= RULES | {"/lib/ulnn_rules/mine.py"}
+    assert uses_rules(there.link, "/ram/models/m.ulnn") == RULES_ANSWER
+
+
+@needs_micropython
+def test_rules_in_the_firmware(disk: Callable[..., Disk]) -> None:
+    """A firmware's own rules come first, so nothing is sent; older ones are named."""
+    identity = planning.identify(disk().link)
+    assert identity.rules is None
+    assert planning.rule_files(replace(identity, rules=ulnn_rules.__version__)) == ((), ())
+    files, warnings = planning.rule_files(replace(identity, rules="0.0.1"))
+    assert files == ()
+    assert warnings == (
+        f"the firmware's frozen ulnn_rules has version 0.0.1, this program "
+        f"{ulnn_rules.__version__}",
+    )
+
+
+@needs_micropython
 def test_files_that_are_in_the_way(
     disk: Callable[..., Disk], pure_only: None, tmp_path: Path
 ) -> None:
     there = disk()
     there.link.exec(
-        "open('ulnn.py', 'w').write('ENGINE = \"mine\"')\n"
-        "open('main.py', 'w').write('print(1)')\nprint()"
+        "for name, text in (('ulnn.py', 'ENGINE = 1'), ('main.py', 'print(1)')):\n"
+        " with open(name, 'w') as f:\n  f.write(text)"
     )
     plan = make_plan(there.link, model_file(tmp_path))
     assert any(w.startswith("/ulnn.py may hide /ram/lib/ulnn.mpy") for w in plan.warnings)
@@ -336,6 +389,8 @@ def test_virtual_boards(name: str, expected: str, tmp_path: Path) -> None:
         report = deploy(link, path)
         assert report.plan.engine == expected
         assert (report.engine, report.self_test) == ("native", 12)
+        assert report.plan.board.rules == ulnn_rules.__version__
+        assert uses_rules(link, report.plan.model_path) == RULES_ANSWER
         assert not deploy(link, path).plan.to_send
         fill(link, "/", 5 * 4096)
         with pytest.raises(NoSpaceError, match="nothing was written"):

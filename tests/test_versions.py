@@ -13,6 +13,7 @@ import pytest
 
 import ulnn
 import ulnn_host
+import ulnn_rules
 from ulnn_host.engines import registry as engines
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +24,7 @@ def test_every_part_has_the_version_of_the_package() -> None:
     manifest = (ROOT / "firmware" / "manifest.py").read_text()
     found = {
         "ulnn_host": ulnn_host.__version__,
+        "ulnn_rules": ulnn_rules.__version__,
         "C core": ulnn.__version__,
         "pure engine": engines.pure_module().__version__,
         "package.json": json.loads((ROOT / "firmware" / "package.json").read_text())["version"],

@@ -80,7 +80,7 @@ def check_dataset(node: Any, at: str) -> int:
             f"{at} is packed in an unknown way, expected {', '.join(FILTERS.values())}"
         )
     check_total(math.prod(node.chunks or ()) * node.dtype.itemsize)
-    declared = math.prod(node.shape) * int(node.dtype.itemsize)
+    declared = int(math.prod(node.shape) * node.dtype.itemsize)
     stored = node.id.get_storage_size()
     if declared > stored * (DEFLATE_RATIO if filters else 1):
         raise UlnnError(f"{at} declares {declared:,} bytes, but the file stores {stored:,}")
