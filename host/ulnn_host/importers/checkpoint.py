@@ -126,8 +126,9 @@ def _network(arrays: Arrays, hyper: Mapping[str, Any], name: str) -> Loaded:
         for key in FOR_CELLS:
             if key in hyper and key not in hints.used:
                 raise UlnnError(f"{key} is for other cells than this network has; leave it out")
+        inputs, outputs = row.parts[0].input_size, row.parts[-1].output_size
+        checkpoint_toml.check_sizes(hyper, inputs, outputs)
         network = _with_units(row, arrays, dialect, hyper, hints)
-        checkpoint_toml.check_sizes(hyper, network)
         return Loaded(network, tuple(hints.assumed), row.parts, row.end)
     except UlnnError as error:
         text = str(error)

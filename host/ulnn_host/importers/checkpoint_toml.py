@@ -12,7 +12,6 @@ from ..base.errors import UlnnError
 from ..base.toml_tables import choice, number, positive, table
 from ..data.scores import READOUTS
 from ..format.model import DIALECTS
-from ..network.float_network import FloatNetwork
 from ..network.layers import ACTIVATIONS
 
 MODES = ("default", "no_gate", "pure")
@@ -106,9 +105,8 @@ def checked(content: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def check_sizes(given: Mapping[str, Any], network: FloatNetwork) -> None:
+def check_sizes(given: Mapping[str, Any], inputs: int, outputs: int) -> None:
     """Refuse sizes, scales and labels that are not those of the network. Raises UlnnError."""
-    inputs, outputs = network.input_size, network.output_size
     for key, size in (("input_size", inputs), ("output_size", outputs)):
         if given.get(key, size) != size:
             raise UlnnError(f"{key} is {given[key]}, but the weights have {size}")
