@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from .errors import UlnnError
+from .errors import UlnnError, one_line
 
 EXPECTED = (UlnnError, ValueError, OSError, MemoryError)
 
@@ -30,9 +30,3 @@ def run(app: typer.Typer, name: str | None = None) -> None:
             raise
         print(f"error: {one_line(str(error)) or type(error).__name__}", file=sys.stderr)
         sys.exit(getattr(error, "status", 1))
-
-
-def one_line(text: str) -> str:
-    """Text on one line, without characters that a terminal would obey: names in a file may hold
-    them."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..base.console import one_line
+from ..base.errors import one_line
 from .options import (
     ActivationName,
     CheckpointPath,

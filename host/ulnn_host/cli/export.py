@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..base import files
-from ..base.console import one_line
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, one_line
 from .options import (
     ActivationName,
     DialectName,

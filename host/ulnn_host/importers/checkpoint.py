@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, one_line
 from ..format.model import DIALECTS
 from ..network.float_network import FloatNetwork
 from ..network.layers import Array
@@ -100,7 +100,7 @@ def from_weights(
         chosen = below(weights, wanted) if wanted else weights
         arrays = Arrays(floats({key: np.asarray(value) for key, value in chosen.items()}))
     except UlnnError as error:
-        raise UlnnError(f"{name}: {error}") from error
+        raise UlnnError(f"{name}: {one_line(str(error))}") from error
     return _network(arrays, hyper, name)
 
 
@@ -131,7 +131,7 @@ def _network(arrays: Arrays, hyper: Mapping[str, Any], name: str) -> Loaded:
         network = _with_units(row, arrays, dialect, hyper, hints)
         return Loaded(network, tuple(hints.assumed), row.parts, row.end)
     except UlnnError as error:
-        text = str(error)
+        text = one_line(str(error))
         raise UlnnError(text if text.startswith(name) else f"{name}: {text}") from error
 
 

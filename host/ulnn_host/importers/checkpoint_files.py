@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base import archives
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, one_line
 from ..network.layers import Array
 from . import import_keras, torch_files
 from .import_cells import Arrays
@@ -44,12 +44,12 @@ def read(path: Path, wanted: str = "") -> Arrays:
         archives.check_size(path)
         return _reader(path)(path, wanted)
     except UlnnError as error:
-        text = str(error)
+        text = one_line(str(error))
         if text.startswith((path.name, str(path))):
             raise
         raise UlnnError(f"{path.name}: {text}") from error
     except Exception as error:  # libraries raise anything for damaged files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = one_line(str(error)) or type(error).__name__
         raise UlnnError(
             f"{path.name}: cannot be read ({reason[:120]}); expected {EXPECTED}"
         ) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, one_line
 from ..base.toml_tables import choice, number, positive, table
 from ..data.scores import READOUTS
 from ..format.model import DIALECTS
@@ -81,7 +81,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return checked(content)
     except UlnnError as error:
-        raise UlnnError(f"{toml}: {error}") from error
+        raise UlnnError(f"{toml}: {one_line(str(error))}") from error
 
 
 def checked(content: Mapping[str, Any]) -> dict[str, Any]:

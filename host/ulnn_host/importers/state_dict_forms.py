@@ -41,7 +41,10 @@ def resolve(weights: Mapping[str, Array]) -> dict[str, Array]:
     with np.errstate(all="ignore"):  # what is not finite is refused when it is taken
         for name in [k.removesuffix("_mask") for k in found if k.endswith("_mask")]:
             if f"{name}_orig" in found:
-                found[name] = found.pop(f"{name}_orig") * found.pop(f"{name}_mask")
+                weight, mask = found.pop(f"{name}_orig"), found.pop(f"{name}_mask")
+                if mask.shape != weight.shape:
+                    raise UlnnError(f"{name}_mask has shape {mask.shape}, expected {weight.shape}")
+                found[name] = weight * mask
         for name in [k.removesuffix("_orig") for k in found if k.endswith("_orig")]:
             if f"{name}_u" in found:
                 parts = [found.pop(f"{name}_{part}") for part in ("orig", "u", "v")]

@@ -142,10 +142,10 @@ def _call(call: Call | None, hyper: Mapping[str, Any]) -> Call:
 
 
 def _by_signature(module: nn.Module, x: Tensor, dt: Tensor) -> Any:
-    inner = module
-    while wrapped := getattr(inner, "module", getattr(inner, "_orig_mod", None)):
-        inner = wrapped
-    parameters = inspect.signature(inner.forward).parameters
+    parameters = inspect.signature(module.forward).parameters
+    inner = getattr(module, "module", getattr(module, "_orig_mod", None))
+    if inner is not None and "args" in parameters:  # AveragedModel, DataParallel, torch.compile
+        parameters = inspect.signature(inner.forward).parameters
     name = next((name for name in TIMES if name in parameters), None)
     return module(x, **{name: dt}) if name else module(x)
 
