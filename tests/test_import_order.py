@@ -154,7 +154,7 @@ def test_a_stack_that_sizes_leave_no_choice_about_is_read() -> None:
 
 def test_our_own_stacks_are_in_a_row() -> None:
     deep = nn.ModuleDict({"layers": nn.ModuleList([cfc(3, 8), cfc(8, 8), cfc(8, 8)])})
-    loaded = of(deep, cell="cfc", layers=3)
+    loaded = of(deep, cell="cfc", layers=3, hidden_size=8, output_size=8)
     assert len(loaded.network.layers) == 3
     assert loaded.assumed == ()
 

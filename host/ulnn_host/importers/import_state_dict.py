@@ -36,10 +36,8 @@ def read(weights: Mapping[str, Array], hints: Hints, name: str) -> Row:
     dense = dense_of(state)
     if state.keys:
         raise UlnnError(f"{name}: unknown tensor {min(state.keys)}; expected a {EXPECTED}")
-    glued = {f"{found[0].path}.fc".lstrip(".")}
-    whole = len(found) == 1 and not found[0].path and {part.path for part in dense} <= glued
-    ours = "cell" in hints.hyper  # what `ulnn train` writes, one layer after the other
-    row = arranged(found, dense, hints.order, ours, whole or ours)
+    ours = {"cell", "hidden_size", "output_size"} <= set(hints.hyper)  # as `ulnn train` notes
+    row = arranged(found, dense, hints.order, ours)
     parts = _with_dt_input(row.parts, hints, name)
     _check_chain(parts, name)
     for line in row.assumed:

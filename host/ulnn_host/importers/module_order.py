@@ -86,21 +86,21 @@ def option(names: Sequence[str]) -> str:
     return f"--order {','.join(names)}"
 
 
-def arranged(
-    cells: list[Part], dense: list[Part], order: Sequence[str], stacked: bool, whole: bool
-) -> Row:
+def arranged(cells: list[Part], dense: list[Part], order: Sequence[str], ours: bool) -> Row:
     """All parts in a row.
 
-    order: their names, with functions; empty where nobody says it. stacked: whether the cells are
-    known to be one after the other. whole: whether nothing else can be around them. Raises
-    UlnnError where the order is not known.
+    order: their names, with functions; empty where nobody says it. ours: whether `ulnn train` made
+    them, which puts cells one after the other and dense layers last. Raises UlnnError where the
+    order is not known.
     """
     chains = _with_projections(cells, dense)
     free = [part for part in dense if not any(part in chain for chain in chains)]
     if order:
         return _said(chains, [(part,) for part in free], order)
+    if ours:
+        return Row((*_numbered(chains, True), *free))
     _check_gaps(sorted([*cells, *dense], key=_by_numbers))
-    row = _placed(_numbered(chains, stacked), free)
+    row = _placed(_numbered(chains, False), free)
     names = [part.name for part in row]
     for part, after in itertools.pairwise(row):
         if part.dense and after.dense:
@@ -110,6 +110,7 @@ def arranged(
                 f"dense layers {part.name} and {after.name} follow each other, and weights do not "
                 f"say what is between them: give it as {option(said)}, or identity for nothing"
             )
+    whole = len(chains) == 1 and not row[0].path and not free  # nothing can be around it
     return Row(tuple(row), assumed=() if whole else (_nothing_else(row, chains),))
 
 
