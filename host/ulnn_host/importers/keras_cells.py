@@ -34,6 +34,8 @@ def read_cell(layer: Layer, result: Arrays) -> None:
         raise UlnnError(f"{layer.at} runs backwards; expected go_backwards=False")
     if any(key.startswith("rnn_cell/") for key in arrays):
         raise UlnnError(MIXED)
+    if len(arrays) < len(layer.arrays):
+        raise other(layer)
     inner = config.get("cell")
     if layer.kind == "RNN" and isinstance(inner, Mapping):
         config = {**inner.get("config", {}), **config}

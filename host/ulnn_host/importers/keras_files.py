@@ -276,9 +276,7 @@ def _renamed(group: Any, layer: str, arrays: Mapping[str, Array]) -> dict[str, A
             number = cells.setdefault(cell, len(cells))
             inner = f"cf_c_cell_{number}" if number else "cf_c_cell"
             key = f"cell/_cfc_layers/{inner}/{key.removeprefix('cell/')}"
-        if key in found:
-            raise UlnnError(f"{layer} has two arrays such as {name}; {SAVE_AS}")
-        found[key] = held[name]
+        found[name if key in found else key] = held[name]  # two of a kind: of no layer we know
     return found
 
 
