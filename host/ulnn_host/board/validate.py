@@ -17,6 +17,7 @@ from ..data import sequences as datasets
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
+from ..engines.reference import clamped_steps
 from ..format import container, facts
 from ..format.model import ModelFile
 from . import deploy as deployment
@@ -191,7 +192,7 @@ def validate(
             different_states=0,
             first_difference=None,
             clamped_steps=clamped,
-            clamped_equal=clamped == int((batch.dt > model.dt_max)[data.mask].sum()),
+            clamped_equal=clamped == int(clamped_steps(model, batch.dt)[data.mask].sum()),
             readout=readout,
             score_board=_score(model, data, arrays.got, readout),
             score_reference=score_reference,

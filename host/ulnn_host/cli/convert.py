@@ -83,7 +83,7 @@ def convert(
     from ..data import sequences as datasets
     from ..importers import check as original
     from ..importers import checkpoint as checkpoints
-    from ..quantize import quantize
+    from ..quantize.options import Options, sparsity
     from ..report import convert_text
     from ..report.conversion import Wishes, convert_to_file
 
@@ -97,11 +97,11 @@ def convert(
     proof = original.check_file(loaded, check) if check else None
     for line in () if proof else loaded.assumed:
         print(f"assumed: {one_line(line)}", file=sys.stderr)
-    options = quantize.Options(
+    options = Options(
         tick_ns=tick_ns,
         fixed_dt=fixed_dt,
         name=checkpoint.stem,
-        sparse=quantize.sparsity(sparse),
+        sparse=sparsity(sparse),
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with Console(stderr=True).status("") as status:
@@ -124,6 +124,8 @@ def convert(
         f"against float over {made.steps} calibration steps: "
         f"max error {made.max_error:.5f}, rms {made.rms_error:.6f}"
     )
+    if done.native_self_test is not None:
+        out.print(f"the C engine on this computer repeats {done.native_self_test} golden steps")
     convert_text.show(done, out)
     if report:
         out.print(f"picture: {report}")

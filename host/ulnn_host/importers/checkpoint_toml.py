@@ -11,10 +11,10 @@ from typing import Any
 from ..base.errors import UlnnError, one_line
 from ..base.toml_tables import choice, number, positive, table
 from ..data.scores import READOUTS
-from ..format.model import DIALECTS
-from ..network.layers import ACTIVATIONS
+from ..format.limits import SIZE_MAX, UNFOLDS_MAX
+from ..format.model import DIALECTS, MODES
+from ..network.layers import ACTIVATIONS, CELLS
 
-MODES = ("default", "no_gate", "pure")
 ALIASES = {"lecun": "lecun_tanh", "swish": "silu"}
 
 
@@ -33,13 +33,13 @@ class CheckpointToml:
     """
 
     dialect: str = choice("", *DIALECTS.values())
-    cell: str = choice("", "cfc", "wired", "ltc", "lstm", "gru", "mixed")
+    cell: str = choice("", *CELLS)
     mode: str = choice("", *MODES)
     activation: str = choice("", *ACTIVATIONS, *ALIASES)
     dt_input: bool = False
-    ode_unfolds: int = number(6, 1, 1024)
+    ode_unfolds: int = number(6, 1, UNFOLDS_MAX)
     implicit_param_constraints: bool = True
-    motor_neurons: int = number(1, 1, 1024)
+    motor_neurons: int = number(1, 1, SIZE_MAX)
     order: tuple[str, ...] = ()
     weights: str = ""
     mean: tuple[float, ...] = ()

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..format.model import Mode
+from ..format.model import MODES, Mode
 from ..network.float_network import FloatNetwork
 from ..network.layers import ACTIVATIONS, HEAD_ACTIVATIONS, CfC, FloatLayer, Ltc
 from .checkpoint import Loaded
 from .module_order import ENDS, Part, Row, option
 
-MODES = {Mode.DEFAULT: "default", Mode.NO_GATE: "no_gate"}
+GATED = ("default", "no_gate")
 UNFOLDS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 UNITS = {1e-3: "milliseconds", 1e3: "1000 s", 1e-6: "microseconds", 1 / 60: "minutes"}
 
@@ -111,12 +111,14 @@ def _cells(loaded: Loaded) -> Iterator[Suspect]:
 
     kinds = {type(layer) for layer in loaded.network.layers}
     if CfC in kinds:
-        for mode, name in MODES.items():
-            yield other(f"--mode {name}", mode=mode)
-        for mode, name in MODES.items():
+        for name in GATED:
+            yield other(f"--mode {name}", mode=MODES[name])
+        for name in GATED:
             for activation in ACTIVATIONS:
                 yield other(
-                    f"--mode {name} --activation {activation}", mode=mode, activation=activation
+                    f"--mode {name} --activation {activation}",
+                    mode=MODES[name],
+                    activation=activation,
                 )
         for head in HEAD_ACTIVATIONS:
             dialect = {"tanh": "ncps.torch", "linear": "ncps.keras", "lecun_tanh": "raminmh.tf"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,18 +15,17 @@ from ..engines import registry as engines
 from ..engines.batch import quantise
 from ..format import container, cost
 from ..format.cost import Estimate
-from ..format.model import ModelFile
 from ..network import contraction
 from ..network.contraction import Contraction
 from ..network.float_network import FloatNetwork
 from ..network.layers import Array
+from ..quantize.calibration import FloatRollout
 from ..quantize.precision import Choice
 from ..quantize.range_search import Found
 from ..quantize.rollouts import Saturation, observed_run
 
 CURVE_POINTS = 64
 COARSE_DT = 0.01
-Steps = Callable[[range], Iterable[int]]
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,8 @@ class ConvertReport:
     """The model that was written, and others to compare it with.
 
     accuracy: of the float network, None without labels; readout: how outputs become decisions.
-    chosen, searched: how widths and ranges were chosen, where they were.
+    chosen, searched: how widths and ranges were chosen, where they were. native_self_test: golden
+    steps that the C engine on this computer repeated; None where it is not built.
     """
 
     model: ModelReport
@@ -130,6 +129,7 @@ class ConvertReport:
     compared: tuple[ModelReport, ...] = ()
     chosen: Choice | None = None
     searched: Found | None = None
+    native_self_test: int | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -150,6 +150,7 @@ class ConvertReport:
                 asdict(layer) | {"contractive": layer.contractive} for layer in self.contraction
             ],
             "warnings": self.warnings,
+            "native_self_test": self.native_self_test,
         }
         if self.compared:
             content["compared"] = {other.name: other.to_dict() for other in self.compared}
@@ -162,23 +163,18 @@ class ConvertReport:
 
 
 class Reporter:
-    """Makes reports of the integer models of one float network, which runs over the data once."""
+    """Makes reports of the integer models of one float network over its data."""
 
-    def __init__(self, network: FloatNetwork, data: Sequences) -> None:
-        self._network = network
-        self._data = data
-        self._y = network.run(data.x, data.dt, data.length).y
-        self.readout = _readout(network, data)
-        self.accuracy = self._accuracy(self._y)
+    def __init__(self, rollout: FloatRollout) -> None:
+        self._rollout = rollout
+        self.readout = _readout(rollout.network, rollout.data)
+        self.accuracy = self._accuracy(rollout.y)
 
-    def measure(
-        self, name: str, model: ModelFile, steps: Steps = lambda every: every
-    ) -> ModelReport:
-        """The report of a model. steps: passes the steps on, such as a progress bar."""
-        data = self._data
-        content = container.write(model)
-        run = observed_run(model, data, steps(range(data.x.shape[1])))
-        error = run.y - self._y
+    def measure(self, name: str, content: bytes) -> ModelReport:
+        """The report of a model file."""
+        data, model = self._rollout.data, container.read(content)
+        run = observed_run(model, data)
+        error = run.y - self._rollout.y
         valid = error[data.mask]
         ticks = quantise(model, data).dt * (model.tick_ns / 1e9)
         late = next(s for s in run.saturation if s.layer is None and s.tensor == "elapsed time")
@@ -210,7 +206,7 @@ class Reporter:
         searched: Found | None = None,
     ) -> ConvertReport:
         """The whole, contraction of the float network included."""
-        measured = contraction.measure(self._network, self._data)
+        measured = contraction.measure(self._rollout.network, self._rollout.data)
         return ConvertReport(
             model, measured, self.accuracy, self.readout, compared, chosen, searched
         )
@@ -219,7 +215,7 @@ class Reporter:
         if not self.readout:
             return None
         try:
-            return scores.score(y, self._data, self.readout).accuracy
+            return scores.score(y, self._rollout.data, self.readout).accuracy
         except UlnnError:
             return None
 

@@ -14,6 +14,10 @@ from ..base import toml_text
 from ..base.errors import UlnnError
 from ..base.toml_tables import choice, number, table
 from ..data.scores import READOUTS
+from ..format.limits import MATRICES_MAX, ROWS_MAX, SIZE_MAX, UNFOLDS_MAX
+from ..format.model import MODES
+from ..network.layers import ACTIVATIONS, CELLS
+from ..network.wiring import DIALECTS
 
 RECIPES = Path(__file__).parent / "recipes"
 SETS = ("watch", "vowels")
@@ -56,11 +60,11 @@ class WiringRecipe:
     """
 
     kind: str = choice("auto_ncp", "auto_ncp", "random", "full")
-    units: int = number(19, 1, 1024)
-    outputs: int = number(4, 1, 1024)
+    units: int = number(19, 1, SIZE_MAX)
+    outputs: int = number(4, 1, SIZE_MAX)
     sparsity: float = number(0.5, 0.0, 0.99)
     seed: int = number(-1, -1, 2**32 - 1)
-    dialect: str = choice("ulnn", "ulnn", "ncps")
+    dialect: str = choice("ulnn", *DIALECTS)
 
 
 @dataclass(frozen=True)
@@ -78,15 +82,15 @@ class ModelRecipe:
     time_scale       seconds that count as 1 in the cell; 0: the median dt
     """
 
-    cell: str = choice("cfc", "cfc", "wired", "ltc", "lstm", "gru", "mixed")
-    mode: str = choice("default", "default", "no_gate", "pure")
-    activation: str = choice("lecun_tanh", "silu", "relu", "tanh", "gelu", "lecun_tanh")
-    hidden: int = number(32, 1, 1024)
-    backbone_units: int = number(32, 1, 4096)
-    backbone_layers: int = number(1, 0, 15)
+    cell: str = choice("cfc", *CELLS)
+    mode: str = choice("default", *MODES)
+    activation: str = choice("lecun_tanh", *ACTIVATIONS)
+    hidden: int = number(32, 1, SIZE_MAX)
+    backbone_units: int = number(32, 1, ROWS_MAX)
+    backbone_layers: int = number(1, 0, MATRICES_MAX - 1)
     layers: int = number(1, 1, 8)
     dt_input: bool = False
-    unfolds: int = number(6, 1, 64)
+    unfolds: int = number(6, 1, UNFOLDS_MAX)
     wiring: WiringRecipe = WiringRecipe()
     readout: str = choice("last", *READOUTS)
     time_scale: float = number(0.0, 0.0)
