@@ -139,7 +139,7 @@ def test_ltc(inputs: str | None, outputs: str | None, implicit: bool) -> None:
             if parameter.ndim == 1:
                 parameter.add_(0.3 * torch.rand_like(parameter))
     hyper = {"implicit_param_constraints": implicit, "ode_unfolds": 4, "motor_neurons": 2}
-    loaded = of(model, hyper | {"time_scale": 1.0})
+    loaded = of(model, hyper | {"time_scale": 1.0, "order": ["rnn"]})
     assert difference(loaded.network, model) < LIMIT
     assert loaded.assumed == ()
 
@@ -304,6 +304,7 @@ def test_a_toml_beside_the_file_says_what_weights_do_not(tmp_path: Path) -> None
     (tmp_path / "net.toml").write_text(
         'mode = "no_gate"\nactivation = "relu"\nmean = [1.0, 2.0]\nstd = [0.5, 4.0]\n'
         'time_scale = 0.25\nlabels = ["a", "b", "c", "d", "e"]\nreadout = "last"\n'
+        'order = ["rnn"]\n'
     )
     loaded = checkpoint.read_checkpoint(tmp_path / "net.safetensors")
     network = loaded.network
@@ -321,14 +322,15 @@ def test_what_is_assumed_is_said() -> None:
     assert [line.split(" (")[0] for line in lines] == [
         "activation lecun_tanh",
         "mode default",
+        "nothing after rnn, nothing before rnn",
         "inputs as they are, times in seconds",
     ]
-    lines = of(LTC(3, 8), {"time_scale": 2.0}).assumed
+    lines = of(LTC(3, 8), {"time_scale": 2.0, "order": ["rnn"]}).assumed
     assert [line.split(" (")[0] for line in lines] == [
         "implicit_param_constraints true",
         "ode_unfolds 6",
     ]
-    assert of(nn.GRU(3, 8), {"time_scale": 2.0}).assumed == ()
+    assert of(nn.GRU(3, 8), {"time_scale": 2.0, "order": ["rnn"]}).assumed == ()
 
 
 def test_the_first_layer_may_see_dt() -> None:

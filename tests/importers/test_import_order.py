@@ -51,8 +51,12 @@ def test_what_weights_do_not_say_is_assumed_in_a_line() -> None:
     assert alone.assumed[0].startswith("nothing after rnn, nothing before rnn (")
 
 
-def test_a_whole_module_of_ncps_leaves_nothing_to_assume() -> None:
-    assert of(cfc(3, 8, proj_size=2)).assumed == ()
+def test_names_at_the_top_may_be_of_any_class() -> None:
+    model = cfc(3, 8, proj_size=2)
+    (line,) = of(model).assumed
+    assert line.startswith("nothing between rnn and fc, nothing after fc, nothing before rnn")
+    assert of(model, "rnn,fc").assumed == of(model, "rnn").assumed == ()
+    assert len(of(model, "rnn,relu,fc").network.layers) == 3
 
 
 @pytest.mark.parametrize("between", ["relu", "silu", "tanh", "gelu"])

@@ -39,7 +39,6 @@ def read(weights: Mapping[str, Array], hints: Hints, name: str) -> Row:
     ours = {"cell", "hidden_size", "output_size"} <= set(hints.hyper)  # as `ulnn train` notes
     row = arranged(found, dense, hints.order, ours)
     parts = _with_dt_input(row.parts, hints, name)
-    _check_chain(parts, name)
     for line in row.assumed:
         hints.assume(line)
     return dataclasses.replace(row, parts=parts)
@@ -95,16 +94,3 @@ def _with_dt_input(parts: tuple[Part, ...], hints: Hints, name: str) -> tuple[Pa
         raise UlnnError(f"{name}: dt_input = true and 1 input column, expected inputs and dt: 2")
     first = dataclasses.replace(first, dt_input=True)
     return (dataclasses.replace(parts[0], layers=(first, *rest)), *parts[1:])
-
-
-def _check_chain(parts: tuple[Part, ...], name: str) -> None:
-    before: tuple[str, FloatLayer] | None = None
-    for part in parts:
-        for layer in part.layers:
-            if before is not None and layer.input_size != before[1].output_size:
-                raise UlnnError(
-                    f"{name}: {part.name} has {layer.input_size} inputs, expected "
-                    f"{before[1].output_size}, the outputs of {before[0]}; they may be side by "
-                    "side, which cannot be imported, or in another order, which --order can give"
-                )
-            before = part.name, layer

@@ -96,13 +96,16 @@ def arranged(cells: list[Part], dense: list[Part], order: Sequence[str], ours: b
     chains = _with_projections(cells, dense)
     free = [part for part in dense if not any(part in chain for chain in chains)]
     if order:
-        return _said(chains, [(part,) for part in free], order)
+        row = _said(chains, [(part,) for part in free], order)
+        _check_sizes(row.parts)
+        return row
     if ours:
         return Row((*_numbered(chains, True), *free))
     _check_gaps(sorted([*cells, *dense], key=_by_numbers))
-    row = _placed(_numbered(chains, False), free)
-    names = [part.name for part in row]
-    for part, after in itertools.pairwise(row):
+    parts = _placed(_numbered(chains, False), free)
+    _check_sizes(parts)
+    names = [part.name for part in parts]
+    for part, after in itertools.pairwise(parts):
         if part.dense and after.dense:
             said = [*names]
             said.insert(names.index(after.name), "relu")
@@ -110,12 +113,22 @@ def arranged(cells: list[Part], dense: list[Part], order: Sequence[str], ours: b
                 f"dense layers {part.name} and {after.name} follow each other, and weights do not "
                 f"say what is between them: give it as {option(said)}, or identity for nothing"
             )
-    whole = len(chains) == 1 and not row[0].path and not free  # nothing can be around it
-    return Row(tuple(row), assumed=() if whole else (_nothing_else(row, chains),))
+    return Row(tuple(parts), assumed=(_nothing_else(parts, chains),))
+
+
+def _check_sizes(row: Sequence[Part]) -> None:
+    for part, after in itertools.pairwise(row):
+        if after.input_size != part.output_size:
+            raise UlnnError(
+                f"{after.name} has {after.input_size} inputs, expected {part.output_size}, the "
+                f"outputs of {part.name}; they may be side by side, which cannot be imported, or "
+                "in another order, which --order can give"
+            )
 
 
 def _nothing_else(row: list[Part], chains: list[tuple[Part, ...]]) -> str:
-    glued = {pair for chain in chains for pair in itertools.pairwise(chain)}
+    # at the top, rnn_cell and fc may be of another class than CfC of ncps
+    glued = {pair for chain in chains if chain[0].path for pair in itertools.pairwise(chain)}
     places = [
         f"nothing between {a.name} and {b.name}"
         for a, b in itertools.pairwise(row)
