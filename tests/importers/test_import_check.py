@@ -64,6 +64,27 @@ def test_the_first_difference_is_named() -> None:
     assert "from step 17 of sequence 1 on" in refusal(of(model), two)
 
 
+def test_a_network_of_any_source_can_be_checked() -> None:
+    model = Row(rnn=cfc(3, 8), fc=nn.Linear(8, 2))
+    made = pairs(model)
+    network = of(model).network
+    assert check.check_network(network, made["x"], made["dt"], made["y"]).max_error < 1e-6
+    sigmoid = 1 / (1 + np.exp(-made["y"]))
+    with pytest.raises(UlnnError, match="it fits with sigmoid"):
+        check.check_network(network, made["x"], made["dt"], sigmoid)
+
+
+def test_late_differences_are_not_explained() -> None:
+    model = Row(rnn=cfc(3, 8), fc=nn.Linear(8, 2))
+    made = samples(steps=700)
+    with torch.no_grad():
+        made["y"] = model(torch.tensor(made["x"]), torch.tensor(made["dt"])).numpy()
+    made["y"][0, 600:] += 0.01
+    text = refusal(of(model), made)
+    assert "from step 600 on" in text
+    assert "nothing usual explains it" in text
+
+
 def test_rounding_is_allowed_and_no_more() -> None:
     model = Row(rnn=cfc(3, 8), fc=nn.Linear(8, 2))
     made = pairs(model)

@@ -15,6 +15,10 @@ from ..network.layers import ACTIVATIONS, HEAD_ACTIVATIONS, CfC, FloatLayer, Ltc
 from .checkpoint import Loaded
 from .module_order import ENDS, Part, Row, option
 
+UNKNOWN = (
+    "nothing usual explains it (a function between or after the modules, another mode, "
+    "activation, unit of time or scale)"
+)
 GATED = ("default", "no_gate")
 UNFOLDS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 UNITS = {1e-3: "milliseconds", 1e3: "1000 s", 1e-6: "microseconds", 1 / 60: "minutes"}
@@ -36,10 +40,7 @@ def explain(loaded: Loaded, fits: Callable[[Suspect], bool]) -> str:
     for suspect in _all(loaded):
         if fits(suspect):
             return suspect.text
-    return (
-        "nothing usual explains it (a function between or after the modules, another mode, "
-        "activation, unit of time or scale)"
-    )
+    return UNKNOWN
 
 
 def _all(loaded: Loaded) -> Iterator[Suspect]:
@@ -66,7 +67,7 @@ def _functions(loaded: Loaded) -> Iterator[Suspect]:
         itertools.product(between, ends),
     )
     for parts, end in ways:
-        layers = tuple(layer for part in parts for layer in part.built)
+        layers = tuple(layer for part in parts for layer in part.built) or loaded.network.layers
         names = Row(parts, end).names
         what = ", ".join(name for name in names if name not in before) or "a function more or less"
         text = f"it fits with {what}: give {option(names)}"
