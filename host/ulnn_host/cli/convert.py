@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ..base.errors import one_line
 from .options import (
@@ -80,6 +79,7 @@ def convert(
 
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
+    from ..base.progress import status
     from ..data import sequences as datasets
     from ..importers import check as original
     from ..importers import checkpoint as checkpoints
@@ -104,9 +104,9 @@ def convert(
         sparse=sparsity(sparse),
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
-    with Console(stderr=True).status("") as status:
+    with status() as shown:
         done = convert_to_file(
-            loaded.network, datasets.read_sequences(calib), options, wishes, output, status.update
+            loaded.network, datasets.read_sequences(calib), options, wishes, output, shown
         )
     for line in done.warnings:
         print(f"warning: {line}", file=sys.stderr)
