@@ -117,7 +117,7 @@ def _network(arrays: Arrays, hyper: Mapping[str, Any], name: str) -> Loaded:
         if arrays.idle and not order:
             raise UlnnError(
                 f"{some(arrays.idle)} has no weights, and this file does not say what it does; "
-                f"{SAVE_AS}, or give all modules and functions with --order"
+                f"{SAVE_AS} (a function that --order knows can be given there)"
             )
         hints = Hints(dialect, hyper, arrays.by_path, list(arrays.assumed), order or arrays.order)
         for at in arrays.idle:
