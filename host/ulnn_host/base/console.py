@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from .errors import UlnnError
+from .errors import UlnnError, one_line
 from .extras import explained
 
 EXPECTED = (UlnnError, ValueError, OSError, MemoryError)
@@ -32,8 +32,7 @@ def run(app: typer.Typer, name: str | None = None) -> None:
     except EXPECTED as error:
         if debug:
             raise
-        text = " ".join(str(error).split()) or type(error).__name__
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {one_line(str(error)) or type(error).__name__}", file=sys.stderr)
         sys.exit(getattr(error, "status", 1))
 
 

@@ -25,6 +25,7 @@ Activation = Literal["silu", "relu", "tanh", "gelu", "lecun_tanh"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 HeadActivation = Literal["tanh", "lecun_tanh", "linear"]
 HEAD_ACTIVATIONS: tuple[HeadActivation, ...] = get_args(HeadActivation)
+CELLS = ("cfc", "wired", "ltc", "lstm", "gru", "mixed")  # what `ulnn train` can make
 HEADS = ("ff1", "ff2", "time_a", "time_b")
 EPSILON = 1e-8  # of ncps, in the denominator of an LTC neuron
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
