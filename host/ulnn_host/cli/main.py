@@ -12,6 +12,7 @@ from .bench import bench
 from .boards import boards
 from .convert import convert
 from .deploy import deploy
+from .doctor import doctor
 from .export import export
 from .info import info
 from .options import out
@@ -29,7 +30,7 @@ app = typer.Typer(
     help="Train liquid networks, convert them to integers, run and prove them on boards. "
     "Errors are one line; --debug anywhere shows the traceback.",
 )
-for command in (train, tune, convert, export, info, run, deploy, validate, bench, ports):
+for command in (train, tune, convert, export, info, run, deploy, validate, bench, ports, doctor):
     app.command()(command)
 app.add_typer(boards, name="boards")
 
