@@ -13,7 +13,6 @@ from .plan import Identity, engine_files, identify
 from .virtual import BOARDS
 
 MODEL_PATH = "/models/engine_run.ulnn"
-FRAME_WINDOW = 1024
 
 
 class BoardEngine:
@@ -26,7 +25,7 @@ class BoardEngine:
         """All sequences of the batch, the state reset before each. Raises UlnnError."""
         out = Outputs.empty(container.read(data), batch)
         self.board.write_file(MODEL_PATH, data)
-        with self.board.stream(MODEL_PATH, window=FRAME_WINDOW) as session:
+        with self.board.stream(MODEL_PATH) as session:
             for n, steps in enumerate(batch.length):
                 session.reset()
                 out.y[n, :steps] = session.run(batch.x[n, :steps], batch.dt[n, :steps]).y

@@ -115,9 +115,10 @@ def deploy(
     for path in plan.hiding:
         board.exec(f"import os\nos.remove({path!r})")
     board.soft_reset()
-    board.exec(_PROVE)
     try:
-        engine, version, steps, info = board.eval(f"_ulnn_prove({plan.model_path!r})", timeout=120)
+        engine, version, steps, info = board.eval(
+            f"_ulnn_prove({plan.model_path!r})", setup=_PROVE, timeout=120
+        )
     except BoardError as error:
         if plan.engine.startswith("native,") and _is_load_failure(error) and not pure:
             return _fall_back(board, model_path, to, progress, error)

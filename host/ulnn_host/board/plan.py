@@ -109,33 +109,44 @@ class Plan:
 
 _IDENTIFY = """
 import os, sys
-def _ulnn_probe(path, name):
-    keep, sys.path[:] = sys.path[:], path
-    ours = ('ulnn', 'ulnn_stream', 'ulnn_rules')
-    held = {n: sys.modules.pop(n) for n in ours if n in sys.modules}
+def _ulnn_probe(name):
+    # (builtin, frozen, file or '', the module); what it imports is taken out again
+    held = {n: sys.modules.pop(n) for n in list(sys.modules) if n.startswith('ulnn')}
     if name != 'ulnn':
         sys.modules['ulnn'] = sys
     try:
-        return __import__(name)
+        m = __import__(name)
     except Exception:
-        return None
+        return '', None
     finally:
-        sys.path[:] = keep
-        for n in ours:
-            sys.modules.pop(n, None)
+        for n in list(sys.modules):
+            if n.startswith('ulnn'):
+                del sys.modules[n]
         sys.modules.update(held)
+    f = getattr(m, '__file__', None)
+    if f is None:
+        return 'builtin', m
+    if f[0] != '/':
+        try:
+            os.stat(f)
+        except OSError:
+            return 'frozen', m
+    return 'file', m
+def _ulnn_frozen(name, attribute):
+    where, m = _ulnn_probe(name)
+    return getattr(m, attribute, None) if where in ('builtin', 'frozen') else None
 def _ulnn_identify(names):
     i = sys.implementation
     d = {'implementation': i.name, 'version': tuple(i.version[:3]), 'platform': sys.platform,
         'machine': getattr(i, '_machine', sys.platform), 'mpy': getattr(i, '_mpy', 0)}
     lib = [p for p in sys.path if p.endswith('/lib') and not p.startswith('/rom')]
     d['lib'] = lib[0] if lib else ''
-    d['builtin'] = getattr(_ulnn_probe([], 'ulnn'), 'ENGINE', None)
-    frozen = None if d['builtin'] else _ulnn_probe(['.frozen'], 'ulnn')
-    d['frozen'] = getattr(frozen, 'ENGINE', None)
-    s = _ulnn_probe(['.frozen'], 'ulnn_stream')
-    d['stream'] = (s.MAJOR, s.MINOR) if s else None
-    d['rules'] = getattr(_ulnn_probe(['.frozen'], 'ulnn_rules'), '__version__', None)
+    where, m = _ulnn_probe('ulnn')
+    for n in ('builtin', 'frozen'):
+        d[n] = getattr(m, 'ENGINE', None) if where == n else None
+    major = _ulnn_frozen('ulnn_stream', 'MAJOR')
+    d['stream'] = None if major is None else (major, _ulnn_frozen('ulnn_stream', 'MINOR'))
+    d['rules'] = _ulnn_frozen('ulnn_rules', '__version__')
     d['free'], d['block'] = None, 4096
     at = d['lib']
     while hasattr(os, 'statvfs'):
@@ -173,15 +184,46 @@ def _ulnn_stale(folders):
 
 def identify(board: Board) -> Identity:
     """Ask the board what it is. Raises UlnnError when it has no folder for modules."""
-    board.exec(_IDENTIFY)
-    found = board.eval(f"_ulnn_identify({_LOOK_FOR!r})")
-    if not found["lib"]:
+    found = _asked(board)
+    if not found.lib:
+        # A program may have changed sys.path; the interpreter starts with the board's own.
+        board.soft_reset()
+        found = _asked(board)
+    if not found.lib:
         raise DeployError(
             f"port {board.name}: the board has no lib folder in sys.path, so it has no filesystem "
             "to deploy to; mount one first",
             3,
         )
-    return Identity(**found)
+    return found
+
+
+def _asked(board: Board) -> Identity:
+    said = board.eval(f"_ulnn_identify({_LOOK_FOR!r})", setup=_IDENTIFY, timeout=30)
+    try:
+        identity = Identity(**said)
+    except TypeError:
+        identity = None
+    if identity is None or not _sound(identity):
+        raise UlnnError(f"port {board.name}: the board says odd things of itself: {said!r:.80}")
+    return identity
+
+
+def _sound(identity: Identity) -> bool:
+    """Whether every field has the type that the class says."""
+    i = identity
+    texts = (i.implementation, i.machine, i.platform, i.lib)
+    maybe = (i.builtin, i.frozen, i.rules)
+    return (
+        all(isinstance(v, str) for v in texts)
+        and all(v is None or isinstance(v, str) for v in maybe)
+        and all(isinstance(v, int) for v in (i.mpy, i.block))
+        and (i.free is None or isinstance(i.free, int))
+        and isinstance(i.version, tuple)
+        and (i.stream is None or (isinstance(i.stream, tuple) and len(i.stream) == 2))
+        and isinstance(i.files, dict)
+        and all(isinstance(k, str) and isinstance(v, int) for k, v in i.files.items())
+    )
 
 
 # ---- planning ---------------------------------------------------------------------------------
@@ -295,7 +337,7 @@ def make_plan(
     items = tuple(_item(board, *entry) for entry in wanted)
     hiding, hidden = _shadows(identity, [path for path, _, _ in wanted[:-1]])
     folders = sorted({identity.lib, f"{identity.lib}/ulnn_rules", target.rpartition("/")[0]})
-    stale = tuple(board.eval(f"_ulnn_stale({folders!r})"))
+    stale = tuple(board.eval(f"_ulnn_stale({folders!r})", setup=_IDENTIFY))
     warnings = (*choice.warnings, *outdated, *hidden)
     plan = Plan(identity, target, choice.engine, items, stale, hiding, warnings)
     _check_space(board, plan)

@@ -26,7 +26,6 @@ from .plan import Identity, default_target, identify
 from .stream import BoardInfo, Session
 
 CYCLES_FROM_HZ = 2_000_000
-VIRTUAL_WINDOW = 1024
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def validate(
     *,
     to: str | None = None,
     deploy: bool = True,
-    window: int | None = None,
+    window: int = 0,
     timeout: float = 60,
     progress: Callable[[int, int], None] | None = None,
     deployed: Callable[[deployment.DeployReport], None] | None = None,
@@ -171,7 +170,6 @@ def validate(
         else:
             path = _present(board, identify(board), model_path, to)
             board.soft_reset()
-        window = window or (VIRTUAL_WINDOW if port.startswith("virtual:") else 256)
         with board.stream(path, window=window, timeout=timeout) as session:
             _same_model(session, model, port, path)
             arrays, clamped, seconds = _stream(session, model, batch, expected, progress)

@@ -23,8 +23,8 @@ def validate(
         bool, typer.Option("--no-deploy", help="fail when the model is not on the board")
     ] = False,
     window: Annotated[
-        int | None, typer.Option(help="bytes the board's port can hold while a step runs")
-    ] = None,
+        int, typer.Option(help="bytes the board's port can hold; 0: what the board offers")
+    ] = 0,
 ) -> None:
     """Stream data through the model on a board; compare every output with the reference.
 
