@@ -17,6 +17,7 @@ from ..base.errors import UlnnError
 
 # Short, so that whoever reads can look at a clock in between.
 READ_SECONDS = 0.005
+BAUDRATE = 115200
 WRITE_SECONDS = 10
 BITS_A_BYTE = 10
 _SILICON_LABS = 0x10C4
@@ -32,7 +33,7 @@ class Line:
     Every failure of the port is a LineLost that names it.
     """
 
-    def __init__(self, path: str, name: str, baudrate: int = 115200) -> None:
+    def __init__(self, path: str, name: str, baudrate: int = BAUDRATE) -> None:
         """Open `path`; messages call it `name`. Raises UlnnError: why it cannot be opened."""
         self.path, self.name, self.baudrate = path, name, baudrate
         self.to_board: Callable[[bytes], bytes] = bytes

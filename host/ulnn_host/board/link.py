@@ -12,7 +12,7 @@ from typing import Any
 
 from ..base.errors import UlnnError
 from .faults import Faults
-from .line import Line, LineLost
+from .line import BAUDRATE, Line, LineLost
 from .repl import BoardError, Repl
 from .stream import PROTOCOL, Session
 
@@ -24,11 +24,17 @@ CHUNK = 768
 class Board:
     """An open port with the raw REPL running on it. Use `Board.open` in a with statement."""
 
-    def __init__(self, line: Line, name: str, wait: float = 0.0) -> None:
+    def __init__(
+        self,
+        line: Line,
+        name: str,
+        wait: float = 0.0,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
         self.line = line
         self.name = name
         self.repl = Repl(line)
-        self._wait = wait
+        self._wait, self._notice = wait, notice
 
     @classmethod
     @contextlib.contextmanager
@@ -36,20 +42,22 @@ class Board:
         cls,
         port: str,
         *,
-        baudrate: int = 115200,
+        baudrate: int = BAUDRATE,
         soft_reset: bool = True,
         wait: float = 0.0,
         faults: Faults | None = None,
+        notice: Callable[[str], None] | None = None,
     ) -> Iterator[Board]:
         """Open a port (`/dev/ttyACM0`, `virtual:cortex-m7`) and get the raw REPL.
 
         soft_reset: allow a soft reset as the last means to get a REPL out of a busy board.
         wait: seconds for which a stream waits for a board that was unplugged. faults: damage
-        that is done on purpose, in both directions.
+        that is done on purpose, in both directions. notice: gets a line when a stream has to be
+        started again.
         Raises UlnnError: port missing, not permitted, in use, silent, or busy for good.
         """
         with _resolved(port) as path:
-            board = cls(Line(path, port, baudrate), port, wait)
+            board = cls(Line(path, port, baudrate), port, wait, notice)
             try:
                 if faults:
                     board.line.to_board, board.line.to_host = faults.to_board, faults.to_host
@@ -208,7 +216,7 @@ class Board:
                 self.repl.interrupt()
             self.repl.start(code)
 
-        session = Session(self.line, start, timeout=timeout, wait=self._wait)
+        session = Session(self.line, start, timeout=timeout, wait=self._wait, notice=self._notice)
         try:
             session.hello()
             yield session

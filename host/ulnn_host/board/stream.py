@@ -65,11 +65,14 @@ class Session:
         *,
         timeout: float = 60,
         wait: float = 0.0,
+        notice: Callable[[str], None] | None = None,
     ) -> None:
         """start(again) has the board run the loop, out of whatever it does where `again`.
 
         timeout: seconds for loading the model. wait: seconds until an unplugged board is back.
+        notice: gets a line about each restart.
         """
+        self._notice = notice or (lambda _: None)
         self._line, self._start = line, start
         self._timeout, self._wait = timeout, wait
         self._exchange = Exchange(line)
@@ -217,9 +220,11 @@ class Session:
                 raise error
             try:
                 if isinstance(error, LineLost):
+                    self._notice(f"the board is gone: waiting {self._wait:g} s for it")
                     self._line.reopen(self._wait)
                 self._begin(again=True)
                 self._put_back(self._mark)
+                self._notice(f"{error}: started again, from step {self._mark.step}")
                 return
             except (LoopEnded, LineLost) as again:
                 error = again

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Json, ModelPath
+from .options import Baud, Json, ModelPath
 
 
 def deploy(
@@ -21,6 +21,7 @@ def deploy(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done")] = False,
     pure: Annotated[bool, typer.Option("--pure", help="use the engine in Python")] = False,
+    baud: Baud = 115200,
     as_json: Json = False,
 ) -> None:
     """Put a model, the engine and the serial loop on a board, and run the model's self test there.
@@ -39,7 +40,10 @@ def deploy(
 
     console = Console(quiet=as_json)
     container.read_file(model)
-    with Board.open(resolve(port)) as board, bars(quiet=as_json, count=BYTES) as shown:
+    with (
+        Board.open(resolve(port), baudrate=baud) as board,
+        bars(quiet=as_json, count=BYTES) as shown,
+    ):
         running: dict[str, Bar] = {}
 
         def progress(path: str, sent: int, size: int) -> None:

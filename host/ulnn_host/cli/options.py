@@ -53,6 +53,7 @@ def names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
+Baud = Annotated[int, typer.Option(help="baud rate of the port, where it has one")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Port = Annotated[
     str, typer.Option(help="serial port; auto; virtual:cortex-m7 or virtual:rv32, booted for this")

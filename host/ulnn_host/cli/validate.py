@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DataPath, ModelPath, out
+from .options import Baud, DataPath, ModelPath, out
 
 
 def validate(
@@ -25,16 +25,35 @@ def validate(
     window: Annotated[
         int, typer.Option(help="bytes the board's port can hold; 0: what the board offers")
     ] = 0,
+    baud: Baud = 115200,
+    wait: Annotated[
+        float, typer.Option(help="seconds to wait for a board that was unplugged")
+    ] = 10,
+    inject_faults: Annotated[
+        str | None,
+        typer.Option(
+            help="damage the line on purpose: RATE or RATE:KIND, such as 1e-3:flip (drop, "
+            "duplicate, insert, swap, burst, mix)"
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="JSON report of a run that broke off, to go on with")
+    ] = None,
 ) -> None:
     """Stream data through the model on a board; compare every output with the reference.
 
-    Deploys what is missing first. Exit status 0 only when every output is equal bit for bit.
+    Deploys what is missing first. Exit status 0 only when every output is equal bit for bit. When
+    the board goes away and does not come back, the JSON report (without --json: NAME.broken.json)
+    holds what came, and --resume goes on with it.
 
     Example: ulnn validate watch.ulnn test.npz --port /dev/ttyACM0 --html report.html
     """
     from ..base import files
+    from ..base.errors import UlnnError
     from ..base.progress import bar
-    from ..board.discover import resolve
+    from ..board.discover import resolve as find
+    from ..board.faults import Faults
+    from ..board.validate import BrokenOff
     from ..board.validate import validate as prove
     from ..report import board_show
 
@@ -42,21 +61,33 @@ def validate(
         from ..report.page import validation_page
     for path in filter(None, (json_path, html_path)):
         files.check_output(path, model, data)
+    broken: BrokenOff | None = None
     with bar("streaming") as shown:
-        report = prove(
-            model,
-            data,
-            resolve(port),
-            to=to,
-            deploy=not no_deploy,
-            window=window,
-            progress=shown.update,
-            deployed=lambda done: board_show.show_deployment(done, out),
-        )
+        try:
+            report = prove(
+                model,
+                data,
+                find(port),
+                to=to,
+                deploy=not no_deploy,
+                window=window,
+                baudrate=baud,
+                wait=wait,
+                faults=Faults.parse(inject_faults) if inject_faults else None,
+                resume=resume,
+                progress=shown.update,
+                notice=lambda line: out.print(line, style="yellow", markup=False),
+                deployed=lambda done: board_show.show_deployment(done, out),
+            )
+        except BrokenOff as error:
+            report, broken = error.report, error
+            json_path = json_path or Path(f"{model.stem}.broken.json")
     board_show.show_validation(report, out)
     if json_path:
         files.write_json(json_path, report.to_json())
     if html_path:
         validation_page(report).write(html_path)
+    if broken:
+        raise UlnnError(f"{broken}; go on with --resume {json_path}")
     if not report.equal:
         raise typer.Exit(1)

@@ -81,6 +81,14 @@ def show_validation(report: ValidationReport, console: Console) -> None:
         f"{r.traffic.resent} frames sent again; {r.wall_seconds:.1f} s in all",
         highlight=False,
     )
+    if r.traffic.restarts:
+        console.print(
+            f"          the loop was started again {r.traffic.restarts} times, and "
+            f"{r.traffic.repeated:,} steps were made twice",
+            highlight=False,
+        )
+    if r.traffic.faults:
+        console.print(f"          {r.traffic.faults:,} faults were injected", highlight=False)
     if r.score_board and r.score_reference:
         board, reference = (100 * s["accuracy"] for s in (r.score_board, r.score_reference))
         console.print(
@@ -95,9 +103,15 @@ def show_validation(report: ValidationReport, console: Console) -> None:
             highlight=False,
         )
         return
+    if r.broken_off and not r.different_steps and not r.different_states:
+        console.print(
+            f"[yellow]broken off[/] after {r.compared:,} of {r.steps:,} steps, which are equal",
+            highlight=False,
+        )
+        return
     console.print(
-        f"[red]DIFFERENT[/] {r.different_steps:,} of {r.steps:,} steps, {r.different_states} of "
-        f"{r.sequences} last states",
+        f"[red]DIFFERENT[/] {r.different_steps:,} of {r.compared:,} steps, "
+        f"{r.different_states} of {r.sequences} last states",
         highlight=False,
     )
     d = r.first_difference
