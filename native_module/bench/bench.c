@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Loads the host's cases, makes their steps, compares every output and counts the instructions
 // of one ulnn_step. Prints one line per case; count_machines.py reads it.
 //

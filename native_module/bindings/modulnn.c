@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The MicroPython module `ulnn` (SPEC section 5), for firmware builds and for native modules.
 //
 // Firmware builds compile this file as it is. natmod/ulnn_natmod.c defines ULNN_NATMOD and includes

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // ulnn: liquid and recurrent networks in integer arithmetic. The portable engine.
 //
 // The law is native_module/SPEC.md: file format, every rounding, every error text. This header

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The loader: SPEC section 4, check by check, over bytes that anybody may have written.
 //
 // One pass does all jobs: with memory to write the model to (ulnn_load), without (ulnn_check), and

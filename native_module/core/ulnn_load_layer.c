@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The loader's checks 24 to 31 and 44b to 45: layers.
 #include "ulnn_loader.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the loaders of sparse matrices and of LTC layers share.
 #include "ulnn_loader.h"
 

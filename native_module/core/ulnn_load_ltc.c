@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The loader's checks 51 to 60: LTC layers, with every synapse.
 #include "ulnn_loader.h"
 

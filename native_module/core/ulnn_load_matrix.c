@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The loader's checks 32 to 44: one matrix, its list of columns, and every weight.
 #include "ulnn_loader.h"
 

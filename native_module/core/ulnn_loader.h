@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the parts of the loader share. Each calls only those after it: ulnn_load.c (file),
 // ulnn_load_layer.c (layers), ulnn_load_matrix.c (their matrices) and ulnn_load_ltc.c (LTC layers),
 // ulnn_load_list.c (lists in the model's memory).

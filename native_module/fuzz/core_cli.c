@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The engine from a command line, to compare other engines with.
 //
 //     core_cli check FILE...             one line each: "ok", or the reason for refusing the file

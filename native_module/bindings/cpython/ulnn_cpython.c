@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The CPython extension `ulnn`: the engine with the interface of SPEC section 5.
 //
 // Same core, same texts and same numbers as the MicroPython binding (bindings/modulnn.c).
