@@ -98,8 +98,8 @@ def arranged(cells: list[Part], dense: list[Part], order: Sequence[str], ours: b
     names = [part.name for part in (*cells, *dense)]
     if len(names) > LAYERS_MAX or len(set(names)) < len(names):
         raise UlnnError(
-            f"{len(names)} modules ({some(names)}), expected at most {LAYERS_MAX}, each with a name "
-            "of its own"
+            f"{len(names)} modules ({some(names)}), expected at most {LAYERS_MAX}, each with a "
+            "name of its own"
         )
     chains = _with_projections(cells, dense)
     free = [part for part in dense if not any(part in chain for chain in chains)]
