@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..base import archives, files
 from ..base.errors import UlnnError
@@ -286,6 +286,34 @@ def from_arrays(arrays: dict[str, NDArray[Any]]) -> Sequences:
         origin=origin,
         labels=tuple(str(name) for name in arrays.get("labels", np.array([], str))),
         flat=flat,
+    )
+
+
+def sequences_of(
+    x: ArrayLike, dt: ArrayLike, y: ArrayLike | None = None, labels: Collection[str] = ()
+) -> Sequences:
+    """Sequences of equal length from arrays: x (T, I) or (N, T, I); dt seconds, a number, (T,) or
+    (N, T); y one target a sequence or a step. Raises UlnnError for what does not fit.
+    """
+    values = np.asarray(x, np.float32)
+    flat = values.ndim == 2
+    values = values[None] if flat else values
+    if values.ndim != 3:
+        raise UlnnError(f"x has shape {values.shape}, expected (T, I) or (N, T, I)")
+    try:
+        steps = np.broadcast_to(np.asarray(dt, np.float32), values.shape[:2])
+    except ValueError as error:
+        raise UlnnError(
+            f"dt has shape {np.shape(dt)}, expected a number, (T,) or (N, T) to match x"
+        ) from error
+    targets = None
+    if y is not None:
+        targets = np.asarray(y)[None] if flat else np.asarray(y)
+        if targets.dtype.kind in "iub":
+            targets = targets.astype(np.int64)
+    length = np.full(len(values), values.shape[1], np.int64)
+    return Sequences(
+        x=values, dt=steps.copy(), length=length, y=targets, labels=tuple(labels), flat=flat
     )
 
 

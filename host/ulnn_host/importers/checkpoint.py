@@ -90,15 +90,19 @@ def from_weights(
     activation: str | None = None,
     name: str = "state dict",
     dialect: str | None = None,
+    by_path: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Loaded:
-    """The network of arrays by name, as for `read_checkpoint`; hyper: the keys of its TOML file.
-    Raises UlnnError."""
+    """The network of arrays by name, as for `read_checkpoint`; hyper: the keys of its TOML file;
+    by_path: what is known of single cells, as in `Arrays`. Raises UlnnError."""
     said = {"mode": mode, "activation": activation, "dialect": dialect}
     hyper = {**hyper, **{key: value for key, value in said.items() if value is not None}}
     try:
         wanted = hyper.get("weights")
         chosen = below(weights, wanted) if wanted else weights
-        arrays = Arrays(floats({key: np.asarray(value) for key, value in chosen.items()}))
+        arrays = Arrays(
+            floats({key: np.asarray(value) for key, value in chosen.items()}),
+            by_path={path: dict(facts) for path, facts in (by_path or {}).items()},
+        )
     except UlnnError as error:
         raise UlnnError(f"{name}: {one_line(str(error))}") from error
     return _network(arrays, hyper, name)

@@ -31,6 +31,9 @@ FUNCTIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu", nn.Tanh: "tanh", nn.SiLU: "silu", nn.GELU: "gelu",
     nn.Sigmoid: "sigmoid", nn.Softmax: "softmax", nn.LogSoftmax: "log_softmax",
 }  # fmt: skip
+_ACTIVATIONS = {
+    "LeCun": "lecun_tanh", "Tanh": "tanh", "ReLU": "relu", "SiLU": "silu", "GELU": "gelu",
+}  # fmt: skip
 TIMES = ("timespans", "dt", "ts", "times", "time", "t")  # arguments that are elapsed times
 
 
@@ -75,7 +78,7 @@ def read_module(
         first = _normalised(given, x[None] if x.ndim == 2 else x, dt[None] if x.ndim == 2 else dt)
         seen = _run(module, first[0][:1], first[1][:1], _call(call, given))
         given["order"] = _order(module, seen, _parts(weights, given))
-    loaded = from_weights(weights, given, name=type(module).__name__)
+    loaded = from_weights(weights, given, name=type(module).__name__, by_path=_facts(module))
     return loaded, check_module(loaded, module, x, dt, call=_call(call, given))
 
 
@@ -101,6 +104,26 @@ def check_module(
     except UlnnError as error:
         where = _where(loaded, runs, inputs, ts)
         raise UlnnError(f"{where}{error}") from error
+
+
+def _facts(module: nn.Module) -> dict[str, dict[str, Any]]:
+    """What the cells of ncps say about themselves beside their weights, by their paths."""
+    found: dict[str, dict[str, Any]] = {}
+    for path, cell in module.named_modules():
+        kind, facts = type(cell).__name__, {}
+        if kind == "CfCCell":
+            facts["mode"] = cell.mode
+            backbone = cell.backbone
+            steps = backbone if isinstance(backbone, nn.Sequential) else ()
+            names = {_ACTIVATIONS.get(type(step).__name__) for step in steps} - {None}
+            if len(names) == 1:
+                facts["activation"] = names.pop()
+        elif kind == "LTCCell":
+            facts["ode_unfolds"] = cell._ode_unfolds
+            facts["implicit_param_constraints"] = cell._implicit_param_constraints
+        if facts and type(cell).__module__.startswith("ncps."):
+            found[WRAPPED.sub("", path)] = facts
+    return found
 
 
 def _normalised(hyper: Mapping[str, Any], x: Any, dt: Any) -> tuple[Any, Any]:
