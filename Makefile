@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= virtual:cortex-m7
-BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh \
+BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh native_module/sources.txt \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format natmods boards clean
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format vectors natmods boards \
+    dist test-install clean
 
 help:
 	@echo "make demo [PORT=/dev/ttyACM0]  train, convert, deploy, stream, prove; writes build/demo/report.html"
@@ -16,6 +17,8 @@ help:
 	@echo "make bench [CMSIS_DIR=...]     count every kernel; writes native_module/BENCHMARKS.md"
 	@echo "make bench-host                training speed, accuracy of wired networks and of integers;"
 	@echo "                               writes host/BENCHMARKS.md (bench-train, bench-wired, bench-qat alone)"
+	@echo "make dist                      source, wheels and packages for mip into dist/"
+	@echo "make test-install              what make dist makes, installed and tried where nothing else is"
 	@echo "make setup | lint | check | natmods | boards | format | clean"
 
 setup: $(VENV)/stamp
@@ -55,6 +58,16 @@ lint: setup
 check: setup
 	ULNN_NO_SKIP=1 $(BIN)/python -m pytest
 
+# pip downloads what the wheel depends on.
+test-install: setup
+	ULNN_NO_SKIP=1 $(BIN)/python -m pytest tests/install
+
+dist: setup
+	$(BIN)/python tools/make_dist.py
+
+vectors: setup
+	cd tests && ../$(BIN)/python -m support.make_vectors
+
 natmods: setup
 	$(BIN)/python -m ulnn_host.toolchain.natmod
 
@@ -68,4 +81,4 @@ format: setup
 	find $(C_SOURCES) -name '*.[ch]' | xargs $(BIN)/clang-format -i
 
 clean:
-	rm -rf build $(VENV) host/*.egg-info host/ulnn.*.so
+	rm -rf build dist $(VENV) host/*.egg-info host/ulnn.*.so

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..format.model import DIALECTS, MODES
+from ..network.layers import ACTIVATIONS
+
 out = Console()
 
 ModelPath = Annotated[Path, typer.Argument(help="model file (.ulnn)")]
@@ -15,19 +18,41 @@ DataPath = Annotated[Path, typer.Argument(help="data file (.npz: x, dt, optional
 CheckpointPath = Annotated[
     Path, typer.Argument(help="checkpoint (.safetensors, .pt, .npz, .keras or .weights.h5)")
 ]
-ModeName = Annotated[str | None, typer.Option("--mode", help="default, no_gate or pure")]
+ModeName = Annotated[str | None, typer.Option("--mode", help=", ".join(MODES))]
 ActivationName = Annotated[
     str | None,
-    typer.Option("--activation", help="of the backbone: lecun_tanh, tanh, relu, silu or gelu"),
+    typer.Option("--activation", help="of the backbone: " + ", ".join(ACTIVATIONS)),
+]
+OrderNames = Annotated[
+    str | None,
+    typer.Option(
+        "--order",
+        help="modules of the checkpoint from input to output, with the functions after them, "
+        "such as rnn,relu,fc",
+    ),
+]
+WeightsName = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="which weights, where a checkpoint holds several, such as ema: their key, or the "
+        "prefix of their names",
+    ),
 ]
 DialectName = Annotated[
     str | None,
     typer.Option(
         "--dialect",
-        help="ncps.torch, ncps.keras, raminmh.torch, raminmh.tf, ulnn or torch; "
-        "otherwise the file or its names tell",
+        help=", ".join(DIALECTS.values()) + "; without it, the file or its names show it",
     ),
 ]
+
+
+def names(text: str | None) -> list[str]:
+    """The names in a list such as rnn,relu,fc."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Port = Annotated[
     str, typer.Option(help="serial port; auto; virtual:cortex-m7 or virtual:rv32, booted for this")

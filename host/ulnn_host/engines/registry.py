@@ -49,7 +49,8 @@ def native_module() -> ModuleType:
         import ulnn
     except ImportError as error:
         raise UlnnError(
-            f"the C extension ulnn is not built ({error}); run: pip install -e . in the checkout"
+            f"the engine native needs the C extension ulnn ({error}): install ulnn where a C "
+            "compiler is, or a wheel for this platform; reference and pure give the same integers"
         ) from error
     module: ModuleType = ulnn
     return module
@@ -61,6 +62,24 @@ def native_memory(content: bytes) -> int:
     """
     info = native_module().load(content).info()
     return int(info["ram"]) - (0 if info["in_place"] else len(content))
+
+
+def native_self_test(data: bytes) -> int | None:
+    """How many golden steps of a model file the C extension repeats; None where it is not built,
+    or built without the model's cells. Raises UlnnError when it computes something else."""
+    try:
+        module = native_module()
+    except UlnnError:
+        return None
+    try:
+        return int(module.load(data).self_test())
+    except ValueError as error:
+        if str(error).endswith("not supported"):
+            return None
+        raise UlnnError(
+            f"the C extension ulnn does not compute what the converter does ({error}), expected "
+            "the same integers; build it again (pip install -e .), and report it if that stays"
+        ) from None
 
 
 def pure_module() -> ModuleType:
@@ -129,7 +148,7 @@ y.close(), s.close()
 
 
 def _unix(data: bytes, batch: Batch) -> Outputs:
-    return unix_run(data, batch, natmod.build("x64").parent)
+    return unix_run(data, batch, natmod.find("x64").parent)
 
 
 def unix_run(data: bytes, batch: Batch, module_path: Path) -> Outputs:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import UlnnError
-from ..format.model import Mode
+from ..format.model import MODES, Mode
 from ..network.layers import (
     ACTIVATIONS,
     HEADS,
@@ -27,35 +27,43 @@ from ..network.layers import (
     Ltc,
     Synapses,
 )
+from .checkpoint_toml import ALIASES
 from .state_dict import StateDict
-
-MODES = {"default": Mode.DEFAULT, "no_gate": Mode.NO_GATE, "pure": Mode.PURE}
-ALIASES = {"lecun": "lecun_tanh", "swish": "silu"}
 
 
 @dataclass
 class Arrays:
-    """Weights by name, and what their file says: `by_path` of a layer: mode, activation,
-    ode_unfolds, motor_neurons, dense (activation of a dense layer)."""
+    """Weights by name, and what their file says.
+
+    by_path of a layer: mode, activation, ode_unfolds, motor_neurons. order: of the layers and the
+    functions between them, empty where the file does not say it. idle: layers without weights of
+    which the file does not say what they do. mean, std: by which the model
+    itself normalises its inputs, (1,) or (inputs,).
+    """
 
     weights: dict[str, Array]
     dialect: str | None = None
     by_path: dict[str, dict[str, Any]] = field(default_factory=dict)
     assumed: list[str] = field(default_factory=list)
+    order: tuple[str, ...] = ()
+    idle: list[str] = field(default_factory=list)
+    mean: Array = field(default_factory=lambda: np.zeros(1))
+    std: Array = field(default_factory=lambda: np.ones(1))
 
 
 @dataclass
 class Hints:
-    """What tensors do not tell; `assumed` collects what had to be guessed, one line each.
+    """What tensors do not say; `assumed` collects what had to be guessed, one line each.
 
-    hyper: hyper-parameters that hold for all layers. by_path: as in `Arrays`, where `hyper` says
-    nothing.
+    hyper: hyper-parameters that hold for all layers. by_path and order: as in `Arrays`.
     """
 
     dialect: str
     hyper: Mapping[str, Any]
     by_path: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     assumed: list[str] = field(default_factory=list)
+    order: tuple[str, ...] = ()
+    used: set[str] = field(default_factory=set)
 
     @property
     def head_activation(self) -> str:
@@ -68,13 +76,18 @@ class Hints:
             self.assumed.append(line)
 
     def get(self, key: str, prefix: str) -> Any:
-        """What is said about the layer whose tensors start with `prefix`; None: nothing."""
-        if self.hyper.get(key) is not None:
-            return self.hyper[key]
+        """What is said about the layer whose tensors start with `prefix`; None: nothing. Raises
+        UlnnError where the user and the file say different things."""
+        self.used.add(key)
+        said, own = self.hyper.get(key), None
         for path, facts in self.by_path.items():
             if prefix == path or prefix.startswith(f"{path}." if path else ""):
-                return facts.get(key)
-        return None
+                own = facts.get(key)
+                break
+        differ = ALIASES.get(str(said), said) != ALIASES.get(str(own), own)
+        if said is not None and own is not None and differ:
+            raise UlnnError(f"{key} {said}, but the file says {own}")
+        return own if said is None else said
 
     def choice(self, key: str, prefix: str, known: tuple[str, ...]) -> str | None:
         """One of the known words; None where nothing is said. Raises UlnnError."""
@@ -88,7 +101,7 @@ class Hints:
         """A whole number above 0; the default is noted as a guess. Raises UlnnError."""
         value = self.get(key, prefix)
         if value is None:
-            self.assume(f"{key} {default} (weights do not tell; else write it into the .toml)")
+            self.assume(f"{key} {default} (weights do not say it; else write it into the .toml)")
             return default
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UlnnError(f"{key} {value!r}, expected a whole number above 0")
@@ -96,10 +109,11 @@ class Hints:
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false; the default is noted as a guess. Raises UlnnError."""
+        self.used.add(key)
         value = self.hyper.get(key)
         if value is None:
             word = str(default).lower()
-            self.assume(f"{key} {word} (weights do not tell; else write it into the .toml)")
+            self.assume(f"{key} {word} (weights do not say it; else write it into the .toml)")
             return default
         if not isinstance(value, bool):
             raise UlnnError(f"{key} {value!r}, expected true or false")
@@ -133,9 +147,9 @@ def wired_cfc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[F
 def _cfc(state: StateDict, prefix: str, memory: Linear | None, hints: Hints) -> CfC:
     pattern = re.compile(re.escape(prefix) + r"backbone\.(\d+)\.weight$")
     stages = sorted({int(m[1]) for k in state.keys if (m := pattern.match(k))})
-    activation = hints.choice("activation", prefix, ACTIVATIONS) if stages else None
+    activation = hints.choice("activation", prefix, ACTIVATIONS)
     if stages and activation is None:
-        hints.assume("activation lecun_tanh (weights do not tell; else give --activation)")
+        hints.assume("activation lecun_tanh (weights do not say it; else give --activation)")
     mode = _mode(state, prefix, hints)
     backbone: list[Linear] = []
     columns = size = None
@@ -193,7 +207,7 @@ def _mode(state: StateDict, prefix: str, hints: Hints) -> Mode:
             "expected mode default or no_gate"
         )
     if said is None:
-        hints.assume("mode default (weights do not tell it from no_gate; else give --mode)")
+        hints.assume("mode default (weights do not say it from no_gate; else give --mode)")
         return Mode.DEFAULT
     return MODES[said]
 
@@ -263,14 +277,19 @@ def ltc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLa
             )
     inputs = groups[0].w.shape[0]
     outputs = size
+    said = hints.get("motor_neurons", prefix)
     if f"{prefix}output_w" in state:
         outputs = state.shape(f"{prefix}output_w")[0]
-    elif hints.get("motor_neurons", prefix) is not None:
+        if said not in (None, outputs):
+            raise UlnnError(
+                f"{state.name}: motor_neurons {said}, but {prefix}output_w has {outputs}"
+            )
+    elif said is not None:
         outputs = hints.number("motor_neurons", size, prefix)
     else:
         hints.assume(
             f"motor_neurons {size}, all neurons of the LTC (without an output map weights do not "
-            "tell; else write it into the .toml)"
+            "say it; else write it into the .toml)"
         )
     if outputs > size:
         raise UlnnError(f"{state.name}: {outputs} outputs of an LTC, expected at most {size}")
