@@ -56,7 +56,7 @@ lint: setup
 	find $(C_SOURCES) -name '*.[ch]' | xargs $(BIN)/clang-format --dry-run -Werror
 
 check: setup
-	ULNN_NO_SKIP=1 $(BIN)/python -m pytest
+	ULNN_NO_SKIP=1 $(BIN)/python -m pytest -n logical --dist loadfile --durations=20
 
 # pip downloads what the wheel depends on.
 test-install: setup
