@@ -8,7 +8,8 @@ BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh nat
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format vectors natmods boards clean
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format docs vectors natmods boards \
+    dist test-install clean
 
 help:
 	@echo "make demo [PORT=/dev/ttyACM0]  train, convert, deploy, stream, prove; writes build/demo/report.html"
@@ -16,6 +17,8 @@ help:
 	@echo "make bench [CMSIS_DIR=...]     count every kernel; writes native_module/BENCHMARKS.md"
 	@echo "make bench-host                training speed, accuracy of wired networks and of integers;"
 	@echo "                               writes host/BENCHMARKS.md (bench-train, bench-wired, bench-qat alone)"
+	@echo "make dist                      source, wheels and packages for mip into dist/"
+	@echo "make test-install              what make dist makes, installed and tried where nothing else is"
 	@echo "make setup | lint | check | natmods | boards | format | clean"
 
 setup: $(VENV)/stamp
@@ -53,7 +56,17 @@ lint: setup
 	find $(C_SOURCES) -name '*.[ch]' | xargs $(BIN)/clang-format --dry-run -Werror
 
 check: setup
-	ULNN_NO_SKIP=1 $(BIN)/python -m pytest
+	ULNN_NO_SKIP=1 $(BIN)/python -m pytest -n logical --dist loadfile --durations=20
+
+# pip downloads what the wheel depends on.
+test-install: setup
+	ULNN_NO_SKIP=1 $(BIN)/python -m pytest tests/install
+
+dist: setup
+	$(BIN)/python tools/make_dist.py
+
+docs: setup
+	$(BIN)/pdoc --docformat google -o build/docs ulnn_host.api '!ulnn_host.api.TYPE_CHECKING'
 
 vectors: setup
 	cd tests && ../$(BIN)/python -m support.make_vectors
@@ -71,4 +84,4 @@ format: setup
 	find $(C_SOURCES) -name '*.[ch]' | xargs $(BIN)/clang-format -i
 
 clean:
-	rm -rf build $(VENV) host/*.egg-info host/ulnn.*.so
+	rm -rf build dist $(VENV) host/*.egg-info host/ulnn.*.so

@@ -17,6 +17,7 @@ need cmake cmake
 need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 need riscv64-unknown-elf-gcc gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf
+need xtensa-lx106-elf-gcc gcc-xtensa-lx106 picolibc-xtensa-lx106-elf
 if ! command -v qemu-system-riscv32 >/dev/null 2>&1; then
     # Debian 13 moved RISC-V out of qemu-system-misc.
     if apt-cache show qemu-system-riscv 2>/dev/null | grep -q '^Filename'; then
@@ -54,5 +55,7 @@ P
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     --constraint tools/constraints.txt 'setuptools>=74'
+# One that was built under another name would be imported first.
+rm -f host/ulnn.*.so
 ULNN_WERROR=1 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation \
     --constraint tools/constraints.txt --editable '.[dev]'

@@ -18,7 +18,7 @@ void ulnn_portable_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, in
 void ulnn_portable_sparse_heads(
     const ulnn_matrix_t *matrix, const int16_t *v, int32_t frac, int16_t *h);
 
-// h[i] = the new state of neuron i, for n neurons (1 or more), with a fixed dt (SPEC 3.4), behind
+// h[i] = the new state of neuron i, for n neurons (1 or more), with a fixed dt (SPEC 3.4), after
 // ulnn_kernel_rows: such heads are rows like any others.
 //   rows  3 * n values, filled up to a multiple of four, aligned to 8: f1, f2, s of each neuron
 void ulnn_mix(const int16_t *rows, int16_t *h, unsigned n, unsigned mode);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The inner kernels: all multiply-accumulates of a step's matrices happen behind these four
+// The inner kernels: all multiply-accumulates of a step's matrices happen in these four
 // functions. Everything else (loading, order of layers, state, the cells) is in core/.
 //
 // portable.c is the reference and is always there. An architecture's kernel computes the same

@@ -4,7 +4,7 @@
 // What a kernel may rely on:
 // * `stream`, `table` are aligned to 4 bytes; `v` and `out` of ulnn_kernel_rows to 8; `h` of
 //   ulnn_kernel_heads to 2 only.
-// * `v` has 4 * blocks values: what stands behind the matrix's columns is initialised, and its
+// * `v` has 4 * blocks values: those after the matrix's columns are initialised, and their
 //   weights are 0. `out` has room for 4 * groups values: filling rows may be written.
 // * `v` and the outputs do not overlap.
 // * The stream (SPEC 2.5) is `groups` records, read once, front to back:
@@ -13,7 +13,7 @@
 //   list[g] is ULNN_KERNEL_SPARSE_COUNT(n). Which values of `v` the blocks meet is said by four
 //   byte offsets a block, of type ULNN_KERNEL_SPARSE_OFFSET, group after group, from
 //   list[4 * ceil(groups / 4)] on: each is even and within the 4 * blocks values. The list is a
-//   copy, aligned to 8, and can be trusted. Weights behind the n columns are 0 in what the loader
+//   copy, aligned to 8, and can be trusted. Weights after the n columns are 0 in what the loader
 //   has checked: a kernel need not read them.
 //
 // What a kernel may not rely on: that the stream and the table still hold what the loader has
@@ -63,7 +63,7 @@ typedef struct ulnn_matrix {
     const uint16_t *list; // 20: of a sparse matrix; NULL: dense
 } ulnn_matrix_t;
 
-// Where the next group of a sparse matrix stands. Assembly reads it, too.
+// Where the next group of a sparse matrix is. Assembly reads it, too.
 typedef struct ulnn_sparse {
     const void *record;     //  0
     const uint16_t *counts; //  4: its number in the list

@@ -17,4 +17,4 @@ def pure_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(arch: str) -> Path:
         raise UlnnError(f"no compiler for {arch} here")
 
-    monkeypatch.setattr(natmod, "build", none)
+    monkeypatch.setattr(natmod, "find", none)

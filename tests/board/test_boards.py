@@ -25,6 +25,7 @@ from ulnn_host.board.virtual import (
     resolve_port,
 )
 from ulnn_host.board.virtual.kinds import BoardAddress
+from ulnn_host.toolchain.bytecode import find_mpy_cross
 
 pytestmark = pytest.mark.board
 
@@ -205,6 +206,32 @@ def test_natmod(board: VirtualBoard, tmp_path: Path) -> None:
             out = repl.exec("import array, probe; print(probe.sum(array.array('h', [7, -9, 5])))")
             assert out == "3\n"
             repl.exec("import os; os.remove('/lib/probe.mpy'); os.rmdir('/lib')")
+
+
+NATIVE = """
+@micropython.native
+def total(n):
+    s = 0
+    for k in range(n):
+        s += k
+    return s
+@micropython.viper
+def product(a: int, b: int) -> int:
+    return a * b
+"""
+
+
+def test_native_code_of_mpy_cross(board: VirtualBoard, tmp_path: Path) -> None:
+    """That of mpy-cross 1.25 for RV32 fills the line with CR LF."""
+    (tmp_path / "fast.py").write_text(NATIVE)
+    target = tmp_path / "fast.mpy"
+    arch = f"-march={board.kind.natmod_arch}"
+    mpy_cross = find_mpy_cross("6.3")
+    subprocess.run([mpy_cross, arch, tmp_path / "fast.py", "-o", target], check=True)
+    mpremote(board.port, "fs", "cp", str(target), ":/fast.mpy")
+    with Repl(board.port) as repl:
+        assert repl.exec("import fast; print(fast.total(100), fast.product(6, 7))") == "4950 42\n"
+        repl.exec("import os; os.remove('/fast.mpy')")
 
 
 def test_small_disk_and_heap(board_name: str) -> None:

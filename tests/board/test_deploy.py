@@ -163,7 +163,7 @@ def test_native_module_that_the_board_refuses(
 ) -> None:
     wrong = tmp_path / "ulnn.mpy"
     wrong.write_bytes(b"M\x06\x0f\x1f" + bytes(20))
-    monkeypatch.setattr(natmod, "build", lambda arch: wrong)
+    monkeypatch.setattr(natmod, "find", lambda arch: wrong)
     report = deploy(disk().link, model_file(tmp_path))
     assert report.engine == "pure"
     assert "refuses the native module (ValueError: incompatible .mpy" in report.warnings[0]

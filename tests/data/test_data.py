@@ -104,6 +104,27 @@ def test_padding_may_hold_anything():
     x[0, 2] = np.nan
     data = from_arrays({"x": x, "dt": np.array([[1, 1, 0]]), "length": np.array([2])})
     assert data.length.tolist() == [2]
+    assert data.x.tolist() == [[[0.0], [0.0], [0.0]]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_padding_reaches_no_network(bad):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "x": rng.normal(size=(6, 12, 2)),
+        "dt": rng.uniform(0.1, 1.0, (6, 12)),
+        "length": np.array([12, 9, 7, 12, 8, 10]),
+        "y": np.array([0, 1, 0, 1, 0, 1]),
+    }
+    clean = from_arrays(arrays)
+    padding = np.arange(12) >= arrays["length"][:, None]
+    arrays["x"][padding] = bad
+    arrays["dt"][padding] = bad
+    data = from_arrays(arrays)
+    assert np.isfinite(data.x).all()
+    assert (data.dt > 0).all()
+    assert np.array_equal(data.x[data.mask], clean.x[clean.mask])
+    assert np.array_equal(data.dt[data.mask], clean.dt[clean.mask])
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY nonsense", b"text"])

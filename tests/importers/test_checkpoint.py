@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ def test_ltc(inputs: str | None, outputs: str | None, implicit: bool) -> None:
             if parameter.ndim == 1:
                 parameter.add_(0.3 * torch.rand_like(parameter))
     hyper = {"implicit_param_constraints": implicit, "ode_unfolds": 4, "motor_neurons": 2}
-    loaded = of(model, hyper | {"time_scale": 1.0})
+    loaded = of(model, hyper | {"time_scale": 1.0, "order": ["rnn"]})
     assert difference(loaded.network, model) < LIMIT
     assert loaded.assumed == ()
 
@@ -177,11 +178,26 @@ def test_layers_follow_their_numbers() -> None:
             return self.head(x)
 
     model = Model()
-    loaded = of(model)
+    order = ["net.9", "net.10", "net.11", "net.12", "head"]
+    loaded = of(model, {"order": order})
     assert difference(loaded.network, model) < LIMIT
     kinds = [type(layer) for layer in loaded.network.layers]
     assert kinds == [CfCLayer, Dense, CfCLayer, CfCLayer, CfCLayer, Dense, Ltc, Dense]
-    assert "nothing between net.11 and net.12: weights do not tell" in loaded.assumed
+    assert not any("nothing between" in line for line in loaded.assumed)
+    renumbered = {
+        k.replace("net.9", "net.0")
+        .replace("net.10", "net.1")
+        .replace("net.11", "net.2")
+        .replace("net.12", "net.3"): v
+        for k, v in arrays(model.state_dict()).items()
+    }
+    loaded = checkpoint.from_weights(renumbered, {})
+    assert [type(layer) for layer in loaded.network.layers] == kinds
+    assert difference(loaded.network, model) < LIMIT
+    assert any(
+        line.startswith("nothing between net.0.fc and net.1, nothing between net.1 and net.2, ")
+        for line in loaded.assumed
+    )
 
 
 def test_a_cell_alone_and_any_prefix() -> None:
@@ -287,12 +303,13 @@ def test_a_toml_beside_the_file_says_what_weights_do_not(tmp_path: Path) -> None
     save_file(model.state_dict(), tmp_path / "net.safetensors")
     (tmp_path / "net.toml").write_text(
         'mode = "no_gate"\nactivation = "relu"\nmean = [1.0, 2.0]\nstd = [0.5, 4.0]\n'
-        'time_scale = 0.25\nlabels = ["a", "b"]\nreadout = "last"\n'
+        'time_scale = 0.25\nlabels = ["a", "b", "c", "d", "e"]\nreadout = "last"\n'
+        'order = ["rnn"]\n'
     )
     loaded = checkpoint.read_checkpoint(tmp_path / "net.safetensors")
     network = loaded.network
     assert loaded.assumed == ()
-    assert network.meta == {"labels": ["a", "b"], "readout": "last"}
+    assert network.meta == {"labels": list("abcde"), "readout": "last"}
     x, dt = samples(2)
     with torch.no_grad():
         inputs = (torch.tensor(x) - torch.tensor([1.0, 2.0])) / torch.tensor([0.5, 4.0])
@@ -305,14 +322,15 @@ def test_what_is_assumed_is_said() -> None:
     assert [line.split(" (")[0] for line in lines] == [
         "activation lecun_tanh",
         "mode default",
+        "nothing after rnn, nothing before rnn",
         "inputs as they are, times in seconds",
     ]
-    lines = of(LTC(3, 8), {"time_scale": 2.0}).assumed
+    lines = of(LTC(3, 8), {"time_scale": 2.0, "order": ["rnn"]}).assumed
     assert [line.split(" (")[0] for line in lines] == [
         "implicit_param_constraints true",
         "ode_unfolds 6",
     ]
-    assert of(nn.GRU(3, 8), {"time_scale": 2.0}).assumed == ()
+    assert of(nn.GRU(3, 8), {"time_scale": 2.0, "order": ["rnn"]}).assumed == ()
 
 
 def test_the_first_layer_may_see_dt() -> None:
@@ -353,10 +371,10 @@ def test_other_models_are_refused_with_what_was_found() -> None:
     norm = nn.ModuleList([CfC(3, 4), nn.BatchNorm1d(4)])
     refuse(norm, "unknown tensor 1.bias; expected a CfC")
     refuse(
-        nn.ModuleDict({"embed": nn.Linear(3, 3), "rnn": CfC(3, 4)}), "unknown tensor embed.weight"
+        nn.ModuleDict({"a": CfC(3, 4), "b": CfC(4, 4)}),
+        "cells a and b have no order: give it as --order a,b",
     )
-    refuse(nn.ModuleDict({"a": CfC(3, 4), "b": CfC(4, 4)}), "cells b and a have no order")
-    refuse(nn.ModuleList([CfC(3, 4), CfC(3, 4)]), "1 has 3 inputs, expected 4, the outputs of 0")
+    refuse(nn.ModuleList([CfC(3, 4), CfC(3, 4)]), "0 and 1 have 3 inputs each")
     heads = nn.ModuleDict({"rnn": CfC(3, 4), "fc1": nn.Linear(4, 4), "fc2": nn.Linear(4, 2)})
     refuse(heads, "dense layers fc1 and fc2 follow each other")
 
@@ -383,9 +401,9 @@ def test_damaged_layers_are_refused() -> None:
 
 def test_what_the_user_says_is_checked() -> None:
     model = CfC(3, 4)
-    refuse(model, "mode 'fast', expected one of: default, no_gate, pure", mode="fast")
-    refuse(model, "activation 'sin', expected one of", activation="sin")
-    refuse(model, "dialect 'ncps', expected one of: ncps.torch", dialect="ncps")
+    refuse(model, "mode is 'fast', expected one of default, no_gate, pure", mode="fast")
+    refuse(model, "activation is 'sin', expected one of", activation="sin")
+    refuse(model, "dialect is 'ncps', expected one of ncps.torch", dialect="ncps")
     refuse(model, "mode pure, but there is no rnn_cell.w_tau", mode="pure")
     refuse(
         CfC(3, 4, mode="pure"), "mode no_gate, but rnn_cell.w_tau is of mode pure", mode="no_gate"
@@ -393,23 +411,35 @@ def test_what_the_user_says_is_checked() -> None:
     refuse(model, "dialect torch, but found fc.*|dialect torch, but found rnn", dialect="torch")
     refuse(model, "found rnn_cell.backbone.0.*; expected kernels", dialect="raminmh.tf")
     refuse({"ff1.kernel": np.zeros((4, 2))}, "give --dialect ncps.keras or raminmh.tf")
-    refuse(model, "mean: found .1., expected 3 numbers", {"mean": [1]})
-    refuse(model, "std and time_scale: expected numbers above 0", {"std": [1, 0, 1]})
-    refuse(model, "time_scale: found 'a', expected a number", {"time_scale": "a"})
+    refuse(model, "mean has 2 entries, expected 3", {"mean": [1, 2], "std": [1, 2]})
+    refuse(model, "std is 0.0, expected a number above 0", {"mean": [1, 2, 3], "std": [1, 0, 1]})
+    refuse(model, "time_scale is 'a', expected a number", {"time_scale": "a"})
     refuse(model, "dt_input = true, but the first layer is a CfC", {"dt_input": True})
     refuse(nn.GRU(1, 4), "dt_input = true and 1 input column", {"dt_input": True})
-    refuse(LTC(3, 4), "ode_unfolds 0, expected a whole number above 0", {"ode_unfolds": 0})
+    refuse(LTC(3, 4), "ode_unfolds is 0, expected 1 to ", {"ode_unfolds": 0})
 
 
 @pytest.mark.parametrize(
     ("file", "content", "match"),
     [
         ("no.pt", None, "no such file; expected a checkpoint"),
-        ("net.pt", b"nothing", "cannot be read .*; expected torch.save"),
-        ("net.safetensors", b"nothing", "cannot be read .*; expected torch.save"),
-        ("net.npz", b"nothing", "cannot be read"),
-        ("net.keras", b"nothing", "cannot be read"),
-        ("net.weights.h5", b"nothing", "cannot be read"),
+        ("net.pt", b"nothing", r"it is text \('nothing'\); download or save the file itself"),
+        ("net.pt", b"", "the file is empty: copy it again"),
+        ("net.pt", b"\0\1\2 nothing", "it is damaged, or no file of torch.save"),
+        ("net.pt", b"PK\3\4 nothing", "cannot be read .*; expected torch.save"),
+        (
+            "net.pt",
+            b"\n <!DOCTYPE html><html>",
+            "it is a page of HTML, .* download the file itself",
+        ),
+        (
+            "net.npz",
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "Git LFS; run git lfs pull",
+        ),
+        ("net.keras", b"\x1f\x8b\x08\0", "it is packed by gzip; unpack it first"),
+        ("net.pt", b"../.git/annex/objects/x", "git-annex; run git annex get"),
+        ("net.weights.h5", b"\x89HDF\r\n\x1a\n nothing", "cannot be read"),
         ("net.ulnn", b"ULNN", "an integer model; expected the checkpoint"),
     ],
 )
@@ -425,5 +455,14 @@ def test_files_that_are_no_checkpoint(
 
 def test_pickled_models_are_not_run(tmp_path: Path) -> None:
     torch.save(CfC(3, 4), tmp_path / "net.pt")
-    with pytest.raises(UlnnError, match="it pickles other objects than tensors"):
+    with pytest.raises(
+        UlnnError, match=r"other objects than tensors \(ncps.torch.cfc.CfC\), such"
+    ):
         checkpoint.read_checkpoint(tmp_path / "net.pt")
+    with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
+        for member in ("net/data.pkl", "net/constants.pkl", "net/code/__torch__.py"):
+            archive.writestr(member, b"")
+    with pytest.raises(UlnnError, match="it is TorchScript; save the weights"):
+        checkpoint.read_checkpoint(tmp_path / "net.pt")
+    with pytest.raises(UlnnError, match="it is a folder"):
+        checkpoint.read_checkpoint(tmp_path)

@@ -1,4 +1,4 @@
-"""`ulnn convert` replays the golden vectors in the C engine before it leaves a file behind."""
+"""`ulnn convert` replays the golden vectors in the C engine before it leaves a file."""
 
 from __future__ import annotations
 

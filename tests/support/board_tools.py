@@ -13,7 +13,7 @@ from mpremote.transport_serial import SerialTransport
 from support.paths import SUPPORT
 from support.random_models import Shape, random_model, with_golden
 from ulnn_host.board.virtual import BOARDS
-from ulnn_host.board.virtual.build import find_mpy_cross
+from ulnn_host.toolchain.bytecode import find_mpy_cross
 from ulnn_host.toolchain.micropython_source import find_micropython, mpy_abi
 
 NATMOD = SUPPORT / "board_natmod"

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from support.paths import NATIVE, ROOT
 from support.random_models import STACKS, Shape, random_stack, with_golden
@@ -74,11 +75,13 @@ def programs(defines: str = "") -> Path:
     its sanitizers come with build-essential."""
     name = {"": "fuzz", NO_LONG_MULTIPLY: "fuzz-short", CELLS_CFC: "fuzz-cfc"}[defines]
     out = ROOT / "build" / name
-    done = subprocess.run(
-        ["make", "-s", "-C", str(NATIVE / "fuzz"), f"OUT={out}", f"DEFINES={defines}"],
-        capture_output=True,
-        text=True,
-    )
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(out / ".lock"):
+        done = subprocess.run(
+            ["make", "-s", "-C", str(NATIVE / "fuzz"), f"OUT={out}", f"DEFINES={defines}"],
+            capture_output=True,
+            text=True,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     return out
 

@@ -114,7 +114,7 @@ def with_far_states(model: ModelFile) -> ModelFile:
 
 def in_any_order(model: ModelFile) -> ModelFile:
     """Lists of columns out of order; of int8 matrices some columns twice, with weights that add up
-    to more than one of them can be."""
+    to more than 127."""
     rng = np.random.default_rng(0)
 
     def shuffled(m: Matrix) -> Matrix:
@@ -312,7 +312,7 @@ def table_cases(base: bytes) -> Iterator[Case]:
 
 
 def cases(name: str, base: bytes) -> Iterator[Case]:
-    """What can be broken in a base by changing a few bytes."""
+    """What changes of a few bytes break in a base."""
     # Most cases are made of the file as File puts it together: another end, and no SHA-256, which
     # no engine looks at. The header's end and what follows are the same.
     plain = File.read(base).write()

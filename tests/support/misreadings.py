@@ -68,7 +68,7 @@ MISREADINGS = {
         "return np.maximum(0, p).astype(np.int16).astype(np.int64)",
     ),
     # 3.3: CfC
-    "h stands before x": (
+    "h is before x": (
         "v = np.concatenate([x, h], axis=-1)\n    for",
         "v = np.concatenate([h, x], axis=-1)\n    for",
     ),
@@ -179,7 +179,7 @@ def misread(name: str) -> ModuleType:
     path = reference.__file__
     assert path is not None
     text = Path(path).read_text()
-    assert text.count(old) == 1, f"{old!r} does not stand once in {path}"
+    assert text.count(old) == 1, f"{old!r} is not once in {path}"
     module = importlib.util.module_from_spec(ModuleSpec(reference.__name__ + "_misread", None))
     module.__package__ = reference.__package__
     # Dataclasses and the like look for their module.

@@ -38,7 +38,7 @@ class Shape:
     dt_fixed: ticks, for the form of `mode` with a fixed dt. density: share of the columns that a
     sparse matrix lists, 0: dense; of LTC synapses, 0: all. motor: outputs of an LTC of `hidden`
     neurons. linear: heads without an activation (CfC with variable dt). activation: of dense
-    layers, those of kind DENSE and the one of `outputs` rows behind all others.
+    layers, those of kind DENSE and the one of `outputs` rows after all others.
     """
 
     kind: Kind = Kind.CFC

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from ulnn_host.base import paths
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.toolchain import natmod
+from ulnn_host.toolchain.micropython_source import find_micropython
 
-COMPILED = [arch for arch in natmod.BUILDABLE if arch not in ("xtensa", "xtensawin")]
+COMPILED = [arch for arch in natmod.BUILDABLE if arch != "xtensawin"]
 
 
 @pytest.mark.parametrize("arch", COMPILED)
@@ -53,14 +56,40 @@ def test_a_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
         natmod.build("x64")
 
 
-def test_a_build_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def newer_tree(folder: Path) -> Path:
+    """The MicroPython tree with the folder and the compiler of 1.29's make rules."""
+    tree = find_micropython()
+    folder.mkdir()
+    for path in tree.iterdir():
+        if path.name != "py":
+            (folder / path.name).symlink_to(path)
+    shutil.copytree(tree / "py", folder / "py")
+    rules = folder / "py" / "dynruntime.mk"
+    text = rules.read_text()
+    for old, new in (
+        ("BUILD ?= build\n", "BUILD ?= build-$(ARCH)\n"),
+        ("# x64\nCROSS =\n", "# x64\nCROSS = x86_64-linux-gnu-\n"),
+    ):
+        assert old in text or new in text
+        text = text.replace(old, new)
+    rules.write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["this tree", "1.29's rules"])
+def test_a_build_that_fails(newer: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if newer:
+        monkeypatch.setenv("MPY_DIR", str(newer_tree(tmp_path / "tree")))
+    natmod.build("x64")
     fake = tmp_path / "gcc"
     fake.write_text("#!/bin/sh\n[ $1 = --version ] && exit 0\necho 'a.c:1: error: no'; exit 1\n")
     fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(UlnnError, match=r"for x64 failed: a\.c:1: error: no"):
-        natmod.build("x64")
-    monkeypatch.undo()
+    # In a folder of its own: other tests use the module meanwhile.
+    monkeypatch.setattr(natmod, "_folder", lambda arch, cells: tmp_path / arch)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        with pytest.raises(UlnnError, match=r"for x64 failed: a\.c:1: error: no"):
+            natmod.build("x64")
     assert natmod.build("x64").is_file()
 
 
@@ -89,3 +118,18 @@ def test_choice_from_what_boards_say() -> None:
     assert natmod.choose(3 << 8 | 6) is None  # no native code
     assert natmod.choose(None) is None
     assert natmod.choose(0) is None
+
+
+def test_without_a_checkout_the_copy_in_the_package_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copy = tmp_path / "natmod" / "armv6m" / "ulnn.mpy"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"M")
+    assert natmod.find("x64") == natmod.build("x64")
+    monkeypatch.setattr(paths, "COPIES", tmp_path)
+    monkeypatch.setattr(paths, "checkout", lambda: None)
+    monkeypatch.setattr(natmod, "checkout", lambda: None)
+    assert natmod.find("armv6m") == copy
+    with pytest.raises(UlnnError, match=r"natmod/armv6m-cfc/ulnn\.mpy is not in this"):
+        natmod.find("armv6m", "cfc")

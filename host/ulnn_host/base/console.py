@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import typer
 
-from .errors import UlnnError
+from .errors import UlnnError, one_line
+from .extras import explained
 
 EXPECTED = (UlnnError, ValueError, OSError, MemoryError)
 
@@ -16,18 +18,27 @@ def run(app: typer.Typer, name: str | None = None) -> None:
 
     Exit status: the app's own, 1 after an error (or the error's own `status`), 2 for bad usage,
     130 after Ctrl-C.
-    `--debug` may stand anywhere on the command line.
+    `--debug` may stand anywhere on the command line. A package that is not installed is named,
+    with what to type.
     """
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:
-        app(args=arguments, prog_name=name)
+        with explained(_called(app, name, arguments)):
+            app(args=arguments, prog_name=name)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
     except EXPECTED as error:
         if debug:
             raise
-        text = " ".join(str(error).split()) or type(error).__name__
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {one_line(str(error)) or type(error).__name__}", file=sys.stderr)
         sys.exit(getattr(error, "status", 1))
+
+
+def _called(app: typer.Typer, name: str | None, arguments: list[str]) -> str:
+    """What was started, for people: `ulnn train`."""
+    program = name or Path(sys.argv[0]).name
+    several = len(app.registered_commands) + len(app.registered_groups) > 1
+    words = [word for word in arguments if not word.startswith("-")]
+    return f"{program} {words[0]}" if several and words else program

@@ -5,3 +5,9 @@ from __future__ import annotations
 
 class UlnnError(Exception):
     """One line: what was seen, what was expected, what to do."""
+
+
+def one_line(text: str) -> str:
+    """Text on one line, without characters that a terminal would obey: names in a file may hold
+    them."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())

@@ -29,10 +29,13 @@ def project_root() -> Path:
 
 def board_files(name: str) -> Path:
     """A file for boards: `firmware/ulnn.py`, `firmware/ulnn_rules`, ...; the checkout's, else the
-    package's copy. Raises UlnnError when there is neither.
+    package's copy. Only copies: `bytecode/ulnn.mpy`, `natmod/x64/ulnn.mpy`, ... Raises UlnnError
+    when there is neither.
     """
     root = checkout()
     found = [place / name for place in (root, COPIES) if place and (place / name).exists()]
     if not found:
-        raise UlnnError(f"{name} is not in this installation: install the wheel of ulnn again")
+        raise UlnnError(
+            f"{name} is not in this installation: install a wheel of ulnn that `make dist` made"
+        )
     return found[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -79,3 +79,10 @@ def track(
         for done, item in enumerate(items, 1):
             yield item
             shown.update(done)
+
+
+@contextlib.contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """A line that says what is being done now, for work without a total: call it with the text."""
+    with Console(stderr=True).status("") as shown:
+        yield shown.update

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,10 +11,9 @@ import ulnn_rules
 from ..base.errors import UlnnError
 from ..base.paths import board_files
 from ..format import container
-from ..toolchain import natmod
+from ..toolchain import bytecode, natmod
 from .link import Board
 from .stream import PROTOCOL
-from .virtual import find_mpy_cross
 
 # Suffix or path, contents, note.
 _File = tuple[str, bytes, str]
@@ -190,24 +187,19 @@ def identify(board: Board) -> Identity:
 # ---- planning ---------------------------------------------------------------------------------
 
 
-def _bytecode(source: Path, identity: Identity) -> _File:
-    """(suffix, contents, note): compiled where the board takes .mpy files of ours."""
-    if identity.implementation != "micropython" or identity.mpy & 0xFF != natmod.MPY_VERSION[0]:
-        return ".py", source.read_bytes(), "source: this board takes no .mpy of ours"
-    try:
-        program = find_mpy_cross(".".join(map(str, natmod.MPY_VERSION)))
-    except UlnnError as error:
-        return ".py", source.read_bytes(), f"source: {error}"
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "out.mpy"
-        subprocess.run(
-            [program, "-O2", "-s", source.name, "-o", target, source], check=True, text=True
-        )
-        return ".mpy", target.read_bytes(), "bytecode"
+def _code(name: str, identity: Identity) -> _File:
+    """(suffix, contents, note) of `firmware/NAME`: bytecode where the board takes ours."""
+    why = "this board takes no .mpy of ours"
+    if identity.implementation == "micropython" and identity.mpy & 0xFF == bytecode.MPY_VERSION[0]:
+        try:
+            return ".mpy", bytecode.find(name), "bytecode"
+        except UlnnError as error:
+            why = str(error)
+    return ".py", board_files(f"firmware/{name}").read_bytes(), f"source: {why}"
 
 
 def _pure(identity: Identity) -> _File:
-    suffix, data, note = _bytecode(board_files("firmware/ulnn.py"), identity)
+    suffix, data, note = _code("ulnn.py", identity)
     return suffix, data, f"engine in Python, {note}"
 
 
@@ -226,7 +218,7 @@ def _engine(identity: Identity) -> tuple[str, _File | None, list[str]]:
         why = f"this board ({identity.arch or 'no native code'}) takes no native module of ours"
     else:
         try:
-            data = natmod.build(arch).read_bytes()
+            data = natmod.find(arch).read_bytes()
             return f"native, {arch}", (".mpy", data, f"native module for {arch}"), []
         except UlnnError as error:
             why = f"no native module for {arch}: {error}"
@@ -253,7 +245,7 @@ def engine_files(identity: Identity, *, pure: bool = False) -> EngineChoice:
     if engine_file:
         files.append((f"{identity.lib}/ulnn{engine_file[0]}", *engine_file[1:]))
     if identity.stream is None:
-        suffix, code, note = _bytecode(board_files("firmware/ulnn_stream.py"), identity)
+        suffix, code, note = _code("ulnn_stream.py", identity)
         files.append((f"{identity.lib}/ulnn_stream{suffix}", code, f"serial loop, {note}"))
     elif identity.stream != PROTOCOL:
         theirs, ours = (".".join(map(str, v)) for v in (identity.stream, PROTOCOL))
@@ -269,7 +261,7 @@ def rule_files(identity: Identity) -> tuple[tuple[_File, ...], tuple[str, ...]]:
         return tuple(
             (f"{identity.lib}/ulnn_rules/{path.stem}{suffix}", code, f"rules, {note}")
             for path in RULES
-            for suffix, code, note in [_bytecode(path, identity)]
+            for suffix, code, note in [_code(f"ulnn_rules/{path.name}", identity)]
         ), ()
     if identity.rules == ulnn_rules.__version__:
         return (), ()

@@ -138,7 +138,7 @@ class ValidationReport:
 
 def validate(
     model_path: Path,
-    data_path: Path,
+    source: Path | Sequences,
     port: str,
     *,
     to: str | None = None,
@@ -155,7 +155,7 @@ def validate(
     Raises UlnnError.
     """
     content, model = container.read_file(model_path)
-    data = datasets.read_sequences(data_path)
+    data = source if isinstance(source, Sequences) else datasets.read_sequences(source)
     batch = quantise(model, data)
     expected = engines.run(content, batch, "reference")
     readout = str(model.meta.get("readout", "last"))
@@ -182,7 +182,7 @@ def validate(
     return _compare(
         ValidationReport(
             model=str(model_path),
-            data=str(data_path),
+            data="recordings" if isinstance(source, Sequences) else str(source),
             port=port,
             equal=False,
             sequences=len(data),

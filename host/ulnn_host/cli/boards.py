@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from ..base.errors import UlnnError
-from ..board.virtual import BOARDS, board_at, build_firmware
 
 boards = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +23,8 @@ def list_boards() -> None:
 
     Example: ulnn boards list
     """
+    from ..board.virtual import BOARDS
+
     for kind in BOARDS.values():
         machine = " ".join(kind.machine_args)
         print(f"{kind.name:10} natmods {kind.natmod_arch:10} like {kind.like:9} {machine}")
@@ -39,6 +40,8 @@ def build(
 
     Example: ulnn boards build cortex-m7 --variant frozen
     """
+    from ..board.virtual import build_firmware
+
     firmware = build_firmware(name, variant, jobs=jobs)
     print(firmware.elf)
 
@@ -59,6 +62,8 @@ def run(
 
     Example: ulnn boards run "cortex-m7?disk=64k"
     """
+    from ..board.virtual import board_at
+
     with board_at(address, qemu_args=tuple(qemu_arg or ())) as board:
         print(board.port, flush=True)
         try:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from .options import ActivationName, CheckpointPath, DialectName, Json, ModeName, out
+from ..base.errors import one_line
+from .options import (
+    ActivationName,
+    CheckpointPath,
+    DialectName,
+    Json,
+    ModeName,
+    OrderNames,
+    WeightsName,
+    names,
+    out,
+)
 
 
 def convert(
@@ -29,6 +40,12 @@ def convert(
     mode: ModeName = None,
     activation: ActivationName = None,
     dialect: DialectName = None,
+    order: OrderNames = None,
+    weights: WeightsName = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="outputs of the original model to prove the import (.npz: x, dt, y)"),
+    ] = None,
     tick_ns: Annotated[int, typer.Option(help="length of a tick of dt, ns")] = 1000,
     fixed_dt: Annotated[
         float | None,
@@ -62,7 +79,9 @@ def convert(
 
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
+    from ..base.progress import status
     from ..data import sequences as datasets
+    from ..importers import check as original
     from ..importers import checkpoint as checkpoints
     from ..quantize.options import Options, sparsity
     from ..report import convert_text
@@ -72,9 +91,12 @@ def convert(
         from ..report import convert_picture, pictures
 
         pictures.check_picture(report)
-    loaded = checkpoints.read_checkpoint(checkpoint, mode, activation, dialect)
-    for line in loaded.assumed:
-        print(f"assumed: {line}", file=sys.stderr)
+    loaded = checkpoints.read_checkpoint(
+        checkpoint, mode, activation, dialect, order=names(order), weights=weights
+    )
+    proof = original.check_file(loaded, check) if check else None
+    for line in () if proof else loaded.assumed:
+        print(f"assumed: {one_line(line)}", file=sys.stderr)
     options = Options(
         tick_ns=tick_ns,
         fixed_dt=fixed_dt,
@@ -82,17 +104,20 @@ def convert(
         sparse=sparsity(sparse),
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
-    with Console(stderr=True).status("") as status:
+    with status() as shown:
         done = convert_to_file(
-            loaded.network, datasets.read_sequences(calib), options, wishes, output, status.update
+            loaded.network, datasets.read_sequences(calib), options, wishes, output, shown
         )
     for line in done.warnings:
         print(f"warning: {line}", file=sys.stderr)
     if report:
         pictures.save(convert_picture.figure(done), report)
     if as_json:
-        print(json.dumps({"model": str(output)} | done.to_dict(), indent=2))
+        facts = {"model": str(output), "original": dataclasses.asdict(proof) if proof else None}
+        print(json.dumps(facts | done.to_dict(), indent=2))
         return
+    if proof:
+        out.print(str(proof), soft_wrap=True)
     made = done.model
     out.print(f"{output}: {made.file_bytes} bytes, {made.name} weights, {made.macs} MACs a step")
     out.print(

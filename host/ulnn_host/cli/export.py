@@ -5,13 +5,25 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..base import files
-from ..base.errors import UlnnError
-from .options import ActivationName, DialectName, Json, ModeName, out
+from ..base.errors import UlnnError, one_line
+from .options import (
+    ActivationName,
+    DialectName,
+    Json,
+    ModeName,
+    OrderNames,
+    WeightsName,
+    names,
+    out,
+)
+
+if TYPE_CHECKING:
+    from ..importers.checkpoint import Loaded
 
 
 def export(
@@ -25,6 +37,8 @@ def export(
     mode: ModeName = None,
     activation: ActivationName = None,
     dialect: DialectName = None,
+    order: OrderNames = None,
+    weights: WeightsName = None,
     as_json: Json = False,
 ) -> None:
     """Write a network as float32 ONNX, or a model as C source for firmware without MicroPython.
@@ -42,7 +56,12 @@ def export(
     if c is not None:
         _export_c(source, c, as_json)
     elif onnx is not None:
-        _export_onnx(source, onnx, mode, activation, dialect, as_json)
+        from ..importers import checkpoint
+
+        loaded = checkpoint.read_checkpoint(
+            source, mode, activation, dialect, order=names(order), weights=weights
+        )
+        _export_onnx(loaded, onnx, as_json)
 
 
 def _export_c(model: Path, folder: Path, as_json: bool) -> None:
@@ -61,20 +80,11 @@ def _export_c(model: Path, folder: Path, as_json: bool) -> None:
     out.print(f"{header}, {code}: {len(content)} bytes in flash, {memory} bytes of RAM at most")
 
 
-def _export_onnx(
-    checkpoint: Path,
-    onnx: Path,
-    mode: str | None,
-    activation: str | None,
-    dialect: str | None,
-    as_json: bool,
-) -> None:
-    from ..importers import checkpoint as checkpoints
+def _export_onnx(loaded: Loaded, onnx: Path, as_json: bool) -> None:
     from ..network import export as exporter
 
-    loaded = checkpoints.read_checkpoint(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
-        print(f"assumed: {line}", file=sys.stderr)
+        print(f"assumed: {one_line(line)}", file=sys.stderr)
     done = exporter.write(loaded.network, onnx)
     if as_json:
         facts = {"model": str(onnx), "bytes": done.size, "inputs": done.inputs}

@@ -10,7 +10,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..format import facts
 from .options import Json, ModelPath, out
 
 
@@ -25,6 +24,8 @@ def info(
 
     Example: ulnn info watch.ulnn --graph watch.svg
     """
+    from ..format import facts
+
     content = facts.of_file(model)
     if graph is not None:
         from ..format import container

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from ..base import console
@@ -10,6 +12,7 @@ from .bench import bench
 from .boards import boards
 from .convert import convert
 from .deploy import deploy
+from .doctor import doctor
 from .export import export
 from .info import info
 from .options import out
@@ -27,9 +30,24 @@ app = typer.Typer(
     help="Train liquid networks, convert them to integers, run and prove them on boards. "
     "Errors are one line; --debug anywhere shows the traceback.",
 )
-for command in (train, tune, convert, export, info, run, deploy, validate, bench, ports):
+for command in (train, tune, convert, export, info, run, deploy, validate, bench, ports, doctor):
     app.command()(command)
 app.add_typer(boards, name="boards")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """The options of `ulnn` itself."""
 
 
 @app.command()

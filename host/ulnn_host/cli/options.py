@@ -23,6 +23,22 @@ ActivationName = Annotated[
     str | None,
     typer.Option("--activation", help="of the backbone: " + ", ".join(ACTIVATIONS)),
 ]
+OrderNames = Annotated[
+    str | None,
+    typer.Option(
+        "--order",
+        help="modules of the checkpoint from input to output, with the functions after them, "
+        "such as rnn,relu,fc",
+    ),
+]
+WeightsName = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="which weights, where a checkpoint holds several, such as ema: their key, or the "
+        "prefix of their names",
+    ),
+]
 DialectName = Annotated[
     str | None,
     typer.Option(
@@ -30,6 +46,13 @@ DialectName = Annotated[
         help=", ".join(DIALECTS.values()) + "; without it, the file or its names show it",
     ),
 ]
+
+
+def names(text: str | None) -> list[str]:
+    """The names in a list such as rnn,relu,fc."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Port = Annotated[
     str, typer.Option(help="serial port; auto; virtual:cortex-m7 or virtual:rv32, booted for this")

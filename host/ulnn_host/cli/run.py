@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from .options import DataPath, ModelPath, out
@@ -25,15 +24,21 @@ def run(
 
     Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
     """
+    import numpy as np
+
     from ..base import files
-    from ..board.board_engine import run as run_engine
     from ..data import sequences as datasets
+    from ..engines import registry
     from ..engines.batch import quantise
     from ..format import container
 
     content, parsed = container.read_file(model)
     sequences = datasets.read_sequences(data)
-    result = run_engine(content, quantise(parsed, sequences), engine)
+    engines = registry.ENGINES
+    if engine not in engines:
+        from ..board.board_engine import ENGINES as engines  # these need a serial port's drivers
+
+    result = registry.run(content, quantise(parsed, sequences), engine, engines)
     y_int, state = result.y, result.state
     y = np.where(sequences.mask[..., None], parsed.dequantise_output(y_int), 0).astype(np.float32)
     if sequences.flat:

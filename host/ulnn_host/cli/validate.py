@@ -38,6 +38,10 @@ def validate(
     from ..board.validate import validate as prove
     from ..report import board_show
 
+    if html_path:
+        from ..report.page import validation_page
+    for path in filter(None, (json_path, html_path)):
+        files.check_output(path, model, data)
     with bar("streaming") as shown:
         report = prove(
             model,
@@ -53,8 +57,6 @@ def validate(
     if json_path:
         files.write_json(json_path, report.to_json())
     if html_path:
-        from ..report.page import validation_page
-
         validation_page(report).write(html_path)
     if not report.equal:
         raise typer.Exit(1)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ..base.errors import UlnnError
 from .sequences import Sequences
 
+READOUTS = ("last", "mean", "each")
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -39,7 +41,7 @@ def pool(y: NDArray[Any], length: NDArray[Any], readout: str) -> NDArray[Any]:
     if readout == "last":
         return np.asarray(y[np.arange(len(y)), length - 1])
     if readout != "mean":
-        raise UlnnError(f"readout {readout!r} not known, expected last, mean or each")
+        raise UlnnError(f"readout {readout!r} not known, expected one of {', '.join(READOUTS)}")
     valid = np.arange(y.shape[1]) < length[:, None]
     total = np.where(valid[..., None], y, 0).sum(1, dtype=np.float64)
     return np.asarray(total / length[:, None])

@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..base import files
+from ..base import archives, files
 from ..base.errors import UlnnError
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
 
 TIME_COLUMNS = ("timestamp", "time", "t")
+DATA_LIMIT = 1 << 32  # bytes to which an .npz file may unpack
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -70,6 +71,10 @@ class Sequences:
         self._refuse(valid & ~np.isfinite(self.x).all(-1), "x is not a finite number")
         self._refuse(valid & ~np.isfinite(self.dt), "dt is not a finite number")
         self._refuse(valid & ~(self.dt > 0), "dt is not above 0 seconds")
+        # padding may hold anything, but NaN must not reach a sum over all steps
+        if not (np.isfinite(self.x).all() and np.isfinite(self.dt).all()):
+            object.__setattr__(self, "x", np.where(valid[..., None], self.x, np.float32(0)))
+            object.__setattr__(self, "dt", np.where(valid, self.dt, np.float32(1)))
         if self.y is not None:
             if self.y.ndim < 1 or self.y.shape[0] != n:
                 raise UlnnError(f"y has shape {self.y.shape}, expected ({n}, ...) to match x")
@@ -236,11 +241,10 @@ def read_sequences(path: Path) -> Sequences:
 def load_npz(path: Path) -> Sequences:
     """Sequences from a file of the contract above. Raises UlnnError with the file's name."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        arrays = archives.read_npz(path, DATA_LIMIT)
     except FileNotFoundError:
         raise UlnnError(f"{path}: no such file") from None
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except (UlnnError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise UlnnError(f"{path}: not a readable .npz file ({error})") from None
     try:
         return from_arrays(arrays)
@@ -282,6 +286,34 @@ def from_arrays(arrays: dict[str, NDArray[Any]]) -> Sequences:
         origin=origin,
         labels=tuple(str(name) for name in arrays.get("labels", np.array([], str))),
         flat=flat,
+    )
+
+
+def sequences_of(
+    x: ArrayLike, dt: ArrayLike, y: ArrayLike | None = None, labels: Collection[str] = ()
+) -> Sequences:
+    """Sequences of equal length from arrays: x (T, I) or (N, T, I); dt seconds, a number, (T,) or
+    (N, T); y one target a sequence or a step. Raises UlnnError for what does not fit.
+    """
+    values = np.asarray(x, np.float32)
+    flat = values.ndim == 2
+    values = values[None] if flat else values
+    if values.ndim != 3:
+        raise UlnnError(f"x has shape {values.shape}, expected (T, I) or (N, T, I)")
+    try:
+        steps = np.broadcast_to(np.asarray(dt, np.float32), values.shape[:2])
+    except ValueError as error:
+        raise UlnnError(
+            f"dt has shape {np.shape(dt)}, expected a number, (T,) or (N, T) to match x"
+        ) from error
+    targets = None
+    if y is not None:
+        targets = np.asarray(y)[None] if flat else np.asarray(y)
+        if targets.dtype.kind in "iub":
+            targets = targets.astype(np.int64)
+    length = np.full(len(values), values.shape[1], np.int64)
+    return Sequences(
+        x=values, dt=steps.copy(), length=length, y=targets, labels=tuple(labels), flat=flat
     )
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..base.errors import UlnnError
+from ..base.extras import explained
 from .sequences import Sequences
 
 FRAME = 0.0064  # seconds between two frames
@@ -21,10 +21,8 @@ FRAME = 0.0064  # seconds between two frames
 @cache
 def utterances(split: Literal["train", "test"]) -> Sequences:
     """The utterances of a split; y: the speaker, 0 to 8. Raises UlnnError without the package."""
-    try:
+    with explained("the set JapaneseVowels"):
         from sktime.datasets import load_japanese_vowels
-    except ImportError:
-        raise UlnnError("JapaneseVowels are missing: pip install sktime") from None
     table, speakers = load_japanese_vowels(split=split)
     curves = [
         np.stack([channel.to_numpy() for channel in row], axis=1) for row in table.to_numpy()

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..base import extras
 from ..base.errors import UlnnError
 from .sequences import Sequences
 
@@ -39,9 +40,10 @@ def recordings(split: Split) -> Sequences:
 
     Raises UlnnError when the package or its file is missing or not the known one.
     """
+    extras.need("seglearn", "the demo set")
     spec = importlib.util.find_spec("seglearn")
-    if spec is None or spec.origin is None:
-        raise UlnnError("the demo set is missing: pip install --no-deps seglearn==1.2.5")
+    assert spec is not None
+    assert spec.origin is not None
     path = Path(spec.origin).parent / "data" / "watch_dataset.npy"
     try:
         content = path.read_bytes()

@@ -49,7 +49,8 @@ def native_module() -> ModuleType:
         import ulnn
     except ImportError as error:
         raise UlnnError(
-            f"the C extension ulnn is not built ({error}); run: pip install -e . in the checkout"
+            f"the engine native needs the C extension ulnn ({error}): install ulnn where a C "
+            "compiler is, or a wheel for this platform; reference and pure give the same integers"
         ) from error
     module: ModuleType = ulnn
     return module
@@ -147,7 +148,7 @@ y.close(), s.close()
 
 
 def _unix(data: bytes, batch: Batch) -> Outputs:
-    return unix_run(data, batch, natmod.build("x64").parent)
+    return unix_run(data, batch, natmod.find("x64").parent)
 
 
 def unix_run(data: bytes, batch: Batch, module_path: Path) -> Outputs:

@@ -1,84 +1,117 @@
-"""Files of trained arrays: safetensors, torch, NumPy, Keras; and the TOML beside them."""
+"""Files of trained arrays, told by their content: safetensors, torch, NumPy, Keras."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Mapping
+import string
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..base.errors import UlnnError
+from ..base import archives
+from ..base.errors import UlnnError, one_line
+from ..base.extras import explained
 from ..network.layers import Array
-from . import import_keras
+from . import import_keras, torch_files
 from .import_cells import Arrays
+from .state_dict import check_type
+from .state_dict_forms import below
 
 EXPECTED = "torch.save(model.state_dict(), ...), .safetensors, .npz, .keras or .weights.h5"
+HDF5 = b"\x89HDF\r\n\x1a\n"
+# (start of the content, what it is and the way out)
+OTHERS = {
+    b"version https://git-lfs": "a pointer of Git LFS; run git lfs pull to get the file itself",
+    b"../": "a pointer of git-annex; run git annex get to get the file itself",
+    b"/annex/objects/": "a pointer of git-annex; run git annex get to get the file itself",
+    b"<": "a page of HTML, as of a login or an error; download the file itself",
+    b"ULNN": "an integer model; expected the checkpoint from which it was converted",
+    b"\x1f\x8b": "packed by gzip; unpack it first",
+    b"7z\xbc\xaf": "packed by 7-Zip; unpack it first",
+    b"\x28\xb5\x2f\xfd": "packed by zstd; unpack it first",
+}
+Reader = Callable[[Path, str], Arrays]
 
 
-def read(path: Path) -> Arrays:
-    """The arrays of a file, and what it says about its layers. Raises UlnnError."""
+def read(path: Path, wanted: str = "") -> Arrays:
+    """The arrays of a file, and what it says about its layers. wanted: which state dict, where it
+    holds several. Raises UlnnError."""
     if not path.exists():
         raise UlnnError(
             f"{path}: no such file; expected a checkpoint (.safetensors, .pt, .npz, .keras or "
             ".weights.h5)"
         )
-    if path.suffix == ".ulnn":
-        raise UlnnError(
-            f"{path}: an integer model; expected the checkpoint from which it was converted"
-        )
     try:
-        if path.suffix in (".keras", ".h5"):
-            return import_keras.read(path)
-        return Arrays(_READERS.get(path.suffix, _torch)(path))
-    except UlnnError:
-        raise
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if "Weights only" in reason:
-            reason = "it pickles other objects than tensors, such as a whole model"
-        raise UlnnError(f"{path}: cannot be read ({reason[:120]}); expected {EXPECTED}") from error
-
-
-def hyperparameters(path: Path) -> dict[str, Any]:
-    """The TOML beside a file: NAME.toml for NAME.pt and NAME.weights.h5. Raises UlnnError."""
-    toml = path.with_name(path.name.removesuffix(path.suffix).removesuffix(".weights") + ".toml")
-    if not toml.exists():
-        return {}
-    try:
-        return tomllib.loads(toml.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UlnnError(f"{toml}: not valid TOML ({error})") from error
-
-
-def _safetensors(path: Path) -> dict[str, Array]:
-    from safetensors import safe_open
-
-    # torch reads what numpy has no type for (bfloat16)
-    with safe_open(path, framework="pt") as file:
-        return {k: file.get_tensor(k).double().numpy() for k in file.keys()}  # noqa: SIM118
-
-
-def _npz(path: Path) -> dict[str, Array]:
-    with np.load(path, allow_pickle=False) as file:
-        return {k: np.asarray(file[k], np.float64) for k in file.files}
-
-
-def _torch(path: Path) -> dict[str, Array]:
-    import torch
-
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
+        archives.check_size(path)
+        with explained(f"reading {path.name}"):
+            return _reader(path)(path, wanted)
+    except UlnnError as error:
+        text = one_line(str(error))
+        if text.startswith((path.name, str(path))):
+            raise
+        raise UlnnError(f"{path.name}: {text}") from error
+    except Exception as error:  # libraries raise anything for damaged files
+        reason = one_line(str(error)) or type(error).__name__
         raise UlnnError(
-            f"{path}: holds a {type(state).__name__}, expected a state dict of tensors"
-        )
-    return {str(k): v.detach().to(torch.float64).numpy() for k, v in state.items()}
+            f"{path.name}: cannot be read ({reason[:120]}); expected {EXPECTED}"
+        ) from error
 
 
-_READERS: dict[str, Callable[[Path], dict[str, Array]]] = {
-    ".safetensors": _safetensors,
-    ".npz": _npz,
-}
+def _reader(path: Path) -> Reader:
+    with path.open("rb") as file:
+        start = file.read(512)
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(HDF5):
+        return _keras
+    if start.startswith(b"PK\x03\x04"):
+        return _of_archive(path)
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        return _safetensors
+    for head, what in OTHERS.items():
+        if text.startswith(head):
+            raise UlnnError(f"it is {what}")
+    if not text.translate(None, string.printable.encode()):
+        line = " ".join(text.decode().split())[:40]
+        raise UlnnError(f"it is text ({line!r}); download or save the file itself")
+    return _torch
+
+
+def _of_archive(path: Path) -> Reader:
+    with archives.open_zip(path) as archive:
+        names = archive.namelist()
+    last = {name.rpartition("/")[2] for name in names}
+    if "model.weights.h5" in last:
+        return _keras
+    if "constants.pkl" in last:
+        raise UlnnError("it is TorchScript; save the weights: torch.save(model.state_dict(), ...)")
+    if "data.pkl" in last:
+        return _torch
+    if names and all(name.endswith(".npy") for name in names):
+        return _npz
+    raise UlnnError(f"it is an archive of {names[0] if names else 'nothing'}; expected {EXPECTED}")
+
+
+def _keras(path: Path, wanted: str) -> Arrays:
+    if wanted:
+        raise UlnnError("it holds one model; expected no --weights")
+    return import_keras.read(path)
+
+
+def _torch(path: Path, wanted: str) -> Arrays:
+    return Arrays(torch_files.read_torch(path, wanted))
+
+
+def _safetensors(path: Path, wanted: str) -> Arrays:
+    return Arrays(torch_files.read_safetensors(path, wanted))
+
+
+def _npz(path: Path, wanted: str) -> Arrays:
+    arrays = archives.read_npz(path)
+    return Arrays(floats(below(arrays, wanted) if wanted else arrays))
+
+
+def floats(arrays: dict[str, np.ndarray]) -> dict[str, Array]:
+    """float64 of arrays that hold weights. Raises UlnnError for other numbers."""
+    for key, value in arrays.items():
+        check_type(key, value.dtype.name, value.ndim)
+    return {key: np.asarray(value, np.float64) for key, value in arrays.items()}

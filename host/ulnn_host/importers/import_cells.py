@@ -27,34 +27,43 @@ from ..network.layers import (
     Ltc,
     Synapses,
 )
+from .checkpoint_toml import ALIASES
 from .state_dict import StateDict
-
-ALIASES = {"lecun": "lecun_tanh", "swish": "silu"}
 
 
 @dataclass
 class Arrays:
-    """Weights by name, and what their file says: `by_path` of a layer: mode, activation,
-    ode_unfolds, motor_neurons, dense (activation of a dense layer)."""
+    """Weights by name, and what their file says.
+
+    by_path of a layer: mode, activation, ode_unfolds, motor_neurons. order: of the layers and the
+    functions between them, empty where the file does not say it. idle: layers without weights of
+    which the file does not say what they do. mean, std: by which the model
+    itself normalises its inputs, (1,) or (inputs,).
+    """
 
     weights: dict[str, Array]
     dialect: str | None = None
     by_path: dict[str, dict[str, Any]] = field(default_factory=dict)
     assumed: list[str] = field(default_factory=list)
+    order: tuple[str, ...] = ()
+    idle: list[str] = field(default_factory=list)
+    mean: Array = field(default_factory=lambda: np.zeros(1))
+    std: Array = field(default_factory=lambda: np.ones(1))
 
 
 @dataclass
 class Hints:
-    """What tensors do not tell; `assumed` collects what had to be guessed, one line each.
+    """What tensors do not say; `assumed` collects what had to be guessed, one line each.
 
-    hyper: hyper-parameters that hold for all layers. by_path: as in `Arrays`, where `hyper` says
-    nothing.
+    hyper: hyper-parameters that hold for all layers. by_path and order: as in `Arrays`.
     """
 
     dialect: str
     hyper: Mapping[str, Any]
     by_path: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     assumed: list[str] = field(default_factory=list)
+    order: tuple[str, ...] = ()
+    used: set[str] = field(default_factory=set)
 
     @property
     def head_activation(self) -> str:
@@ -67,13 +76,18 @@ class Hints:
             self.assumed.append(line)
 
     def get(self, key: str, prefix: str) -> Any:
-        """What is said about the layer whose tensors start with `prefix`; None: nothing."""
-        if self.hyper.get(key) is not None:
-            return self.hyper[key]
+        """What is said about the layer whose tensors start with `prefix`; None: nothing. Raises
+        UlnnError where the user and the file say different things."""
+        self.used.add(key)
+        said, own = self.hyper.get(key), None
         for path, facts in self.by_path.items():
             if prefix == path or prefix.startswith(f"{path}." if path else ""):
-                return facts.get(key)
-        return None
+                own = facts.get(key)
+                break
+        differ = ALIASES.get(str(said), said) != ALIASES.get(str(own), own)
+        if said is not None and own is not None and differ:
+            raise UlnnError(f"{key} {said}, but the file says {own}")
+        return own if said is None else said
 
     def choice(self, key: str, prefix: str, known: tuple[str, ...]) -> str | None:
         """One of the known words; None where nothing is said. Raises UlnnError."""
@@ -87,7 +101,7 @@ class Hints:
         """A whole number above 0; the default is noted as a guess. Raises UlnnError."""
         value = self.get(key, prefix)
         if value is None:
-            self.assume(f"{key} {default} (weights do not tell; else write it into the .toml)")
+            self.assume(f"{key} {default} (weights do not say it; else write it into the .toml)")
             return default
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UlnnError(f"{key} {value!r}, expected a whole number above 0")
@@ -95,10 +109,11 @@ class Hints:
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false; the default is noted as a guess. Raises UlnnError."""
+        self.used.add(key)
         value = self.hyper.get(key)
         if value is None:
             word = str(default).lower()
-            self.assume(f"{key} {word} (weights do not tell; else write it into the .toml)")
+            self.assume(f"{key} {word} (weights do not say it; else write it into the .toml)")
             return default
         if not isinstance(value, bool):
             raise UlnnError(f"{key} {value!r}, expected true or false")
@@ -116,8 +131,7 @@ def cfc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLa
 
 def wired_cfc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLayer, ...]:
     """A wired CfC: its layers `prefix`layer_{k}, each with a state of its own."""
-    pattern = re.compile(re.escape(prefix) + r"layer_(\d+)\.ff1\.weight$")
-    numbers = sorted(int(m[1]) for k in state.keys if (m := pattern.match(k)))
+    numbers = _numbers(state, re.escape(prefix) + r"layer_([0-9]{1,9})\.ff1\.weight")
     memory = None
     if f"{lstm}input_map.weight" in state:
         if len(numbers) > 1:
@@ -129,12 +143,21 @@ def wired_cfc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[F
     return tuple(_cfc(state, f"{prefix}layer_{k}.", memory, hints) for k in numbers)
 
 
+def _numbers(state: StateDict, pattern: str) -> list[int]:
+    """The numbers in names, 0 and on. Raises UlnnError where one is missing."""
+    numbers = sorted(int(m[1]) for k in state.keys if (m := re.fullmatch(pattern, k)))
+    if numbers != list(range(len(numbers))):
+        missing = next(k for k, number in enumerate(numbers) if k != number)
+        raise UlnnError(f"{state.name}: layer {missing} is missing; expected all layers of a cell")
+    return numbers
+
+
 def _cfc(state: StateDict, prefix: str, memory: Linear | None, hints: Hints) -> CfC:
-    pattern = re.compile(re.escape(prefix) + r"backbone\.(\d+)\.weight$")
+    pattern = re.compile(re.escape(prefix) + r"backbone\.([0-9]{1,9})\.weight$")
     stages = sorted({int(m[1]) for k in state.keys if (m := pattern.match(k))})
-    activation = hints.choice("activation", prefix, ACTIVATIONS) if stages else None
+    activation = hints.choice("activation", prefix, ACTIVATIONS)
     if stages and activation is None:
-        hints.assume("activation lecun_tanh (weights do not tell; else give --activation)")
+        hints.assume("activation lecun_tanh (weights do not say it; else give --activation)")
     mode = _mode(state, prefix, hints)
     backbone: list[Linear] = []
     columns = size = None
@@ -192,7 +215,7 @@ def _mode(state: StateDict, prefix: str, hints: Hints) -> Mode:
             "expected mode default or no_gate"
         )
     if said is None:
-        hints.assume("mode default (weights do not tell it from no_gate; else give --mode)")
+        hints.assume("mode default (weights do not say it from no_gate; else give --mode)")
         return Mode.DEFAULT
     return MODES[said]
 
@@ -262,14 +285,19 @@ def ltc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLa
             )
     inputs = groups[0].w.shape[0]
     outputs = size
+    said = hints.get("motor_neurons", prefix)
     if f"{prefix}output_w" in state:
         outputs = state.shape(f"{prefix}output_w")[0]
-    elif hints.get("motor_neurons", prefix) is not None:
+        if said not in (None, outputs):
+            raise UlnnError(
+                f"{state.name}: motor_neurons {said}, but {prefix}output_w has {outputs}"
+            )
+    elif said is not None:
         outputs = hints.number("motor_neurons", size, prefix)
     else:
         hints.assume(
             f"motor_neurons {size}, all neurons of the LTC (without an output map weights do not "
-            "tell; else write it into the .toml)"
+            "say it; else write it into the .toml)"
         )
     if outputs > size:
         raise UlnnError(f"{state.name}: {outputs} outputs of an LTC, expected at most {size}")
@@ -295,8 +323,7 @@ def ltc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLa
 def torch_rnn(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLayer, ...]:
     """nn.LSTM or nn.GRU: its layers weight_ih_l{k}."""
     del lstm, hints
-    pattern = re.compile(re.escape(prefix) + r"weight_ih_l(\d+)$")
-    numbers = sorted(int(m[1]) for k in state.keys if (m := pattern.match(k)))
+    numbers = _numbers(state, re.escape(prefix) + r"weight_ih_l([0-9]{1,9})")
     for suffix, what in (("_reverse", "both directions"), ("", "a projection (proj_size)")):
         key = f"{prefix}{'weight_ih' if suffix else 'weight_hr'}_l0{suffix}"
         if key in state:

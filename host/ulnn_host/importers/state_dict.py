@@ -9,6 +9,11 @@ import numpy as np
 from ..base.errors import UlnnError
 from ..network.layers import Array, Linear
 
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+LARGEST = 1e6  # of a weight: training has diverged, or the numbers are none
+# of averaged models; no weights
+COUNTERS = ("n_averaged", "initted", "step", "num_updates")
+
 
 class StateDict:
     """Arrays by name. `name` is the file's, for errors."""
@@ -43,10 +48,7 @@ class StateDict:
                 f"{self.name}: {key} has shape {value.shape}, "
                 f"expected ({wanted}{',' * (len(shape) == 1)})"
             )
-        if not np.isfinite(value).all():
-            raise UlnnError(
-                f"{self.name}: {key} holds values that are not finite; the training has diverged"
-            )
+        check_values(f"{self.name}: {key}", value)
         return value
 
     def optional(self, key: str, size: int, default: float) -> Array:
@@ -61,6 +63,28 @@ class StateDict:
         if bias or f"{key}.bias" in self:
             return Linear(weight, self.take(f"{key}.bias", len(weight)))
         return Linear(weight, np.zeros(len(weight)))
+
+
+def check_type(key: str, dtype: str, axes: int) -> None:
+    """Refuse numbers that are no weights: whole ones (quantised, their scale is lost), complex
+    ones. Masks and counters may be whole. Raises UlnnError."""
+    whole = dtype.startswith(("int", "uint", "bool"))
+    if dtype in FLOATS or (whole and (key.endswith("mask") or (key in COUNTERS and not axes))):
+        return
+    why = " (quantised? then its scale is missing)" if whole else ""
+    raise UlnnError(f"{key} holds {dtype}{why}, expected one of {', '.join(FLOATS)}")
+
+
+def check_values(key: str, value: Array) -> None:
+    """Refuse weights that no training wants. Raises UlnnError."""
+    if not np.isfinite(value).all():
+        raise UlnnError(f"{key} holds values that are not finite; the training has diverged")
+    largest = float(np.abs(value).max(initial=0.0))
+    if largest > LARGEST:
+        raise UlnnError(
+            f"{key} holds {largest:.3g}, expected at most {LARGEST:g}; the training has diverged, "
+            "or the file is damaged"
+        )
 
 
 def some(keys: Iterable[str]) -> str:

@@ -21,11 +21,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..base.errors import UlnnError
+from ..base import extras
 from .float_network import FloatNetwork, mapped
 from .layers import Ltc, State
 
-INSTALL = "install it with: pip install ulnn[onnx]"
 STEPS = 100
 
 
@@ -76,11 +75,8 @@ def state_names(network: FloatNetwork) -> tuple[str, ...]:
 
 def write(network: FloatNetwork, path: Path) -> Exported:
     """Write the graph and check it. Raises UlnnError when onnx is missing."""
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UlnnError(f"{error.name} is not installed, expected for ONNX; {INSTALL}") from error
+    for package in ("onnx", "onnxscript"):
+        extras.need(package, "writing ONNX")
     module = Step(network).eval()
     states = state_names(network)
     inputs = ("x", "dt", *states)

@@ -9,6 +9,7 @@ LTC: Hasani et al. 2021 (AAAI, eq. 1 and algorithm 1) as coded there; LSTM and G
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -24,8 +25,10 @@ Activation = Literal["silu", "relu", "tanh", "gelu", "lecun_tanh"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 HeadActivation = Literal["tanh", "lecun_tanh", "linear"]
 HEAD_ACTIVATIONS: tuple[HeadActivation, ...] = get_args(HeadActivation)
+CELLS = ("cfc", "wired", "ltc", "lstm", "gru", "mixed")  # what `ulnn train` can make
 HEADS = ("ff1", "ff2", "time_a", "time_b")
 EPSILON = 1e-8  # of ncps, in the denominator of an LTC neuron
+_ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 State = tuple[Any, ...]
 Seen = dict[str, Any]
@@ -55,9 +58,7 @@ def sigmoid(z: Any) -> Any:
 
 def _erf(z: Any) -> Any:
     if isinstance(z, np.ndarray):
-        from scipy.special import erf
-
-        return erf(z)
+        return _ERF(z).astype(z.dtype)
     import torch
 
     return torch.erf(z)

@@ -1,4 +1,4 @@
-"""What `ulnn convert` does between reading a checkpoint and printing: choices, file, report."""
+"""From a float network to a model file and a report on it: choices, conversion, measurement."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..base import files
 from ..base.errors import UlnnError
 from ..data.sequences import Sequences
 from ..engines import registry as engines
@@ -25,9 +26,8 @@ Progress = Callable[[str], None]
 class Wishes:
     """bits: width of all weights, None: 8, or what max_bytes allows. max_bytes: largest file, for
     mixed widths. calibration: max, percentile, mse or search. compare: measure int8 and int16,
-    too. finetune: epochs of quantisation-aware training
-    on the calibration data, 0: none; towards: what for, "float" (the float network's outputs) or
-    "labels"; learning_rate: of it."""
+    too. finetune: epochs of quantisation-aware training on the calibration data, 0: none;
+    towards: what for, "float" (the float network's outputs) or "labels"; learning_rate: of it."""
 
     bits: int | None = None
     max_bytes: int | None = None
@@ -38,6 +38,14 @@ class Wishes:
     learning_rate: float = 1e-4
 
 
+@dataclass(frozen=True)
+class Conversion:
+    """The bytes of a model file, and how good the model is."""
+
+    content: bytes
+    report: ConvertReport
+
+
 def convert_to_file(
     network: FloatNetwork,
     data: Sequences,
@@ -46,11 +54,25 @@ def convert_to_file(
     output: Path,
     progress: Progress = lambda text: None,
 ) -> ConvertReport:
-    """Convert, write the file, and say how good the model is.
+    """`convert_network`, and the file written. Raises UlnnError before anything is written."""
+    files.check_output(output)
+    done = convert_network(network, data, options, wishes, progress)
+    files.write(output, done.content)
+    return done.report
+
+
+def convert_network(
+    network: FloatNetwork,
+    data: Sequences,
+    options: Options,
+    wishes: Wishes,
+    progress: Progress = lambda text: None,
+) -> Conversion:
+    """Convert a network, and measure the model on the data.
 
     options: all that is not in the wishes. Raises UlnnError for wishes that contradict each other
     or cannot be fulfilled, and when the C engine on this computer does not repeat the model's
-    golden vectors, before anything is written.
+    golden vectors.
     """
     if wishes.bits is not None and wishes.max_bytes is not None:
         raise UlnnError("expected --bits or --max-bytes, not both: --max-bytes chooses the widths")
@@ -92,11 +114,8 @@ def convert_to_file(
             others.append(reporter.measure(name, compared))
     progress("contraction of the layers")
     report = reporter.report(written, tuple(others), chosen, searched)
-    # Before the file is there: one that an engine does not compute is not left behind.
     repeated = engines.native_self_test(content)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(content)
-    return dataclasses.replace(report, native_self_test=repeated)
+    return Conversion(content, dataclasses.replace(report, native_self_test=repeated))
 
 
 def _finetuned(rollout: FloatRollout, options: Options, wishes: Wishes, readout: str) -> ModelFile:

@@ -1,4 +1,5 @@
-"""Native modules: which one a board takes, and building it into build/natmod/ARCH/ulnn.mpy.
+"""Native modules: which one a board takes, and where it is: built into build/natmod/ARCH/ulnn.mpy
+in a checkout, else the copy in the package.
 
     python -m ulnn_host.toolchain.natmod [--cells cfc] [ARCH ...]
 
@@ -20,11 +21,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ..base import extras
 from ..base.errors import UlnnError
-from ..base.paths import project_root
+from ..base.paths import board_files, checkout, project_root
+from .bytecode import MPY_VERSION
 from .micropython_source import find_micropython, mpy_abi
-
-MPY_VERSION = (6, 3)
 
 # Index in the arch field of a .mpy header and of sys.implementation._mpy (py/persistentcode.h).
 ARCHES: dict[int, str] = {
@@ -51,6 +52,11 @@ class Toolchain:
     compiler: str
     package: str
 
+    @property
+    def prefix(self) -> str:
+        """Of the names of its programs, such as `arm-none-eabi-`."""
+        return self.compiler.removesuffix("gcc")
+
 
 _ARM = Toolchain("arm-none-eabi-gcc", "gcc-arm-none-eabi")
 TOOLCHAINS: dict[str, Toolchain] = {
@@ -62,7 +68,7 @@ TOOLCHAINS: dict[str, Toolchain] = {
     "rv32imc": Toolchain(
         "riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf"
     ),
-    "xtensa": Toolchain("xtensa-lx106-elf-gcc", "gcc-xtensa-lx106"),
+    "xtensa": Toolchain("xtensa-lx106-elf-gcc", "gcc-xtensa-lx106 picolibc-xtensa-lx106-elf"),
     "xtensawin": Toolchain("xtensa-esp32-elf-gcc", ""),
 }
 BUILDABLE = tuple(TOOLCHAINS)
@@ -104,6 +110,15 @@ def has_compiler(arch: str) -> bool:
     return arch in TOOLCHAINS and shutil.which(TOOLCHAINS[arch].compiler) is not None
 
 
+def find(arch: str, cells: str = "") -> Path:
+    """Path of `ulnn.mpy` for an architecture of BUILDABLE: in a checkout as `build` makes it, else
+    the package's copy. Raises UlnnError as `build`, or where the package has none.
+    """
+    if checkout() is not None:
+        return build(arch, cells)
+    return board_files(f"natmod/{_name(arch, cells)}/ulnn.mpy")
+
+
 def build(arch: str, cells: str = "") -> Path:
     """Path of `ulnn.mpy` for an architecture of BUILDABLE, built when its inputs changed.
 
@@ -114,6 +129,7 @@ def build(arch: str, cells: str = "") -> Path:
         raise UlnnError(f"cells {cells!r}: expected cfc, or nothing for all of them")
     if arch not in TOOLCHAINS:
         raise UlnnError(f"native architecture {arch!r}: expected one of {', '.join(BUILDABLE)}")
+    extras.need("elftools", "building native modules")
     tree = find_micropython()
     if mpy_abi(tree) != ".".join(map(str, MPY_VERSION)):
         raise UlnnError(
@@ -127,7 +143,8 @@ def build(arch: str, cells: str = "") -> Path:
         key = _inputs(arch, tree) + cells
         if target.is_file() and key_file.is_file() and key_file.read_text() == key:
             return target
-        key_file.unlink(missing_ok=True)
+        for old in (key_file, target):
+            old.unlink(missing_ok=True)
         _make(arch, tree, folder, cells)
         key_file.write_text(key)
     return target
@@ -142,8 +159,12 @@ def text_size(arch: str, cells: str = "") -> int:
     return int(found.group(1))
 
 
+def _name(arch: str, cells: str) -> str:
+    return f"{arch}-{cells}" if cells else arch
+
+
 def _folder(arch: str, cells: str) -> Path:
-    return project_root() / "build" / "natmod" / (f"{arch}-{cells}" if cells else arch)
+    return project_root() / "build" / "natmod" / _name(arch, cells)
 
 
 def _make(arch: str, tree: Path, folder: Path, cells: str) -> None:
@@ -153,6 +174,10 @@ def _make(arch: str, tree: Path, folder: Path, cells: str) -> None:
         "-f",
         str(project_root() / "native_module" / "natmod" / "Makefile"),
         f"ARCH={arch}",
+        # The folder and the compiler differ between versions of MicroPython; these are the ones
+        # that are cleared above and that the key is made of.
+        "BUILD=build",
+        f"CROSS={TOOLCHAINS[arch].prefix}",
         f"MPY_DIR={tree}",
         f"PYTHON={sys.executable}",
         f"CELLS={cells}",
@@ -198,18 +223,14 @@ def _inputs(arch: str, tree: Path) -> str:
 
 
 def main() -> None:
-    """Builds the named architectures and prints their sizes.
-
-    Without names: all that have a compiler here, but for Xtensa, whose compilers on Debian come
-    without the C headers.
-    """
+    """Builds the named architectures, or all that have a compiler here, and prints their sizes."""
     parser = argparse.ArgumentParser(prog="python -m ulnn_host.toolchain.natmod")
     parser.add_argument(
         "--cells", choices=CELLS, default="", help="cfc: CfC and dense layers only"
     )
     parser.add_argument("arch", nargs="*", help=f"of {', '.join(BUILDABLE)}")
     arguments = parser.parse_args()
-    usual = [name for name in BUILDABLE if has_compiler(name) and "xtensa" not in name]
+    usual = [name for name in BUILDABLE if has_compiler(name)]
     try:
         for arch in arguments.arch or usual:
             path = build(arch, arguments.cells)

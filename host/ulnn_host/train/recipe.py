@@ -6,29 +6,21 @@ import dataclasses
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from ..base import toml_text
 from ..base.errors import UlnnError
+from ..base.toml_tables import choice, number, table
+from ..data.scores import READOUTS
 from ..format.limits import MATRICES_MAX, ROWS_MAX, SIZE_MAX, UNFOLDS_MAX
 from ..format.model import MODES
-from ..network.layers import ACTIVATIONS
+from ..network.layers import ACTIVATIONS, CELLS
 from ..network.wiring import DIALECTS
 
 RECIPES = Path(__file__).parent / "recipes"
 SETS = ("watch", "vowels")
-READOUTS = ("last", "mean", "each")
-
-
-def _number(default: Any, low: float, high: float = float("inf")) -> Any:
-    """A number (or each number of a list) from low to high."""
-    return field(default=default, metadata={"range": (low, high)})
-
-
-def _choice(default: str, *names: str) -> Any:
-    return field(default=default, metadata={"choice": names})
 
 
 @dataclass(frozen=True)
@@ -48,10 +40,10 @@ class DataRecipe:
     source: str
     valid: str = ""
     valid_groups: tuple[int, ...] = ()
-    valid_fraction: float = _number(0.0, 0.0, 0.9)
-    window: float = _number(0.0, 0.0)
-    windows_per_sequence: int = _number(1, 1)
-    drop: float = _number(0.0, 0.0, 0.99)
+    valid_fraction: float = number(0.0, 0.0, 0.9)
+    window: float = number(0.0, 0.0)
+    windows_per_sequence: int = number(1, 1)
+    drop: float = number(0.0, 0.0, 0.99)
 
 
 @dataclass(frozen=True)
@@ -67,12 +59,12 @@ class WiringRecipe:
               neuron's own state) or "ncps" (as ncps.torch: time heads and hidden states dense)
     """
 
-    kind: str = _choice("auto_ncp", "auto_ncp", "random", "full")
-    units: int = _number(19, 1, SIZE_MAX)
-    outputs: int = _number(4, 1, SIZE_MAX)
-    sparsity: float = _number(0.5, 0.0, 0.99)
-    seed: int = _number(-1, -1, 2**32 - 1)
-    dialect: str = _choice("ulnn", *DIALECTS)
+    kind: str = choice("auto_ncp", "auto_ncp", "random", "full")
+    units: int = number(19, 1, SIZE_MAX)
+    outputs: int = number(4, 1, SIZE_MAX)
+    sparsity: float = number(0.5, 0.0, 0.99)
+    seed: int = number(-1, -1, 2**32 - 1)
+    dialect: str = choice("ulnn", *DIALECTS)
 
 
 @dataclass(frozen=True)
@@ -90,18 +82,18 @@ class ModelRecipe:
     time_scale       seconds that count as 1 in the cell; 0: the median dt
     """
 
-    cell: str = _choice("cfc", "cfc", "wired", "ltc", "lstm", "gru", "mixed")
-    mode: str = _choice("default", *MODES)
-    activation: str = _choice("lecun_tanh", *ACTIVATIONS)
-    hidden: int = _number(32, 1, SIZE_MAX)
-    backbone_units: int = _number(32, 1, ROWS_MAX)
-    backbone_layers: int = _number(1, 0, MATRICES_MAX - 1)
-    layers: int = _number(1, 1, 8)
+    cell: str = choice("cfc", *CELLS)
+    mode: str = choice("default", *MODES)
+    activation: str = choice("lecun_tanh", *ACTIVATIONS)
+    hidden: int = number(32, 1, SIZE_MAX)
+    backbone_units: int = number(32, 1, ROWS_MAX)
+    backbone_layers: int = number(1, 0, MATRICES_MAX - 1)
+    layers: int = number(1, 1, 8)
     dt_input: bool = False
-    unfolds: int = _number(6, 1, UNFOLDS_MAX)
+    unfolds: int = number(6, 1, UNFOLDS_MAX)
     wiring: WiringRecipe = WiringRecipe()
-    readout: str = _choice("last", *READOUTS)
-    time_scale: float = _number(0.0, 0.0)
+    readout: str = choice("last", *READOUTS)
+    time_scale: float = number(0.0, 0.0)
 
 
 _EVERY = ("cell", "readout", "time_scale")
@@ -131,18 +123,18 @@ class TrainingRecipe:
                   it makes a network insensitive to rounding, and training twice as long; 0: none
     """
 
-    epochs: int = _number(100, 1)
-    batch: int = _number(64, 1)
-    learning_rate: float = _number(0.005, 1e-7, 10.0)
-    weight_decay: float = _number(0.01, 0.0, 10.0)
-    warmup: float = _number(0.1, 0.0, 0.9)
-    clip: float = _number(1.0, 1e-6)
-    patience: int = _number(0, 0)
-    average: float = _number(0.98, 0.0, 0.9999)
-    label_smoothing: float = _number(0.0, 0.0, 0.9)
+    epochs: int = number(100, 1)
+    batch: int = number(64, 1)
+    learning_rate: float = number(0.005, 1e-7, 10.0)
+    weight_decay: float = number(0.01, 0.0, 10.0)
+    warmup: float = number(0.1, 0.0, 0.9)
+    clip: float = number(1.0, 1e-6)
+    patience: int = number(0, 0)
+    average: float = number(0.98, 0.0, 0.9999)
+    label_smoothing: float = number(0.0, 0.0, 0.9)
     class_weights: bool = True
-    weight_limit: float = _number(0.0, 0.0)
-    consistency: float = _number(0.0, 0.0, 100.0)
+    weight_limit: float = number(0.0, 0.0)
+    consistency: float = number(0.0, 0.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -159,11 +151,11 @@ class AugmentRecipe:
     """
 
     mirror: tuple[float, ...] = ()
-    rotate: float = _number(0.0, 0.0, 180.0)
-    scale: tuple[float, ...] = _number((), 0.0, 2.0)
-    speed: float = _number(0.0, 0.0, 2.0)
-    rates: tuple[int, ...] = _number((), 0)
-    noise: float = _number(0.0, 0.0, 10.0)
+    rotate: float = number(0.0, 0.0, 180.0)
+    scale: tuple[float, ...] = number((), 0.0, 2.0)
+    speed: float = number(0.0, 0.0, 2.0)
+    rates: tuple[int, ...] = number((), 0)
+    noise: float = number(0.0, 0.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -174,7 +166,7 @@ class Recipe:
     model: ModelRecipe = ModelRecipe()
     training: TrainingRecipe = TrainingRecipe()
     augment: AugmentRecipe = AugmentRecipe()
-    seed: int = _number(0, 0, 2**63 - 1)
+    seed: int = number(0, 0, 2**63 - 1)
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -202,7 +194,7 @@ def read_recipe(path: Path) -> Recipe:
 
 def parse(content: Mapping[str, Any]) -> Recipe:
     """The recipe in a parsed TOML document. Raises UlnnError, one line that names the key."""
-    recipe: Recipe = _table(Recipe, content, "")
+    recipe = table(Recipe, content)
     cell = recipe.model.cell
     for key in content.get("model", {}):
         if key not in MODEL_KEYS[cell]:
@@ -233,42 +225,3 @@ def dump(recipe: Recipe, folder: Path) -> str:
     keys = MODEL_KEYS[recipe.model.cell]
     content["model"] = {key: value for key, value in content["model"].items() if key in keys}
     return toml_text.dumps({"seed": content.pop("seed"), **content})
-
-
-def _table(kind: Any, content: Mapping[str, Any], prefix: str) -> Any:
-    hints = get_type_hints(kind)
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    for key in content:
-        if key not in known:
-            raise UlnnError(f"unknown key {prefix}{key}, expected one of {', '.join(known)}")
-    values = {}
-    for name, spec in known.items():
-        if name in content:
-            values[name] = _value(hints[name], content[name], prefix + name, spec.metadata)
-        elif spec.default is dataclasses.MISSING:
-            raise UlnnError(f"key {prefix}{name} is missing")
-    return kind(**values)
-
-
-def _value(hint: Any, value: Any, name: str, rule: Mapping[str, Any]) -> Any:
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise UlnnError(f"{name} is {value!r}, expected a table [{name}]")
-        return _table(hint, value, f"{name}.")
-    if get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise UlnnError(f"{name} is {value!r}, expected a list")
-        return tuple(_value(get_args(hint)[0], v, name, rule) for v in value)
-    if hint is float and type(value) is int:
-        value = float(value)
-    if type(value) is not hint:
-        words = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
-        raise UlnnError(f"{name} is {value!r}, expected {words[hint]}")
-    if "range" in rule:
-        low, high = rule["range"]
-        if not low <= value <= high:
-            limit = f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
-            raise UlnnError(f"{name} is {value}, expected {limit}")
-    if "choice" in rule and value not in rule["choice"]:
-        raise UlnnError(f"{name} is {value!r}, expected one of {', '.join(rule['choice'])}")
-    return value

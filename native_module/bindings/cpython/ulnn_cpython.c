@@ -37,8 +37,13 @@ static int get_buffer(PyObject *object, Py_buffer *view, int flags) {
         return 0;
     }
     if (PyErr_ExceptionMatches(PyExc_BufferError) || PyErr_ExceptionMatches(PyExc_ValueError)) {
-        PyErr_Format(PyExc_TypeError, "a %s, contiguous bytes-like object is required, not '%s'",
-            flags & PyBUF_WRITABLE ? "read-write" : "readable", Py_TYPE(object)->tp_name);
+        PyObject *type = PyType_GetName(Py_TYPE(object));
+        if (type != NULL) {
+            PyErr_Format(PyExc_TypeError,
+                "a %s, contiguous bytes-like object is required, not '%U'",
+                flags & PyBUF_WRITABLE ? "read-write" : "readable", type);
+            Py_DECREF(type);
+        }
     }
     return -1;
 }
@@ -237,7 +242,7 @@ static PyObject *model_get_state(ModelObject *self, void *Py_UNUSED(closure)) {
     Py_ssize_t bytes = 2 * (Py_ssize_t)ulnn_model_info(self->model)->state_size;
     PyObject *state = PyBytes_FromStringAndSize(NULL, bytes);
     if (state != NULL) {
-        ulnn_state_get(self->model, PyBytes_AS_STRING(state));
+        ulnn_state_get(self->model, PyBytes_AsString(state));
     }
     return state;
 }
@@ -268,13 +273,14 @@ static PyObject *model_get_clamped(ModelObject *self, void *Py_UNUSED(closure)) 
 }
 
 static void model_dealloc(ModelObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
     PyMem_Free(self->memory);
     PyMem_Free(self->copy);
     if (self->buffer.obj != NULL) {
         PyBuffer_Release(&self->buffer);
     }
-    type->tp_free(self);
+    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    free_object(self);
     Py_DECREF(type);
 }
 
@@ -342,7 +348,7 @@ static PyObject *read_file(PyObject *path, size_t *size) {
     }
     Py_XDECREF(closed);
     if (data != NULL && *size <= ULNN_FILE_MAX) {
-        *size = (size_t)PyBytes_GET_SIZE(data);
+        *size = (size_t)PyBytes_Size(data);
     }
     return data;
 }
@@ -393,7 +399,7 @@ static PyObject *module_load(PyObject *module, PyObject *source) {
     } else {
         Py_INCREF(source);
     }
-    ModelObject *self = (ModelObject *)type->tp_alloc(type, 0);
+    ModelObject *self = (ModelObject *)PyType_GenericAlloc(type, 0);
     if (self != NULL) {
         if (get_buffer(source, &self->buffer, PyBUF_C_CONTIGUOUS) < 0) {
             self->buffer.obj = NULL;

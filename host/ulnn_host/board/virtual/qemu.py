@@ -14,7 +14,6 @@ import sys
 import tempfile
 import threading
 import time
-import tty
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -187,6 +186,8 @@ class VirtualBoard:
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         # QEMU's own pty chardev looks for a listener only once a second, so it gets the master
         # side of a pair made here. Held open, the slave side never reads as hung up.
+        import tty  # not on Windows, which has no virtual boards
+
         master, self._fd = os.openpty()
         try:
             tty.setraw(self._fd)

@@ -1,0 +1,121 @@
+"""What weights do not say: the keys of `NAME.toml` beside a checkpoint, checked like a recipe."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import UlnnError, one_line
+from ..base.toml_tables import choice, number, positive, table
+from ..data.scores import READOUTS
+from ..format.limits import SIZE_MAX, UNFOLDS_MAX
+from ..format.model import DIALECTS, MODES
+from ..network.layers import ACTIVATIONS, CELLS
+
+ALIASES = {"lecun": "lecun_tanh", "swish": "silu"}
+
+
+@dataclass(frozen=True)
+class CheckpointToml:
+    """All keys, each may be missing.
+
+    dialect, cell, mode, activation (of the backbone of a CfC), dt_input (LSTM, GRU: the last
+    input is the elapsed time), ode_unfolds, implicit_param_constraints, motor_neurons (LTC)
+    order    the modules from input to output, with the functions between and after them, such as
+             ["rnn", "relu", "fc"]
+    weights  which state dict, where a file holds several: its key, or the prefix of its names
+    mean, std, time_scale   inputs are normalised as (x - mean) / std, seconds by time_scale
+    labels, readout, inputs (names of the channels)
+    all others: what `ulnn train` notes about a network; sizes must be those of the weights
+    """
+
+    dialect: str = choice("", *DIALECTS.values())
+    cell: str = choice("", *CELLS)
+    mode: str = choice("", *MODES)
+    activation: str = choice("", *ACTIVATIONS, *ALIASES)
+    dt_input: bool = False
+    ode_unfolds: int = number(6, 1, UNFOLDS_MAX)
+    implicit_param_constraints: bool = True
+    motor_neurons: int = number(1, 1, SIZE_MAX)
+    order: tuple[str, ...] = ()
+    weights: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = positive(())
+    time_scale: float = positive(1.0)
+    labels: tuple[str, ...] = ()
+    readout: str = choice("last", *READOUTS)
+    inputs: tuple[str, ...] = ()
+    dataset: str = ""
+    input_size: int = number(1, 1)
+    output_size: int = number(1, 1)
+    hidden_size: int = number(1, 1)
+    proj_size: int = number(1, 1)
+    layers: int = number(1, 1)
+    backbone_units: int = number(0, 0)
+    backbone_layers: int = number(0, 0)
+    wiring: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    history: tuple[dict[str, Any], ...] = ()
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The keys in the TOML file beside a checkpoint: NAME.toml for NAME.pt and NAME.weights.h5;
+    none where there is no such file. Raises UlnnError with its name."""
+    toml = path.with_name(path.name.removesuffix(path.suffix).removesuffix(".weights") + ".toml")
+    if not toml.exists():
+        return {}
+    try:
+        content = tomllib.loads(toml.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UlnnError(f"{toml}: not valid TOML ({error})") from error
+    if isinstance(content.get("data"), Mapping):
+        raise UlnnError(
+            f"{toml} is a training recipe; expected the hyper-parameters of {path.name}: give one "
+            "of the two another name"
+        )
+    try:
+        return checked(content)
+    except UlnnError as error:
+        raise UlnnError(f"{toml}: {one_line(str(error))}") from error
+
+
+def checked(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that are given, when all have the right type and range; None counts as not given.
+    Raises UlnnError that names the key."""
+    given = {key: value for key, value in content.items() if value is not None}
+    table(CheckpointToml, given)
+    for key, other in (("mean", "std"), ("std", "mean")):
+        if key in given and other not in given:
+            raise UlnnError(f"{key} without {other}: expected both, as (x - mean) / std")
+    if len(given.get("mean", ())) != len(given.get("std", ())):
+        raise UlnnError(
+            f"mean has {len(given['mean'])} numbers and std {len(given['std'])}, "
+            "expected one of each for every input"
+        )
+    for key in ("labels", "inputs"):
+        names = given.get(key, [])
+        for name in names:
+            if not name.strip() or names.count(name) > 1:
+                raise UlnnError(f"{key} holds {name!r}, expected names that differ")
+    return given
+
+
+def check_sizes(given: Mapping[str, Any], inputs: int, outputs: int) -> None:
+    """Refuse sizes, scales and labels that are not those of the network. Raises UlnnError."""
+    for key, size in (("input_size", inputs), ("output_size", outputs)):
+        if given.get(key, size) != size:
+            raise UlnnError(f"{key} is {given[key]}, but the weights have {size}")
+    for key, size, what in (
+        ("mean", inputs, "inputs"),
+        ("inputs", inputs, "inputs"),
+        ("labels", outputs, "outputs"),
+    ):
+        found = len(given.get(key, ()))
+        if found not in (0, size):
+            raise UlnnError(f"{key} has {found} entries, expected {size}, one for each of the "
+                            f"{what}")  # fmt: skip
