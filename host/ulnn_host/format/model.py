@@ -341,8 +341,11 @@ class ModelFile:
         return sum(layer.synapses for layer in self.layers)
 
     def quantise_input(self, x: ArrayLike) -> Int16:
-        """Real inputs (..., input_size) to int16, rounded to nearest even and saturated."""
-        real = (np.asarray(x, np.float64) - self.input_offset) / self.input_scale
+        """Real inputs (..., input_size) to int16, rounded to nearest even and saturated; 0 for
+        what is not a number, and where the scale is 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            real = (np.asarray(x, np.float64) - self.input_offset) / self.input_scale
+        real = np.where(np.isnan(real) | (self.input_scale == 0), 0.0, real)
         return np.clip(np.rint(real), -32768, 32767).astype(np.int16)
 
     def dequantise_output(self, y: ArrayLike) -> Float:
