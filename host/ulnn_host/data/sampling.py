@@ -31,7 +31,7 @@ def sampling(dt: ArrayLike) -> str:
     if not values.size:
         raise ValueError("no elapsed times")
     values = values[:: max(1, values.size >> 20)] if values.size > 1 << 21 else values
-    low, middle, high = (float(v) for v in np.percentile(values, (5, 50, 95)))
+    low, middle, high = (float(v) for v in np.percentile(values, (10, 50, 90)))
     longest = float(np.max(dt))
     if high - low <= STEADY * middle:
         text = _rate(middle)
