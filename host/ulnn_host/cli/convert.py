@@ -10,12 +10,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import ActivationName, CheckpointPath, DialectName, Json, ModeName, out
+from ..data.options import DataOptions
+from .data_options import with_data_options
+from .options import DATA, ActivationName, CheckpointPath, DialectName, Json, ModeName, out
 
 
+@with_data_options
 def convert(
     checkpoint: CheckpointPath,
-    calib: Annotated[Path, typer.Option(help="data to calibrate on (.npz or .csv)")],
+    calib: Annotated[Path, typer.Option(help=f"to calibrate on; {DATA}")],
     output: Annotated[Path, typer.Option("-o", "--output", help="model file (.ulnn)")],
     bits: Annotated[int | None, typer.Option(help="weight width, 8 or 16 (8)")] = None,
     max_bytes: Annotated[
@@ -53,6 +56,7 @@ def convert(
         bool, typer.Option("--compare", help="int8 and int16 side by side")
     ] = False,
     as_json: Json = False,
+    data_options: DataOptions = DataOptions(),  # noqa: B008, it is frozen
 ) -> None:
     """Convert a checkpoint to an integer model, calibrated on data.
 
@@ -62,7 +66,7 @@ def convert(
 
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
-    from ..data import sequences as datasets
+    from ..data.logs import read_data
     from ..importers import checkpoint as checkpoints
     from ..quantize import quantize
     from ..report import convert_text
@@ -75,6 +79,7 @@ def convert(
     loaded = checkpoints.read_checkpoint(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
+    data = read_data(calib, data_options, loaded.network.readout)
     options = quantize.Options(
         tick_ns=tick_ns,
         fixed_dt=fixed_dt,
@@ -83,9 +88,7 @@ def convert(
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with Console(stderr=True).status("") as status:
-        done = convert_to_file(
-            loaded.network, datasets.read_sequences(calib), options, wishes, output, status.update
-        )
+        done = convert_to_file(loaded.network, data, options, wishes, output, status.update)
     for line in done.warnings:
         print(f"warning: {line}", file=sys.stderr)
     if report:

@@ -8,9 +8,12 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from ..data.options import DataOptions
+from .data_options import with_data_options
 from .options import DataPath, ModelPath, out
 
 
+@with_data_options
 def run(
     model: ModelPath,
     data: DataPath,
@@ -18,6 +21,7 @@ def run(
     engine: Annotated[
         str, typer.Option(help="reference, native, pure, unix, cortex-m7 or rv32")
     ] = "reference",
+    data_options: DataOptions = DataOptions(),  # noqa: B008, it is frozen
 ) -> None:
     """Run a model over data; the state is reset before each sequence.
 
@@ -27,12 +31,12 @@ def run(
     """
     from ..base import files
     from ..board.board_engine import run as run_engine
-    from ..data import sequences as datasets
+    from ..data.logs import read_data
     from ..engines.batch import quantise
     from ..format import container
 
     content, parsed = container.read_file(model)
-    sequences = datasets.read_sequences(data)
+    sequences = read_data(data, data_options, parsed.readout)
     result = run_engine(content, quantise(parsed, sequences), engine)
     y_int, state = result.y, result.state
     y = np.where(sequences.mask[..., None], parsed.dequantise_output(y_int), 0).astype(np.float32)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, UlnnWarning
 from .options import DataOptions
 from .sequences import Sequences
 
@@ -130,6 +131,12 @@ def aligned(data: Sequences, labels: Sequence[str]) -> Sequences:
     used = np.unique(y[data.mask] if y.ndim == 2 else y)
     if not labels:
         if not all(name.isdecimal() for name in data.labels):
+            names = ", ".join(f"{name} is {k}" for k, name in enumerate(data.labels[:12]))
+            warnings.warn(
+                f"the network has no names of classes, so it is not certain that {names}",
+                UlnnWarning,
+                stacklevel=3,
+            )
             return data
         known = {name: int(name) for name in data.labels}
     else:

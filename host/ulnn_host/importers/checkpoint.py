@@ -34,7 +34,7 @@ from . import checkpoint_files, import_keras, import_state_dict
 from .import_cells import Arrays, Hints
 from .state_dict import some
 
-META = ("labels", "readout", "inputs", "dataset")
+META = ("labels", "readout", "channels", "dataset")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.errors import UlnnError
+from ..data.matched import matched
 from ..data.sequences import Sequences
 from ..format import container
 from ..format.model import ModelFile
@@ -54,6 +55,7 @@ def convert_to_file(
     if wishes.towards not in ("float", "labels"):
         raise UlnnError(f"--towards {wishes.towards}: expected float or labels")
     options = dataclasses.replace(options, bits=wishes.bits or 8)
+    data = matched(data, network.channels, network.labels)
     searched = chosen = None
     if wishes.calibration == "search":
         searched = range_search.search(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, UlnnWarning
 from ..data import scores
 from ..data.sequences import Sequences
 from ..engines import registry as engines
@@ -169,7 +170,13 @@ class Reporter:
         self._data = data
         self._y = network.run(data.x, data.dt, data.length).y
         self.readout = _readout(network, data)
-        self.accuracy = self._accuracy(self._y)
+        self.accuracy = None
+        if self.readout:
+            try:
+                self.accuracy = self._accuracy(self._y)
+            except UlnnError as error:
+                self.readout = ""
+                warnings.warn(f"no accuracy: {error}", UlnnWarning, stacklevel=2)
 
     def measure(
         self, name: str, model: ModelFile, steps: Steps = lambda every: every
@@ -218,10 +225,7 @@ class Reporter:
     def _accuracy(self, y: Array) -> float | None:
         if not self.readout:
             return None
-        try:
-            return scores.score(y, self._data, self.readout).accuracy
-        except UlnnError:
-            return None
+        return scores.score(y, self._data, self.readout).accuracy
 
 
 def _readout(network: FloatNetwork, data: Sequences) -> str:
@@ -229,7 +233,7 @@ def _readout(network: FloatNetwork, data: Sequences) -> str:
     are; empty without labels of classes."""
     if data.y is None or data.y.dtype.kind not in "iu":
         return ""
-    return str(network.meta.get("readout", "each" if data.y.ndim == 2 else "last"))
+    return network.readout or ("each" if data.y.ndim == 2 else "last")
 
 
 def _ram(content: bytes) -> int | None:

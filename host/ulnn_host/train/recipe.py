@@ -12,9 +12,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from ..base import toml_text
 from ..base.errors import UlnnError
+from ..data import sets
+from ..data.options import DataOptions
 
 RECIPES = Path(__file__).parent / "recipes"
-SETS = ("watch", "vowels")
 READOUTS = ("last", "mean", "each")
 
 
@@ -28,13 +29,13 @@ def _choice(default: str, *names: str) -> Any:
 
 
 @dataclass(frozen=True)
-class DataRecipe:
-    """Where samples come from.
+class DataRecipe(DataOptions):
+    """Where samples come from, and how they are read (the keys of `DataOptions`).
 
-    source                a .npz file (relative to the recipe), or "watch", the demo set,
-                          or "vowels", JapaneseVowels
-    valid                 a second .npz file to validate on, or instead of it
-    valid_groups          groups held out of the source, or instead of it
+    source                a file of data, a folder or a pattern (relative to the recipe); or
+                          "watch", the demo set, or "vowels", JapaneseVowels
+    valid                 a second one to validate on, or instead of it
+    valid_groups          groups held out of the source, by name or number, or instead of it
     valid_fraction        share of the sequences held out at random
     window                seconds, cut at random places afresh in each epoch; 0: whole sequences
     windows_per_sequence  how many of them in an epoch
@@ -43,7 +44,7 @@ class DataRecipe:
 
     source: str
     valid: str = ""
-    valid_groups: tuple[int, ...] = ()
+    valid_groups: tuple[int | str, ...] = ()
     valid_fraction: float = _number(0.0, 0.0, 0.9)
     window: float = _number(0.0, 0.0)
     windows_per_sequence: int = _number(1, 1)
@@ -189,7 +190,7 @@ def read_recipe(path: Path) -> Recipe:
     except UlnnError as error:
         raise UlnnError(f"{path}: {error}") from None
     source, valid = (
-        str(path.parent / value) if value and value not in SETS else value
+        str(path.parent / value) if value and value not in sets.NAMES else value
         for value in (recipe.data.source, recipe.data.valid)
     )
     data = dataclasses.replace(recipe.data, source=source, valid=valid)
@@ -211,6 +212,10 @@ def parse(content: Mapping[str, Any]) -> Recipe:
     ]
     if sum(ways) > 1:
         raise UlnnError("data: give one of valid, valid_groups and valid_fraction, not several")
+    if recipe.data.target == "next" and recipe.model.readout != "each":
+        raise UlnnError(
+            'data.target = "next" is a target of each step: model.readout = "each" belongs to it'
+        )
     if recipe.training.patience and not any(ways):
         raise UlnnError(
             "training.patience needs something to validate on: "
@@ -224,7 +229,7 @@ def dump(recipe: Recipe, folder: Path) -> str:
     content = dataclasses.asdict(recipe)
     for key in ("source", "valid"):
         value = content["data"][key]
-        if value and value not in SETS:
+        if value and value not in sets.NAMES:
             content["data"][key] = Path(os.path.relpath(value, folder)).as_posix()
     keys = MODEL_KEYS[recipe.model.cell]
     content["model"] = {key: value for key, value in content["model"].items() if key in keys}
@@ -257,9 +262,11 @@ def _value(hint: Any, value: Any, name: str, rule: Mapping[str, Any]) -> Any:
         return tuple(_value(get_args(hint)[0], v, name, rule) for v in value)
     if hint is float and type(value) is int:
         value = float(value)
-    if type(value) is not hint:
+    kinds = get_args(hint) or (hint,)
+    if type(value) not in kinds:
         words = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
-        raise UlnnError(f"{name} is {value!r}, expected {words[hint]}")
+        expected = " or ".join(words[kind] for kind in kinds)
+        raise UlnnError(f"{name} is {value!r}, expected {expected}")
     if "range" in rule:
         low, high = rule["range"]
         if not low <= value <= high:
