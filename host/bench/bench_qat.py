@@ -28,9 +28,9 @@ from ulnn_host.engines.batch import quantise
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format.model import ModelFile
 from ulnn_host.importers import checkpoint
-from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.quantize import finetune, quantize
-from ulnn_host.quantize.quantize import Options
+from ulnn_host.quantize.calibration import FloatRollout
+from ulnn_host.quantize.options import Options
 from ulnn_host.train import augment, recipe, train
 from ulnn_host.train.recipe import Recipe
 
@@ -83,22 +83,23 @@ def _run(task: str, seed: int, epochs: int | None) -> Result:
     weights = {key: value.double().numpy() for key, value in trained.state.items()}
     network = checkpoint.from_weights(weights, trained.hyper).network
     plan = replace(PLANS[task], seed=seed)
+    floats, floats_unseen = FloatRollout(network, seen), FloatRollout(network, unseen)
     models = {
-        "int16": quantize.convert(network, seen, Options(bits=16)),
-        "int8, to nearest": quantize.convert(network, seen, Options(bits=8, compensate=False)),
-        "int8": quantize.convert(network, seen, Options(bits=8)),
-        "int8, fine-tuned": _tuned(network, seen, made, plan),
+        "int16": quantize.convert(floats, Options(bits=16)),
+        "int8, to nearest": quantize.convert(floats, Options(bits=8, compensate=False)),
+        "int8": quantize.convert(floats, Options(bits=8)),
+        "int8, fine-tuned": _tuned(floats, made, plan),
     }
     readout = trained.hyper["readout"]
     accuracy = {"float": train.evaluate(trained, unseen).accuracy}
     accuracy |= {way: _accuracy(model, unseen, readout) for way, model in models.items()}
-    rms = {way: quantize.rollout_error(network, m, unseen).rms for way, m in models.items()}
+    rms = {way: quantize.rollout_error(floats_unseen, m).rms for way, m in models.items()}
     return Result(task, seed, accuracy, rms, len(unseen))
 
 
-def _tuned(network: FloatNetwork, seen: Sequences, made: Recipe, plan: finetune.Plan) -> ModelFile:
+def _tuned(rollout: FloatRollout, made: Recipe, plan: finetune.Plan) -> ModelFile:
     """Fine-tuned on the recipe's own epochs where it cuts and changes sequences."""
-    loss = finetune.task_loss(seen, made.model.readout, made.training.label_smoothing)
+    loss = finetune.task_loss(rollout.data, made.model.readout, made.training.label_smoothing)
     epoch = None
     if made.data.source == "watch":
         whole = watch.recordings("train")
@@ -107,9 +108,7 @@ def _tuned(network: FloatNetwork, seen: Sequences, made: Recipe, plan: finetune.
         def epoch() -> Sequences:
             return augment.epoch(whole, made.data, made.augment, Statistics.of(whole), rng)
 
-    return finetune.finetune(
-        network, seen, Options(bits=8), plan, loss=loss, epoch=epoch, quiet=True
-    )[1]
+    return finetune.finetune(rollout, Options(bits=8), plan, loss=loss, epoch=epoch, quiet=True)[1]
 
 
 def _accuracy(model: ModelFile, data: Sequences, readout: str) -> float:

@@ -27,7 +27,9 @@ from ulnn_host.network.layers import (
     Synapses,
 )
 from ulnn_host.network.wiring import Adjacency, Wiring, auto_ncp
-from ulnn_host.quantize.quantize import Options, Sparsity, convert
+from ulnn_host.quantize.calibration import FloatRollout
+from ulnn_host.quantize.options import Options, Sparsity
+from ulnn_host.quantize.quantize import convert
 
 HIDDEN = 32
 UNITS, MOTORS = 19, 4
@@ -74,7 +76,8 @@ def _convert(
 ) -> ModelFile:
     size = layers[0].input_size
     network = FloatNetwork(layers, np.zeros(size), np.ones(size))
-    return convert(network, seen, Options(bits, compensate=False, sparse=sparse))
+    options = Options(bits, compensate=False, sparse=sparse)
+    return convert(FloatRollout(network, seen), options)
 
 
 def _data(inputs: int) -> Sequences:

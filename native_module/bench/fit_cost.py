@@ -1,6 +1,6 @@
 """Fits the constants of `cost` to counted steps; for those who change a kernel.
 
-    python native_module/bench/fit_cost.py     # tests/cost_counts.json, and the constants to paste
+    python native_module/bench/fit_cost.py    # writes the counts; prints the constants to paste
 
 Every model is run on the bare virtual machines of `bench`, its outputs are compared with the
 reference, and the step in the middle is counted.
@@ -41,9 +41,11 @@ from ulnn_host.network.layers import (
     Ltc,
     Synapses,
 )
-from ulnn_host.quantize.quantize import Options, Sparsity, convert
+from ulnn_host.quantize.calibration import FloatRollout
+from ulnn_host.quantize.options import Options, Sparsity
+from ulnn_host.quantize.quantize import convert
 
-COUNTS = "tests/cost_counts.json"
+COUNTS = "tests/format/cost_counts.json"
 KERNELS = {"cortex-m7": cost.CORTEX_M7, "rv32imc": cost.RV32}
 Parts = dict[str, float]
 
@@ -61,11 +63,11 @@ def models() -> Iterator[tuple[str, ModelFile]]:
     for title, layers in make.networks():
         size = layers[0].input_size
         network = FloatNetwork(layers, np.zeros(size), np.ones(size))
-        seen = make.data(size)
+        seen = FloatRollout(network, make.data(size))
         for name, bits in FORMATS.items():
             sparse: Sparsity = "always" if "wired" in title else "never"
             options = Options(bits, compensate=False, sparse=sparse)
-            yield f"{title}-{name}", convert(network, seen, options)
+            yield f"{title}-{name}", convert(seen, options)
 
 
 @dataclasses.dataclass

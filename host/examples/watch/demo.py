@@ -29,6 +29,8 @@ from ulnn_host.engines.batch import quantise
 from ulnn_host.format import container
 from ulnn_host.importers import checkpoint as checkpoints
 from ulnn_host.quantize import quantize
+from ulnn_host.quantize.calibration import FloatRollout
+from ulnn_host.quantize.options import Options
 from ulnn_host.report import board_show
 from ulnn_host.report import page as report
 from ulnn_host.train import recipe, train
@@ -167,15 +169,16 @@ def _candidates(
     both = [train.evaluate(trained, data) for data in (seen, unseen)]
     weights = sum(4 * value.numel() for value in trained.state.values())
     found = [Candidate("float", 0, weights, both[0], both[1])]
+    floats, floats_unseen = FloatRollout(network, seen), FloatRollout(network, unseen)
     for bits in (8, 16):
-        model = quantize.convert(network, seen, quantize.Options(bits=bits, name="watch"))
+        model = quantize.convert(floats, Options(bits=bits, name="watch"))
         content = container.write(model)
         (folder / f"int{bits}.ulnn").write_bytes(content)
         marks = []
         for data in (seen, unseen):
             outputs = engines.run(content, quantise(model, data), "reference")
             marks.append(scores.score(model.dequantise_output(outputs.y), data, readout))
-        error = quantize.rollout_error(network, model, unseen)
+        error = quantize.rollout_error(floats_unseen, model)
         size = len(content)
         found.append(
             Candidate(f"int{bits}", bits, size, marks[0], marks[1], error.rms, error.largest)

@@ -1,4 +1,4 @@
-"""Bring a model, the engine and the serial loop onto a board, and prove that they work there."""
+"""Bring a model, the engine, the serial loop and the rules onto a board; prove that they work."""
 
 from __future__ import annotations
 
@@ -62,9 +62,15 @@ class DeployReport:
 _PROVE = """
 import gc, sys
 def _ulnn_prove(path):
-    for n in ('ulnn', 'ulnn_stream'):
-        sys.modules.pop(n, None)
-    gc.collect()
+    def drop():
+        for n in list(sys.modules):
+            if n.startswith('ulnn'):
+                del sys.modules[n]
+        gc.collect()
+    drop()
+    for n in ('readout', 'scaling'):
+        __import__('ulnn_rules.' + n)
+    drop()
     import ulnn
     import ulnn_stream
     m = ulnn.load(path)

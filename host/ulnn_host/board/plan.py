@@ -8,6 +8,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import ulnn_rules
+
 from ..base.errors import UlnnError
 from ..base.paths import board_files
 from ..format import container
@@ -18,7 +20,11 @@ from .virtual import find_mpy_cross
 
 # Suffix or path, contents, note.
 _File = tuple[str, bytes, str]
-BLOCK_RESERVE = 4
+BLOCK_RESERVE = 6  # lib, its ulnn_rules and a folder for models: two blocks each in littlefs
+RULES = sorted(Path(ulnn_rules.__path__[0]).glob("*.py"))
+# What may lie on a board's module path and matters, without suffix.
+_MODULES = ("ulnn", "ulnn_stream", "ulnn_rules", *(f"ulnn_rules/{path.stem}" for path in RULES))
+_LOOK_FOR = ("main.py", *(name + suffix for name in _MODULES for suffix in ("", ".py", ".mpy")))
 
 
 class DeployError(UlnnError):
@@ -38,7 +44,11 @@ class NoSpaceError(DeployError):
 
 @dataclass(frozen=True)
 class Identity:
-    """What a board is. free, block: bytes (None: not known). builtin, frozen: engine's name."""
+    """What a board is. free, block: bytes (None: not known). builtin, frozen: engine's name.
+
+    stream, rules: versions of what the firmware holds frozen of ulnn_stream and ulnn_rules.
+    files: sizes of what lies on the board's module path.
+    """
 
     implementation: str
     version: tuple[int, ...]
@@ -51,6 +61,7 @@ class Identity:
     builtin: str | None
     frozen: str | None
     stream: tuple[int, int] | None
+    rules: str | None
     files: dict[str, int]
 
     @property
@@ -103,7 +114,8 @@ _IDENTIFY = """
 import os, sys
 def _ulnn_probe(path, name):
     keep, sys.path[:] = sys.path[:], path
-    held = {n: sys.modules.pop(n) for n in ('ulnn', 'ulnn_stream') if n in sys.modules}
+    ours = ('ulnn', 'ulnn_stream', 'ulnn_rules')
+    held = {n: sys.modules.pop(n) for n in ours if n in sys.modules}
     if name != 'ulnn':
         sys.modules['ulnn'] = sys
     try:
@@ -112,10 +124,10 @@ def _ulnn_probe(path, name):
         return None
     finally:
         sys.path[:] = keep
-        for n in ('ulnn', 'ulnn_stream'):
+        for n in ours:
             sys.modules.pop(n, None)
         sys.modules.update(held)
-def _ulnn_identify():
+def _ulnn_identify(names):
     i = sys.implementation
     d = {'implementation': i.name, 'version': tuple(i.version[:3]), 'platform': sys.platform,
         'machine': getattr(i, '_machine', sys.platform), 'mpy': getattr(i, '_mpy', 0)}
@@ -126,6 +138,7 @@ def _ulnn_identify():
     d['frozen'] = getattr(frozen, 'ENGINE', None)
     s = _ulnn_probe(['.frozen'], 'ulnn_stream')
     d['stream'] = (s.MAJOR, s.MINOR) if s else None
+    d['rules'] = getattr(_ulnn_probe(['.frozen'], 'ulnn_rules'), '__version__', None)
     d['free'], d['block'] = None, 4096
     at = d['lib']
     while hasattr(os, 'statvfs'):
@@ -141,7 +154,7 @@ def _ulnn_identify():
     for p in sys.path:
         if p == '.frozen':
             continue
-        for n in ('ulnn', 'ulnn.py', 'ulnn.mpy', 'ulnn_stream.py', 'ulnn_stream.mpy', 'main.py'):
+        for n in names:
             n = (p + '/' if p else '') + n
             try:
                 d['files'][n] = os.stat(n)[6]
@@ -156,7 +169,7 @@ def _ulnn_stale(folders):
         except OSError:
             continue
         found += [p + '/' + n for n in names if n.endswith('.tmp')
-            and (n.startswith('ulnn') or '.ulnn' in n)]
+            and (n.startswith('ulnn') or '.ulnn' in n or p.endswith('/ulnn_rules'))]
     return found
 """
 
@@ -164,7 +177,7 @@ def _ulnn_stale(folders):
 def identify(board: Board) -> Identity:
     """Ask the board what it is. Raises UlnnError when it has no folder for modules."""
     board.exec(_IDENTIFY)
-    found = board.eval("_ulnn_identify()")
+    found = board.eval(f"_ulnn_identify({_LOOK_FOR!r})")
     if not found["lib"]:
         raise DeployError(
             f"port {board.name}: the board has no lib folder in sys.path, so it has no filesystem "
@@ -250,6 +263,22 @@ def engine_files(identity: Identity, *, pure: bool = False) -> EngineChoice:
     return EngineChoice(engine, tuple(files), tuple(warnings))
 
 
+def rule_files(identity: Identity) -> tuple[tuple[_File, ...], tuple[str, ...]]:
+    """(files of ulnn_rules for a board, warnings). No files where its firmware holds them."""
+    if identity.rules is None:
+        return tuple(
+            (f"{identity.lib}/ulnn_rules/{path.stem}{suffix}", code, f"rules, {note}")
+            for path in RULES
+            for suffix, code, note in [_bytecode(path, identity)]
+        ), ()
+    if identity.rules == ulnn_rules.__version__:
+        return (), ()
+    return (), (
+        f"the firmware's frozen ulnn_rules has version {identity.rules}, this program "
+        f"{ulnn_rules.__version__}",
+    )
+
+
 def default_target(identity: Identity, model_path: Path, to: str | None) -> str:
     """Path of a model on the board: models/NAME.ulnn beside lib, or as `to` says."""
     target = to or f"{identity.root}/models/"
@@ -267,14 +296,16 @@ def make_plan(
     data, model = container.read_file(model_path)
     identity = identify(board)
     choice = engine_files(identity, pure=pure)
-    engine, warnings, wanted = choice.engine, list(choice.warnings), list(choice.files)
+    rules, outdated = rule_files(identity)
+    wanted = [*choice.files, *rules]
     target = default_target(identity, model_path, to)
     wanted.append((target, data, f"model, {model.weight_bits} bits, {model.macs} MACs a step"))
     items = tuple(_item(board, *entry) for entry in wanted)
     hiding, hidden = _shadows(identity, [path for path, _, _ in wanted[:-1]])
-    folders = sorted({identity.lib, target.rpartition("/")[0]})
+    folders = sorted({identity.lib, f"{identity.lib}/ulnn_rules", target.rpartition("/")[0]})
     stale = tuple(board.eval(f"_ulnn_stale({folders!r})"))
-    plan = Plan(identity, target, engine, items, stale, hiding, tuple(warnings + hidden))
+    warnings = (*choice.warnings, *outdated, *hidden)
+    plan = Plan(identity, target, choice.engine, items, stale, hiding, warnings)
     _check_space(board, plan)
     return plan
 
@@ -291,20 +322,18 @@ def _item(board: Board, path: str, data: bytes, note: str) -> Item:
 def _shadows(identity: Identity, modules: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """Files MicroPython would import before ours: in lib they are ours and go, others stay."""
     hiding, warnings = [], []
+    lib = identity.lib + "/"
     for path in modules:
-        stem = path.rpartition(".")[0]
-        name = stem.rpartition("/")[2]
+        name = path.removeprefix(lib).rpartition(".")[0]
         for other in identity.files:
-            folder, _, file = other.rpartition("/")
-            if other == path or file.partition(".")[0] != name:
-                continue
-            if folder == identity.lib:
-                if file != name:
+            stem, dot, _ = other.removeprefix(lib).partition(".")
+            if other.startswith(lib):
+                if dot and stem == name and other != path:
                     hiding.append(other)
-            else:
+            elif stem.rpartition("/")[2] == name.removesuffix("/__init__"):
                 warnings.append(
-                    f"{other if folder else '/' + other} may hide {path}: delete it if the "
-                    "engine below is not the one expected"
+                    f"{other if '/' in other else '/' + other} may hide {path}: delete it unless "
+                    "it is meant to"
                 )
     return tuple(hiding), warnings
 

@@ -19,6 +19,7 @@ from ..data.options import DataOptions
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
+from ..engines.reference import clamped_steps
 from ..format import container, facts
 from ..format.model import ModelFile
 from . import deploy as deployment
@@ -195,7 +196,7 @@ def validate(
             different_states=0,
             first_difference=None,
             clamped_steps=clamped,
-            clamped_equal=clamped == int((batch.dt > model.dt_max)[data.mask].sum()),
+            clamped_equal=clamped == int(clamped_steps(model, batch.dt)[data.mask].sum()),
             readout=readout,
             score_board=_score(model, data, arrays.got, readout),
             score_reference=score_reference,

@@ -68,7 +68,7 @@ def convert(
     """
     from ..data.logs import read_data
     from ..importers import checkpoint as checkpoints
-    from ..quantize import quantize
+    from ..quantize.options import Options, sparsity
     from ..report import convert_text
     from ..report.conversion import Wishes, convert_to_file
 
@@ -80,11 +80,11 @@ def convert(
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
     data = read_data(calib, data_options, loaded.network.readout)
-    options = quantize.Options(
+    options = Options(
         tick_ns=tick_ns,
         fixed_dt=fixed_dt,
         name=checkpoint.stem,
-        sparse=quantize.sparsity(sparse),
+        sparse=sparsity(sparse),
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with Console(stderr=True).status("") as status:

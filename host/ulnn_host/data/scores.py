@@ -46,8 +46,8 @@ def pool(y: NDArray[Any], length: NDArray[Any], readout: str) -> NDArray[Any]:
 
 
 def score(y: NDArray[Any], data: Sequences, readout: str) -> Scores:
-    """Scores of outputs y (N, T, O) against integer labels. Raises UlnnError when labels and
-    readout do not fit.
+    """Scores of outputs y (N, T, O) against integer labels. The first of equal outputs wins, as in
+    `ulnn_rules.readout.argmax`. Raises UlnnError when labels and readout do not fit.
     """
     if data.y is None or data.y.dtype.kind not in "iu":
         raise UlnnError("the data have no integer labels y, so there is no accuracy")

@@ -193,6 +193,17 @@ def _bit_length(value: Int) -> Int:
     return np.frexp(value.astype(np.float64))[1].astype(np.int64)
 
 
+def clamped_steps(model: ModelFile, dt: Int) -> Clipped:
+    """Which elapsed times (ticks, any shape) are not what a step computes with: those above
+    dt_max, and those that are not the fixed dt of each layer that has one. `clamped` counts them.
+    """
+    found: Clipped = dt > model.dt_max
+    for layer in model.layers:
+        if layer.dt_fixed:
+            found = found | (dt != layer.dt_fixed)
+    return found
+
+
 class Reference:
     """A model with its state; `lanes` independent sequences are stepped together when it is given.
 
@@ -250,10 +261,7 @@ class Reference:
         ticks = np.asarray(dt, np.int64)
         if (ticks < 1).any():
             raise ValueError(f"dt: expected 1 or more ticks, got {ticks.min()}")
-        replaced = ticks > self.model.dt_max
-        for layer in self.model.layers:
-            replaced = replaced | ((layer.dt_fixed != 0) & (ticks != layer.dt_fixed))
-        self.clamped += int(replaced.sum())
+        self.clamped += int(clamped_steps(self.model, ticks).sum())
         frac = np.minimum(ticks, self.model.dt_max) << (31 - self.model.dt_max.bit_length())
         v = np.asarray(x, np.int64)
         if v.shape != (*self._lanes, self.model.input_size):

@@ -55,6 +55,14 @@ def native_module() -> ModuleType:
     return module
 
 
+def native_memory(content: bytes) -> int:
+    """Bytes that the C engine wants beside the file on this PC; a board with 32-bit pointers wants
+    less. Raises UlnnError without the extension, ValueError for a bad file.
+    """
+    info = native_module().load(content).info()
+    return int(info["ram"]) - (0 if info["in_place"] else len(content))
+
+
 def pure_module() -> ModuleType:
     """firmware/ulnn.py as a module of its own name, so that the C extension is not hidden."""
     name = "ulnn_pure"

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import UlnnError
-from .container_layer import Rules, check, layer_bytes, read_layer
+from . import layout
+from .container_layer import Rules, check, layer_bytes, padded, read_layer
+from .layout import ENTRY, GOLDEN, HEADER, INPUT, LAYERS, META, OUTPUT, REPEATS, TABLE, TIME
 from .model import DIALECTS, DT_LIMIT, Golden, Layer, ModelFile, Table
 from .tables import first_bad_segment, table_bytes
 
@@ -25,12 +27,8 @@ __all__ = ["ModelFile", "read", "read_file", "write"]
 
 MAGIC = b"ULNN"
 FORMAT = (1, 1)
-HEADER = struct.Struct("<4sBBHII32sIHHHHI")
-ENTRY = struct.Struct("<HHIII")
 FILE_LIMIT = 1 << 24
-TIME, INPUT, OUTPUT, TABLE, LAYERS, GOLDEN, META = 1, 2, 3, 4, 5, 6, 0x8001
-NAMES = {TIME: "TIME", INPUT: "INPUT", OUTPUT: "OUTPUT", LAYERS: "LAYER"}
-REPEATS = {TABLE: 4, LAYERS: 16}
+REQUIRED = (TIME, INPUT, OUTPUT, LAYERS)
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class _Section:
 def read(data: bytes) -> ModelFile:
     """Check every rule of SPEC.md section 4, in its order, and return the model."""
     size = len(data)
-    check(size >= 64, f"file too short: {size} bytes, expected at least 64")
+    check(size >= HEADER.size, f"file too short: {size} bytes, expected at least {HEADER.size}")
     (
         magic,
         major,
@@ -72,14 +70,14 @@ def read(data: bytes) -> ModelFile:
     check(1 <= count <= 64, f"section count {count}, expected 1 to 64")
     check(1 <= inputs <= 1024, f"input size {inputs}, expected 1 to 1024")
     check(1 <= outputs <= 1024, f"output size {outputs}, expected 1 to 1024")
-    check(size >= 64 + 16 * count, "section table does not fit in the file")
+    check(size >= layout.body_start(count), "section table does not fit in the file")
 
     sections = _read_sections(data, count, inputs, outputs)
     by_type: dict[int, list[_Section]] = {}
     for section in sections:
         by_type.setdefault(section.type, []).append(section)
-    for kind, name in NAMES.items():
-        check(kind in by_type, f"section {name} is missing")
+    for kind in REQUIRED:
+        check(kind in by_type, f"section {layout.NAMES[kind]} is missing")
 
     tick_ns, dt_max = struct.unpack_from("<II", data, by_type[TIME][0].offset)
     check(tick_ns >= 1, "tick of 0 ns")
@@ -146,12 +144,12 @@ def check_sha256(data: bytes) -> None:
 
 
 def _read_sections(data: bytes, count: int, inputs: int, outputs: int) -> list[_Section]:
-    sizes = {TIME: 8, INPUT: 8 * inputs, OUTPUT: 8 * outputs, TABLE: 2048}
+    sizes = layout.fixed_sizes(inputs, outputs)
     sections: list[_Section] = []
     seen: dict[int, int] = {}
-    end, last = 64 + 16 * count, (-1, -1)
+    end, last = layout.body_start(count), (-1, -1)
     for k in range(count):
-        kind, index, offset, size, reserved = ENTRY.unpack_from(data, 64 + 16 * k)
+        kind, index, offset, size, reserved = ENTRY.unpack_from(data, layout.body_start(k))
         check(reserved == 0 and offset % 16 == 0, f"section {k}: bad entry")
         check(
             end <= offset and offset + size <= len(data), f"section {k}: does not fit in the file"
@@ -180,7 +178,7 @@ def _read_golden(
     steps, reserved = struct.unpack_from("<II", data, section.offset)
     check(1 <= steps <= 4096, f"golden vectors: steps {steps}, expected 1 to 4096")
     check(reserved == 0, "golden vectors: reserved field is not 0")
-    wanted = 8 + 4 * steps + 2 * (steps * (inputs + outputs) + state_size)
+    wanted = layout.golden_size(steps, inputs, outputs, state_size)
     check(section.size == wanted, f"golden vectors: size {section.size}, expected {wanted}")
     dt = np.frombuffer(data, "<u4", steps, section.offset + 8).astype(np.int64)
     bad = (dt < 1) | (dt > DT_LIMIT)
@@ -211,50 +209,49 @@ def write(model: ModelFile) -> bytes:
     """The file of a model. Raises ValueError when the model breaks a rule of the format."""
     scales_in = np.stack([model.input_scale, model.input_offset], axis=1)
     scales_out = np.stack([model.output_scale, model.output_offset], axis=1)
-    parts: list[tuple[int, int, bytes]] = [
-        (TIME, 0, struct.pack("<II", model.tick_ns, model.dt_max)),
-        (INPUT, 0, scales_in.astype("<f4").tobytes()),
-        (OUTPUT, 0, scales_out.astype("<f4").tobytes()),
+    contents = [
+        struct.pack("<II", model.tick_ns, model.dt_max),
+        scales_in.astype("<f4").tobytes(),
+        scales_out.astype("<f4").tobytes(),
+        *map(table_bytes, model.tables),
+        *map(layer_bytes, model.layers),
     ]
-    parts += [(TABLE, k, table_bytes(table)) for k, table in enumerate(model.tables)]
-    parts += [(LAYERS, k, layer_bytes(layer)) for k, layer in enumerate(model.layers)]
     if model.golden is not None:
-        parts.append((GOLDEN, 0, _golden_bytes(model.golden)))
+        contents.append(_golden_bytes(model.golden))
     if model.meta:
-        parts.append(
-            (META, 0, json.dumps(model.meta, sort_keys=True, separators=(",", ":")).encode())
-        )
+        contents.append(layout.meta_bytes(model.meta))
 
+    sections = layout.sections(model)
     table, body = b"", b""
-    start = 64 + 16 * len(parts)
-    for kind, index, content in parts:
-        table += ENTRY.pack(kind, index, start + len(body), len(content), 0)
-        body += content + bytes(-len(content) % 16)
+    start = layout.body_start(len(sections))
+    for section, content in zip(sections, contents, strict=True):
+        table += ENTRY.pack(section.type, section.index, start + len(body), section.size, 0)
+        body += padded(content)
     dialect = next(number for number, name in DIALECTS.items() if name == model.dialect)
     named = struct.pack(
-        "<IHHHHI", model.model_version, dialect, len(parts), model.input_size, model.output_size, 0
+        "<IHHHHI",
+        model.model_version,
+        dialect,
+        len(sections),
+        model.input_size,
+        model.output_size,
+        0,
     )
     named += table + body
     checked = hashlib.sha256(named).digest() + named
-    data = (
-        struct.pack("<4sBBHII", MAGIC, *FORMAT, 0, 16 + len(checked), zlib.crc32(checked))
-        + checked
-    )
+    size = layout.file_size([section.size for section in sections])
+    data = struct.pack("<4sBBHII", MAGIC, *FORMAT, 0, size, zlib.crc32(checked)) + checked
     read(data)
     return data
 
 
 def section_sizes(data: bytes) -> dict[str, int]:
     """Bytes of each section of a valid file, by name, in file order."""
-    names = NAMES | {TABLE: "TABLE", GOLDEN: "GOLDEN", META: "META", 0x8002: "SIGNATURE"}
-    sizes = {"header": 64 + 16 * struct.unpack_from("<H", data, 54)[0]}
-    for k in range(struct.unpack_from("<H", data, 54)[0]):
-        kind, index, _offset, size, _reserved = ENTRY.unpack_from(data, 64 + 16 * k)
-        sizes[
-            f"{names.get(kind, hex(kind))} {index}"
-            if kind in REPEATS
-            else names.get(kind, hex(kind))
-        ] = size
+    (count,) = struct.unpack_from("<H", data, 54)
+    sizes = {"header": layout.body_start(count)}
+    for k in range(count):
+        kind, index, _offset, size, _reserved = ENTRY.unpack_from(data, layout.body_start(k))
+        sizes[layout.Section(kind, index, size).name] = size
     return sizes
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from . import layout
+from .layout import LAYER, LTC, LTC_START, MATRIX
 from .model import Activation, Int, Kind, Layer, LtcNumbers, Matrix, Mode, Pure
 
-LAYER = struct.Struct("<HBBHHHBBI")
-MATRIX = struct.Struct("<BBBBBBHHHI")
-LTC = struct.Struct("<HBBIII")
 SYNAPSES_MAX = 1 << 20
 LIMIT = 1 << 30
 ROOM = 2**31 - 1
@@ -89,7 +87,7 @@ def read_layer(data: bytes, rules: Rules) -> Layer:
         not fixed or 1 <= dt_fixed <= rules.dt_max,
         f"{name}: fixed dt {dt_fixed}, expected 1 to {rules.dt_max}",
     )
-    position = 32 if kind is Kind.LTC else 16 + 16 * count
+    position = LTC_START if kind is Kind.LTC else layout.streams_start(count)
     check(len(data) >= position, f"{name}: descriptors do not fit in the section")
     if kind is Kind.LTC:
         ltc = _read_ltc(data, name, inputs, outputs, rules.table_count)
@@ -104,9 +102,10 @@ def read_layer(data: bytes, rules: Rules) -> Layer:
         matrices.append(matrix)
     numbers = None
     if pure:
-        check(position + 16 * outputs <= len(data), f"{name}: neurons do not fit in the section")
-        numbers = _read_pure(data[position : position + 16 * outputs], name)
-        position += 16 * outputs
+        end = position + layout.pure_size(outputs)
+        check(end <= len(data), f"{name}: neurons do not fit in the section")
+        numbers = _read_pure(data[position:end], name)
+        position = end
     check(len(data) == position, f"{name}: section size {len(data)}, expected {position}")
     return Layer(
         kind, tuple(matrices), inputs, outputs, mode, gate_shift, dt_fixed,
@@ -141,7 +140,7 @@ def _read_matrix(
     data: bytes, j: int, where: str, allowed: _Allowed, position: int, table_count: int
 ) -> tuple[Matrix, int]:
     bits, activation, shift, output_shift, table, storage, rows, columns, reserved, offset = (
-        MATRIX.unpack_from(data, 16 + 16 * j)
+        MATRIX.unpack_from(data, layout.streams_start(j))
     )
     check(bits in (8, 16), f"{where}weight bits {bits} not supported")
     check(activation in allowed.activations, f"{where}activation {activation} not supported")
@@ -162,10 +161,11 @@ def _read_matrix(
     if storage:
         listed, records = _read_lists(data, where, position, groups, columns, bits)
         weights, bias, multiplier = _read_sparse(data, records, listed, bits)
-        position = records + _records_size([len(n) for n in listed], bits)
-        used = np.array([len(n) for n in listed]).repeat(4)
+        counts = [len(n) for n in listed]
+        position = records + layout.records_size(counts, bits)
+        used = np.array(counts).repeat(4)
     else:
-        position = offset + groups * _record_size(-(-columns // 4), bits)
+        position = offset + layout.dense_size(rows, columns, bits)
         check(position <= len(data), f"{where}weights do not fit in the section")
         weights, bias, multiplier = _read_records(data[offset:position], groups, bits)
         used = np.full(4 * groups, columns)
@@ -204,11 +204,9 @@ def _read_lists(
     if bad.any():
         r = int(np.argmax(bad))
         raise ValueError(f"{where}group {r}: columns {counts[r]}, expected 1 to {columns}")
+    records = position + layout.lists_size(counts.tolist())
+    check(records + layout.records_size(counts.tolist(), bits) <= len(data), fit)
     filled = counts + -counts % 4
-    end = position + 2 * groups + 2 * int(filled.sum())
-    records = end + -end % 16
-    size = _records_size(counts, bits)
-    check(records + size <= len(data), fit)
     offsets = np.frombuffer(data, "<u2", int(filled.sum()), position + 2 * groups)
     starts = np.cumsum(filled) - filled
     place = np.arange(len(offsets)) - starts.repeat(filled)
@@ -217,6 +215,7 @@ def _read_lists(
     if bad.any():
         r = int(np.argmax(bad))
         raise ValueError(f"{where}entry {r}: offset {offsets[r]} not supported")
+    end = position + 2 * groups + offsets.nbytes
     check(not any(data[end:records]), f"{where}reserved field is not 0")
     lists = tuple(
         tuple(int(v) // 2 for v in offsets[start : start + n])
@@ -234,7 +233,7 @@ def _read_sparse(
     bias, multiplier = np.zeros((2, 4 * len(lists)), np.int64)
     for k, columns in enumerate(lists):
         blocks = -(-len(columns) // 4)
-        size = _record_size(blocks, bits)
+        size = layout.record_size(len(columns), bits)
         rows = slice(4 * k, 4 * k + 4)
         record = data[position : position + size]
         weights[rows, : 4 * blocks], bias[rows], multiplier[rows] = _read_records(record, 1, bits)
@@ -270,37 +269,32 @@ def _read_pure(data: bytes, name: str) -> Pure:
 
 
 def _read_ltc(data: bytes, name: str, inputs: int, outputs: int, table_count: int) -> LtcNumbers:
-    size, unfolds, table, count, reserved, reserved2 = LTC.unpack_from(data, 16)
+    size, unfolds, table, count, reserved, reserved2 = LTC.unpack_from(data, LAYER.size)
     check(outputs <= size <= 1024, f"{name}: neurons {size}, expected {outputs} to 1024")
     check(1 <= unfolds <= 64, f"{name}: unfolds {unfolds} not supported")
     check(table < table_count, f"{name}: table {table} not supported")
     check(reserved == 0 and reserved2 == 0, f"{name}: reserved field is not 0")
     check(count <= SYNAPSES_MAX, f"{name}: synapses {count}, expected at most {SYNAPSES_MAX}")
-    sources_at = 32 + 4 * size
-    sources_end = sources_at + 2 * count
-    neurons_at = sources_end + -sources_end % 16
-    synapses_at = neurons_at + 16 * size
-    end = synapses_at + 12 * count
-    wanted = end + -end % 16
-    check(len(data) == wanted, f"{name}: section size {len(data)}, expected {wanted}")
-    counts = np.frombuffer(data, "<u2", 2 * size, 32).astype(np.int64)
+    at = layout.ltc_places(size, count)
+    check(len(data) == at.size, f"{name}: section size {len(data)}, expected {at.size}")
+    counts = np.frombuffer(data, "<u2", 2 * size, LTC_START).astype(np.int64)
     total = int(counts.sum())
     check(total == count, f"{name}: synapses {total}, expected {count}")
     sensory = int(counts[:size].sum())
-    source = np.frombuffer(data, "<u2", count, sources_at).astype(np.int64)
+    source = np.frombuffer(data, "<u2", count, at.sources).astype(np.int64)
     limit = np.where(np.arange(count) < sensory, inputs, size)
     bad = (source % 2 != 0) | (source >= 2 * limit)
     if bad.any():
         r = int(np.argmax(bad))
         raise ValueError(f"{name}: entry {r}: offset {source[r]} not supported")
     check(
-        not any(data[sources_end:neurons_at]) and not any(data[end:wanted]),
+        not any(data[at.sources + 2 * count : at.neurons]) and not any(data[at.end : at.size]),
         f"{name}: reserved field is not 0",
     )
     num, den, capacity, fourth = (
-        np.frombuffer(data, "<i4", 4 * size, neurons_at).reshape(-1, 4).astype(np.int64).T
+        np.frombuffer(data, "<i4", 4 * size, at.neurons).reshape(-1, 4).astype(np.int64).T
     )
-    raw = np.frombuffer(data, "<i4", 3 * count, synapses_at).reshape(-1, 3)
+    raw = np.frombuffer(data, "<i4", 3 * count, at.synapses).reshape(-1, 3)
     slope, offset = (raw[:, k].astype(np.int64) for k in range(2))
     pair = np.ascontiguousarray(raw[:, 2]).view("<i2").reshape(-1, 2).astype(np.int64)
     ltc = LtcNumbers(
@@ -321,6 +315,11 @@ def _read_ltc(data: bytes, name: str, inputs: int, outputs: int, table_count: in
 # ---- writing ------------------------------------------------------------------------------------
 
 
+def padded(data: bytes) -> bytes:
+    """The bytes and zeros up to a multiple of 16."""
+    return data.ljust(layout.filled(len(data)), b"\0")
+
+
 def layer_bytes(layer: Layer) -> bytes:
     """The section's bytes."""
     head = LAYER.pack(
@@ -336,9 +335,8 @@ def layer_bytes(layer: Layer) -> bytes:
     )
     if layer.ltc is not None:
         return head + _ltc_bytes(layer.ltc)
-    streams = [_stream(matrix) for matrix in layer.matrices]
-    descriptors, position = b"", 16 + 16 * len(streams)
-    for matrix, stream in zip(layer.matrices, streams, strict=True):
+    descriptors, position = b"", layout.streams_start(len(layer.matrices))
+    for matrix in layer.matrices:
         descriptors += MATRIX.pack(
             matrix.weight_bits,
             matrix.activation,
@@ -351,13 +349,13 @@ def layer_bytes(layer: Layer) -> bytes:
             0,
             position,
         )
-        position += len(stream)
+        position += layout.matrix_size(matrix)
     numbers = b""
     if layer.pure is not None:
         pure = layer.pure
         columns = [pure.tau, pure.a, pure.gain, np.zeros_like(pure.a)]
         numbers = np.stack(columns, axis=1).astype("<i4").tobytes()
-    return head + descriptors + b"".join(streams) + numbers
+    return head + descriptors + b"".join(map(_stream, layer.matrices)) + numbers
 
 
 def _stream(matrix: Matrix) -> bytes:
@@ -372,7 +370,7 @@ def _stream(matrix: Matrix) -> bytes:
         return _records(weights, bias, multiplier, matrix.weight_bits)
     counts = [len(columns) for columns in matrix.lists]
     entries = [2 * np.array(_filled(columns)) for columns in matrix.lists]
-    listed = _padded(np.concatenate([np.array(counts), *entries]).astype("<u2").tobytes())
+    listed = padded(np.concatenate([np.array(counts), *entries]).astype("<u2").tobytes())
     records = b""
     for k, columns in enumerate(matrix.lists):
         rows = slice(4 * k, 4 * k + 4)
@@ -384,10 +382,6 @@ def _stream(matrix: Matrix) -> bytes:
 
 def _filled(columns: tuple[int, ...]) -> tuple[int, ...]:
     return columns + (0,) * (-len(columns) % 4)
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 16)
 
 
 def _records(
@@ -407,14 +401,6 @@ def _records(
     ).tobytes()
 
 
-def _record_size(blocks: int, bits: int) -> int:
-    return 32 + 2 * blocks * bits
-
-
-def _records_size(counts: Any, bits: int) -> int:
-    return sum(_record_size(-(-int(n) // 4), bits) for n in counts)
-
-
 def _ltc_bytes(ltc: LtcNumbers) -> bytes:
     head = LTC.pack(ltc.neurons, ltc.unfolds, ltc.table, len(ltc.source), 0, 0)
     counts = np.concatenate([ltc.sensory, ltc.internal, 2 * ltc.source]).astype("<u2").tobytes()
@@ -422,7 +408,7 @@ def _ltc_bytes(ltc: LtcNumbers) -> bytes:
     neurons = np.stack(columns, axis=1).astype("<i4").tobytes()
     pair = np.stack([ltc.w_den, ltc.w_num], axis=1).astype("<i2").view("<i4").reshape(-1)
     synapses = np.stack([ltc.slope, ltc.offset, pair], axis=1).astype("<i4").tobytes()
-    return _padded(head + counts) + neurons + _padded(synapses)
+    return padded(head + counts) + neurons + padded(synapses)
 
 
 def _pack(

@@ -4,7 +4,7 @@ The constants come from `native_module/bench/fit_cost.py`: least squares of the 
 none below 0, over the models of every cell that it makes and counts as `make bench` does (kernels
 cortex-m7 and rv32imc of November 2026; instructions from QEMU, cycles from `cycle_model`, which
 is -5/+15 % against a board with memory without wait states). The largest error over those models
-is 11 % (tests/test_convert_report.py holds it to 15 %).
+is 11 % (tests/report/test_convert_report.py holds it to 15 %).
 """
 
 from __future__ import annotations

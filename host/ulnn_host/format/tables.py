@@ -1,6 +1,6 @@
 """The lookup tables of SPEC.md 2.4: tanh, erf for gelu, and a decay for mode `pure`.
 
-`python -m ulnn_host.format.tables` prints the SHA-256 of each, as in tests/golden/tables.json.
+`python -m ulnn_host.format.tables` prints the SHA-256 of each, as in tests/format/tables.json.
 """
 
 from __future__ import annotations

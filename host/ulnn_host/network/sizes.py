@@ -1,6 +1,6 @@
 """What a float network costs as integers, from its shapes alone: products a step, bytes of a file.
 
-An estimate for those who choose a network before they convert it (SPEC.md 2.1 to 2.8).
+An estimate for those who choose a network before they convert it.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..format import layout
 from .float_network import FloatNetwork, arrays
 from .layers import HEADS, CfC, Dense, FloatLayer, Gru, Lstm, Ltc
 
 Used = NDArray[np.bool_]
-TABLE = 2048
-REST = 1060  # golden vectors and metadata, about
+REST = (480, 560)  # golden vectors and metadata, about
 
 
 def products(network: FloatNetwork) -> int:
@@ -49,24 +49,23 @@ def weights(network: FloatNetwork) -> int:
 def file_bytes(network: FloatNetwork, bits: int = 8) -> int:
     """The size of the .ulnn file with weights of 8 or 16 bits; golden vectors and metadata count
     as a kilobyte, about what they have."""
-    sections = 5 + len(network.layers)
+    fixed = layout.fixed_sizes(network.input_size, network.output_size)
     tables = {"tanh"}
-    size = 64 + 8 * (network.input_size + network.output_size) + REST
+    sizes = [fixed[layout.TIME], fixed[layout.INPUT], fixed[layout.OUTPUT], *REST]
     for layer in network.layers:
         if isinstance(layer, Ltc):
             synapses = int(np.count_nonzero(layer.sensory.w) + np.count_nonzero(layer.internal.w))
-            size += 32 + _filled(4 * layer.neurons + 2 * synapses)
-            size += 16 * layer.neurons + _filled(12 * synapses)
+            sizes.append(layout.ltc_places(layer.neurons, synapses).size)
             continue
-        matrices = _matrices(layer)
-        size += 16 + 16 * len(matrices) + sum(_stream(used, bits) for used in matrices)
+        size = layout.matrices_size([_stream(used, bits) for used in _matrices(layer)])
         if isinstance(layer, CfC):
             if layer.backbone and layer.activation == "gelu":
                 tables.add("erf")
             if layer.decay is not None:
                 tables.add("decay")
-                size += 16 * layer.hidden_size
-    return size + (16 + TABLE) * len(tables) + 16 * sections
+                size += layout.pure_size(layer.hidden_size)
+        sizes.append(size)
+    return layout.file_size(sizes + [fixed[layout.TABLE]] * len(tables))
 
 
 def _matrices(layer: FloatLayer) -> list[Used]:
@@ -102,14 +101,6 @@ def _groups(used: Used) -> Used:
 
 def _stream(used: Used, bits: int) -> int:
     """Bytes of a matrix's stream, dense or sparse, whichever is shorter."""
-    groups = _groups(used)
-    counts = np.maximum(1, groups.sum(axis=1))
-    blocks = -(-counts // 4)
-    dense = len(groups) * (32 + 2 * bits * -(-used.shape[1] // 4))
-    lists = _filled(2 * len(groups) + 8 * int(blocks.sum()))
-    sparse = lists + _filled(32 * len(groups) + 2 * bits * int(blocks.sum()))
-    return int(min(dense, sparse))
-
-
-def _filled(size: int) -> int:
-    return size + -size % 16
+    rows, columns = used.shape
+    counts = np.maximum(1, _groups(used).sum(axis=1)).tolist()
+    return min(layout.dense_size(rows, columns, bits), layout.sparse_size(counts, bits))

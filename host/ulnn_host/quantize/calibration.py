@@ -3,22 +3,65 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
+from ..data.matched import matched
 from ..data.sequences import Sequences
 from ..network.float_network import FloatNetwork, Trace
 from ..network.layers import Array
-from .rounding import Vectors
+from .options import Method, Options
+from .rounding import Signal, Vectors
 
-Method = Literal["max", "percentile", "mse"]
-METHODS: tuple[Method, ...] = get_args(Method)
 PERCENTILE = 99.95
 MSE_SHARES = np.geomspace(1.0, 0.1, 24)
 SAMPLES = 20_000
+
+
+@dataclass(frozen=True)
+class FloatRollout:
+    """A float network over data. It runs once, when its outputs are first asked for; whoever needs
+    them gets this object. Channels and classes are put in the network's order, by name. Raises
+    UlnnError for a wrong number of inputs, and for names that the network does not know."""
+
+    network: FloatNetwork
+    data: Sequences
+
+    def __post_init__(self) -> None:
+        data = matched(self.data, self.network.channels, self.network.labels)
+        object.__setattr__(self, "data", data)
+        if self.data.x.shape[2] != self.network.input_size:
+            raise UlnnError(
+                f"the data have {self.data.x.shape[2]} inputs, "
+                f"expected {self.network.input_size} as in the network"
+            )
+
+    def on(self, data: Sequences) -> FloatRollout:
+        """The same network over other data; over the same, this rollout."""
+        return self if data is self.data else FloatRollout(self.network, data)
+
+    @cached_property
+    def _trace(self) -> Trace:
+        return self.network.run(self.data.x, self.data.dt, self.data.length)
+
+    @property
+    def y(self) -> Array:
+        """Outputs (N, T, O)."""
+        return self._trace.y
+
+    @cached_property
+    def outputs(self) -> Array:
+        """Outputs of the valid steps (steps, O)."""
+        return np.asarray(self.y[self.data.mask])
+
+    @cached_property
+    def seen(self) -> tuple[dict[str, Vectors], ...]:
+        """For each layer what it saw in the valid steps, by name."""
+        return tuple({n: Vectors(v) for n, v in layer.items()} for layer in self._trace.seen)
 
 
 @dataclass(frozen=True)
@@ -48,46 +91,38 @@ class Ranges:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A float rollout over the data: input_scale and input_offset (I,): real input = integer *
-    scale + offset; dt_max in ticks; span: seconds of 2^n ticks (SPEC.md 2.3); trace; seen: what
-    each layer saw."""
+    """What a float rollout over the data says of the integers: input_scale and input_offset (I,):
+    real input = integer * scale + offset; dt_max in ticks; span: seconds of 2^n ticks (SPEC.md
+    2.3); ranges: how the others are taken from the rollout."""
 
     input_scale: Array
     input_offset: Array
     dt_max: int
     span: float
-    trace: Trace
-    outputs: Array
-    seen: tuple[dict[str, Vectors], ...]
+    ranges: Ranges
+    rollout: FloatRollout
 
-
-def calibrate(
-    network: FloatNetwork,
-    data: Sequences,
-    ranges: Ranges,
-    tick_ns: int = 1000,
-    longest_dt: float = 0.0,
-) -> Calibration:
-    """Run the network over the data. longest_dt: seconds that must fit besides those in the data.
-
-    Raises UlnnError when inputs or times do not fit.
-    """
-    if data.x.shape[2] != network.input_size:
-        raise UlnnError(
-            f"the data have {data.x.shape[2]} inputs, "
-            f"expected {network.input_size} as in the network"
+    def inputs_of(self, network: FloatNetwork) -> Signal:
+        """What the integer inputs mean to the first layer of a network."""
+        return Signal(
+            self.input_scale / network.std, (self.input_offset - network.mean) / network.std
         )
-    valid = data.mask
+
+
+def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
+    """Ranges of the inputs and times in the data, and of the network over them. Raises UlnnError
+    when they cannot be represented."""
+    data, valid = rollout.data, rollout.data.mask
+    ranges = Ranges(options.room, options.ranges)
     scale, offset = _input_scaling(data.x[valid], ranges)
-    span, dt_max = _time_span(np.append(data.dt[valid].astype(np.float64), longest_dt), tick_ns)
-    trace = network.run(data.x, data.dt, data.length)
-    if not np.isfinite(trace.y[valid]).all():
+    every_dt = np.append(data.dt[valid].astype(np.float64), options.fixed_dt or 0.0)
+    span, dt_max = _time_span(every_dt, options.tick_ns)
+    if not np.isfinite(rollout.outputs).all():
         raise UlnnError(
             "the float network's outputs are not finite on the calibration data; "
             "check its inputs, its elapsed times and the time scale"
         )
-    seen = tuple({name: Vectors(v) for name, v in layer.items()} for layer in trace.seen)
-    return Calibration(scale, offset, dt_max, span, trace, trace.y[valid], seen)
+    return Calibration(scale, offset, dt_max, span, ranges, rollout)
 
 
 def _input_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:

@@ -27,8 +27,9 @@ from ..format.model import ModelFile
 from ..network.float_network import FloatNetwork, arrays, replaced
 from ..network.layers import Ltc
 from ..train.train import THREADS, settings, target_of
-from .calibration import Calibration
-from .quantize import Options, build_with_meaning, calibration, with_golden
+from .calibration import Calibration, FloatRollout, calibrate
+from .options import Options
+from .quantize import build, build_with_meaning, with_golden
 from .rounding import Signal
 
 # (outputs (N, T, O), the sequences they belong to) -> loss
@@ -49,16 +50,17 @@ class Plan:
 
 
 class IntegerNetwork(nn.Module):
-    """A network whose outputs are those of its integer model, and whose gradients are those of
-    its float cells.
+    """A calibrated network whose outputs are those of its integer model, and whose gradients are
+    those of its float cells.
 
     forward(data) gives real outputs (N, T, O) as float64; behind the valid steps they mean
     nothing. Weights that are exactly 0 stay so.
     """
 
-    def __init__(self, network: FloatNetwork, seen: Calibration, options: Options) -> None:
+    def __init__(self, calibration: Calibration, options: Options) -> None:
         super().__init__()
-        self._network, self._seen = network, seen
+        network = calibration.rollout.network
+        self._network, self._calibration = network, calibration
         self.options = dataclasses.replace(options, compensate=False)
         self.names = [name for name, _ in arrays(network.layers)]
         self.weights = nn.ParameterList(
@@ -77,16 +79,16 @@ class IntegerNetwork(nn.Module):
 
     def model(self) -> ModelFile:
         """The integer model of the present weights, without golden vectors."""
-        return build_with_meaning(self.network(), self._seen, self.options)[0]
+        return build(self.network(), self._calibration, self.options)
 
     def forward(self, data: Sequences) -> Tensor:
         """Outputs of the integer engine in real units."""
-        model, layers = build_with_meaning(self.network(), self._seen, self.options)
+        model, layers = build_with_meaning(self.network(), self._calibration, self.options)
         batch = quantise(model, data)
         engine = Reference(model, lanes=len(data))
         values = dict(zip(self.names, self.weights, strict=True))
         cells = replaced(self._network.layers, values)
-        inputs = _real(batch.x, self._inputs(model))
+        inputs = _real(batch.x, self._calibration.inputs_of(self._network))
         spans = np.minimum(batch.dt, model.dt_max) * (model.tick_ns / 1e9)
         ts = torch.from_numpy(spans / self._network.time_scale)
         states = self._network.zero_state(inputs[:, 0])
@@ -109,14 +111,6 @@ class IntegerNetwork(nn.Module):
             outputs.append(y)
         return torch.stack(outputs, dim=1)
 
-    def _inputs(self, model: ModelFile) -> Signal:
-        """What the integer inputs mean to the first layer."""
-        network = self._network
-        return Signal(
-            model.input_scale.astype(np.float64) / network.std,
-            (model.input_offset.astype(np.float64) - network.mean) / network.std,
-        )
-
     @torch.no_grad()
     def keep_valid(self) -> None:
         """Put weights that left their range back: absent ones to 0, LTC conductances above 0."""
@@ -127,8 +121,7 @@ class IntegerNetwork(nn.Module):
 
 
 def finetune(
-    network: FloatNetwork,
-    data: Sequences,
+    rollout: FloatRollout,
     options: Options,
     plan: Plan | None = None,
     *,
@@ -138,22 +131,23 @@ def finetune(
 ) -> tuple[FloatNetwork, ModelFile]:
     """Fine-tune for integers. Returns the float network and its integer model.
 
-    data: calibration, and what is trained on unless `epoch` gives the sequences of each epoch
-    afresh. loss: of outputs and sequences; None: mean squared distance to the outputs of the float
-    network as it was, which needs no labels. Raises UlnnError when it diverges.
+    Its data are the calibration, and what is trained on unless `epoch` gives the sequences of each
+    epoch afresh. loss: of outputs and sequences; None: mean squared distance to the outputs of the
+    float network as it was, which needs no labels. Raises UlnnError when it diverges.
     """
     plan = plan or Plan()
-    seen = calibration(network, data, options)
-    net = IntegerNetwork(network, seen, options)
+    net = IntegerNetwork(calibrate(rollout, options), options)
     mean = [weight.detach().clone() for weight in net.weights]
     optimiser = torch.optim.Adam(net.parameters(), plan.learning_rate)
     rng = np.random.default_rng(plan.seed)
     updates = 0
-    loss = loss or distance_to(network)
+    measure = loss or _distance
     with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         for number in track(range(plan.epochs), "fine-tuning", quiet=quiet):
-            sequences = epoch() if epoch is not None else data
+            sequences = epoch() if epoch is not None else rollout.data
+            if loss is None:
+                sequences = dataclasses.replace(sequences, y=rollout.on(sequences).y)
             count = math.ceil(len(sequences) / plan.batch)
             for k, rows in enumerate(np.array_split(rng.permutation(len(sequences)), count)):
                 done = (number + k / count) / plan.epochs
@@ -161,7 +155,7 @@ def finetune(
                     plan.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
                 )
                 part = sequences.take(rows)
-                value = loss(net(part), part)
+                value = measure(net(part), part)
                 if not torch.isfinite(value):
                     raise UlnnError(
                         f"fine-tuning diverged in epoch {number + 1}: lower the learning rate "
@@ -180,7 +174,7 @@ def finetune(
         for weight, slow in zip(net.weights, mean, strict=True):
             weight.copy_(slow)
     net.keep_valid()
-    return net.network(), with_golden(net.model(), data)
+    return net.network(), with_golden(net.model(), rollout.data)
 
 
 def task_loss(data: Sequences, readout: str, smoothing: float = 0.0) -> Loss:
@@ -196,15 +190,10 @@ def task_loss(data: Sequences, readout: str, smoothing: float = 0.0) -> Loss:
     return loss
 
 
-def distance_to(network: FloatNetwork) -> Loss:
-    """Mean squared distance of the valid outputs to those of a float network."""
-
-    def loss(y: Tensor, data: Sequences) -> Tensor:
-        target = torch.from_numpy(network.run(data.x, data.dt, data.length).y)
-        mask = torch.from_numpy(data.mask)
-        return (y[mask] - target[mask]).square().mean()
-
-    return loss
+def _distance(y: Tensor, data: Sequences) -> Tensor:
+    """Mean squared distance of the valid outputs to the targets, one vector a step."""
+    mask = torch.from_numpy(data.mask)
+    return (y[mask] - torch.from_numpy(data.y)[mask]).square().mean()
 
 
 def _through(carrier: Tensor, value: Tensor) -> Tensor:

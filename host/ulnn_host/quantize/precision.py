@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from ..base.errors import UlnnError
-from ..data.sequences import Sequences
-from ..format import container
+from ..format import layout
 from ..format.model import ModelFile
-from ..network.float_network import FloatNetwork
-from .quantize import Options, build, calibration, with_golden
-from .rollouts import Yardstick, sample
+from .calibration import FloatRollout, calibrate
+from .options import Options
+from .quantize import build, convert, with_golden
+from .rollouts import rms, sample
 
 Place = tuple[int, int]
 Progress = Callable[[str], None]
@@ -44,8 +44,7 @@ class Choice:
 
 
 def choose_bits(
-    network: FloatNetwork,
-    data: Sequences,
+    rollout: FloatRollout,
     options: Options,
     max_bytes: int,
     progress: Progress = lambda text: None,
@@ -56,69 +55,74 @@ def choose_bits(
 
     Raises UlnnError when not even int8 fits.
     """
-    yardstick = Yardstick(network, sample(data))
+    measured = rollout.on(sample(rollout.data))
     int8 = dataclasses.replace(options, bits=8, bits_of={})
-    seen = calibration(network, data, int8)
+    calibration = calibrate(rollout, int8)
     progress("int8 everywhere")
-    narrow = with_golden(build(network, seen, int8), data)
-    size = len(container.write(narrow))
+    narrow = with_golden(build(rollout.network, calibration, int8), rollout.data)
+    size = layout.model_size(narrow)
     if size > max_bytes:
         raise UlnnError(
             f"--max-bytes {max_bytes}: expected at least {size}, the size with int8 everywhere"
         )
-    rms = yardstick.rms(narrow)
+    narrow_rms = rms(measured, narrow)
     progress("int16 everywhere")
-    places = [(n, j) for n, layer in enumerate(narrow.layers) for j in range(len(layer.matrices))]
-    wide = build(network, seen, dataclasses.replace(int8, bits_of=dict.fromkeys(places, 16)))
+    places = _places(narrow)
+    wishes = dataclasses.replace(int8, bits_of=dict.fromkeys(places, 16))
+    wide = build(rollout.network, calibration, wishes)
     # The size is nearly that of `bits=16`, which has another margin and so another calibration.
-    if len(container.write(dataclasses.replace(wide, golden=narrow.golden))) <= 1.01 * max_bytes:
+    if layout.model_size(mixed(narrow, wide, places)) <= 1.01 * max_bytes:
         int16 = dataclasses.replace(options, bits=16, bits_of={})
-        largest = with_golden(build(network, calibration(network, data, int16), int16), data)
-        size_int16 = len(container.write(largest))
+        largest = convert(rollout, int16)
+        size_int16 = layout.model_size(largest)
         if size_int16 <= max_bytes:
-            return Choice(int16, max_bytes, yardstick.rms(largest), size_int16, rms)
-    tried = _promote(narrow, wide, places, yardstick, max_bytes, progress)
-    errors = [rms, *(step.rms for step in tried)]
+            return Choice(int16, max_bytes, rms(measured, largest), size_int16, narrow_rms)
+    tried = _promote(narrow, wide, narrow_rms, measured, max_bytes, progress)
+    errors = [narrow_rms, *(step.rms for step in tried)]
     kept = tuple(tried[: errors.index(min(errors))])
     widths = {(step.layer, step.matrix): 16 for step in kept}
     final = dataclasses.replace(int8, bits_of=widths)
     size = kept[-1].bytes if kept else size
-    return Choice(final, max_bytes, min(errors), size, rms, kept)
+    return Choice(final, max_bytes, min(errors), size, narrow_rms, kept)
+
+
+def _places(model: ModelFile) -> list[Place]:
+    return [(n, j) for n, layer in enumerate(model.layers) for j in range(len(layer.matrices))]
 
 
 def _promote(
     narrow: ModelFile,
     wide: ModelFile,
-    places: list[Place],
-    yardstick: Yardstick,
+    narrow_rms: float,
+    measured: FloatRollout,
     max_bytes: int,
     progress: Progress,
 ) -> list[Promotion]:
     """Promotions until nothing more fits, each the one with most error removed (or least added)
     per byte: the first ones may do nothing alone."""
+    left = _places(narrow)
     chosen: list[Place] = []
     promotions: list[Promotion] = []
-    rms, size = yardstick.rms(narrow), len(container.write(narrow))
+    error, size = narrow_rms, layout.model_size(narrow)
     while True:
         best: tuple[float, Promotion] | None = None
-        for layer, matrix in places:
-            if (layer, matrix) in chosen:
-                continue
+        for layer, matrix in left:
             model = mixed(narrow, wide, (*chosen, (layer, matrix)))
-            tried = Promotion(layer, matrix, 0.0, len(container.write(model)))
-            if tried.bytes > max_bytes:
+            bytes_then = layout.model_size(model)
+            if bytes_then > max_bytes:
                 continue
             progress(f"layer {layer} matrix {matrix}")
-            tried = dataclasses.replace(tried, rms=yardstick.rms(model))
+            tried = Promotion(layer, matrix, rms(measured, model), bytes_then)
             # a padded stream can stay as long as it was: 1 byte keeps the quotient finite
-            gain = (rms - tried.rms) / max(tried.bytes - size, 1)
+            gain = (error - tried.rms) / max(tried.bytes - size, 1)
             if best is None or gain > best[0]:
                 best = gain, tried
         if best is None:
             return promotions
         promotions.append(best[1])
         chosen.append((best[1].layer, best[1].matrix))
-        rms, size = best[1].rms, best[1].bytes
+        left.remove(chosen[-1])
+        error, size = best[1].rms, best[1].bytes
 
 
 def mixed(narrow: ModelFile, wide: ModelFile, places: Collection[Place]) -> ModelFile:

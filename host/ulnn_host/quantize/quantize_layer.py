@@ -55,6 +55,7 @@ class Setting:
     seen: what the float layer saw on the data. span: 2^n ticks in units of the cells. fixed_dt:
     in the same units, dt_fixed in ticks; 0: none. table: number of the table of that name in the
     file. style: how the weights of matrix j are rounded. outputs: real outputs (samples, O).
+    stored: a matrix in the form in which it is stored, dense or sparse.
     """
 
     seen: Mapping[str, Vectors]
@@ -63,9 +64,9 @@ class Setting:
     table: Callable[[str], int]
     style: Callable[[int], Style]
     outputs: Array
-    fixed_dt: float = 0.0
-    dt_fixed: int = 0
-    sparse: Callable[[Matrix], Matrix] = lambda matrix: matrix
+    fixed_dt: float
+    dt_fixed: int
+    stored: Callable[[Matrix], Matrix]
 
 
 def convert(layer: FloatLayer, signal: Signal, setting: Setting) -> Converted:
@@ -96,7 +97,7 @@ def _matrix(
     rounded = round_rows(linear, setting.seen[name], signal, style)
     factor = np.broadcast_to(np.asarray(target, np.float64), rounded.scale.shape)
     matrix = rounded.matrix(activation, factor, rounded.shift(factor), style.bits)
-    return setting.sparse(matrix)
+    return setting.stored(matrix)
 
 
 def _activated(
@@ -240,7 +241,7 @@ def _heads(
     factor = np.where(time_a, factor / 2.0**gate_shift, factor)
     activation = Activation.LINEAR if linear_heads else Activation.TABLE
     matrix = rounded.matrix(activation, factor, shift, style.bits)
-    return setting.sparse(dataclasses.replace(matrix, table=setting.table(TANH))), gate_shift
+    return setting.stored(dataclasses.replace(matrix, table=setting.table(TANH))), gate_shift
 
 
 def _interleaved(parts: list[Linear]) -> Linear:

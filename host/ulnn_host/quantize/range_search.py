@@ -5,18 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from ..base.errors import UlnnError
-from ..data.sequences import Sequences
-from ..network.float_network import FloatNetwork
-from .calibration import METHODS, Method
-from .quantize import Options, build, calibration
-from .rollouts import Yardstick, halves, sample
+from .calibration import FloatRollout, calibrate
+from .options import METHODS, Method, Options
+from .quantize import build
+from .rollouts import halves, rms, sample
 
 MARGINS = (1.0, 1.25, 1.5, 2.0)
 SEARCH_STEPS = 20_000
-Calibration = Literal["max", "percentile", "mse", "search"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,7 @@ class Found:
 
 
 def search(
-    network: FloatNetwork,
-    data: Sequences,
+    rollout: FloatRollout,
     options: Options,
     progress: Callable[[RangeTrial], None] = lambda trial: None,
 ) -> Found:
@@ -52,19 +48,19 @@ def search(
 
     Deterministic. Raises UlnnError when the network cannot be converted with any of them.
     """
-    first, second = halves(sample(data, SEARCH_STEPS))
-    yardstick = Yardstick(network, sample(second))
+    first, second = halves(sample(rollout.data, SEARCH_STEPS))
+    calibrated, measured = rollout.on(first), rollout.on(sample(second))
     trials: list[RangeTrial] = []
     problem: UlnnError | None = None
     for ranges in METHODS:
         for margin in MARGINS:
             tried = dataclasses.replace(options, ranges=ranges, margin=margin)
             try:
-                model = build(network, calibration(network, first, tried), tried)
+                model = build(rollout.network, calibrate(calibrated, tried), tried)
             except UlnnError as error:
                 problem = error
                 continue
-            trials.append(RangeTrial(ranges, margin, yardstick.rms(model)))
+            trials.append(RangeTrial(ranges, margin, rms(measured, model)))
             progress(trials[-1])
     if not trials:
         assert problem is not None

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import UlnnError
 from ..data.sequences import Sequences
 from ..engines.batch import quantise
-from ..engines.reference import BEFORE_TABLE, Clipped, Reference
+from ..engines.reference import BEFORE_TABLE, Clipped, Reference, clamped_steps
 from ..format.model import ModelFile
-from ..network.float_network import FloatNetwork
 from ..network.layers import Array
+from .calibration import FloatRollout
 
 SAMPLE_STEPS, SAMPLE_LENGTH = 4096, 512
 
 
 def sample(data: Sequences, steps: int = SAMPLE_STEPS, longest: int = SAMPLE_LENGTH) -> Sequences:
     """About that many steps of the data, evenly chosen: whole sequences, those longer than
-    `longest` cut into pieces (which then start from a zero state). Labels are left out."""
+    `longest` cut into pieces (which then start from a zero state), without labels. The data
+    themselves where that is all of them."""
     starts = [(n, s) for n in range(len(data)) for s in range(0, int(data.length[n]), longest)]
     pieces = np.array(starts, np.int64)
     sizes = np.minimum(data.length[pieces[:, 0]] - pieces[:, 1], longest)
@@ -31,32 +30,22 @@ def sample(data: Sequences, steps: int = SAMPLE_STEPS, longest: int = SAMPLE_LEN
     count = min(len(pieces), max(1, round(steps / float(sizes.mean()))))
     chosen = np.linspace(0, len(pieces) - 1, count).round().astype(np.int64)
     rows, sizes = pieces[chosen, :1], sizes[chosen]
+    if np.array_equal(rows[:, 0], np.arange(len(data))) and np.array_equal(sizes, data.length):
+        return data
     at = np.minimum(pieces[chosen, 1:] + np.arange(sizes.max()), data.x.shape[1] - 1)
     return Sequences(data.x[rows, at], data.dt[rows, at], sizes)
 
 
-class Yardstick:
-    """A float network's outputs over data, to measure integer models by. Raises UlnnError for a
-    wrong number of inputs."""
+def errors(rollout: FloatRollout, model: ModelFile) -> Array:
+    """Integer minus float outputs (N, T, O), real units, both with their own state."""
+    batch = quantise(model, rollout.data)
+    y = Reference(model, lanes=len(rollout.data)).run(batch.x, batch.dt)
+    return np.asarray(model.dequantise_output(y) - rollout.y)
 
-    def __init__(self, network: FloatNetwork, data: Sequences) -> None:
-        if data.x.shape[2] != network.input_size:
-            raise UlnnError(
-                f"the data have {data.x.shape[2]} inputs, "
-                f"expected {network.input_size} as in the network"
-            )
-        self.data = data
-        self._y = network.run(data.x, data.dt, data.length).y
 
-    def errors(self, model: ModelFile) -> Array:
-        """Integer minus float outputs (N, T, O), real units, both with their own state."""
-        batch = quantise(model, self.data)
-        y = Reference(model, lanes=len(self.data)).run(batch.x, batch.dt)
-        return np.asarray(model.dequantise_output(y) - self._y)
-
-    def rms(self, model: ModelFile) -> float:
-        """Root mean square of the errors over the valid steps."""
-        return float(np.sqrt(np.mean(self.errors(model)[self.data.mask] ** 2)))
+def rms(rollout: FloatRollout, model: ModelFile) -> float:
+    """Root mean square of the errors over the valid steps."""
+    return float(np.sqrt(np.mean(errors(rollout, model)[rollout.data.mask] ** 2)))
 
 
 @dataclass(frozen=True)
@@ -113,22 +102,16 @@ class IntegerRun:
     saturation: tuple[Saturation, ...]
 
 
-def observed_run(
-    model: ModelFile, data: Sequences, steps: Iterable[int] | None = None
-) -> IntegerRun:
-    """Run the reference over the data and count what saturates. steps: 0 .. T-1 in order, such as
-    from a progress bar."""
+def observed_run(model: ModelFile, data: Sequences) -> IntegerRun:
+    """Run the reference over the data and count what saturates."""
     batch, mask = quantise(model, data), data.mask
     counter = SaturationCounter(mask)
     real = (data.x.astype(np.float64) - model.input_offset) / model.input_scale
     counter(None, "inputs", np.abs(np.rint(real) + 0.5) > 32768)
-    late = batch.dt > model.dt_max
-    if model.dt_fixed:
-        late = late | (batch.dt != model.dt_fixed)
-    counter(None, "elapsed time", late)
+    counter(None, "elapsed time", clamped_steps(model, batch.dt))
     engine = Reference(model, lanes=len(data), observe=counter)
     outputs = []
-    for t in range(data.x.shape[1]) if steps is None else steps:
+    for t in range(data.x.shape[1]):
         counter.valid = mask[:, t]
         outputs.append(engine.step(batch.x[:, t], batch.dt[:, t]))
     y = model.dequantise_output(np.stack(outputs, axis=1))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.errors import UlnnError
-from ..data.matched import matched
 from ..data.sequences import Sequences
 from ..format import container
 from ..format.model import ModelFile
 from ..network.float_network import FloatNetwork
 from ..quantize import precision, quantize, range_search
-from ..quantize.quantize import Options
+from ..quantize.calibration import FloatRollout
+from ..quantize.options import Options
 from .convert_report import ConvertReport, Reporter
 
 Progress = Callable[[str], None]
@@ -45,7 +45,7 @@ def convert_to_file(
     output: Path,
     progress: Progress = lambda text: None,
 ) -> ConvertReport:
-    """Convert, write the file and the picture, and say how good the model is.
+    """Convert, write the file, and say how good the model is.
 
     options: all that is not in the wishes. Raises UlnnError for wishes that contradict each other
     or cannot be fulfilled, before anything is written.
@@ -55,11 +55,11 @@ def convert_to_file(
     if wishes.towards not in ("float", "labels"):
         raise UlnnError(f"--towards {wishes.towards}: expected float or labels")
     options = dataclasses.replace(options, bits=wishes.bits or 8)
-    data = matched(data, network.channels, network.labels)
+    rollout = FloatRollout(network, data)
     searched = chosen = None
     if wishes.calibration == "search":
         searched = range_search.search(
-            network, data, options,
+            rollout, options,
             lambda trial: progress(f"ranges: {trial.ranges}, margin {trial.margin:g}"),
         )  # fmt: skip
         options = searched.options
@@ -67,31 +67,27 @@ def convert_to_file(
         options = range_search.with_calibration(options, wishes.calibration)
     if wishes.max_bytes is not None:
         chosen = precision.choose_bits(
-            network, data, options, wishes.max_bytes, lambda text: progress(f"widths: {text}")
+            rollout, options, wishes.max_bytes, lambda text: progress(f"widths: {text}")
         )
         options = chosen.options
     progress("converting")
-    model = quantize.convert(network, data, options)
-    content = container.write(model)
-    progress("float network")
-    reporter = Reporter(network, data)
+    content = container.write(quantize.convert(rollout, options))
     progress("integer model")
+    reporter = Reporter(rollout)
     others = []
     if wishes.finetune:
-        others.append(reporter.measure(f"{_name(options)}, before fine-tuning", model))
+        others.append(reporter.measure(f"{_name(options)}, before fine-tuning", content))
         progress("fine-tuning")
-        model = _finetuned(network, data, options, wishes, reporter.readout)
-        content = container.write(model)
+        content = container.write(_finetuned(rollout, options, wishes, reporter.readout))
         progress("fine-tuned model")
-    written = reporter.measure(_name(options), model)
+    written = reporter.measure(_name(options), content)
     for bits in (8, 16) if wishes.compare else ():
         name = f"int{bits}"
         if name != written.name:
             progress(name)
-            other = quantize.convert(
-                network, data, dataclasses.replace(options, bits=bits, bits_of={})
-            )
-            others.append(reporter.measure(name, other))
+            other = dataclasses.replace(options, bits=bits, bits_of={})
+            compared = container.write(quantize.convert(rollout, other))
+            others.append(reporter.measure(name, compared))
     progress("contraction of the layers")
     report = reporter.report(written, tuple(others), chosen, searched)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -99,16 +95,15 @@ def convert_to_file(
     return report
 
 
-def _finetuned(
-    network: FloatNetwork, data: Sequences, options: Options, wishes: Wishes, readout: str
-) -> ModelFile:
+def _finetuned(rollout: FloatRollout, options: Options, wishes: Wishes, readout: str) -> ModelFile:
     from ..quantize import finetune
 
     loss = None
     if wishes.towards == "labels":
-        loss = finetune.task_loss(data, readout or str(network.meta.get("readout", "last")))
+        readout = readout or str(rollout.network.meta.get("readout", "last"))
+        loss = finetune.task_loss(rollout.data, readout)
     plan = finetune.Plan(epochs=wishes.finetune, learning_rate=wishes.learning_rate)
-    return finetune.finetune(network, data, options, plan, loss=loss)[1]
+    return finetune.finetune(rollout, options, plan, loss=loss)[1]
 
 
 def _name(options: Options) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,18 +16,17 @@ from ..engines import registry as engines
 from ..engines.batch import quantise
 from ..format import container, cost
 from ..format.cost import Estimate
-from ..format.model import ModelFile
 from ..network import contraction
 from ..network.contraction import Contraction
 from ..network.float_network import FloatNetwork
 from ..network.layers import Array
+from ..quantize.calibration import FloatRollout
 from ..quantize.precision import Choice
 from ..quantize.range_search import Found
 from ..quantize.rollouts import Saturation, observed_run
 
 CURVE_POINTS = 64
 COARSE_DT = 0.01
-Steps = Callable[[range], Iterable[int]]
 
 
 @dataclass(frozen=True)
@@ -163,29 +161,24 @@ class ConvertReport:
 
 
 class Reporter:
-    """Makes reports of the integer models of one float network, which runs over the data once."""
+    """Makes reports of the integer models of one float network over its data."""
 
-    def __init__(self, network: FloatNetwork, data: Sequences) -> None:
-        self._network = network
-        self._data = data
-        self._y = network.run(data.x, data.dt, data.length).y
-        self.readout = _readout(network, data)
+    def __init__(self, rollout: FloatRollout) -> None:
+        self._rollout = rollout
+        self.readout = _readout(rollout.network, rollout.data)
         self.accuracy = None
         if self.readout:
             try:
-                self.accuracy = self._accuracy(self._y)
+                self.accuracy = self._accuracy(rollout.y)
             except UlnnError as error:
                 self.readout = ""
                 warnings.warn(f"no accuracy: {error}", UlnnWarning, stacklevel=2)
 
-    def measure(
-        self, name: str, model: ModelFile, steps: Steps = lambda every: every
-    ) -> ModelReport:
-        """The report of a model. steps: passes the steps on, such as a progress bar."""
-        data = self._data
-        content = container.write(model)
-        run = observed_run(model, data, steps(range(data.x.shape[1])))
-        error = run.y - self._y
+    def measure(self, name: str, content: bytes) -> ModelReport:
+        """The report of a model file."""
+        data, model = self._rollout.data, container.read(content)
+        run = observed_run(model, data)
+        error = run.y - self._rollout.y
         valid = error[data.mask]
         ticks = quantise(model, data).dt * (model.tick_ns / 1e9)
         late = next(s for s in run.saturation if s.layer is None and s.tensor == "elapsed time")
@@ -217,7 +210,7 @@ class Reporter:
         searched: Found | None = None,
     ) -> ConvertReport:
         """The whole, contraction of the float network included."""
-        measured = contraction.measure(self._network, self._data)
+        measured = contraction.measure(self._rollout.network, self._rollout.data)
         return ConvertReport(
             model, measured, self.accuracy, self.readout, compared, chosen, searched
         )
@@ -225,7 +218,7 @@ class Reporter:
     def _accuracy(self, y: Array) -> float | None:
         if not self.readout:
             return None
-        return scores.score(y, self._data, self.readout).accuracy
+        return scores.score(y, self._rollout.data, self.readout).accuracy
 
 
 def _readout(network: FloatNetwork, data: Sequences) -> str:

@@ -1,0 +1,67 @@
+"""The free choices of a conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from ..base.errors import UlnnError
+
+Method = Literal["max", "percentile", "mse"]
+METHODS: tuple[Method, ...] = get_args(Method)
+Sparsity = Literal["auto", "never", "always"]
+SPARSITIES: tuple[Sparsity, ...] = get_args(Sparsity)
+
+
+def sparsity(name: str) -> Sparsity:
+    """The value of Options.sparse that a user named. Raises UlnnError."""
+    for known in SPARSITIES:
+        if name == known:
+            return known
+    raise UlnnError(f"sparse {name!r}, expected one of: {', '.join(SPARSITIES)}")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices. Raises UlnnError for a width of weights that is not 8 or 16.
+
+    bits: weight width, 8 or 16; bits_of: other widths, by (layer, matrix). margin: room above the
+    largest calibrated value, 1 = none (None: 1.5 for int8, where room costs resolution of the
+    weights, 2 for int16). ranges: how ranges are taken from values. tick_ns: length of a tick.
+    compensate: rounding that follows the data (else to nearest). fixed_dt: seconds, the promise
+    that every sample comes that long after the one before (SPEC.md 3.4); None: any dt. sparse:
+    whether matrices with weights that are 0 are stored sparse.
+    """
+
+    bits: int = 8
+    margin: float | None = None
+    tick_ns: int = 1000
+    compensate: bool = True
+    fixed_dt: float | None = None
+    name: str = ""
+    ranges: Method = "max"
+    sparse: Sparsity = "auto"
+    bits_of: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.bits not in (8, 16):
+            raise UlnnError(f"bits: expected 8 or 16, got {self.bits}")
+
+    @property
+    def room(self) -> float:
+        """The margin in force."""
+        return self.margin or (1.5 if self.bits == 8 else 2.0)
+
+    @property
+    def dt_fixed(self) -> int:
+        """The fixed dt in ticks, 0: none. Raises UlnnError below a tick."""
+        if self.fixed_dt is None:
+            return 0
+        ticks = round(self.fixed_dt * 1e9 / self.tick_ns)
+        if ticks < 1:
+            raise UlnnError(
+                f"fixed dt of {self.fixed_dt:g} s: expected at least a tick of {self.tick_ns} "
+                "ns; choose a shorter tick with --tick-ns"
+            )
+        return ticks

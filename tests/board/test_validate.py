@@ -1,0 +1,232 @@
+"""`validate`: equal boards, boards that compute something else, and the reports of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.board_tools import model_file, need_tools
+from support.paths import FIRMWARE
+from support.pty_board import PtyBoard
+from support.unix import needs_micropython
+from ulnn_host.base.errors import UlnnError
+from ulnn_host.board.deploy import deploy
+from ulnn_host.board.link import Board
+from ulnn_host.board.validate import Latency, ValidationReport, validate
+from ulnn_host.data.sequences import read_sequences
+from ulnn_host.format import container
+from ulnn_host.report.page import validation_page
+
+
+def data_file(folder: Path, model: Path, sequences: int = 6, steps: int = 40) -> Path:
+    """Ragged labelled sequences that use the whole input range, some dt beyond dt_max."""
+    parsed = container.read(model.read_bytes())
+    rng = np.random.default_rng(7)
+    x = rng.uniform(-33000, 33000, (sequences, steps, parsed.input_size))
+    x = x * parsed.input_scale + parsed.input_offset
+    tick = parsed.tick_ns * 1e-9
+    dt = np.exp(rng.uniform(np.log(tick), np.log(3 * parsed.dt_max * tick), (sequences, steps)))
+    length = rng.integers(1, steps + 1, sequences)
+    length[0] = steps
+    path = folder / "data.npz"
+    np.savez(
+        path,
+        x=x.astype(np.float32),
+        dt=dt.astype(np.float32),
+        length=length,
+        y=rng.integers(0, parsed.output_size, sequences),
+    )
+    read_sequences(path)
+    return path
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[PtyBoard]:
+    with PtyBoard(tmp_path / "board", heap="4M") as running:
+        yield running
+
+
+def at(board: PtyBoard) -> str:
+    return f"{board.folder}/m.ulnn"
+
+
+@needs_micropython
+def test_equal(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
+    model = model_file(tmp_path)
+    data = data_file(tmp_path, model)
+    report = validate(model, data, board.port, to=at(board))
+    assert report.equal
+    assert report.first_difference is None
+    assert report.steps == read_sequences(data).length.sum()
+    assert report.outputs_compared == 4 * report.steps
+    assert report.clamped_steps > 0
+    assert report.clamped_equal
+    assert report.score_board == report.score_reference
+    assert report.score_board is not None
+    assert report.score_board["count"] == 6
+    assert report.latency is not None
+    latency = report.latency
+    assert 0 <= latency.min <= latency.p50 <= latency.p99 <= latency.max
+    in_gc = report.latency_gc.count if report.latency_gc else 0
+    assert latency.count + in_gc == report.steps
+    assert report.traffic.lost == 0
+    content = json.loads(json.dumps(report.to_json()))
+    assert content["equal"] is True
+    assert content["deployment"]["self_test_steps"] == 12
+    html = tmp_path / "out" / "report.html"
+    validation_page(report).write(html)
+    page = html.read_text()
+    assert "Equal: all" in page
+    assert page.count("<img ") == 3
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+@needs_micropython
+def test_a_fixed_dt_counts_as_the_reference_does(
+    board: PtyBoard, pure_only: None, tmp_path: Path
+) -> None:
+    """The data have other dts than the model, so nearly every step is counted, none twice."""
+    model = model_file(tmp_path, dt_fixed=500)
+    data = data_file(tmp_path, model)
+    report = validate(model, data, board.port, to=at(board))
+    assert report.clamped_equal
+    assert report.equal
+    assert report.arrays is not None
+    dt = report.arrays.batch.dt[read_sequences(data).mask]
+    assert report.clamped_steps == int((dt != 500).sum()) > int((dt > 1_000_000).sum()) > 0
+
+
+# An engine that computes something else: one bit of one output of the first sequence with
+# BAD_STEP steps, or of the last state of each sequence with LAST_STEP steps.
+WRONG = """
+import ulnn_right
+from ulnn_right import __version__
+ENGINE = "pure"
+class Model:
+    def __init__(self, m):
+        self.m, self.n, self.done = m, 0, False
+    def step(self, x, y, dt):
+        self.m.step(x, y, dt)
+        self.n += 1
+        if self.n == BAD_STEP and not self.done:
+            self.done = True
+            y[2] ^= 1
+    def reset(self):
+        self.m.reset()
+        self.n = 0
+    @property
+    def state(self):
+        s = bytearray(self.m.state)
+        if self.n == LAST_STEP:
+            s[-2] ^= 1
+        return bytes(s)
+    clamped = property(lambda self: self.m.clamped)
+    def info(self): return self.m.info()
+    def self_test(self): return self.m.self_test()
+def load(source): return Model(ulnn_right.load(source))
+"""
+
+
+def put_wrong(board: PtyBoard, model: Path, *, bad_step: int = 0, last_step: int = 0) -> None:
+    text = WRONG.replace("BAD_STEP", str(bad_step)).replace("LAST_STEP", str(last_step))
+    (board.lib / "ulnn.py").write_text(text)
+    (board.lib / "ulnn_right.py").write_text((FIRMWARE / "ulnn.py").read_text())
+    (board.lib / "ulnn_stream.py").write_text((FIRMWARE / "ulnn_stream.py").read_text())
+    (board.folder / "m.ulnn").write_bytes(model.read_bytes())
+
+
+@needs_micropython
+def test_different(board: PtyBoard, tmp_path: Path) -> None:
+    """A board that flips one bit of one output is caught at that step."""
+    model = model_file(tmp_path)
+    data = data_file(tmp_path, model)
+    put_wrong(board, model, bad_step=18)
+    html = tmp_path / "report.html"
+    report = validate(model, data, board.port, to=at(board), deploy=False)
+    validation_page(report).write(html)
+    assert not report.equal
+    assert report.different_states == 0
+    first = report.first_difference
+    assert first is not None
+    assert (first.what, first.step, first.index) == ("output", 17, 2)
+    assert first.board == first.reference ^ 1
+    assert report.arrays is not None
+    assert first.sequence == int(np.argmax(report.arrays.batch.length >= 18))
+    assert "Different: " in html.read_text()
+
+
+@needs_micropython
+def test_different_last_states(board: PtyBoard, tmp_path: Path) -> None:
+    """All outputs are right, and one bit of a state is not."""
+    model = model_file(tmp_path)
+    data = data_file(tmp_path, model)
+    put_wrong(board, model, last_step=40)
+    report = validate(model, data, board.port, to=at(board), deploy=False)
+    assert not report.equal
+    assert report.different_steps == 0
+    assert report.different_states == int((read_sequences(data).length == 40).sum()) < 6
+    first = report.first_difference
+    assert first is not None
+    assert (first.what, first.sequence, first.step, first.index) == ("state", 0, 39, 15)
+    assert first.board == first.reference ^ 1
+
+
+@needs_micropython
+def test_wrong_or_missing_model_without_deploy(
+    board: PtyBoard, pure_only: None, tmp_path: Path
+) -> None:
+    model = model_file(tmp_path)
+    data = data_file(tmp_path, model)
+    with pytest.raises(UlnnError, match=r"m\.ulnn is not on the board; deploy it first"):
+        validate(model, data, board.port, to=at(board), deploy=False)
+    with Board.open(board.port) as link:
+        deploy(link, model_file(tmp_path, 2, "other.ulnn"), at(board))
+    with pytest.raises(UlnnError, match=r"on the board is another model \(\w{12}\.\.\., expected"):
+        validate(model, data, board.port, to=at(board), deploy=False)
+    assert validate(model, data, board.port, to=at(board)).equal
+
+
+@needs_micropython
+def test_unplugged(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
+    model = model_file(tmp_path)
+    data = data_file(tmp_path, model)
+
+    def pull(done: int, total: int) -> None:
+        if done > 50:
+            board.unplug()
+
+    with pytest.raises(UlnnError, match=r"still plugged in\? \(after \d+ of \d+ samples\)"):
+        validate(model, data, board.port, to=at(board), progress=pull)
+
+
+def test_data_of_another_shape(tmp_path: Path) -> None:
+    model = model_file(tmp_path)
+    np.savez(tmp_path / "bad.npz", x=np.zeros((5, 3), np.float32), dt=np.ones(5, np.float32))
+    with pytest.raises(UlnnError, match="the data have 3 inputs, expected 6"):
+        validate(model, tmp_path / "bad.npz", "/dev/ttyNONE")
+
+
+@pytest.mark.board
+@pytest.mark.parametrize("name", ["cortex-m7", "rv32"])
+def test_virtual_boards(name: str, tmp_path: Path) -> None:
+    """Equal, no sample lost, and 200 samples/s and more through the virtual port."""
+    need_tools(name)
+    model = model_file(tmp_path)
+    data = data_file(tmp_path, model, sequences=8, steps=300)
+    report: ValidationReport = validate(model, data, f"virtual:{name}")
+    assert report.equal
+    assert report.board.facts["engine"] == "native"
+    assert not report.board.allocates
+    assert report.board.emulated
+    assert isinstance(report.latency, Latency)
+    assert report.latency_gc is None
+    assert report.traffic.lost == 0
+    best = report.samples_per_second
+    for _ in range(3):  # the machine may be busy
+        if best < 200:
+            best = validate(model, data, f"virtual:{name}").samples_per_second
+    assert best >= 200

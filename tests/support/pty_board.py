@@ -1,0 +1,163 @@
+"""A board for tests: the unix MicroPython's REPL on a pty, with a line that can be disturbed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import subprocess
+import threading
+import tty
+from collections.abc import Callable
+from pathlib import Path
+
+from ulnn_host.engines.registry import unix_micropython
+
+
+class PtyBoard:
+    """`port` is its serial port; `folder` its filesystem, with lib/ on its module path.
+
+    to_board and to_host may change the bytes under way. Ctrl-C interrupts, as on a board.
+    """
+
+    def __init__(
+        self, folder: Path, *, modules: dict[str, str] | None = None, heap: str = "2M"
+    ) -> None:
+        self.folder = folder
+        self.lib = folder / "lib"
+        self.lib.mkdir(parents=True, exist_ok=True)
+        for name, text in (modules or {}).items():
+            (self.lib / name).write_text(text)
+        self.heap = heap
+        self.to_board: Callable[[bytes], bytes] = lambda data: data
+        self.to_host: Callable[[bytes], bytes] = lambda data: data
+        self.sent = bytearray()
+        self._open = False
+
+    def __enter__(self) -> PtyBoard:
+        self._host_end, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self.port = os.ttyname(self._slave)
+        self._board_end, self._tty = pty.openpty()
+        tty.setraw(self._tty)
+        self._open = True
+        self._start()
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unplug()
+        self._thread.join()
+        self._process.kill()
+        self._process.wait()
+        os.close(self._board_end)
+        os.close(self._tty)
+
+    def unplug(self) -> None:
+        """The port vanishes under whoever has it open."""
+        self._open = False
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            [unix_micropython(), "-X", f"heapsize={self.heap}"],
+            stdin=self._tty,
+            stdout=self._tty,
+            stderr=self._tty,
+            cwd=self.folder,
+            env={**os.environ, "MICROPYPATH": str(self.lib)},
+            start_new_session=True,
+        )
+
+        answer = b""
+        while not answer.endswith(b">>> "):
+            answer += os.read(self._board_end, 4096)
+        os.write(self._host_end, answer)
+
+    def _interrupt(self, data: bytes) -> bytes:
+        """Byte 3 is a signal while code runs, which is when SIGINT has a handler, else a byte.
+
+        The terminal cannot do it: the unix port leaves it raw after code came in by raw paste.
+        """
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        caught = int(status.split("SigCgt:")[1].split()[0], 16) >> (signal.SIGINT - 1) & 1
+        if 3 not in data or not caught:
+            return data
+        self._process.send_signal(signal.SIGINT)
+        return data[data.index(3) + 1 :].replace(b"\x03", b"")
+
+    def _carry(self) -> None:
+        while self._open:
+            if self._process.poll() is not None:
+                os.write(self._host_end, b"MPY: soft reboot\r\n")
+                self._start()
+            ready, _, _ = select.select([self._host_end, self._board_end], [], [], 0.05)
+            for end in ready:
+                data = os.read(end, 4096)
+                if end == self._host_end:
+                    self.sent += data
+                    other, data = self._board_end, self._interrupt(self.to_board(data))
+                else:
+                    other, data = self._host_end, self.to_host(data)
+                while data and self._open:
+                    data = data[os.write(other, data) :]
+        with contextlib.suppress(OSError):
+            os.close(self._host_end)
+            os.close(self._slave)
+
+
+# An engine with the interface of SPEC.md section 5 and an arithmetic of one line. The "model" is
+# input_size, output_size, state_size as decimal text.
+FAKE_ULNN = """
+__version__ = "0.0.0"
+ENGINE = "fake"
+import os, time
+class Model:
+    def __init__(self, sizes):
+        self.sizes = sizes
+        self.clamped = 0
+        self.delay = 0
+        self.trash = False
+        self.reset()
+    def reset(self):
+        self.s = 0
+        self.clamped = 0
+    def step(self, x, y, dt):
+        if dt < 1:
+            raise ValueError("dt: expected 1 or more ticks, got %d" % dt)
+        t = self.s + (dt & 0x3FFF)
+        for v in x:
+            t += v & 0xFFF
+        t &= 0x3FFF
+        self.s = t
+        for k in range(len(y)):
+            y[k] = t + k - 0x2000
+        if self.delay:
+            time.sleep_ms(self.delay)
+        if self.trash:
+            bytearray(20000)
+    @property
+    def state(self):
+        n = self.sizes[2]
+        return bytes([self.s & 255, self.s >> 8]) * n
+    def info(self):
+        i, o, s = self.sizes
+        return {"engine": "fake", "kernel": "python", "sha256": "00" * 32, "input_size": i,
+            "output_size": o, "state_size": s, "tick_ns": 1000, "dt_max": 1000000, "macs": 1}
+    def self_test(self):
+        return 0
+def load(source):
+    with open(source) as f:
+        return Model([int(v) for v in f.read().split()])
+"""
+
+
+def fake_run(x: list[list[int]], dts: list[int], outputs: int) -> tuple[list[list[int]], int]:
+    """What FAKE_ULNN's model answers, and its state word."""
+    s, rows = 0, []
+    for row, dt in zip(x, dts, strict=True):
+        s = (s + (dt & 0x3FFF) + sum(v & 0xFFF for v in row)) & 0x3FFF
+        rows.append([s + k - 0x2000 for k in range(outputs)])
+    return rows, s

@@ -1,0 +1,91 @@
+"""Native modules: their builds, and the choice for a board."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ulnn_host.base.errors import UlnnError
+from ulnn_host.toolchain import natmod
+
+COMPILED = [arch for arch in natmod.BUILDABLE if arch not in ("xtensa", "xtensawin")]
+
+
+@pytest.mark.parametrize("arch", COMPILED)
+def test_builds(arch: str) -> None:
+    if not natmod.has_compiler(arch):
+        pytest.skip(f"no {natmod.TOOLCHAINS[arch].compiler} here")
+    path = natmod.build(arch)
+    head = path.read_bytes()[:3]
+    assert head[:2] == b"M\x06"
+    assert natmod.ARCHES[head[2] >> 2 & 15] == arch
+    assert head[2] & 3 == 3
+    if arch.startswith("arm"):
+        assert natmod.text_size(arch) <= 17 * 1024
+    written = path.stat().st_mtime_ns
+    assert natmod.build(arch) == path
+    assert path.stat().st_mtime_ns == written, "built again without a reason"
+
+
+@pytest.mark.parametrize("arch", [arch for arch in COMPILED if arch.startswith("arm")])
+def test_a_build_with_fewer_cells_is_small(arch: str) -> None:
+    if not natmod.has_compiler(arch):
+        pytest.skip(f"no {natmod.TOOLCHAINS[arch].compiler} here")
+    assert natmod.build(arch, "cfc") != natmod.build(arch)
+    assert natmod.text_size(arch, "cfc") <= 12 * 1024
+
+
+def test_unknown_cells() -> None:
+    with pytest.raises(UlnnError, match="cells 'gru': expected cfc, or nothing"):
+        natmod.build("x64", "gru")
+
+
+def test_an_unknown_architecture() -> None:
+    with pytest.raises(UlnnError, match="native architecture 'z80': expected one of x64"):
+        natmod.build("z80")
+
+
+def test_a_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(natmod.TOOLCHAINS, "x64", natmod.Toolchain("no-gcc", "gcc"))
+    with pytest.raises(UlnnError, match=r"no no-gcc here.*apt-get install gcc"):
+        natmod.build("x64")
+
+
+def test_a_build_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake = tmp_path / "gcc"
+    fake.write_text("#!/bin/sh\n[ $1 = --version ] && exit 0\necho 'a.c:1: error: no'; exit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(UlnnError, match=r"for x64 failed: a\.c:1: error: no"):
+        natmod.build("x64")
+    monkeypatch.undo()
+    assert natmod.build("x64").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arch", "best"),
+    [
+        ("armv7emdp", ("armv7emdp", "armv7emsp", "armv7m", "armv6m")),
+        ("armv7emsp", ("armv7emsp", "armv7m", "armv6m")),
+        ("armv7em", ("armv7m", "armv6m")),
+        ("armv6m", ("armv6m",)),
+        ("rv32imc", ("rv32imc",)),
+        ("xtensawin", ("xtensawin",)),
+        ("x86", ()),
+    ],
+)
+def test_what_a_board_accepts(arch: str, best: tuple[str, ...]) -> None:
+    assert natmod.accepted(arch) == best
+    index = next(number for number, name in natmod.ARCHES.items() if name == arch)
+    assert natmod.choose(index << 10 | 3 << 8 | 6) == next(iter(best), None)
+
+
+def test_choice_from_what_boards_say() -> None:
+    assert natmod.choose(2822) == "x64"  # the unix port
+    assert natmod.choose(208646) is None or natmod.arch_name(208646) == "rv32imc"  # with flags
+    assert natmod.choose(8 << 10 | 2 << 8 | 6) is None  # .mpy 6.2
+    assert natmod.choose(3 << 8 | 6) is None  # no native code
+    assert natmod.choose(None) is None
+    assert natmod.choose(0) is None
