@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= virtual:cortex-m7
-BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh \
+BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh native_module/sources.txt \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format natmods boards clean
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format vectors natmods boards clean
 
 help:
 	@echo "make demo [PORT=/dev/ttyACM0]  train, convert, deploy, stream, prove; writes build/demo/report.html"
@@ -54,6 +54,9 @@ lint: setup
 
 check: setup
 	ULNN_NO_SKIP=1 $(BIN)/python -m pytest
+
+vectors: setup
+	cd tests && ../$(BIN)/python -m support.make_vectors
 
 natmods: setup
 	$(BIN)/python -m ulnn_host.toolchain.natmod

@@ -6,20 +6,11 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-CORE = "native_module/"
-SOURCES = [
-    "bindings/cpython/ulnn_cpython.c",
-    "core/ulnn_load.c",
-    "core/ulnn_load_layer.c",
-    "core/ulnn_load_matrix.c",
-    "core/ulnn_load_ltc.c",
-    "core/ulnn_step.c",
-    "core/ulnn_cells.c",
-    "core/ulnn_ltc.c",
-    "core/ulnn_text.c",
-    "kernels/portable.c",
-]
-HEADERS = sorted(str(path) for path in Path("native_module").glob("[ck]*/*.h"))
+NATIVE = Path("native_module")
+LIST = NATIVE / "sources.txt"
+SOURCES = [NATIVE / name for name in LIST.read_text().split() if name.endswith(".c")]
+SOURCES.append(NATIVE / "bindings/cpython/ulnn_cpython.c")
+HEADERS = sorted(NATIVE.glob("[ck]*/*.h"))
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-O2"]
 
 
@@ -39,8 +30,8 @@ setup(
     ext_modules=[
         Extension(
             "ulnn",
-            sources=[CORE + name for name in SOURCES],
-            depends=HEADERS,
+            sources=[str(path) for path in SOURCES],
+            depends=[str(path) for path in (LIST, *HEADERS)],
         )
     ],
     cmdclass={"build_ext": BuildExt},

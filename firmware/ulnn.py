@@ -9,6 +9,14 @@ from array import array
 from struct import calcsize, unpack_from
 
 try:
+    from micropython import const
+except ImportError:
+
+    def const(v):
+        return v
+
+
+try:
     from binascii import crc32
 except ImportError:
     try:
@@ -26,6 +34,20 @@ except ImportError:
 
 __version__ = "0.1.0"
 ENGINE = "pure"
+
+# Limits of the format (SPEC 2)
+_FILE_MAX = const(16777216)
+_SECTIONS_MAX = const(64)
+_TABLES_MAX = const(4)
+_LAYERS_MAX = const(16)
+_MATRICES_MAX = const(16)
+_DIALECTS_MAX = const(6)
+_SIZE_MAX = const(1024)
+_ROWS_MAX = const(4096)
+_SYNAPSES_MAX = const(1048576)
+_UNFOLDS_MAX = const(64)
+_TICKS_MAX = const(2147483647)
+_GOLDEN_MAX = const(4096)
 
 _DIALECTS = ("ncps.torch", "ncps.keras", "raminmh.torch", "raminmh.tf", "ulnn", "torch")
 
@@ -520,8 +542,8 @@ def _head(b, n):
         _fail("not a ulnn file: it does not start with ULNN")
     if major != 1:  # 3
         _fail("format version %d not supported, expected 1", major)
-    if n > 16777216:  # 4
-        _fail("file too large: %d bytes, expected at most 16777216", n)
+    if n > _FILE_MAX:  # 4
+        _fail("file too large: %d bytes, expected at most %d", n, _FILE_MAX)
     if size != n:  # 5
         _fail("file size %d bytes, expected %d", n, size)
 
@@ -552,9 +574,9 @@ def _sections(b, n, count, input_size, output_size):
             _fail("section %d: type %d not supported", k, kind)
         most = 1
         if kind == 4:
-            most = 4
+            most = _TABLES_MAX
         elif kind == 5:
-            most = 16
+            most = _LAYERS_MAX
         if index != found[kind] or index >= most:  # 17
             _fail("section %d: bad index", k)
         found[kind] += 1
@@ -692,16 +714,16 @@ def _check_ltc(b, base, size, number, inputs, outputs, tables):
     products of a step."""
     where = "layer %d: " % number
     n, unfolds, table, count, reserved, reserved2 = unpack_from("<HBBIII", b, base + 16)
-    if n < outputs or n > 1024:  # 51
-        _fail("%sneurons %d, expected %d to 1024", where, n, outputs)
-    if unfolds < 1 or unfolds > 64:  # 52
+    if n < outputs or n > _SIZE_MAX:  # 51
+        _fail("%sneurons %d, expected %d to %d", where, n, outputs, _SIZE_MAX)
+    if unfolds < 1 or unfolds > _UNFOLDS_MAX:  # 52
         _fail("%sunfolds %d not supported", where, unfolds)
     if table >= len(tables):  # 53
         _fail("%stable %d not supported", where, table)
     if reserved or reserved2:  # 54
         _fail("%sreserved field is not 0", where)
-    if count > 1048576:  # 55
-        _fail("%ssynapses %d, expected at most 1048576", where, count)
+    if count > _SYNAPSES_MAX:  # 55
+        _fail("%ssynapses %d, expected at most %d", where, count, _SYNAPSES_MAX)
     sources = 32 + 4 * n
     neurons = (sources + 2 * count + 15) & ~15
     synapses = neurons + 16 * n
@@ -748,8 +770,9 @@ def _check_ltc(b, base, size, number, inputs, outputs, tables):
 
 
 def _wanted(kind, mode, j, last, size, inputs, width):
-    """What matrix `j` of a layer must be: activations (bit a: a is allowed), rows (0: 1 to 4096)
-    and columns. inputs: values before the state; width: what comes out of the matrix before."""
+    """What matrix `j` of a layer must be: activations (bit a: a is allowed), rows (0: up to
+    _ROWS_MAX) and columns. inputs: values before the state; width: what comes out of the matrix
+    before."""
     if kind == 2:
         return 15, size, width
     if kind == 4:
@@ -780,9 +803,10 @@ def _layer(model, base, size, number, width, tables):
         _fail("%sgate shift %d not supported", where, gate)
     if input_size != width:  # 27
         _fail("%sinput size %d, expected %d", where, input_size, width)
-    if output_size < 1 or output_size > 1024:  # 28
-        _fail("%soutput size %d, expected 1 to 1024", where, output_size)
-    if count < (0, 1, 1, 1, 3, 0, 2)[kind] or count > (0, 16, 1, 1, 3, 0, 16)[kind]:  # 29
+    if output_size < 1 or output_size > _SIZE_MAX:  # 28
+        _fail("%soutput size %d, expected 1 to %d", where, output_size, _SIZE_MAX)
+    most = _MATRICES_MAX if cfc else (0, 0, 1, 1, 3, 0)[kind]
+    if count < (0, 1, 1, 1, 3, 0, 2)[kind] or count > most:  # 29
         _fail("%smatrix count %d not supported", where, count)
     if state_shift > (8 if kind == 4 or pure else 0):  # 29a
         _fail("%sstate shift %d not supported", where, state_shift)
@@ -838,7 +862,7 @@ def _layer(model, base, size, number, width, tables):
             _fail("%sstorage %d not supported", where, sparse)
         if reserved:  # 37
             _fail("%sreserved field is not 0", where)
-        if rows != want if want else rows < 1 or rows > 4096:  # 38
+        if rows != want if want else rows < 1 or rows > _ROWS_MAX:  # 38
             _fail("%srows %d not supported", where, rows)
         if columns != width:  # 39
             _fail("%scolumns %d, expected %d", where, columns, width)
@@ -911,8 +935,8 @@ def _check_golden(b, o, size, values, state_size):
     if size < 8:  # 47
         _fail("golden vectors: size %d, expected at least 8", size)
     steps, reserved = unpack_from("<II", b, o)
-    if steps < 1 or steps > 4096:  # 48
-        _fail("golden vectors: steps %d, expected 1 to 4096", steps)
+    if steps < 1 or steps > _GOLDEN_MAX:  # 48
+        _fail("golden vectors: steps %d, expected 1 to %d", steps, _GOLDEN_MAX)
     if reserved:  # 49
         _fail("golden vectors: reserved field is not 0")
     want = 8 + steps * (4 + 2 * values) + 2 * state_size
@@ -948,22 +972,22 @@ class Model:
             _fail("CRC32 does not match: the file is damaged")
         if reserved or unpack_from("<H", b, 6)[0]:  # 7
             _fail("header: reserved field is not 0")
-        if self._dialect < 1 or self._dialect > 6:  # 8
+        if self._dialect < 1 or self._dialect > _DIALECTS_MAX:  # 8
             _fail("dialect %d not supported", self._dialect)
-        if count < 1 or count > 64:  # 9
-            _fail("section count %d, expected 1 to 64", count)
-        if self._in < 1 or self._in > 1024:  # 10
-            _fail("input size %d, expected 1 to 1024", self._in)
-        if self._out < 1 or self._out > 1024:  # 11
-            _fail("output size %d, expected 1 to 1024", self._out)
+        if count < 1 or count > _SECTIONS_MAX:  # 9
+            _fail("section count %d, expected 1 to %d", count, _SECTIONS_MAX)
+        if self._in < 1 or self._in > _SIZE_MAX:  # 10
+            _fail("input size %d, expected 1 to %d", self._in, _SIZE_MAX)
+        if self._out < 1 or self._out > _SIZE_MAX:  # 11
+            _fail("output size %d, expected 1 to %d", self._out, _SIZE_MAX)
         if size < 64 + 16 * count:  # 12
             _fail("section table does not fit in the file")
         time, tables, layers, golden = _sections(b, size, count, self._in, self._out)
         self._tick, self._dt_max = unpack_from("<II", b, time)
         if self._tick < 1:  # 21
             _fail("tick of 0 ns")
-        if self._dt_max < 1 or self._dt_max > 2147483647:  # 22
-            _fail("dt_max %d, expected 1 to 2147483647", self._dt_max)
+        if self._dt_max < 1 or self._dt_max > _TICKS_MAX:  # 22
+            _fail("dt_max %d, expected 1 to %d", self._dt_max, _TICKS_MAX)
         for t in range(len(tables)):
             _check_table(b, tables[t], t)
 

@@ -4,20 +4,11 @@
 
 add_library(usermod_ulnn INTERFACE)
 
+file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/sources.txt ULNN_SOURCES)
+list(TRANSFORM ULNN_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 target_sources(usermod_ulnn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/bindings/modulnn.c
-    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load.c
-    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load_layer.c
-    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load_matrix.c
-    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_load_ltc.c
-    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_step.c
-    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_cells.c
-    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_ltc.c
-    ${CMAKE_CURRENT_LIST_DIR}/core/ulnn_text.c
-    ${CMAKE_CURRENT_LIST_DIR}/kernels/portable.c
-    ${CMAKE_CURRENT_LIST_DIR}/kernels/cortex_m4.S
-    ${CMAKE_CURRENT_LIST_DIR}/kernels/cortex_m7.S
-    ${CMAKE_CURRENT_LIST_DIR}/kernels/rv32imc.S
+    ${ULNN_SOURCES}
 )
 
 # cmake -DULNN_CELLS=cfc leaves out what natmods leave out with CELLS=cfc.

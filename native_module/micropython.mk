@@ -14,18 +14,7 @@ endif
 # With strings for the qstr table.
 SRC_USERMOD_C += $(ULNN_MOD_DIR)/bindings/modulnn.c
 
-# Plain C.
-SRC_USERMOD_LIB_C += $(addprefix $(ULNN_MOD_DIR)/, \
-	core/ulnn_load.c \
-	core/ulnn_load_layer.c \
-	core/ulnn_load_matrix.c \
-	core/ulnn_load_ltc.c \
-	core/ulnn_step.c \
-	core/ulnn_cells.c \
-	core/ulnn_ltc.c \
-	core/ulnn_text.c \
-	kernels/portable.c \
-	)
-
-# Each is empty where it is not wanted.
-SRC_USERMOD_LIB_ASM += $(addprefix $(ULNN_MOD_DIR)/kernels/, cortex_m4.S cortex_m7.S rv32imc.S)
+# The engine. Each piece of assembly is empty where it is not wanted.
+ULNN_SOURCES := $(shell cat $(ULNN_MOD_DIR)/sources.txt)
+SRC_USERMOD_LIB_C += $(addprefix $(ULNN_MOD_DIR)/, $(filter %.c, $(ULNN_SOURCES)))
+SRC_USERMOD_LIB_ASM += $(addprefix $(ULNN_MOD_DIR)/, $(filter %.S, $(ULNN_SOURCES)))

@@ -25,8 +25,8 @@ from ulnn_host.base.progress import track
 from ulnn_host.data import watch
 from ulnn_host.importers import checkpoint
 from ulnn_host.network import sizes
+from ulnn_host.network.wiring import DIALECTS
 from ulnn_host.train import recipe, train
-from ulnn_host.train.cells import DIALECTS
 from ulnn_host.train.recipe import Recipe
 
 SEEDS = (1, 2, 3)

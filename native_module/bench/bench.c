@@ -111,7 +111,7 @@ static void bench_one(uint32_t number, const bench_case_t *c) {
     const int16_t *x = (const int16_t *)(const void *)(base + c->x);
     const int16_t *y = (const int16_t *)(const void *)(base + c->y);
     const uint32_t *dt = (const uint32_t *)(const void *)(base + c->dt);
-    static int16_t out[1024];
+    static int16_t out[ULNN_SIZE_MAX];
     uint32_t different = 0, count = 0;
     uint32_t empty = machine_instructions();
     empty = machine_instructions() - empty;

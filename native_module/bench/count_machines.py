@@ -152,7 +152,8 @@ def build(kernel: Kernel, folder: Path, *, blocks: int | None = None, peers: boo
     elf = folder / f"{machine.target}-{kernel.name}{blocks or ''}.elf"
     bench = native / "bench"
     sources = [bench / "bench.c", bench / f"{machine.source}.c"]
-    sources += [*sorted((native / "core").glob("*.c")), native / "kernels" / "portable.c"]
+    listed = (native / "sources.txt").read_text().split()
+    sources += [native / name for name in listed if name.endswith(".c")]
     if kernel.assembly:
         sources.append(native / "kernels" / kernel.assembly)
     cmsis = cmsis_sources() if peers and machine is CORTEX_M7 else []

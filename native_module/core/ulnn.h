@@ -22,15 +22,13 @@
 #include <stdint.h>
 
 #include "ulnn_build.h"
+#include "ulnn_limits.h"
 
 // The version of this code. The file format has its own (ULNN_FORMAT_MAJOR).
 #define ULNN_VERSION "0.1.0"
 #define ULNN_FORMAT_MAJOR 1
 
-// Limits of the format that a caller may want for its own buffers (SPEC 2.1).
-#define ULNN_FILE_MAX 16777216u // bytes of a file
-#define ULNN_HEADER_SIZE 64u    // bytes that ulnn_check reads of a file that is too large
-#define ULNN_TICKS_MAX 2147483647u
+#define ULNN_HEADER_SIZE 64u // bytes that ulnn_check reads of a file that is too large
 
 // Alignment of the model's memory, and of the file for ulnn_load.
 #define ULNN_ALIGN 8u

@@ -4,19 +4,20 @@
 // Read several times with different meanings of ULNN_ERROR(name, text). In a text
 //   %g  got      %w  want      %k  index
 //   %l  "layer {l}: "          %m  "layer {l} matrix {j}: "
+//   ULNN_QUOTE  a limit
 //   ULNN_S_...  a phrase that several share, %A and so on, of ulnn_text.c
 // One string per line keeps natmods free of pointer tables, which some of them cannot relocate.
 ULNN_ERROR(TOO_SHORT, "file too short: %g bytes, expected at least 64")
 ULNN_ERROR(MAGIC, "not a ulnn file: it does not start with ULNN")
 ULNN_ERROR(FORMAT, "format version" ULNN_S_NOT_SUPPORTED ", expected 1")
-ULNN_ERROR(TOO_LARGE, "file too large: %g bytes, expected at most 16777216")
+ULNN_ERROR(TOO_LARGE, "file too large: %g bytes, expected at most " ULNN_QUOTE(ULNN_FILE_MAX))
 ULNN_ERROR(FILE_SIZE, "file size %g bytes, expected %w")
 ULNN_ERROR(CRC, "CRC32 does not match: the file is damaged")
 ULNN_ERROR(HEADER_RESERVED, "header: " ULNN_S_RESERVED)
 ULNN_ERROR(DIALECT, "dialect" ULNN_S_NOT_SUPPORTED)
-ULNN_ERROR(SECTION_COUNT, "section count" ULNN_S_EXPECTED "1 to 64")
-ULNN_ERROR(INPUT_SIZE, "input size" ULNN_S_EXPECTED "1 to 1024")
-ULNN_ERROR(OUTPUT_SIZE, "output size" ULNN_S_EXPECTED "1 to 1024")
+ULNN_ERROR(SECTION_COUNT, "section count" ULNN_S_EXPECTED "1 to " ULNN_QUOTE(ULNN_SECTIONS_MAX))
+ULNN_ERROR(INPUT_SIZE, "input size" ULNN_S_EXPECTED "1 to " ULNN_QUOTE(ULNN_SIZE_MAX))
+ULNN_ERROR(OUTPUT_SIZE, "output size" ULNN_S_EXPECTED "1 to " ULNN_QUOTE(ULNN_SIZE_MAX))
 ULNN_ERROR(SECTION_TABLE, "section table does not fit in the file")
 
 ULNN_ERROR(SECTION_ENTRY, ULNN_S_SECTION "bad entry")
@@ -32,14 +33,14 @@ ULNN_ERROR(NO_INPUT, "section INPUT is missing")
 ULNN_ERROR(NO_OUTPUT, "section OUTPUT is missing")
 ULNN_ERROR(NO_LAYER, "section LAYER is missing")
 ULNN_ERROR(TICK, "tick of 0 ns")
-ULNN_ERROR(DT_MAX, "dt_max" ULNN_S_EXPECTED "1 to 2147483647")
+ULNN_ERROR(DT_MAX, "dt_max" ULNN_S_EXPECTED "1 to " ULNN_QUOTE(ULNN_TICKS_MAX))
 ULNN_ERROR(TABLE_RANGE, "table %g: segment %k leaves the range")
 
 ULNN_ERROR(LAYER_KIND, "%lkind" ULNN_S_NOT_SUPPORTED)
 ULNN_ERROR(LAYER_MODE, "%lmode" ULNN_S_NOT_SUPPORTED)
 ULNN_ERROR(LAYER_GATE_SHIFT, "%lgate shift" ULNN_S_NOT_SUPPORTED)
 ULNN_ERROR(LAYER_INPUT, "%linput size" ULNN_S_EXPECTED "%w")
-ULNN_ERROR(LAYER_OUTPUT, "%loutput size" ULNN_S_EXPECTED "1 to 1024")
+ULNN_ERROR(LAYER_OUTPUT, "%loutput size" ULNN_S_EXPECTED "1 to " ULNN_QUOTE(ULNN_SIZE_MAX))
 ULNN_ERROR(LAYER_MATRICES, "%lmatrix count" ULNN_S_NOT_SUPPORTED)
 ULNN_ERROR(LAYER_STATE_SHIFT, "%lstate shift" ULNN_S_NOT_SUPPORTED)
 ULNN_ERROR(LAYER_CELL_SHIFT, "%lcell shift" ULNN_S_NOT_SUPPORTED)
@@ -74,17 +75,17 @@ ULNN_ERROR(NEURON_NUMBERS, "%lneuron %k: bad numbers")
 ULNN_ERROR(LAYER_SIZE, "%lsection size" ULNN_S_EXPECTED "%w")
 
 #if !ULNN_CELLS_CFC
-ULNN_ERROR(LTC_NEURONS, "%lneurons" ULNN_S_EXPECTED "%w to 1024")
+ULNN_ERROR(LTC_NEURONS, "%lneurons" ULNN_S_EXPECTED "%w to " ULNN_QUOTE(ULNN_SIZE_MAX))
 ULNN_ERROR(LTC_UNFOLDS, "%lunfolds" ULNN_S_NOT_SUPPORTED)
 ULNN_ERROR(LTC_TABLE, "%ltable" ULNN_S_NOT_SUPPORTED)
-ULNN_ERROR(LTC_SYNAPSES_MAX, "%lsynapses" ULNN_S_EXPECTED "at most 1048576")
+ULNN_ERROR(LTC_SYNAPSES_MAX, "%lsynapses" ULNN_S_EXPECTED "at most " ULNN_QUOTE(ULNN_SYNAPSES_MAX))
 ULNN_ERROR(LTC_SYNAPSES, "%lsynapses" ULNN_S_EXPECTED "%w")
 ULNN_ERROR(LTC_ENTRY, "%lentry %k: offset" ULNN_S_NOT_SUPPORTED)
 #endif
 
 ULNN_ERROR(LAST_OUTPUT, "output size" ULNN_S_EXPECTED "%w")
 ULNN_ERROR(GOLDEN_SHORT, ULNN_S_GOLDEN "size" ULNN_S_EXPECTED "at least 8")
-ULNN_ERROR(GOLDEN_STEPS, ULNN_S_GOLDEN "steps" ULNN_S_EXPECTED "1 to 4096")
+ULNN_ERROR(GOLDEN_STEPS, ULNN_S_GOLDEN "steps" ULNN_S_EXPECTED "1 to " ULNN_QUOTE(ULNN_GOLDEN_MAX))
 ULNN_ERROR(GOLDEN_RESERVED, ULNN_S_GOLDEN ULNN_S_RESERVED)
 ULNN_ERROR(GOLDEN_SIZE, ULNN_S_GOLDEN "size" ULNN_S_EXPECTED "%w")
 ULNN_ERROR(GOLDEN_DT, ULNN_S_GOLDEN "bad dt at step %k")

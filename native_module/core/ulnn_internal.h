@@ -57,6 +57,8 @@ typedef struct ulnn_layer {
 //     LSTM, mixed   [0] gates
 //     GRU           [0] gates, then the input candidate; [1] the hidden candidate
 //     LTC           [0] new potentials; [1] an ulnn_unfold_t for each neuron
+// What a layer reads may be the output of a dense layer, in scratch[0]: it is copied into the
+// layer's vector first, and nothing reads it there later.
 struct ulnn_model {
     ulnn_layer_t *layers;
     int16_t *values;

@@ -68,19 +68,19 @@ static int ulnn_load_header(ulnn_loader_t *load, uint32_t *section_count) {
     memcpy(info->sha256, file + 16, sizeof(info->sha256));
     info->model_version = ulnn_u32(file + 48);
     info->dialect = (uint16_t)ulnn_u16(file + 52);
-    if (info->dialect < 1 || info->dialect > 6) {
+    if (info->dialect < 1 || info->dialect > ULNN_DIALECTS_MAX) {
         return ulnn_fail(load, ULNN_DIALECT, info->dialect, 0);
     }
     uint32_t sections = ulnn_u16(file + 54);
-    if (sections < 1 || sections > 64) {
+    if (sections < 1 || sections > ULNN_SECTIONS_MAX) {
         return ulnn_fail(load, ULNN_SECTION_COUNT, sections, 0);
     }
     info->input_size = (uint16_t)ulnn_u16(file + 56);
-    if (info->input_size < 1 || info->input_size > 1024) {
+    if (info->input_size < 1 || info->input_size > ULNN_SIZE_MAX) {
         return ulnn_fail(load, ULNN_INPUT_SIZE, info->input_size, 0);
     }
     info->output_size = (uint16_t)ulnn_u16(file + 58);
-    if (info->output_size < 1 || info->output_size > 1024) {
+    if (info->output_size < 1 || info->output_size > ULNN_SIZE_MAX) {
         return ulnn_fail(load, ULNN_OUTPUT_SIZE, info->output_size, 0);
     }
     if (size < ULNN_HEADER_SIZE + 16 * sections) {
@@ -219,7 +219,7 @@ static int ulnn_load_golden(ulnn_loader_t *load) {
         return ulnn_fail(load, ULNN_GOLDEN_SHORT, size, 0);
     }
     const uint32_t steps = ulnn_u32(data);
-    if (steps < 1 || steps > 4096) {
+    if (steps < 1 || steps > ULNN_GOLDEN_MAX) {
         return ulnn_fail(load, ULNN_GOLDEN_STEPS, steps, 0);
     }
     if (ulnn_u32(data + 4) != 0) {
@@ -239,31 +239,6 @@ static int ulnn_load_golden(ulnn_loader_t *load) {
     load->info.golden_steps = steps;
     return 1;
 }
-
-#if !ULNN_CELLS_CFC
-int ulnn_take_list(ulnn_loader_t *load, uint32_t n, uint16_t **list) {
-    load->lists += (uint32_t)ulnn_align(n * sizeof(uint16_t));
-    *list = NULL;
-    if (load->memory != NULL) {
-        const size_t room = load->memory_size & ~(size_t)(ULNN_ALIGN - 1);
-        if (room < load->lists) {
-            return ulnn_fail(load, ULNN_BAD_MEMORY, 0, 0);
-        }
-        *list = (void *)(load->memory + room - load->lists);
-        memset(*list, 0, ulnn_align(n * sizeof(uint16_t)));
-    }
-    return 1;
-}
-
-int ulnn_all_zero(const uint8_t *bytes, size_t n) {
-    for (; n != 0; n--) {
-        if (*bytes++ != 0) {
-            return 0;
-        }
-    }
-    return 1;
-}
-#endif
 
 // Where the values stand in the model's memory, and how many bytes they are.
 static size_t ulnn_values_at(const ulnn_loader_t *load) {

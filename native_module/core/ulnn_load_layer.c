@@ -2,9 +2,10 @@
 #include "ulnn_loader.h"
 
 // The number, 0 to 31, that belongs to a kind
-#define ULNN_BY_KIND(kind, cfc, dense, lstm, gru, ltc, mixed)                                   \
-    ((cfc##u | dense##u << 5 | lstm##u << 10 | gru##u << 15 | ltc##u << 20 | mixed##u << 25) >> \
-            5 * ((kind)-1) &                                                                    \
+#define ULNN_BY_KIND(kind, cfc, dense, lstm, gru, ltc, mixed)                                     \
+    (((uint32_t)(cfc) | (uint32_t)(dense) << 5 | (uint32_t)(lstm) << 10 | (uint32_t)(gru) << 15 | \
+         (uint32_t)(ltc) << 20 | (uint32_t)(mixed) << 25) >>                                      \
+            5 * ((kind)-1) &                                                                      \
         31u)
 
 static int ulnn_is_cfc(uint32_t kind) {
@@ -67,11 +68,11 @@ static int ulnn_load_head(ulnn_loader_t *load, const ulnn_section_t *section, ui
     if (input_size != input) {
         return ulnn_fail(load, ULNN_LAYER_INPUT, input_size, input);
     }
-    if (output_size < 1 || output_size > 1024) {
+    if (output_size < 1 || output_size > ULNN_SIZE_MAX) {
         return ulnn_fail(load, ULNN_LAYER_OUTPUT, output_size, 0);
     }
     if (count < ULNN_BY_KIND(kind, 1, 1, 1, 3, 0, 2) ||
-        count > ULNN_BY_KIND(kind, 16, 1, 1, 3, 0, 16)) {
+        count > ULNN_BY_KIND(kind, ULNN_MATRICES_MAX, 1, 1, 3, 0, ULNN_MATRICES_MAX)) {
         return ulnn_fail(load, ULNN_LAYER_MATRICES, count, 0);
     }
     if (state_shift > (kind == ULNN_KIND_GRU || pure ? 8u : 0u)) {

@@ -3,7 +3,6 @@
 
 #if !ULNN_CELLS_CFC
 
-#define SYNAPSES_MAX 1048576u
 #define NEURON_SIZE 16u
 #define SYNAPSE_SIZE 12u
 
@@ -45,10 +44,10 @@ int ulnn_load_ltc(ulnn_loader_t *load, const ulnn_section_t *section, ulnn_layer
     const uint32_t neurons = ulnn_u16(d + 16), unfolds = d[18], table = d[19];
     const uint32_t synapses = ulnn_u32(d + 20);
     const uint32_t inputs = layer->input_size;
-    if (neurons < layer->output_size || neurons > 1024) {
+    if (neurons < layer->output_size || neurons > ULNN_SIZE_MAX) {
         return ulnn_fail(load, ULNN_LTC_NEURONS, neurons, layer->output_size);
     }
-    if (unfolds < 1 || unfolds > 64) {
+    if (unfolds < 1 || unfolds > ULNN_UNFOLDS_MAX) {
         return ulnn_fail(load, ULNN_LTC_UNFOLDS, unfolds, 0);
     }
     if (table >= load->table_count) {
@@ -57,7 +56,7 @@ int ulnn_load_ltc(ulnn_loader_t *load, const ulnn_section_t *section, ulnn_layer
     if (ulnn_u32(d + 24) != 0 || ulnn_u32(d + 28) != 0) {
         return ulnn_fail(load, ULNN_LAYER_RESERVED, 0, 0);
     }
-    if (synapses > SYNAPSES_MAX) {
+    if (synapses > ULNN_SYNAPSES_MAX) {
         return ulnn_fail(load, ULNN_LTC_SYNAPSES_MAX, synapses, 0);
     }
     // At most 15 MB: no overflow

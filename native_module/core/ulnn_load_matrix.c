@@ -39,7 +39,7 @@ static int ulnn_load_stream(ulnn_loader_t *load, const ulnn_stream_t *stream) {
         if (multiplier >> 31 != 0) {
             return ulnn_fail(load, ULNN_ROW_MULTIPLIER, 0, 0);
         }
-        uint32_t sum = 0;     // of |w|, at most 4096 * 32768
+        uint32_t sum = 0;     // of |w|, at most ULNN_ROWS_MAX * 32768
         uint32_t filling = 0; // not 0 when a weight of a filling column is not 0
         const uint8_t *block = record + 16;
         for (uint32_t c = 0; c < 4 * blocks; c++) {
@@ -163,7 +163,7 @@ int ulnn_load_matrix(ulnn_loader_t *load, const ulnn_section_t *section, const u
     if (ulnn_u16(d + 10) != 0) {
         return ulnn_fail(load, ULNN_MATRIX_RESERVED, 0, 0);
     }
-    if (rules->rows != 0 ? rows != rules->rows : rows < 1 || rows > 4096) {
+    if (rules->rows != 0 ? rows != rules->rows : rows < 1 || rows > ULNN_ROWS_MAX) {
         return ulnn_fail(load, ULNN_MATRIX_ROWS, rows, 0);
     }
     if (columns != rules->columns) {

@@ -1,12 +1,10 @@
-// What the parts of the loader share: ulnn_load.c (file), ulnn_load_layer.c (layers),
-// ulnn_load_matrix.c (their matrices), ulnn_load_ltc.c (LTC layers).
+// What the parts of the loader share. Each calls only those after it: ulnn_load.c (file),
+// ulnn_load_layer.c (layers), ulnn_load_matrix.c (their matrices) and ulnn_load_ltc.c (LTC layers),
+// ulnn_load_list.c (lists in the model's memory).
 #ifndef ULNN_LOADER_H
 #define ULNN_LOADER_H
 
 #include "ulnn_internal.h"
-
-#define ULNN_TABLES_MAX 4u
-#define ULNN_LAYERS_MAX 16u
 
 typedef struct ulnn_section {
     const uint8_t *data; // NULL: not there
@@ -73,7 +71,7 @@ static inline void ulnn_at_least(uint32_t *size, uint32_t values) {
 typedef struct ulnn_rules {
     uint8_t mode, gate_shift; // the layer's
     uint32_t activations;     // bit a: activation a
-    uint32_t rows;            // 0: 1 to 4096
+    uint32_t rows;            // 0: 1 to ULNN_ROWS_MAX
     uint32_t columns;
     uint32_t offset;
     int heads; // have a table, whatever their activation

@@ -60,15 +60,15 @@ static inline void ulnn_run_heads(
     ulnn_kernel_heads(matrix, v, frac, h);
 }
 
-// One step of a CfC layer over x (SPEC 3.3 to 3.5); its matrices are `matrix` to `heads`.
+// One step of a CfC layer (SPEC 3.3 to 3.5) whose vector holds x; its matrices are `matrix` to
+// `heads`.
 static inline const int16_t *ulnn_cfc(ulnn_model_t *model, const ulnn_layer_t *layer,
-    const ulnn_matrix_t *matrix, const ulnn_matrix_t *heads, const void *x, int32_t frac) {
+    const ulnn_matrix_t *matrix, const ulnn_matrix_t *heads, int32_t frac) {
     int16_t *vector = model->values + layer->vector;
     int16_t *h = vector + layer->input_size;
     const int16_t *v = vector;
     int16_t *units = model->scratch[0], *other = model->scratch[1];
     if (matrix == heads) {
-        ulnn_copy_few(vector, x, layer->input_size);
         if (!ulnn_heads_are_rows(heads->mode)) {
             // Heads without a backbone read the old h: it must stand until the last is done.
             ulnn_run_heads(heads, v, frac, units);
@@ -76,7 +76,6 @@ static inline const int16_t *ulnn_cfc(ulnn_model_t *model, const ulnn_layer_t *l
             return h;
         }
     } else {
-        ulnn_copy_values(vector, x, layer->input_size);
         do {
             ulnn_run_rows(matrix, v, units);
             v = units;
@@ -124,16 +123,22 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
         } else {
             const ulnn_matrix_t *heads = matrix + layer->matrix_count - 1;
 #if !ULNN_CELLS_CFC
-            if (layer->kind != ULNN_KIND_CFC) {
+            if (ULNN_RARELY(layer->kind != ULNN_KIND_CFC)) {
                 if (layer->kind != ULNN_KIND_MIXED) {
                     x = out = ulnn_cell(model, layer, x, frac);
                     continue;
                 }
+                // Puts x into the vector, and its gates where x may have been.
                 ulnn_memory(model, layer, x, frac);
                 matrix++;
-            }
+            } else
 #endif
-            out = ulnn_cfc(model, layer, matrix, heads, x, frac);
+                if (matrix == heads) {
+                ulnn_copy_few(model->values + layer->vector, x, layer->input_size);
+            } else {
+                ulnn_copy_values(model->values + layer->vector, x, layer->input_size);
+            }
+            out = ulnn_cfc(model, layer, matrix, heads, frac);
         }
         x = out;
     } while (layer++, --left != 0);

@@ -15,6 +15,9 @@ ULNN_CONST char ulnn_phrases[] = " %g not supported\0"
                                  "golden vectors: \0"
                                  "section %k: \0";
 
+#define ULNN_QUOTE(number) ULNN_QUOTE_NOW(number)
+#define ULNN_QUOTE_NOW(number) #number
+
 // All texts one after the other, each ending in 0: one object and no pointers to relocate.
 ULNN_CONST char ulnn_texts[] =
 #define ULNN_ERROR(name, text) text "\0"
@@ -114,5 +117,5 @@ size_t ulnn_error_text(const ulnn_error_t *error, char *text) {
 }
 
 const char *ulnn_dialect_name(unsigned dialect) {
-    return dialect >= 1 && dialect <= 6 ? ulnn_nth(ulnn_dialects, dialect - 1) : "";
+    return dialect >= 1 && dialect <= ULNN_DIALECTS_MAX ? ulnn_nth(ulnn_dialects, dialect - 1) : "";
 }

@@ -2,7 +2,9 @@
 //
 //     core_cli check FILE...             one line each: "ok", or the reason for refusing the file
 //     core_cli test FILE                 self test: the number of steps, or what differs
-//     core_cli run FILE X DT Y [STATE]   X: int16, DT: uint32, raw; Y, STATE are written
+//     core_cli run FILE X DT Y STATE CLAMPED
+//         steps over X (int16) of DT (uint32), all raw. Writes what there is after every step: the
+//         outputs and the state (int16), and the number of clamped steps (uint32)
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,24 +101,27 @@ static int run_file(char **paths) {
     const ulnn_info_t *info = ulnn_model_info(model);
     const size_t steps = dt.size / 4;
     const size_t x_bytes = 2u * info->input_size, y_bytes = 2u * info->output_size;
+    const size_t state_bytes = 2u * info->state_size;
     if (x.size != steps * x_bytes) {
         stop("does not have the steps of DT", paths[1]);
     }
     uint8_t *y = malloc(steps * y_bytes + 1);
-    uint8_t *state = malloc(2u * info->state_size + 1);
-    if (y == NULL || state == NULL) {
+    uint8_t *state = malloc(steps * state_bytes + 1);
+    uint32_t *clamped = malloc(4 * steps + 1);
+    if (y == NULL || state == NULL || clamped == NULL) {
         stop("out of memory", paths[0]);
     }
     for (size_t k = 0; k < steps; k++) {
         uint32_t ticks;
         memcpy(&ticks, dt.data + 4 * k, sizeof(ticks));
         ulnn_step(model, x.data + k * x_bytes, y + k * y_bytes, ticks);
+        ulnn_state_get(model, state + k * state_bytes);
+        clamped[k] = ulnn_clamped(model);
     }
-    ulnn_state_get(model, state);
     write_file(paths[3], y, steps * y_bytes);
-    if (paths[4] != NULL) {
-        write_file(paths[4], state, 2u * info->state_size);
-    }
+    write_file(paths[4], state, steps * state_bytes);
+    write_file(paths[5], clamped, 4 * steps);
+    free(clamped);
     free(state);
     free(y);
     free(memory);
@@ -133,9 +138,9 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "test") == 0) {
         return test_file(argv[2]);
     }
-    if ((argc == 6 || argc == 7) && strcmp(argv[1], "run") == 0) {
+    if (argc == 8 && strcmp(argv[1], "run") == 0) {
         return run_file(argv + 2);
     }
-    fprintf(stderr, "usage: core_cli check FILE... | test FILE | run FILE X DT Y [STATE]\n");
+    fprintf(stderr, "usage: core_cli check FILE... | test FILE | run FILE X DT Y STATE CLAMPED\n");
     return 2;
 }

@@ -1,6 +1,9 @@
-// ulnn_kernel.h's choice for single-issue ARM cores with DSP instructions: cortex_m4.S.
+// What cortex_m4.S has, for single-issue ARM cores with DSP instructions.
 #ifndef ULNN_CORTEX_M4_H
 #define ULNN_CORTEX_M4_H
+
+#include "cortex_m_sparse.h"
+#include "ulnn_matrix.h"
 
 #define ULNN_KERNEL_NAME "cortex-m4"
 
@@ -21,13 +24,10 @@ void ulnn_cortex_m_mix(const int16_t *rows, int16_t *h, unsigned n);
 const void *ulnn_cortex_m4_products(
     const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t *m, unsigned n);
 
-#include "cortex_m_sparse.h"
-
 #define ULNN_KERNEL_PRODUCTS ulnn_cortex_m4_products
 #define ULNN_KERNEL_ROWS ulnn_cortex_m4_rows
 #define ULNN_KERNEL_HEADS ulnn_cortex_m4_heads
 #define ULNN_KERNEL_SHIFTED ulnn_cortex_m4_shifted
 #define ULNN_KERNEL_MIX ulnn_cortex_m_mix
-#include "fast_path.h"
 
 #endif // ULNN_CORTEX_M4_H

@@ -1,6 +1,9 @@
-// ulnn_kernel.h's choice for the Cortex-M7: cortex_m7.S.
+// What cortex_m7.S has, for the Cortex-M7.
 #ifndef ULNN_CORTEX_M7_H
 #define ULNN_CORTEX_M7_H
+
+#include "cortex_m_sparse.h"
+#include "ulnn_matrix.h"
 
 #define ULNN_KERNEL_NAME "cortex-m7"
 
@@ -21,13 +24,10 @@ void ulnn_cortex_m_mix(const int16_t *rows, int16_t *h, unsigned n);
 const void *ulnn_cortex_m7_products(
     const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t *m, unsigned n);
 
-#include "cortex_m_sparse.h"
-
 #define ULNN_KERNEL_PRODUCTS ulnn_cortex_m7_products
 #define ULNN_KERNEL_ROWS ulnn_cortex_m7_rows
 #define ULNN_KERNEL_HEADS ulnn_cortex_m7_heads
 #define ULNN_KERNEL_SHIFTED ulnn_cortex_m7_shifted
 #define ULNN_KERNEL_MIX ulnn_cortex_m_mix
-#include "fast_path.h"
 
 #endif // ULNN_CORTEX_M7_H

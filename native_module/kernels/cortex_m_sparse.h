@@ -2,6 +2,8 @@
 #ifndef ULNN_CORTEX_M_SPARSE_H
 #define ULNN_CORTEX_M_SPARSE_H
 
+#include "ulnn_matrix.h"
+
 #if !ULNN_CELLS_CFC
 // For activation ULNN_TABLE and shift 0.
 void ulnn_cortex_m_sparse_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out);

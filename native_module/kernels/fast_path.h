@@ -3,6 +3,9 @@
 #ifndef ULNN_FAST_PATH_H
 #define ULNN_FAST_PATH_H
 
+#include "portable.h"
+#include "ulnn_arch.h"
+
 static inline void ulnn_kernel_rows(const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
     if (matrix->activation == ULNN_TABLE && matrix->shift == 0) {
         ULNN_KERNEL_ROWS(matrix, v, out);
@@ -21,7 +24,5 @@ static inline void ulnn_kernel_heads(
         ulnn_portable_heads(matrix, v, frac, h);
     }
 }
-
-#include "fast_sparse.h"
 
 #endif // ULNN_FAST_PATH_H

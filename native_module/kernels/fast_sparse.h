@@ -3,7 +3,9 @@
 #ifndef ULNN_FAST_SPARSE_H
 #define ULNN_FAST_SPARSE_H
 
-#if !ULNN_CELLS_CFC
+#include "portable.h"
+#include "ulnn_arch.h"
+
 static inline void ulnn_fast_sparse_rows(
     const ulnn_matrix_t *matrix, const int16_t *v, int16_t *out) {
     if (matrix->activation == ULNN_TABLE && matrix->shift == 0) {
@@ -24,6 +26,5 @@ static inline void ulnn_fast_sparse_heads(
 
 #define ulnn_kernel_sparse_rows ulnn_fast_sparse_rows
 #define ulnn_kernel_sparse_heads ulnn_fast_sparse_heads
-#endif
 
 #endif // ULNN_FAST_SPARSE_H

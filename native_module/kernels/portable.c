@@ -6,7 +6,8 @@
 #pragma GCC push_options
 #pragma GCC optimize("O2", "no-tree-reassoc")
 #endif
-#include "ulnn_kernel.h"
+#include "portable.h"
+#include "ulnn_arch.h"
 #include "ulnn_arith.h"
 
 #if !defined(ULNN_KERNEL_PRODUCTS) || (!ULNN_CELLS_CFC && !defined(ULNN_KERNEL_SPARSE_PRODUCTS))
@@ -106,7 +107,8 @@ static inline const void *ulnn_portable_group(
 #endif // ULNN_KERNEL_PRODUCTS
 
 // An architecture that has nothing better for a matrix lends its products: ULNN_KERNEL_PRODUCTS
-// for any number of records, ULNN_KERNEL_QUAD for four at once.
+// for any number of records, ULNN_KERNEL_QUAD for four at once, ULNN_KERNEL_GROUP for those of one
+// record that it can make.
 #if defined(ULNN_KERNEL_PRODUCTS)
 #define ULNN_GROUPS 4u
 #elif defined(ULNN_KERNEL_QUAD)
@@ -124,9 +126,13 @@ static const void *ulnn_quad_products(
 #define ULNN_KERNEL_PRODUCTS ulnn_quad_products
 #else
 #define ULNN_GROUPS 1u
-#if defined(ULNN_KERNEL_XTENSA)
-#include "xtensa.h"
-#define ULNN_KERNEL_PRODUCTS(matrix, record, v, m, n) ulnn_xtensa_group(matrix, record, v, m)
+#if defined(ULNN_KERNEL_GROUP)
+static inline const void *ulnn_one_group(
+    const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t m[4]) {
+    const void *next = ULNN_KERNEL_GROUP(matrix, record, v, m);
+    return next != NULL ? next : ulnn_portable_group(matrix, record, v, m);
+}
+#define ULNN_KERNEL_PRODUCTS(matrix, record, v, m, n) ulnn_one_group(matrix, record, v, m)
 #else
 #define ULNN_KERNEL_PRODUCTS(matrix, record, v, m, n) ulnn_portable_group(matrix, record, v, m)
 #endif

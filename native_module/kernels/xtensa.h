@@ -10,9 +10,18 @@
 #define ULNN_XTENSA_H
 
 #include "ulnn_arith.h"
+#include "ulnn_matrix.h"
 
 #if !defined(__XTENSA__)
 #error "ULNN_KERNEL_XTENSA is for Xtensa cores"
+#endif
+
+#if defined(CONFIG_IDF_TARGET_ESP32S3) || defined(ULNN_XTENSA_PIE)
+#undef ULNN_XTENSA_PIE
+#define ULNN_XTENSA_PIE 1
+#define ULNN_KERNEL_NAME "xtensa-pie"
+#else
+#define ULNN_KERNEL_NAME "xtensa-mac16"
 #endif
 
 #if defined(ULNN_XTENSA_PIE)
@@ -90,11 +99,12 @@ static inline void ulnn_xtensa_products(
 }
 #endif
 
-// m[r] of SPEC 3.1 for the four rows of one record. Returns the next record.
+// m[r] of SPEC 3.1 for the four rows of one record. Returns the next record; NULL, with m as it was,
+// where only portable.c can.
 static inline const void *ulnn_xtensa_group(
     const ulnn_matrix_t *matrix, const void *record, const int16_t *v, int32_t m[4]) {
     if (matrix->weight_bits != 16 || !ulnn_xtensa_can(record)) {
-        return ulnn_portable_group(matrix, record, v, m);
+        return NULL;
     }
     const uint32_t *bias = record;
     const int16_t *w = (const int16_t *)(const void *)(bias + 4);
@@ -106,5 +116,7 @@ static inline const void *ulnn_xtensa_group(
     }
     return multiplier + 4;
 }
+
+#define ULNN_KERNEL_GROUP ulnn_xtensa_group
 
 #endif // ULNN_XTENSA_H

@@ -34,15 +34,8 @@ KEEP void *memset(void *to, int value, size_t n) {
 #include "../kernels/ulnn_kernel.h"
 MP_NOINLINE void ulnn_portable_rows(const ulnn_matrix_t *, const int16_t *, int16_t *);
 MP_NOINLINE void ulnn_portable_heads(const ulnn_matrix_t *, const int16_t *, int32_t, int16_t *);
-#include "../kernels/portable.c"
-#include "../core/ulnn_load.c"
-#include "../core/ulnn_load_layer.c"
-#include "../core/ulnn_load_matrix.c"
-#include "../core/ulnn_load_ltc.c"
-#include "../core/ulnn_cells.c"
-#include "../core/ulnn_ltc.c"
-#include "../core/ulnn_step.c"
-#include "../core/ulnn_text.c"
+// Every .c of sources.txt; the Makefile writes this.
+#include "ulnn_sources.h"
 KEEP extern mp_obj_full_type_t ulnn_model_type; // mpy_ld.py refuses static variables
 #include "../bindings/modulnn.c"
 

@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.ncps_models import Spec, data, network, trained
-from support.random_models import Shape, random_input, random_model, shapes, trimmed
+from support.random_models import (
+    STACKS,
+    Shape,
+    random_input,
+    random_model,
+    random_stack,
+    shapes,
+    stacks,
+    trimmed,
+)
 from ulnn_host.board import board_engine
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import Batch, Outputs, quantise
@@ -134,6 +143,12 @@ SHAPES = [
 ]
 
 
+@pytest.mark.parametrize("name", STACKS)
+def test_stacks_of_different_kinds_are_equal_to_the_reference(run: Run, name: str) -> None:
+    model = random_stack(3, STACKS[name])
+    check(run, model, random_batch(model, 5, 25))
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_random_models_are_equal_to_the_reference(run: Run, shape: Shape) -> None:
     model = random_model(11, shape)
@@ -206,9 +221,12 @@ def test_a_fixed_dt_is_equal_over_500_steps(run: Run) -> None:
 @pytest.mark.parametrize("name", ["native", "pure"])
 def test_any_valid_model_is_equal_to_the_reference(name: str, full: bool) -> None:
     @settings(max_examples=1000 if full else 60)
-    @given(shape=shapes(hidden=20, depth=3), seed=st.integers(0, 2**20))
-    def holds(shape: Shape, seed: int) -> None:
-        model = random_model(seed, shape)
+    @given(
+        layers=shapes(hidden=20, depth=3).map(lambda shape: [shape]) | stacks(),
+        seed=st.integers(0, 2**20),
+    )
+    def holds(layers: list[Shape], seed: int) -> None:
+        model = random_stack(seed, layers)
         check(
             lambda content, batch: engines.run(content, batch, name),
             model,

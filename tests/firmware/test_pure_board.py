@@ -28,7 +28,7 @@ SCRIPT = """
 import gc, os, sys, time
 from array import array
 import ulnn
-import engine_api
+from support import engine_api
 for name in sorted(os.listdir()):
     if not name.endswith(".ulnn"):
         continue

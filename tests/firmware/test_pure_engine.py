@@ -16,12 +16,20 @@ from support import engine_api
 from support.cell_cases import cells_file
 from support.fixed_dt_cases import with_fixed_dt
 from support.loader_cases import good_cases, loader_cases, rich_file
-from support.random_models import Shape, random_input, random_model, shapes, with_golden
+from support.random_models import (
+    Shape,
+    random_input,
+    random_model,
+    random_stack,
+    shapes,
+    stacks,
+    with_golden,
+)
 from support.raw_file import GOLDEN, LAYER, File, streams, with_crc
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
-from ulnn_host.format.model import Activation, Kind, Mode
+from ulnn_host.format.model import Activation, Kind, Mode, ModelFile
 
 CELLS_FILES = [cells_file(), cells_file(weight_bits=16)]
 pure = engines.pure_module()
@@ -39,7 +47,16 @@ pure = engines.pure_module()
 @example(shape=Shape(kind=Kind.LTC, unfolds=64, extreme=True, layers=2, dt_max=2**30), seed=8)
 @example(shape=Shape(kind=Kind.LSTM, dt_input=True, hidden=7, inputs=8, extreme=True), seed=9)
 def test_steps_equal_the_reference(shape: Shape, seed: int) -> None:
-    model = random_model(seed, shape)
+    check_steps(random_model(seed, shape), seed)
+
+
+@given(layers=stacks(), seed=st.integers(0, 2**31))
+@settings(max_examples=100)
+def test_steps_of_stacks_equal_the_reference(layers: list[Shape], seed: int) -> None:
+    check_steps(random_stack(seed, layers), seed)
+
+
+def check_steps(model: ModelFile, seed: int) -> None:
     x, dt = random_input(seed, model, 6)
     reference = Reference(model)
     want = reference.run(x, dt)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import graphlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +13,8 @@ import pytest
 from support.core_tools import CELLS_CFC
 from support.paths import NATIVE
 
-SOURCES = sorted([*(NATIVE / "core").glob("*.c"), NATIVE / "kernels" / "portable.c"])
+LISTED = [NATIVE / name for name in (NATIVE / "sources.txt").read_text().split()]
+SOURCES = [path for path in LISTED if path.suffix == ".c"]
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow"]
 WARNINGS += ["-Wundef", "-Wpedantic", "-DULNN_KERNEL_PORTABLE=1"]
 COMPILERS = {
@@ -64,3 +67,69 @@ def test_the_contract_header_is_mostly_contract() -> None:
     lines = [line for line in lines if line]
     share = sum("//" in line or line.startswith("/*") for line in lines) / len(lines)
     assert 0.5 <= share <= 0.75
+
+
+def test_the_list_of_sources_is_whole() -> None:
+    folders = [NATIVE / "core", NATIVE / "kernels"]
+    every = {path for folder in folders for path in folder.iterdir()}
+    assert set(SOURCES) == {path for path in every if path.suffix == ".c"}
+    # What other assembly includes is not compiled by itself.
+    text = "".join(path.read_text() for path in every)
+    alone = {p for p in every if p.suffix == ".S" and f'#include "{p.name}"' not in text}
+    assert set(LISTED) - set(SOURCES) == alone
+
+
+CMAKE = """
+cmake_minimum_required(VERSION 3.13)
+project(test NONE)
+add_library(usermod INTERFACE)
+include({native}/micropython.cmake)
+get_target_property(sources usermod_ulnn INTERFACE_SOURCES)
+file(WRITE sources.txt "${{sources}}")
+"""
+
+
+def test_cmake_takes_the_list(tmp_path: Path) -> None:
+    if shutil.which("cmake") is None:
+        pytest.skip("no cmake here")
+    (tmp_path / "CMakeLists.txt").write_text(CMAKE.format(native=NATIVE))
+    subprocess.run(["cmake", "-S", tmp_path, "-B", tmp_path / "b"], check=True, cwd=tmp_path)
+    found = {Path(name) for name in (tmp_path / "sources.txt").read_text().split(";")}
+    assert found == {NATIVE / "bindings" / "modulnn.c", *LISTED}
+
+
+HEADERS = sorted(p for folder in ("core", "kernels") for p in (NATIVE / folder).glob("*.h"))
+# Read with several meanings of a macro: no header by itself.
+HEADERS.remove(NATIVE / "core" / "ulnn_errors.h")
+MACHINES = {"cortex": "cortex-m7", "fast": "cortex-m7", "rv32imc": "rv32"}
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda path: path.name)
+def test_a_header_stands_alone(header: Path) -> None:
+    """It includes what it uses, so none needs another before it."""
+    command = COMPILERS[MACHINES.get(header.stem.split("_")[0], "gcc")].split()
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here")
+    if header.stem == "xtensa":
+        command += ["-D__XTENSA__=1"]
+    command += ["-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c"]
+    done = subprocess.run([*command, header], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("flags", ["", "-DULNN_XTENSA_PIE=1"])
+def test_the_code_for_xtensa_is_c(flags: str) -> None:
+    """There is no compiler for it here that knows its instructions."""
+    command = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *flags.split()]
+    command += ["-D__XTENSA__=1", "-DULNN_KERNEL_XTENSA=1"]
+    subprocess.run([*command, NATIVE / "kernels" / "portable.c"], check=True)
+
+
+def test_includes_have_no_circle() -> None:
+    files = [p for p in NATIVE.glob("[ck]*/*") if p.suffix in (".c", ".h", ".S")]
+    used = {}
+    for path in files:
+        names = re.findall(r'^#include "(.*)"', path.read_text(), re.MULTILINE)
+        used[path] = {(path.parent / name).resolve() for name in names}
+        assert used[path] <= set(files), path
+    list(graphlib.TopologicalSorter(used).static_order())

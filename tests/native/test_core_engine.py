@@ -17,14 +17,23 @@ import ulnn
 from support import engine_api
 from support.core_tools import CELL_SHAPES, CELLS_CFC, NO_LONG_MULTIPLY, core_cli, core_run
 from support.loader_cases import rich_file
-from support.random_models import Shape, random_input, random_model, shapes, with_golden
+from support.random_models import (
+    STACKS,
+    Shape,
+    random_input,
+    random_model,
+    random_stack,
+    shapes,
+    stacks,
+    with_golden,
+)
 from support.raw_file import GOLDEN, File
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import Batch
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
-from ulnn_host.format.model import Kind, Mode
+from ulnn_host.format.model import Kind, Mode, ModelFile
 
 
 @given(shape=shapes(), seed=st.integers(0, 2**31))
@@ -41,7 +50,16 @@ from ulnn_host.format.model import Kind, Mode
 @example(shape=Shape(kind=Kind.LTC, hidden=50, unfolds=64, density=0.01, dt_max=1), seed=10)
 @example(shape=Shape(hidden=1024, backbone=(), density=0.001), seed=11)
 def test_the_extension_equals_the_reference(shape: Shape, seed: int) -> None:
-    model = random_model(seed, shape)
+    check_extension(random_model(seed, shape), seed)
+
+
+@given(layers=stacks(), seed=st.integers(0, 2**31))
+@settings(max_examples=300)
+def test_the_extension_equals_the_reference_in_stacks(layers: list[Shape], seed: int) -> None:
+    check_extension(random_stack(seed, layers), seed)
+
+
+def check_extension(model: ModelFile, seed: int) -> None:
     x, dt = random_input(seed, model, 20)
     reference = Reference(model)
     want = reference.run(x, dt)
@@ -82,14 +100,25 @@ def builds() -> list[tuple[Shape, str]]:
 @pytest.mark.parametrize(("shape", "defines"), builds(), ids=str)
 def test_sanitized_builds_equal_the_reference(shape: Shape, defines: str, tmp_path: Path) -> None:
     for seed in range(3):
-        model = random_model(seed, shape)
-        x, dt = random_input(seed, model, 100)
-        batch = Batch(x[None], dt[None], np.array([100]))
-        data = container.write(model)
-        want = engines.run(data, batch, "reference")
-        got = core_run(data, batch, tmp_path, defines)
-        np.testing.assert_array_equal(got.y, want.y)
-        np.testing.assert_array_equal(got.state, want.state)
+        check_build(random_model(seed, shape), seed, defines, tmp_path)
+
+
+@pytest.mark.parametrize("defines", ["", NO_LONG_MULTIPLY])
+@pytest.mark.parametrize("name", STACKS)
+def test_sanitized_builds_equal_the_reference_in_stacks(
+    name: str, defines: str, tmp_path: Path
+) -> None:
+    check_build(random_stack(1, STACKS[name]), 1, defines, tmp_path)
+
+
+def check_build(model: ModelFile, seed: int, defines: str, folder: Path) -> None:
+    x, dt = random_input(seed, model, 100)
+    batch = Batch(x[None], dt[None], np.array([100]))
+    data = container.write(model)
+    want = engines.run(data, batch, "reference")
+    got = core_run(data, batch, folder, defines)
+    np.testing.assert_array_equal(got.y, want.y)
+    np.testing.assert_array_equal(got.state, want.state)
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,12 @@ from ulnn_host.format.model import Activation, Kind, Mode, ModelFile
 from ulnn_host.toolchain import natmod
 
 CFC = Shape(inputs=2, hidden=3, backbone=((5, Activation.GATED),), outputs=2, weight_bits=16)
-# One layer of every other kind.
+# One layer of every other kind, and a dense one before the mixed memory.
 STACK = (
     Shape(inputs=2, hidden=2, kind=Kind.LSTM, density=0.6, outputs=None),
     Shape(inputs=2, hidden=3, kind=Kind.GRU, outputs=None),
     Shape(inputs=3, hidden=3, kind=Kind.LTC, motor=2, density=0.5, outputs=None),
+    Shape(inputs=2, hidden=2, kind=Kind.DENSE, activation=Activation.GATED, outputs=None),
     Shape(inputs=2, hidden=2, kind=Kind.MIXED, backbone=(), mode=Mode.PURE, outputs=2),
 )
 FILES = {

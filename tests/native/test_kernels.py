@@ -19,8 +19,10 @@ from count_cases import Case, bench_case
 from count_cells import cell_cases
 from count_kernels import FIXED_DT, count_kernel
 from count_report import TARGETS
-from support.random_models import Shape, random_input, random_model
+from support.random_models import STACKS, Shape, random_input, random_model, random_stack
+from support.vectors import all_vectors
 from ulnn_host.board.bench import FORMATS, HIDDEN_SIZES
+from ulnn_host.format import container
 from ulnn_host.format.model import Activation, Kind, Matrix, Mode, ModelFile
 
 COUNTS = Path(__file__).parent / "kernel_counts.json"
@@ -104,6 +106,15 @@ def sparse_cases(count: int) -> list[Case]:
     return cases
 
 
+def stack_cases() -> list[Case]:
+    models = [random_stack(3, layers) for layers in STACKS.values()]
+    return [Case(model, *random_input(5, model, 6)) for model in models]
+
+
+def vector_cases() -> list[Case]:
+    return [Case(container.read(v.data), v.x, v.dt) for v in all_vectors()]
+
+
 def unordered(rng: np.random.Generator, model: ModelFile) -> ModelFile:
     """The model with some lists of sparse matrices in another order, as a file may have them."""
 
@@ -159,8 +170,9 @@ def test_bits(name: str, blocks: int | None, tmp_path: Path) -> None:
 def test_bits_of_other_cells(name: str, tmp_path: Path) -> None:
     kernel = KERNELS[name]
     need(kernel)
-    results = machines.run(kernel, machines.build(kernel, tmp_path), sparse_cases(100))
-    assert [result.different for result in results] == [0] * 100
+    cases = [*sparse_cases(100), *stack_cases(), *vector_cases()]
+    results = machines.run(kernel, machines.build(kernel, tmp_path), cases)
+    assert [result.different for result in results] == [0] * len(cases)
 
 
 def count(kernel: machines.Kernel, folder: Path) -> dict[str, int]:

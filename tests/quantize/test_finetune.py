@@ -103,9 +103,9 @@ def test_the_learning_rate_falls_along_half_a_cosine(monkeypatch: pytest.MonkeyP
         step(self)
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
-    network, sequences = CELLS["gru-1"], data(3, count=4)
+    seen = FloatRollout(CELLS["gru-1"], data(3, count=4))
     plan = finetune.Plan(epochs=4, batch=2, learning_rate=0.001)
-    finetune.finetune(network, sequences, quantize.Options(), plan, quiet=True)
+    finetune.finetune(seen, quantize.Options(), plan, quiet=True)
     shares = [1, 0.96194, 0.85355, 0.69134, 0.5, 0.30866, 0.14645, 0.03806]
     assert rates == pytest.approx([0.001 * share for share in shares], rel=1e-4)
 

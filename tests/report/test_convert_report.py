@@ -90,10 +90,11 @@ def test_a_budget_is_reported(tmp_path: Path) -> None:
 def test_steps_with_another_dt_than_the_fixed_one_are_counted() -> None:
     net, seen = network("cfc-default"), data(3)
     seen.dt[:, ::3] = 0.25
-    fixed = quantize.convert(net, seen, Options(fixed_dt=0.25))
+    floats = FloatRollout(net, seen)
+    fixed = quantize.convert(floats, Options(fixed_dt=0.25))
     other = int((seen.dt[seen.mask] != 0.25).sum())
-    assert Reporter(net, seen).measure("int8", fixed).clamped_steps == other
-    assert quantize.rollout_error(net, fixed, seen).clamped == other
+    assert Reporter(floats).measure("int8", container.write(fixed)).clamped_steps == other
+    assert quantize.rollout_error(floats, fixed).clamped == other
 
 
 def test_growing_errors_are_warned_of(tmp_path: Path) -> None:

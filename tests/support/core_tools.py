@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from support.paths import NATIVE, ROOT
-from support.random_models import Shape, random_model, with_golden
+from support.random_models import STACKS, Shape, random_stack, with_golden
+from support.vectors import Trace
 from ulnn_host.engines.batch import Batch, Outputs
 from ulnn_host.format import container
-from ulnn_host.format.model import Activation, Kind, Mode
+from ulnn_host.format.model import Activation, Int, Kind, Mode
 
 NO_LONG_MULTIPLY = "-DULNN_NO_LONG_MULTIPLY=1 -DULNN_NO_DIVIDE=1"
 CELLS_CFC = "-DULNN_CELLS_CFC=1"
@@ -92,27 +93,32 @@ def core_cli(*arguments: str | Path, defines: str = "") -> str:
     return done.stdout
 
 
+def core_trace(data: bytes, x: Int, dt: Int, folder: Path, defines: str = "") -> Trace:
+    """The sanitized core over one sequence: what there is after every step."""
+    model = container.read(data)
+    (folder / "m.ulnn").write_bytes(data)
+    (folder / "x").write_bytes(x.astype("<i2").tobytes())
+    (folder / "dt").write_bytes(dt.astype("<u4").tobytes())
+    names = [folder / name for name in ("m.ulnn", "x", "dt", "y", "state", "clamped")]
+    core_cli("run", *names, defines=defines)
+    y, state = (np.frombuffer((folder / name).read_bytes(), "<i2") for name in ("y", "state"))
+    clamped = np.frombuffer((folder / "clamped").read_bytes(), "<u4")
+    return Trace(y.reshape(len(dt), -1), state.reshape(len(dt), model.state_size), clamped)
+
+
 def core_run(data: bytes, batch: Batch, folder: Path, defines: str) -> Outputs:
     """The sanitized core over a batch of sequences of equal length."""
-    model = container.read(data)
-    count, steps = batch.dt.shape
-    y = np.zeros((count, steps, model.output_size), np.int16)
-    state = np.zeros((count, model.state_size), np.int16)
-    (folder / "m.ulnn").write_bytes(data)
-    for n in range(count):
-        (folder / "x").write_bytes(batch.x[n].astype("<i2").tobytes())
-        (folder / "dt").write_bytes(batch.dt[n].astype("<u4").tobytes())
-        names = [folder / name for name in ("m.ulnn", "x", "dt", "y", "state")]
-        core_cli("run", *names, defines=defines)
-        y[n] = np.frombuffer((folder / "y").read_bytes(), "<i2").reshape(steps, -1)
-        state[n] = np.frombuffer((folder / "state").read_bytes(), "<i2")
-    return Outputs(y, state)
+    traces = [
+        core_trace(data, x, dt, folder, defines) for x, dt in zip(batch.x, batch.dt, strict=True)
+    ]
+    return Outputs(np.stack([t.y for t in traces]), np.stack([t.state[-1] for t in traces]))
 
 
 def seed_files(folder: Path) -> list[Path]:
     """Small good files that together use everything."""
     paths = []
-    for k, shape in enumerate([*SEED_SHAPES, *CELL_SHAPES]):
+    shapes = [[shape] for shape in (*SEED_SHAPES, *CELL_SHAPES)]
+    for k, layers in enumerate([*shapes, STACKS["mixed"]]):
         paths.append(folder / f"seed{k}.ulnn")
-        paths[-1].write_bytes(with_golden(random_model(k, shape)))
+        paths[-1].write_bytes(with_golden(random_stack(k, layers)))
     return paths

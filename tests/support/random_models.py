@@ -37,7 +37,8 @@ class Shape:
 
     dt_fixed: ticks, for the form of `mode` with a fixed dt. density: share of the columns that a
     sparse matrix lists, 0: dense; of LTC synapses, 0: all. motor: outputs of an LTC of `hidden`
-    neurons. linear: heads without an activation (CfC with variable dt).
+    neurons. linear: heads without an activation (CfC with variable dt). activation: of dense
+    layers, those of kind DENSE and the one of `outputs` rows behind all others.
     """
 
     kind: Kind = Kind.CFC
@@ -60,6 +61,20 @@ class Shape:
     linear: bool = False
     unfolds: int = 2
     motor: int = 1
+    activation: Activation = Activation.LINEAR
+
+
+# Every kind after a dense layer of some activation, and before another one.
+STACKS = {
+    kind.name.lower(): (
+        Shape(kind=Kind.DENSE, hidden=6, activation=Activation(number % 4)),
+        Shape(
+            kind=kind, hidden=5, outputs=4, activation=Activation((number + 1) % 4), gate_shift=2
+        ),
+        Shape(kind=list(Kind)[number - 1], hidden=7, weight_bits=16, outputs=None),
+    )
+    for number, kind in enumerate(Kind)
+}
 
 
 def random_matrix(
@@ -223,13 +238,21 @@ def _ltc(rng: np.random.Generator, shape: Shape, incoming: int) -> Layer:
     )
 
 
+def _dense(rng: np.random.Generator, shape: Shape, incoming: int, rows: int) -> Layer:
+    table = int(rng.integers(0, 2)) if shape.activation is Activation.GATED else 0
+    matrix = _matrix(rng, rows, incoming, shape, shape.activation, table)
+    return Layer(Kind.DENSE, (matrix,), incoming, rows)
+
+
 def random_model(seed: int, shape: Shape) -> ModelFile:
     """A valid model of that shape."""
     rng = np.random.default_rng(seed)
     layers: list[Layer] = []
     incoming = shape.inputs
     for _ in range(shape.layers):
-        if shape.kind is Kind.LTC:
+        if shape.kind is Kind.DENSE:
+            layers.append(_dense(rng, shape, incoming, shape.hidden))
+        elif shape.kind is Kind.LTC:
             layers.append(_ltc(rng, shape, incoming))
         elif shape.kind.is_cfc:
             layers.append(_cfc(rng, shape, incoming))
@@ -237,8 +260,7 @@ def random_model(seed: int, shape: Shape) -> ModelFile:
             layers.append(_recurrent(rng, shape, incoming))
         incoming = layers[-1].output_size
     if shape.outputs is not None:
-        head = _matrix(rng, shape.outputs, incoming, shape, Activation.LINEAR)
-        layers.append(Layer(Kind.DENSE, (head,), incoming, shape.outputs))
+        layers.append(_dense(rng, shape, incoming, shape.outputs))
         incoming = shape.outputs
     return ModelFile(
         input_scale=np.full(shape.inputs, 1 / 32768, np.float32),
@@ -255,15 +277,16 @@ def random_model(seed: int, shape: Shape) -> ModelFile:
 
 
 def random_stack(seed: int, shapes: Sequence[Shape]) -> ModelFile:
-    """The layers of random models one behind the other; each `inputs` is what comes before."""
-    parts = [random_model(seed + k, shape) for k, shape in enumerate(shapes)]
-    layers = tuple(layer for part in parts for layer in part.layers)
-    last = parts[-1]
+    """The layers of random models one after the other. Each takes what the one before puts out,
+    and the first one's dt_max."""
+    first = random_model(seed, shapes[0])
+    layers, last = first.layers, first
+    for k, shape in enumerate(shapes[1:], 1):
+        fitting = replace(shape, inputs=last.output_size, dt_max=first.dt_max)
+        last = random_model(seed + k, fitting)
+        layers += last.layers
     return replace(
-        parts[0],
-        layers=layers,
-        output_scale=last.output_scale,
-        output_offset=last.output_offset,
+        first, layers=layers, output_scale=last.output_scale, output_offset=last.output_offset
     )
 
 
@@ -300,7 +323,7 @@ def shapes(inputs: int = 20, hidden: int = 40, units: int = 20, depth: int = 4) 
         inputs=st.integers(1, inputs),
         hidden=st.integers(1, hidden),
         backbone=backbones,
-        kind=st.sampled_from([kind for kind in Kind if kind is not Kind.DENSE]),
+        kind=st.sampled_from(Kind),
         mode=st.sampled_from([Mode.DEFAULT, Mode.NO_GATE, Mode.PURE]),
         density=st.just(0.0) | st.floats(0.05, 1.0),
         state_shift=st.integers(0, 8),
@@ -317,7 +340,13 @@ def shapes(inputs: int = 20, hidden: int = 40, units: int = 20, depth: int = 4) 
         dt_max=st.integers(1, 2**31 - 1) | st.sampled_from([1, 2, 3, 2**30, 2**31 - 1]),
         layers=st.integers(1, 3),
         extreme=st.booleans(),
+        activation=st.sampled_from(Activation),
     )
+
+
+def stacks(size: int = 8) -> st.SearchStrategy[list[Shape]]:
+    """Two to four small shapes for random_stack: every kind before and after every other."""
+    return st.lists(shapes(size, size, size, 2), min_size=2, max_size=4)
 
 
 def with_golden(model: ModelFile, steps: int = 6) -> bytes:

@@ -102,6 +102,8 @@ def convert(
         f"against float over {made.steps} calibration steps: "
         f"max error {made.max_error:.5f}, rms {made.rms_error:.6f}"
     )
+    if done.native_self_test is not None:
+        out.print(f"the C engine on this computer repeats {done.native_self_test} golden steps")
     convert_text.show(done, out)
     if report:
         out.print(f"picture: {report}")

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..format.model import DIALECTS, MODES
+from ..network.layers import ACTIVATIONS
+
 out = Console()
 
 ModelPath = Annotated[Path, typer.Argument(help="model file (.ulnn)")]
@@ -16,17 +19,16 @@ DataPath = Annotated[Path, typer.Argument(help=DATA)]
 CheckpointPath = Annotated[
     Path, typer.Argument(help="checkpoint (.safetensors, .pt, .npz, .keras or .weights.h5)")
 ]
-ModeName = Annotated[str | None, typer.Option("--mode", help="default, no_gate or pure")]
+ModeName = Annotated[str | None, typer.Option("--mode", help=", ".join(MODES))]
 ActivationName = Annotated[
     str | None,
-    typer.Option("--activation", help="of the backbone: lecun_tanh, tanh, relu, silu or gelu"),
+    typer.Option("--activation", help="of the backbone: " + ", ".join(ACTIVATIONS)),
 ]
 DialectName = Annotated[
     str | None,
     typer.Option(
         "--dialect",
-        help="ncps.torch, ncps.keras, raminmh.torch, raminmh.tf, ulnn or torch; "
-        "otherwise the file or its names tell",
+        help=", ".join(DIALECTS.values()) + "; without it, the file or its names show it",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]

@@ -63,6 +63,24 @@ def native_memory(content: bytes) -> int:
     return int(info["ram"]) - (0 if info["in_place"] else len(content))
 
 
+def native_self_test(data: bytes) -> int | None:
+    """How many golden steps of a model file the C extension repeats; None where it is not built,
+    or built without the model's cells. Raises UlnnError when it computes something else."""
+    try:
+        module = native_module()
+    except UlnnError:
+        return None
+    try:
+        return int(module.load(data).self_test())
+    except ValueError as error:
+        if str(error).endswith("not supported"):
+            return None
+        raise UlnnError(
+            f"the C extension ulnn does not compute what the converter does ({error}), expected "
+            "the same integers; build it again (pip install -e .), and report it if that stays"
+        ) from None
+
+
 def pure_module() -> ModuleType:
     """firmware/ulnn.py as a module of its own name, so that the C extension is not hidden."""
     name = "ulnn_pure"

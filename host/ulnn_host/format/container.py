@@ -20,14 +20,14 @@ from ..base.errors import UlnnError
 from . import layout
 from .container_layer import Rules, check, layer_bytes, padded, read_layer
 from .layout import ENTRY, GOLDEN, HEADER, INPUT, LAYERS, META, OUTPUT, REPEATS, TABLE, TIME
-from .model import DIALECTS, DT_LIMIT, Golden, Layer, ModelFile, Table
+from .limits import FILE_MAX, GOLDEN_MAX, SECTIONS_MAX, SIZE_MAX, TICKS_MAX
+from .model import DIALECTS, Golden, Layer, ModelFile, Table
 from .tables import first_bad_segment, table_bytes
 
 __all__ = ["ModelFile", "read", "read_file", "write"]
 
 MAGIC = b"ULNN"
 FORMAT = (1, 1)
-FILE_LIMIT = 1 << 24
 REQUIRED = (TIME, INPUT, OUTPUT, LAYERS)
 
 
@@ -62,14 +62,14 @@ def read(data: bytes) -> ModelFile:
     ) = HEADER.unpack_from(data)
     check(magic == MAGIC, "not a ulnn file: it does not start with ULNN")
     check(major == FORMAT[0], f"format version {major} not supported, expected 1")
-    check(size <= FILE_LIMIT, f"file too large: {size} bytes, expected at most {FILE_LIMIT}")
+    check(size <= FILE_MAX, f"file too large: {size} bytes, expected at most {FILE_MAX}")
     check(file_size == size, f"file size {size} bytes, expected {file_size}")
     check(zlib.crc32(data[16:]) == crc, "CRC32 does not match: the file is damaged")
     check(flags == 0 and reserved == 0, "header: reserved field is not 0")
     check(dialect in DIALECTS, f"dialect {dialect} not supported")
-    check(1 <= count <= 64, f"section count {count}, expected 1 to 64")
-    check(1 <= inputs <= 1024, f"input size {inputs}, expected 1 to 1024")
-    check(1 <= outputs <= 1024, f"output size {outputs}, expected 1 to 1024")
+    check(1 <= count <= SECTIONS_MAX, f"section count {count}, expected 1 to {SECTIONS_MAX}")
+    check(1 <= inputs <= SIZE_MAX, f"input size {inputs}, expected 1 to {SIZE_MAX}")
+    check(1 <= outputs <= SIZE_MAX, f"output size {outputs}, expected 1 to {SIZE_MAX}")
     check(size >= layout.body_start(count), "section table does not fit in the file")
 
     sections = _read_sections(data, count, inputs, outputs)
@@ -81,7 +81,7 @@ def read(data: bytes) -> ModelFile:
 
     tick_ns, dt_max = struct.unpack_from("<II", data, by_type[TIME][0].offset)
     check(tick_ns >= 1, "tick of 0 ns")
-    check(1 <= dt_max <= DT_LIMIT, f"dt_max {dt_max}, expected 1 to {DT_LIMIT}")
+    check(1 <= dt_max <= TICKS_MAX, f"dt_max {dt_max}, expected 1 to {TICKS_MAX}")
 
     tables = []
     for number, section in enumerate(by_type.get(TABLE, [])):
@@ -176,12 +176,12 @@ def _read_golden(
 ) -> Golden:
     check(section.size >= 8, f"golden vectors: size {section.size}, expected at least 8")
     steps, reserved = struct.unpack_from("<II", data, section.offset)
-    check(1 <= steps <= 4096, f"golden vectors: steps {steps}, expected 1 to 4096")
+    check(1 <= steps <= GOLDEN_MAX, f"golden vectors: steps {steps}, expected 1 to {GOLDEN_MAX}")
     check(reserved == 0, "golden vectors: reserved field is not 0")
     wanted = layout.golden_size(steps, inputs, outputs, state_size)
     check(section.size == wanted, f"golden vectors: size {section.size}, expected {wanted}")
     dt = np.frombuffer(data, "<u4", steps, section.offset + 8).astype(np.int64)
-    bad = (dt < 1) | (dt > DT_LIMIT)
+    bad = (dt < 1) | (dt > TICKS_MAX)
     check(not bad.any(), f"golden vectors: bad dt at step {int(np.argmax(bad))}")
     values = np.frombuffer(
         data, "<i2", (wanted - 8 - 4 * steps) // 2, section.offset + 8 + 4 * steps

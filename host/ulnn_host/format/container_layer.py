@@ -9,16 +9,16 @@ import numpy as np
 
 from . import layout
 from .layout import LAYER, LTC, LTC_START, MATRIX
+from .limits import MATRICES_MAX, ROWS_MAX, SIZE_MAX, SYNAPSES_MAX, UNFOLDS_MAX
 from .model import Activation, Int, Kind, Layer, LtcNumbers, Matrix, Mode, Pure
 
-SYNAPSES_MAX = 1 << 20
 LIMIT = 1 << 30
 ROOM = 2**31 - 1
 
 MODES_MAX = {Kind.CFC: 4, Kind.MIXED: 4, Kind.LSTM: 1, Kind.GRU: 1}
 MATRICES = {
-    Kind.CFC: (1, 16),
-    Kind.MIXED: (2, 16),
+    Kind.CFC: (1, MATRICES_MAX),
+    Kind.MIXED: (2, MATRICES_MAX),
     Kind.DENSE: (1, 1),
     Kind.LSTM: (1, 1),
     Kind.GRU: (3, 3),
@@ -71,7 +71,7 @@ def read_layer(data: bytes, rules: Rules) -> Layer:
         f"{name}: gate shift {gate_shift} not supported",
     )
     check(inputs == rules.incoming, f"{name}: input size {inputs}, expected {rules.incoming}")
-    check(1 <= outputs <= 1024, f"{name}: output size {outputs}, expected 1 to 1024")
+    check(1 <= outputs <= SIZE_MAX, f"{name}: output size {outputs}, expected 1 to {SIZE_MAX}")
     least, most = MATRICES[kind]
     check(least <= count <= most, f"{name}: matrix count {count} not supported")
     check(
@@ -130,7 +130,7 @@ def _allowed(
         return _Allowed((0,), (size, size), size if j == 1 else filled)
     columns = inputs + size if j == (kind is Kind.MIXED) else before[-1].rows
     if j < count - 1:
-        return _Allowed((1, 2, 3), (1, 4096), columns)
+        return _Allowed((1, 2, 3), (1, ROWS_MAX), columns)
     activations = (0,) if mode is Mode.PURE else (2,) if mode.fixed_dt else (0, 2)
     rows = mode.heads * size
     return _Allowed(activations, (rows, rows), columns, any_table=True)
@@ -270,8 +270,11 @@ def _read_pure(data: bytes, name: str) -> Pure:
 
 def _read_ltc(data: bytes, name: str, inputs: int, outputs: int, table_count: int) -> LtcNumbers:
     size, unfolds, table, count, reserved, reserved2 = LTC.unpack_from(data, LAYER.size)
-    check(outputs <= size <= 1024, f"{name}: neurons {size}, expected {outputs} to 1024")
-    check(1 <= unfolds <= 64, f"{name}: unfolds {unfolds} not supported")
+    check(
+        outputs <= size <= SIZE_MAX,
+        f"{name}: neurons {size}, expected {outputs} to {SIZE_MAX}",
+    )
+    check(1 <= unfolds <= UNFOLDS_MAX, f"{name}: unfolds {unfolds} not supported")
     check(table < table_count, f"{name}: table {table} not supported")
     check(reserved == 0 and reserved2 == 0, f"{name}: reserved field is not 0")
     check(count <= SYNAPSES_MAX, f"{name}: synapses {count}, expected at most {SYNAPSES_MAX}")
@@ -375,9 +378,23 @@ def _stream(matrix: Matrix) -> bytes:
     for k, columns in enumerate(matrix.lists):
         rows = slice(4 * k, 4 * k + 4)
         picked = np.zeros((4, len(_filled(columns))), np.int64)
-        picked[:, : len(columns)] = weights[rows][:, list(columns)]
+        picked[:, : len(columns)] = _listed(weights[rows], columns, matrix.weight_bits)
         records += _records(picked, bias[rows], multiplier[rows], matrix.weight_bits)
     return listed + records
+
+
+def _listed(weights: Int, columns: tuple[int, ...], bits: int) -> Int:
+    """Weights (rows, columns) in the order of a list. Where a column is listed more than once, its
+    weights add up to what there is."""
+    if len(set(columns)) == len(columns):
+        return weights[:, list(columns)]
+    top = (1 << (bits - 1)) - 1
+    left = weights.copy()
+    picked = np.zeros((len(weights), len(columns)), np.int64)
+    for k, column in enumerate(columns):
+        picked[:, k] = np.clip(left[:, column], -top - 1, top)
+        left[:, column] -= picked[:, k]
+    return picked
 
 
 def _filled(columns: tuple[int, ...]) -> tuple[int, ...]:

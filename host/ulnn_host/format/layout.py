@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from .limits import LAYERS_MAX, TABLES_MAX
 from .model import Layer, Matrix, ModelFile
 
 HEADER = struct.Struct("<4sBBHII32sIHHHHI")
@@ -31,7 +32,7 @@ NAMES = {
     META: "META",
     0x8002: "SIGNATURE",
 }
-REPEATS = {TABLE: 4, LAYERS: 16}
+REPEATS = {TABLE: TABLES_MAX, LAYERS: LAYERS_MAX}
 
 
 @dataclass(frozen=True)

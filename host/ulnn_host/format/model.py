@@ -6,10 +6,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .limits import TICKS_MAX
 
 Int = NDArray[np.int64]
 Int16 = NDArray[np.int16]
@@ -23,7 +25,6 @@ DIALECTS = {
     5: "ulnn",
     6: "torch",
 }
-DT_LIMIT = 2**31 - 1
 
 
 class Kind(IntEnum):
@@ -72,6 +73,11 @@ class Mode(IntEnum):
     def with_fixed_dt(self) -> Mode:
         """The same mode with a fixed dt."""
         return Mode.DEFAULT_FIXED_DT if self.gated else Mode.NO_GATE_FIXED_DT
+
+
+ModeName = Literal["default", "no_gate", "pure"]
+# The modes of a CfC's equations, by the names that checkpoints, recipes and options use.
+MODES: dict[str, Mode] = {name: Mode[name.upper()] for name in get_args(ModeName)}
 
 
 class Activation(IntEnum):
@@ -365,7 +371,7 @@ class ModelFile:
         good = np.isfinite(seconds) & (seconds > 0)
         if not good.all():
             raise ValueError(f"dt: expected seconds above 0, got {seconds[~good].flat[0]}")
-        ticks = np.minimum(np.rint(seconds * 1e9 / self.tick_ns), DT_LIMIT)
+        ticks = np.minimum(np.rint(seconds * 1e9 / self.tick_ns), TICKS_MAX)
         return np.maximum(ticks, 1).astype(np.int64)
 
 

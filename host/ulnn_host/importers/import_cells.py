@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import UlnnError
-from ..format.model import Mode
+from ..format.model import MODES, Mode
 from ..network.layers import (
     ACTIVATIONS,
     HEADS,
@@ -29,7 +29,6 @@ from ..network.layers import (
 )
 from .state_dict import StateDict
 
-MODES = {"default": Mode.DEFAULT, "no_gate": Mode.NO_GATE, "pure": Mode.PURE}
 ALIASES = {"lecun": "lecun_tanh", "swish": "silu"}
 
 

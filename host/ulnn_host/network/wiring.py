@@ -8,7 +8,7 @@ is built later, so making two networks of one wiring adds no synapses.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ Adjacency = NDArray[np.int32]
 NCP_SEED, RANDOM_SEED = 22222, 1111  # what ncps takes where none is given
 
 Kind = Literal["sensory", "inter", "command", "motor"]
+Dialect = Literal["ncps", "ulnn"]  # of a wired CfC: which of its weights follow the wiring
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 
 @dataclass(frozen=True)

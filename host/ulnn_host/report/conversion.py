@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..base.errors import UlnnError
 from ..data.sequences import Sequences
+from ..engines import registry as engines
 from ..format import container
 from ..format.model import ModelFile
 from ..network.float_network import FloatNetwork
@@ -48,7 +49,8 @@ def convert_to_file(
     """Convert, write the file, and say how good the model is.
 
     options: all that is not in the wishes. Raises UlnnError for wishes that contradict each other
-    or cannot be fulfilled, before anything is written.
+    or cannot be fulfilled, and when the C engine on this computer does not repeat the model's
+    golden vectors, before anything is written.
     """
     if wishes.bits is not None and wishes.max_bytes is not None:
         raise UlnnError("expected --bits or --max-bytes, not both: --max-bytes chooses the widths")
@@ -90,9 +92,11 @@ def convert_to_file(
             others.append(reporter.measure(name, compared))
     progress("contraction of the layers")
     report = reporter.report(written, tuple(others), chosen, searched)
+    # Before the file is there: one that an engine does not compute is not left behind.
+    repeated = engines.native_self_test(content)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(content)
-    return report
+    return dataclasses.replace(report, native_self_test=repeated)
 
 
 def _finetuned(rollout: FloatRollout, options: Options, wishes: Wishes, readout: str) -> ModelFile:

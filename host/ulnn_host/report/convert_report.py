@@ -119,7 +119,8 @@ class ConvertReport:
     """The model that was written, and others to compare it with.
 
     accuracy: of the float network, None without labels; readout: how outputs become decisions.
-    chosen, searched: how widths and ranges were chosen, where they were.
+    chosen, searched: how widths and ranges were chosen, where they were. native_self_test: golden
+    steps that the C engine on this computer repeated; None where it is not built.
     """
 
     model: ModelReport
@@ -129,6 +130,7 @@ class ConvertReport:
     compared: tuple[ModelReport, ...] = ()
     chosen: Choice | None = None
     searched: Found | None = None
+    native_self_test: int | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -149,6 +151,7 @@ class ConvertReport:
                 asdict(layer) | {"contractive": layer.contractive} for layer in self.contraction
             ],
             "warnings": self.warnings,
+            "native_self_test": self.native_self_test,
         }
         if self.compared:
             content["compared"] = {other.name: other.to_dict() for other in self.compared}

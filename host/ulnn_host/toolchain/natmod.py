@@ -186,6 +186,7 @@ def _inputs(arch: str, tree: Path) -> str:
         for path in sorted((native / part).iterdir())
         if path.suffix in {".c", ".h", ".S"} or path.name == "Makefile"
     ]
+    files.append(native / "sources.txt")
     files += [tree / "tools" / "mpy_ld.py", tree / "tools" / "mpy-tool.py"]
     files += sorted((tree / "py").glob("*.[hm]*"))
     digest = hashlib.sha256(version.stdout)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -20,14 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..base.errors import UlnnError
+from ..format.model import MODES, ModeName
 from ..network.layers import ACTIVATIONS, HEADS, LECUN_IN, LECUN_OUT, Activation
-from ..network.wiring import Wiring
+from ..network.wiring import DIALECTS, Dialect, Wiring
 from .scan import fast
 
-ModeName = Literal["default", "no_gate", "pure"]
-MODES: tuple[ModeName, ...] = get_args(ModeName)
-Dialect = Literal["ncps", "ulnn"]
-DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 # how our own wired networks start: time constants of the neurons in units of the elapsed time,
 # from inter (fast) to motor neurons (slow), or of all where there is one layer; and the scale of
 # the weights of each head. Found by cross-validation over the demo's people to train on.

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 from torch import nn
 
+from ..format.model import ModeName
 from ..network import wiring
 from ..network.layers import Activation
-from .cells import CfC, Dialect, ModeName, Rollout, stacked, wired
+from ..network.wiring import Dialect
+from .cells import CfC, Rollout, stacked, wired
 from .ltc_cell import LTC
 from .recipe import ModelRecipe, WiringRecipe
 from .recurrent import Kind, Recurrent

@@ -14,6 +14,10 @@ from ..base import toml_text
 from ..base.errors import UlnnError
 from ..data import sets
 from ..data.options import DataOptions
+from ..format.limits import MATRICES_MAX, ROWS_MAX, SIZE_MAX, UNFOLDS_MAX
+from ..format.model import MODES
+from ..network.layers import ACTIVATIONS
+from ..network.wiring import DIALECTS
 
 RECIPES = Path(__file__).parent / "recipes"
 READOUTS = ("last", "mean", "each")
@@ -65,11 +69,11 @@ class WiringRecipe:
     """
 
     kind: str = _choice("auto_ncp", "auto_ncp", "random", "full")
-    units: int = _number(19, 1, 1024)
-    outputs: int = _number(4, 1, 1024)
+    units: int = _number(19, 1, SIZE_MAX)
+    outputs: int = _number(4, 1, SIZE_MAX)
     sparsity: float = _number(0.5, 0.0, 0.99)
     seed: int = _number(-1, -1, 2**32 - 1)
-    dialect: str = _choice("ulnn", "ulnn", "ncps")
+    dialect: str = _choice("ulnn", *DIALECTS)
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,14 @@ class ModelRecipe:
     """
 
     cell: str = _choice("cfc", "cfc", "wired", "ltc", "lstm", "gru", "mixed")
-    mode: str = _choice("default", "default", "no_gate", "pure")
-    activation: str = _choice("lecun_tanh", "silu", "relu", "tanh", "gelu", "lecun_tanh")
-    hidden: int = _number(32, 1, 1024)
-    backbone_units: int = _number(32, 1, 4096)
-    backbone_layers: int = _number(1, 0, 15)
+    mode: str = _choice("default", *MODES)
+    activation: str = _choice("lecun_tanh", *ACTIVATIONS)
+    hidden: int = _number(32, 1, SIZE_MAX)
+    backbone_units: int = _number(32, 1, ROWS_MAX)
+    backbone_layers: int = _number(1, 0, MATRICES_MAX - 1)
     layers: int = _number(1, 1, 8)
     dt_input: bool = False
-    unfolds: int = _number(6, 1, 64)
+    unfolds: int = _number(6, 1, UNFOLDS_MAX)
     wiring: WiringRecipe = WiringRecipe()
     readout: str = _choice("last", *READOUTS)
     time_scale: float = _number(0.0, 0.0)

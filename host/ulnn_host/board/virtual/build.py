@@ -18,7 +18,7 @@ from ...base.paths import project_root
 from ...toolchain.micropython_source import find_micropython, micropython_version, mpy_abi
 from .kinds import BoardKind, board_kind, check_variant
 
-SOURCE_SUFFIXES = {".c", ".h", ".s", ".S", ".ld", ".mk", ".py", ".inc", ".json"}
+SOURCE_SUFFIXES = {".c", ".h", ".s", ".S", ".ld", ".mk", ".py", ".inc", ".json", ".txt"}
 
 
 @dataclass(frozen=True)
