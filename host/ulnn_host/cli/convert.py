@@ -79,7 +79,9 @@ def convert(
     loaded = checkpoints.read_checkpoint(checkpoint, mode, activation, dialect)
     for line in loaded.assumed:
         print(f"assumed: {line}", file=sys.stderr)
-    data = read_data(calib, data_options, loaded.network.readout)
+    data = read_data(calib, data_options, loaded.network.readout or "last")
+    if data.channels and not loaded.network.channels:
+        print(f"assumed: the inputs are {', '.join(data.channels)}", file=sys.stderr)
     options = Options(
         tick_ns=tick_ns,
         fixed_dt=fixed_dt,

@@ -13,7 +13,7 @@ from . import targets
 from .joined import joined
 from .mend import read_npz
 from .options import DataOptions
-from .outliers import Ranges, ranges
+from .outliers import ChannelRange, ranges
 from .recordings import Counts
 from .sequences import Sequences
 from .sources import find_files, source_name
@@ -30,7 +30,7 @@ class Reading:
 
     data: Sequences
     files: tuple[Path, ...]
-    ranges: Ranges
+    ranges: tuple[ChannelRange, ...]
     dialects: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     counts: Counts = field(default_factory=Counts)
@@ -86,7 +86,7 @@ def read_logs(sources: Sources, options: DataOptions | None = None, readout: str
     except UlnnError as error:
         raise UlnnError(f"{source_name(files)}: {error}") from None
     found = ranges(data)
-    doubts += [f"{source_name(files)}: {line}" for line in found.lines()]
+    doubts += [f"{source_name(files)}: {channel.warning}" for channel in found if channel.outliers]
     made = Reading(data, tuple(files), found, warnings=tuple(doubts))
     return made if tables is None else _with_tables(made, tables)
 

@@ -32,45 +32,36 @@ class ChannelRange:
     usual_low: float
     usual_high: float
     outliers: int = 0
-    first: tuple[int, int] | None = None
+    first: tuple[int, int] = (0, 0)
     value: float = 0.0
+    flat: bool = False
 
-    def line(self, flat: bool) -> str:
-        """One line about the outliers."""
-        assert self.first is not None
-        where = f"sample {self.first[1]}"
-        where = where if flat else f"sequence {self.first[0]}, {where}"
-        share = "1 value lies" if self.outliers == 1 else f"{self.outliers:,} values lie"
+    @property
+    def outlier(self) -> str:
+        """The first outlier, where it is, and where the others lie."""
+        sequence, step = self.first
+        where = f"sample {step}" if self.flat else f"sequence {sequence}, sample {step}"
+        usual = f"{self.usual_low:.4g} to {self.usual_high:.4g}"
+        return f"{self.value:g} in {where}, where {usual} is usual"
+
+    @property
+    def warning(self) -> str:
+        """One line about the outliers of data that are read."""
+        count = "1 outlier" if self.outliers == 1 else f"{self.outliers:,} outliers"
         hint = ""
         if np.float32(self.value) in _SENTINELS:
             hint = (
                 f"; if it means a missing value, missing_values = [{self.value:g}] and "
                 'missing = "drop" or "hold"'
             )
-        return (
-            f"channel {self.name}: {share} far outside the others ({self.usual_low:.4g} to "
-            f"{self.usual_high:.4g}), {self.value:g} in {where}{hint}"
-        )
+        return f"channel {self.name}: {count}, {self.outlier}{hint}"
 
 
-@dataclass(frozen=True)
-class Ranges:
-    """The ranges of all channels."""
-
-    channels: tuple[ChannelRange, ...]
-    flat: bool
-
-    def lines(self) -> list[str]:
-        """A line for each channel that has outliers."""
-        return [c.line(self.flat) for c in self.channels if c.outliers]
-
-
-def ranges(data: Sequences) -> Ranges:
+def ranges(data: Sequences) -> tuple[ChannelRange, ...]:
     """The ranges of the valid steps of each channel."""
     total = int(data.length.sum())
     names = data.channels or tuple(str(k) for k in range(data.x.shape[2]))
-    found = tuple(_range(data, k, name, total) for k, name in enumerate(names))
-    return Ranges(found, data.flat)
+    return tuple(_range(data, k, name, total) for k, name in enumerate(names))
 
 
 def _range(data: Sequences, channel: int, name: str, total: int) -> ChannelRange:
@@ -86,7 +77,7 @@ def _range(data: Sequences, channel: int, name: str, total: int) -> ChannelRange
     usual_low, usual_high = (
         float(v) for v in np.percentile(plain if plain.size else usual, PERCENTILES)
     )
-    made = ChannelRange(name, low, high, summed / total, usual_low, usual_high)
+    made = ChannelRange(name, low, high, summed / total, usual_low, usual_high, flat=data.flat)
     span = usual_high - usual_low
     near = FAR_SENTINEL * span
     if span <= 0 or (low >= usual_low - near and high <= usual_high + near):
@@ -96,12 +87,12 @@ def _range(data: Sequences, channel: int, name: str, total: int) -> ChannelRange
 
 def _with_outliers(data: Sequences, channel: int, made: ChannelRange, total: int) -> ChannelRange:
     span = made.usual_high - made.usual_low
-    count, sentinels, first, value = 0, 0, None, 0.0
+    count, sentinels, first, value = 0, 0, (0, 0), 0.0
     for row, step, part, valid in _parts(data, channel):
         away = np.maximum(made.usual_low - part, part - made.usual_high)
         known = np.isin(part, _SENTINELS) & (away > FAR_SENTINEL * span)
         far = valid & (known | (away > FAR * span))
-        if far.any() and first is None:
+        if far.any() and not count:
             at = np.argwhere(far)[0]
             first, value = (row + int(at[0]), step + int(at[1])), float(part[tuple(at)])
         count += int(far.sum())

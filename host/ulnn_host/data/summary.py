@@ -67,7 +67,7 @@ def summary(reading: Reading) -> Summary:
         sampling=sampling(dt),
         gaps=int(late.sum()),
         longest_gap=float(dt.max()) if late.any() else 0.0,
-        channels=reading.ranges.channels,
+        channels=reading.ranges,
         missing=dict(counts.missing),
         dropped=counts.dropped,
         split_at_gaps=counts.gaps,

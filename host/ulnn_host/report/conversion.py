@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.errors import UlnnError
+from ..data.outliers import ranges
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..format import container
@@ -15,7 +16,7 @@ from ..format.model import ModelFile
 from ..network.float_network import FloatNetwork
 from ..quantize import precision, quantize, range_search
 from ..quantize.calibration import FloatRollout
-from ..quantize.options import Options
+from ..quantize.options import Method, Options
 from .convert_report import ConvertReport, Reporter
 
 Progress = Callable[[str], None]
@@ -96,7 +97,20 @@ def convert_to_file(
     repeated = engines.native_self_test(content)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(content)
-    return dataclasses.replace(report, native_self_test=repeated)
+    outliers = _outliers(rollout.data, options.ranges)
+    return dataclasses.replace(report, native_self_test=repeated, outliers=outliers)
+
+
+def _outliers(data: Sequences, method: Method) -> tuple[str, ...]:
+    """A line for each input whose range comes from an outlier."""
+    if method == "percentile":
+        return ()
+    return tuple(
+        f"the range of input {channel.name} comes from an outlier, {channel.outlier}: "
+        "--calibration percentile leaves it out"
+        for channel in ranges(data)
+        if channel.outliers
+    )
 
 
 def _finetuned(rollout: FloatRollout, options: Options, wishes: Wishes, readout: str) -> ModelFile:

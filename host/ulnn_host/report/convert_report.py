@@ -120,7 +120,8 @@ class ConvertReport:
 
     accuracy: of the float network, None without labels; readout: how outputs become decisions.
     chosen, searched: how widths and ranges were chosen, where they were. native_self_test: golden
-    steps that the C engine on this computer repeated; None where it is not built.
+    steps that the C engine on this computer repeated; None where it is not built. outliers: lines
+    about inputs whose ranges come from one.
     """
 
     model: ModelReport
@@ -131,11 +132,13 @@ class ConvertReport:
     chosen: Choice | None = None
     searched: Found | None = None
     native_self_test: int | None = None
+    outliers: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """One line each, for the user."""
         lines = [layer.warning for layer in self.contraction if not layer.contractive]
+        lines += self.outliers
         if self.model.coarse_dt > COARSE_DT:
             lines.append(
                 f"whole ticks miss the elapsed times by {self.model.coarse_dt:.0%}; "
