@@ -129,6 +129,7 @@ class Faults:
     first_back: str = ""
     repeats: int = 0
     first_repeat: str = ""
+    doubtful: str = ""
 
     def bad_line(self, path: Path, line: int, what: str) -> None:
         """A line that is none."""
@@ -150,6 +151,10 @@ class Faults:
         """Times equal to the time above, the first of them in that line."""
         self.repeats += count
         self.first_repeat = self.first_repeat or f"{path}: line {line}"
+
+    def doubt(self, path: Path, what: str) -> None:
+        """A unit of time that is not certain."""
+        self.doubtful = self.doubtful or f"{path}: {what}"
 
     def raise_any(self) -> None:
         """Raise UlnnError, one line, unless everything is right."""
@@ -174,3 +179,5 @@ class Faults:
                 "; ".join(parts) + ': clock = "split" starts a new recording there, '
                 'clock = "sort" sorts the samples and leaves repeats out'
             )
+        if self.doubtful:
+            raise UlnnError(self.doubtful)

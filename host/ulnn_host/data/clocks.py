@@ -41,6 +41,7 @@ _BASIC = re.compile(
 NO_TIME = int(np.iinfo(np.int64).min)  # NaT
 _EPOCH = (946_684_800.0, 4_102_444_800.0)  # the years 2000 to 2100, seconds since 1970
 _LONGEST = 7.3e9  # seconds: a time later than the year 2200 has another unit
+FEW = 15  # steps that say little
 SLOW = 2.0  # seconds: a median step that long asks for its unit
 SLOW_EPOCH = 1000.0  # the same where the size of the numbers says the unit
 _DAYS = ((29_221.0, 73_051.0), (723_000.0, 767_000.0))  # 1980 to 2100 in spreadsheets, Matlab
@@ -158,7 +159,9 @@ class Clock:
             self.scale = 1e-9
             return
         unit = self.said or self.column.unit
-        if not self.column.steps:
+        if self.column.steps:
+            self._refuse_timestamps(times)
+        else:
             self._refuse_dates(times, unit)
             unit = unit or self._epoch_unit(times)
         self.scale = UNITS[unit or "s"]
@@ -177,6 +180,13 @@ class Clock:
                 self.epoch = True
                 return unit
         return ""
+
+    def _refuse_timestamps(self, times: NDArray[Any]) -> None:
+        if rises(times[None]):
+            raise UlnnError(
+                f"column {self.name} rises from row to row: it holds timestamps, expected the "
+                "time since the row before; give it another name, such as timestamp"
+            )
 
     def _refuse_dates(self, times: NDArray[Any], unit: str) -> None:
         if len(times) < 2:
@@ -199,6 +209,13 @@ class Clock:
         if known or median < (SLOW_EPOCH if self.epoch else SLOW):
             return ""
         return slow_step(f"column {self.name}", median, median / self.scale)
+
+
+def rises(steps: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> bool:
+    """Do elapsed times (N, T) grow from step to step, as timestamps do? valid: (N, T)."""
+    growth = np.diff(steps, axis=1)
+    growth = growth.ravel() if valid is None else growth[valid[:, 1:]]
+    return bool(growth.size >= FEW and (growth > 0).mean() > 0.98)
 
 
 def slow_step(what: str, seconds: float, step: float) -> str:

@@ -82,12 +82,15 @@ def is_missing(text: str) -> bool:
 
 
 def split(line: str, separator: str) -> list[str]:
-    """The fields of one line."""
-    if separator == " ":
+    """The fields of one line; quotes hold a separator."""
+    if separator == " " and '"' not in line:
         return line.split()
-    if '"' not in line:
-        return line.split(separator)
-    return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    if '"' in line:
+        try:
+            return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+        except csv.Error:
+            pass  # no table: each field is then found to be wrong
+    return line.split(separator)
 
 
 def read_dialect(path: Path, options: DataOptions) -> Dialect:
@@ -223,5 +226,10 @@ def _header(
                     "is the separator or the decimal sign another one?"
                 )
             raise UlnnError(what)
+    names = [" ".join(name.split()) for name in names]
+    if not all(name.isprintable() for name in names):
+        raise UlnnError(
+            "the names of the columns hold control characters: give encoding, if it is another one"
+        )
     skip = plain[first][0] + 1 if first >= 0 else plain[0][0]
     return skip, tuple(names), [tuple(row) for row in rows[first + 1 :]]

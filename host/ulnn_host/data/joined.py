@@ -32,9 +32,9 @@ def joined(parts: Sequence[Sequences]) -> Sequences:
                 raise UlnnError(f"some data have {key}, others have none")
     labels = first.labels
     if any(part.labels != labels for part in parts):
-        labels = ordered(name for part in parts for name in part.labels)
+        labels = ordered([name for part in parts for name in part.labels])
         parts = [aligned(part, labels) for part in parts]
-    groups = ordered(name for part in parts for name in part.groups)
+    groups = ordered([name for part in parts for name in part.groups])
     steps = max(part.x.shape[1] for part in parts)
     per = {part.per_step for part in parts if part.y is not None}
     if len(per) > 1:

@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
-from .clocks import SLOW, slow_step
+from .clocks import SLOW, rises, slow_step
 from .columns import find
 from .options import UNITS, DataOptions
 from .sequences import Sequences, from_arrays, read_arrays
-
-FEW = 15  # steps that say nothing about dt
 
 
 def read_npz(path: Path, options: DataOptions) -> tuple[Sequences, list[str]]:
@@ -42,8 +40,7 @@ def read_npz(path: Path, options: DataOptions) -> tuple[Sequences, list[str]]:
 
 
 def _times(data: Sequences, unit: str) -> tuple[Sequences, list[str]]:
-    rises = np.diff(data.dt, axis=1)[data.mask[:, 1:]]
-    if rises.size >= FEW and (rises > 0).mean() > 0.98:
+    if rises(data.dt, data.mask):
         raise UlnnError(
             "dt rises from step to step: it holds timestamps, expected seconds since the "
             "previous sample (np.diff of the timestamps)"

@@ -117,11 +117,11 @@ class Recorder:
         self._open, self._median = {}, 0.0
 
     def end(self) -> None:
-        """The file ends. Raises UlnnError when its unit of time is in doubt."""
+        """The file ends."""
         assert self._clock is not None
         doubt = self._clock.doubt(self._median)
         if doubt:
-            raise UlnnError(f"{self._file}: {doubt}")
+            self.faults.doubt(self._file, doubt)
 
     def add(self, block: Block) -> None:
         """Rows that follow in the file."""
@@ -135,6 +135,9 @@ class Recorder:
                 self._clock.begin(known)
             except UlnnError as error:
                 raise UlnnError(f"{self._file}: {error}") from None
+            steps = (known if self._clock.column.steps else np.diff(known)) * self._clock.scale
+            if (steps > 0).any():
+                self._median = float(np.median(steps[steps > 0]))
         if block.group is None:
             self._add(self._of_file[0], block)
             return
@@ -145,11 +148,11 @@ class Recorder:
         for group in np.unique(block.group[~nobody]):
             self._add(int(group), block.take(block.group == group))
 
-    def _missing(self, name: str, lines: NDArray[np.int64]) -> None:
-        """Count missing values. A time, label or group is never held."""
+    def _missing(self, name: str, lines: NDArray[np.int64], *, lost: bool = False) -> None:
+        """Count missing values. A time, label or group is never held. lost: nor dropped."""
         self.counts.missing[name] += len(lines)
         held = self.options.missing == "hold" and name in self.names
-        if not held and self.options.missing != "drop":
+        if lost or (not held and self.options.missing != "drop"):
             self.faults.missing_in(self._file, name, len(lines), int(lines[0]))
 
     def _add(self, group: int, block: Block) -> None:
@@ -210,9 +213,8 @@ class Recorder:
             state.elapsed = float(elapsed[-1])
         bad = block.no_time.copy()
         if bad.any():
-            self._missing(self._clock.name, block.lines[bad])
-            if elapsed is not None:  # the time that passed is lost
-                self.faults.missing_in(self._file, self._clock.name, 0, int(block.lines[bad][0]))
+            # without an elapsed time, nobody knows what time it is
+            self._missing(self._clock.name, block.lines[bad], lost=elapsed is not None)
         empty = np.isnan(block.numbers)
         for k in np.flatnonzero(empty.any(0)):
             name = self.names[k] if k < len(self.names) else self.options.label
@@ -246,9 +248,6 @@ class Recorder:
             steps = np.diff(times, prepend=0.0 if state.time is None else state.time)
         fresh = state.time is None
         state.time = times[-1]
-        forward = steps[steps > 0]
-        if not self._median and forward.size:
-            self._median = float(np.median(forward))
         if fresh and elapsed is None:
             steps[0] = np.nan
         starts = np.zeros(len(steps), bool)
@@ -299,8 +298,8 @@ def arrays(recorder: Recorder) -> Arrays:
     """
     recordings = recorder.recordings
     length = np.array([recording.rows for recording in recordings], np.int64)
-    if not len(length) or length.max() < 2:
-        raise UlnnError("no recording has two samples, so nothing says the time between samples")
+    if not len(length):
+        raise UlnnError("no sample is left")
     count, steps = len(length), int(length.max())
     padded, rows = count * steps, int(length.sum())
     if padded > PADDING * rows and padded * recorder.samples.width > 1 << 28:
@@ -324,9 +323,9 @@ def arrays(recorder: Recorder) -> Arrays:
 
 def _first_steps(dt: NDArray[np.float32], length: NDArray[np.int64]) -> None:
     medians = np.array([_median(dt[n, 1:rows]) for n, rows in enumerate(length)])
-    known = medians[medians > 0]
+    known = medians[medians > 0] if (medians > 0).any() else dt[dt[:, 0] > 0, 0]
     if not known.size:
-        raise UlnnError("no time passes between two samples")
+        raise UlnnError("no recording has two samples, so nothing says the time between samples")
     first = np.where(medians > 0, medians, np.median(known))
     dt[:, 0] = np.where(dt[:, 0] > 0, dt[:, 0], first)
 

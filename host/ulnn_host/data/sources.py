@@ -53,7 +53,7 @@ def part_of_name(path: Path, pattern: str, key: str) -> str:
     if "." not in pattern.rpartition("/")[2]:
         whole = whole.removesuffix(path.suffix)
     parts = [re.escape(part).replace(r"\*", "[^/]*") for part in pattern.split("{}")]
-    match = re.search(f"(?:^|/){parts[0]}([^/]+?){parts[1]}$", whole)
+    match = re.search(f"(?:^|/){parts[0]}([^/]+?){parts[1]}$", whole, re.IGNORECASE)
     if not match:
         raise UlnnError(f'{path}: the name does not fit {key} = "{pattern}"')
     return match[1]

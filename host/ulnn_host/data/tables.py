@@ -142,8 +142,7 @@ def _read(
     blocks = table.blocks(plan, labels, groups, faults)
     for block in _sorted(blocks) if options.clock == "sort" else blocks:
         recorder.add(block)
-    if not faults.bad:
-        recorder.end()
+    recorder.end()
 
 
 def _sorted(blocks: Iterator[Block]) -> Iterator[Block]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +16,13 @@ from .sequences import Sequences
 CLASSES = 1024  # outputs that a network can have
 
 
-def ordered(words: Iterable[str]) -> tuple[str, ...]:
-    """Words in the order of their codes: whole numbers by size, then the others."""
+def ordered(words: Collection[str]) -> tuple[str, ...]:
+    """Words in the order of their codes: whole numbers by size, then the others. Raises UlnnError
+    for control characters.
+    """
+    strange = next((word for word in words if not word.isprintable()), None)
+    if strange is not None:
+        raise UlnnError(f"the word {strange!r} holds control characters")
 
     def key(word: str) -> tuple[bool, int, str]:
         whole = re.fullmatch(r"[+-]?\d{1,18}", word, re.ASCII) is not None
@@ -26,7 +31,7 @@ def ordered(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(words), key=key))
 
 
-def class_names(words: Iterable[str]) -> tuple[str, ...]:
+def class_names(words: Collection[str]) -> tuple[str, ...]:
     """The names of classes, in the order of their codes. Raises UlnnError for what is none."""
     names = ordered(words)
     for name in names:

@@ -7,7 +7,6 @@ with the same result.
 from __future__ import annotations
 
 import codecs
-import csv
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -98,11 +97,7 @@ class _Rows:
         for number, content in enumerate(text.split("\n"), line):
             if not content.strip() or content.startswith("#"):
                 continue
-            try:
-                fields = split(content.rstrip("\r"), separator)
-            except csv.Error as error:
-                self.faults.bad_line(self.path, number, str(error))
-                continue
+            fields = split(content.rstrip("\r"), separator)
             if len(fields) != len(header):
                 what = f"{len(fields)} fields, expected {len(header)}"
                 self.faults.bad_line(self.path, number, what)
@@ -182,12 +177,12 @@ class _Rows:
         return values, no_time
 
 
-def lines(path: Path, dialect: Dialect, size: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
+def lines(path: Path, dialect: Dialect) -> Iterator[tuple[int, bytes]]:
     """Whole lines of a file as UTF-8, with the number of the first: from the first sample on."""
     skip, line, rest = dialect.skip, 1, b""
     try:
         with path.open("rb") as file:
-            for data in _utf8(path, iter(lambda: file.read(size), b""), dialect):
+            for data in _utf8(path, iter(lambda: file.read(BLOCK_BYTES), b""), dialect):
                 rest += data.replace(b"\r", b"\n") if dialect.cr else data
                 end = rest.rfind(b"\n") + 1
                 if not end:
