@@ -34,7 +34,7 @@ class ParquetTable:
         except FileNotFoundError:
             raise UlnnError(f"{path}: no such file") from None
         except _READ_ERRORS as error:
-            raise UlnnError(f"{path}: not a readable Parquet file ({error})") from None
+            raise UlnnError(f"{path}: not a readable Parquet file ({_reason(error)})") from None
         if head is None or not head.num_rows:
             raise UlnnError(f"{path}: the file holds no samples")
         if len(set(head.schema.names)) < len(head.schema.names):
@@ -57,7 +57,9 @@ class ParquetTable:
                 if len(block):
                     yield block
         except _READ_ERRORS as error:
-            raise UlnnError(f"{self.path}: not a readable Parquet file ({error})") from None
+            raise UlnnError(
+                f"{self.path}: not a readable Parquet file ({_reason(error)})"
+            ) from None
 
     def _block(
         self, table: Any, names: list[str], row: int, plan: Plan,
@@ -98,6 +100,12 @@ class ParquetTable:
             good[at] = False
             faults.bad_line(self.path, row + at, clocks.not_a_time(str(column[at])))
         return stamps, no_time
+
+
+def _reason(error: Exception) -> str:
+    """The text of an error, which may hold bytes of the file, in one line."""
+    text = "".join(sign if sign.isprintable() else " " for sign in str(error))
+    return " ".join(text.split())[:200]
 
 
 def _is_text(kind: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +23,7 @@ from .options import DataOptions
 
 IN_MEMORY = 1 << 22  # bytes of rows before they go to a file
 PADDING = 8  # times the rows of all recordings: what a padded array may take
+PIECE = 1 << 18  # rows that are read back together
 MEDIAN_OF = 1 << 20  # elapsed times, at most, that a median is taken of
 
 
@@ -64,6 +65,18 @@ class Spool:
                 "TMPDIR names another one"
             ) from None
         self.rows += len(numbers)
+
+    def pieces(
+        self, parts: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Parts, one after the other, as (number of rows before, (n, width) rows)."""
+        done = 0
+        for first, rows in parts:
+            for start in range(0, rows, PIECE):
+                piece = np.empty((min(PIECE, rows - start), self.width), np.float32)
+                self.read([(first + start, len(piece))], piece)
+                yield done, piece
+                done += len(piece)
 
     def read(self, parts: Sequence[tuple[int, int]], into: NDArray[np.float32]) -> None:
         """Read parts, one after the other, into (n, width) contiguous numbers."""
@@ -284,17 +297,18 @@ def _hold(numbers: NDArray[np.float32], held: NDArray[np.float32] | None) -> NDA
 
 @dataclass(frozen=True)
 class Arrays:
-    """Recordings as padded arrays: x (N, T, I), dt (N, T), length (N,), target (N, T) or None."""
+    """Recordings as padded arrays: x (N, T, I), dt (N, T), length (N,), y (N,) or (N, T)."""
 
     x: NDArray[np.float32]
     dt: NDArray[np.float32]
     length: NDArray[np.int64]
-    target: NDArray[np.float32] | None
+    y: NDArray[Any]
 
 
-def arrays(recorder: Recorder) -> Arrays:
-    """All recordings; the first dt of each is its median one, unless the file has it. Raises
-    UlnnError when there is no time between two samples, or padding would fill the memory.
+def arrays(recorder: Recorder, codes: NDArray[np.int64] | None) -> Arrays:
+    """All recordings; the first dt of each is its median one, unless the file has it. codes: the
+    class of each target; None: targets are values. Raises UlnnError when there is no time between
+    two samples, or padding would fill the memory.
     """
     recordings = recorder.recordings
     length = np.array([recording.rows for recording in recordings], np.int64)
@@ -309,16 +323,23 @@ def arrays(recorder: Recorder) -> Arrays:
         )
     x = np.zeros((count, steps, recorder.samples.width), np.float32)
     dt = np.zeros((count, steps), np.float32)
+    y = _targets(np.array([recording.target for recording in recordings], np.float32), codes)
     per_step = recorder.targets is not None and recorder.options.per != "sequence"
-    target = np.zeros((count, steps), np.float32) if per_step else None
+    if per_step:
+        y = np.zeros((count, steps), y.dtype)
     for n, recording in enumerate(recordings):
         recorder.samples.read(recording.parts, x[n])
         recorder.times.read(recording.parts, dt[n, :, None])
-        if target is not None and recorder.targets is not None:
-            recorder.targets.read(recording.parts, target[n, :, None])
+        if recorder.targets is not None and per_step:
+            for done, piece in recorder.targets.pieces(recording.parts):
+                y[n, done : done + len(piece)] = _targets(piece[:, 0], codes)
         dt[n, recording.rows :] = 1.0
     _first_steps(dt, length)
-    return Arrays(x, dt, length, target)
+    return Arrays(x, dt, length, y)
+
+
+def _targets(found: NDArray[np.float32], codes: NDArray[np.int64] | None) -> NDArray[Any]:
+    return found if codes is None else codes[found.astype(np.int64)]
 
 
 def _first_steps(dt: NDArray[np.float32], length: NDArray[np.int64]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,26 +160,20 @@ def _sequences(
     labels: Words,
     groups: Words,
 ) -> Sequences:
-    made = recordings.arrays(recorder)
+    classes = bool(options.label) and (options.target != "value" or options.label_pattern)
+    class_names = targets.class_names(labels.codes) if classes else ()
+    made = recordings.arrays(recorder, _codes(labels, class_names) if classes else None)
     group: NDArray[np.int64] | None = None
     group_names: tuple[str, ...] = ()
     if options.group:
-        group_names = targets.ordered(groups.codes)
-        group = _codes(groups, group_names)[[r.group for r in recorder.recordings]]
-    y: NDArray[Any] | None = None
-    class_names: tuple[str, ...] = ()
-    if options.label:
-        y = made.target
-        if y is None:
-            y = np.array([r.target for r in recorder.recordings], np.float32)
-        if options.target != "value" or options.label_pattern:
-            class_names = targets.class_names(labels.codes)
-            y = _codes(labels, class_names)[y.astype(np.int64)]
+        words, found = list(groups.codes), [r.group for r in recorder.recordings]
+        group_names = targets.ordered([words[code] for code in found])
+        group = np.array([group_names.index(words[code]) for code in found], np.int64)
     return Sequences(
         x=made.x,
         dt=made.dt,
         length=made.length,
-        y=y,
+        y=made.y if options.label else None,
         group=group,
         labels=class_names,
         channels=names,
