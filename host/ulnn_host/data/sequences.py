@@ -95,8 +95,10 @@ class Sequences:
             x = x[None]
         self._set("x", x)
         dt = np.asarray(self.dt, np.float32)
-        if x.ndim == 3 and dt.shape != x.shape[:2] and (dt.ndim == 0 or self.flat):
-            dt = np.broadcast_to(dt, x.shape[:2]).copy() if dt.ndim == 0 else dt[None]
+        if dt.ndim == 0 and x.ndim == 3:
+            dt = np.full(x.shape[:2], dt)
+        elif dt.ndim == 1 and self.flat:
+            dt = dt[None]
         self._set("dt", dt)
         if self.y is not None:
             y = np.asarray(self.y)
