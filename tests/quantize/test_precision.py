@@ -106,7 +106,7 @@ def test_a_sample_of_everything_is_the_data() -> None:
     every = data(2, count=5)
     assert sample(every) is every
     assert sample(every, steps=100) is not every
-    cut = Sequences(every.x, every.dt, every.length)
+    cut = Sequences(every.x, every.dt, length=every.length)
     assert sample(cut, longest=79) is not cut  # the last step of the longest ones is left out
 
 

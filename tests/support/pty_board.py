@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import threading
@@ -14,6 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ulnn_host.engines.registry import unix_micropython
+
+# Also when the tests are killed: without its pty the program would spin for ever.
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 
 
 class PtyBoard:
@@ -62,7 +66,7 @@ class PtyBoard:
 
     def _start(self) -> None:
         self._process = subprocess.Popen(
-            [unix_micropython(), "-X", f"heapsize={self.heap}"],
+            [*ENDS_WITH_US, unix_micropython(), "-X", f"heapsize={self.heap}"],
             stdin=self._tty,
             stdout=self._tty,
             stderr=self._tty,

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
 from ..data import scores
-from ..data import sequences as datasets
+from ..data.logs import read_data
+from ..data.matched import matched
+from ..data.options import DataOptions
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
@@ -141,6 +143,7 @@ def validate(
     source: Path | Sequences,
     port: str,
     *,
+    options: DataOptions | None = None,
     to: str | None = None,
     deploy: bool = True,
     window: int | None = None,
@@ -148,17 +151,19 @@ def validate(
     progress: Callable[[int, int], None] | None = None,
     deployed: Callable[[deployment.DeployReport], None] | None = None,
 ) -> ValidationReport:
-    """Stream all sequences of a data file through the board, the state reset before each.
+    """Stream all sequences of a data file (or a folder, or a pattern) through the board, the state
+    reset before each.
 
-    to: path of the model on the board. deploy: send what is missing there, else refuse. window:
-    bytes the board's port can hold. timeout: seconds for loading. progress(steps done, all).
-    Raises UlnnError.
+    options: how the data are read. to: path of the model on the board. deploy: send what is
+    missing there, else refuse. window: bytes the board's port can hold. timeout: seconds for
+    loading. progress(steps done, all). Raises UlnnError.
     """
     content, model = container.read_file(model_path)
-    data = source if isinstance(source, Sequences) else datasets.read_sequences(source)
+    readout = model.readout
+    data = source if isinstance(source, Sequences) else read_data(source, options, readout)
+    data = matched(data, model.channels, model.labels)
     batch = quantise(model, data)
     expected = engines.run(content, batch, "reference")
-    readout = str(model.meta.get("readout", "last"))
     score_reference = _score(model, data, expected, readout)
     start = time.monotonic()
     with Board.open(port) as board:

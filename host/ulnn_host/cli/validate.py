@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from ..data.options import DataOptions
+from .data_options import with_data_options
 from .options import DataPath, ModelPath, out
 
 
+@with_data_options
 def validate(
     model: ModelPath,
     data: DataPath,
@@ -25,6 +28,7 @@ def validate(
     window: Annotated[
         int | None, typer.Option(help="bytes the board's port can hold while a step runs")
     ] = None,
+    data_options: DataOptions = DataOptions(),  # noqa: B008, it is frozen
 ) -> None:
     """Stream data through the model on a board; compare every output with the reference.
 
@@ -47,6 +51,7 @@ def validate(
             model,
             data,
             resolve(port),
+            options=data_options,
             to=to,
             deploy=not no_deploy,
             window=window,

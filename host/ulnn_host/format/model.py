@@ -301,6 +301,21 @@ class ModelFile:
     file_size: int = 0
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the inputs; empty: not known."""
+        return _names(self.meta, "channels")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes; empty: not known."""
+        return _names(self.meta, "labels")
+
+    @property
+    def readout(self) -> str:
+        """What decides: last, mean or each."""
+        return str(self.meta.get("readout", "last"))
+
+    @property
     def input_size(self) -> int:
         """Number of inputs of a step."""
         return int(self.input_scale.shape[0])
@@ -361,3 +376,9 @@ class ModelFile:
             raise ValueError(f"dt: expected seconds above 0, got {seconds[~good].flat[0]}")
         ticks = np.minimum(np.rint(seconds * 1e9 / self.tick_ns), TICKS_MAX)
         return np.maximum(ticks, 1).astype(np.int64)
+
+
+def _names(meta: dict[str, Any], key: str) -> tuple[str, ...]:
+    """A list of names in the metadata, which anybody may have written."""
+    names = meta.get(key)
+    return tuple(str(name) for name in names) if isinstance(names, list) else ()
