@@ -134,8 +134,8 @@ def main(
             size = write(path, 0, kind, large)
             cost = measure("ulnn", _READ, path, keys_of(kind), 1)
             out.print(
-                f"{size / 1e9:.2f} GB: {cost.seconds:.1f} s, peak {cost.peak / 1e6:.0f} MB, arrays "
-                f"{cost.result / 1e6:.0f} MB, above them {cost.above / 1e6:.0f} MB"
+                f"{size / 1e9:.2f} GB: {cost.seconds:.1f} s, peak {cost.peak / 1e6:.0f} MB, "
+                f"arrays {cost.result / 1e6:.0f} MB, above them {cost.above / 1e6:.0f} MB"
             )
 
 
