@@ -10,10 +10,12 @@ from ncps.torch import LTC
 from torch import nn
 
 from support.originals import Row, cfc, seeded
+from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.format.model import Mode
 from ulnn_host.importers import checkpoint
 from ulnn_host.network.layers import CfC
+from ulnn_host.train import train
 
 SCALES = "mean = [0.0, 1.0, 2.0]\nstd = [1.0, 2.0, 3.0]\n"
 
@@ -123,3 +125,14 @@ def test_options_override_the_toml(tmp_path: Path) -> None:
 
 def test_names_of_inputs_as_older_files_have_them(tmp_path: Path) -> None:
     assert read(tmp_path, "inputs = ['x', 'y', 'z']\n").network.channels == ("x", "y", "z")
+
+
+def test_channels_that_training_names_come_back(tmp_path: Path) -> None:
+    """What `ulnn train` writes about data with named channels is read."""
+    names = ("ax", "gy")
+    data = waves(channels=names)
+    result = train.train(plan(tmp_path, data, training={"epochs": 1}), quiet=True)
+    result.save(tmp_path / "net.safetensors")
+    loaded = checkpoint.read_checkpoint(tmp_path / "net.safetensors")
+    assert loaded.network.meta["channels"] == list(names)
+    assert loaded.assumed == ()
