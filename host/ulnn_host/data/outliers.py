@@ -71,7 +71,7 @@ def _range(data: Sequences, channel: int, name: str, total: int) -> ChannelRange
         values = part[valid]
         low, high = min(low, float(values.min())), max(high, float(values.max()))
         summed += float(values.sum(dtype=np.float64))
-        sample.append(values[::stride])
+        sample.append(values[::stride].copy())
     usual = np.concatenate(sample)
     plain = usual[~np.isin(usual, _SENTINELS)]
     usual_low, usual_high = (

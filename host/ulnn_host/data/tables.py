@@ -168,7 +168,8 @@ def _sequences(
     if options.group:
         words, found = list(groups.codes), [r.group for r in recorder.recordings]
         group_names = targets.ordered([words[code] for code in found])
-        group = np.array([group_names.index(words[code]) for code in found], np.int64)
+        place = {name: k for k, name in enumerate(group_names)}
+        group = np.array([place[words[code]] for code in found], np.int64)
     return Sequences(
         x=made.x,
         dt=made.dt,
