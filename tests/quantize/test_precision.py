@@ -115,9 +115,7 @@ def test_samples_are_whole_sequences_up_to_a_length() -> None:
     few = sample(every, steps=1000)
     assert 900 <= few.length.sum() <= 1100
     np.testing.assert_array_equal(few.x[0], every.x[0])
-    long = Sequences(
-        np.zeros((1, 5000, 1), np.float32), np.ones((1, 5000), np.float32), np.array([5000])
-    )
+    long = Sequences(np.zeros((1, 5000, 1), np.float32), np.ones((1, 5000), np.float32))
     assert sample(long).length.tolist() == [512] * 8
 
 
