@@ -8,7 +8,7 @@ BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh nat
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host bench-data check lint format docs vectors natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host bench-data check lint format picture docs vectors natmods boards \
     dist test-install clean
 
 help:
@@ -67,6 +67,9 @@ test-install: setup
 
 dist: setup
 	$(BIN)/python tools/make_dist.py
+
+picture: setup
+	$(BIN)/python tools/picture.py
 
 docs: setup
 	$(BIN)/pdoc --docformat google -o build/docs ulnn_host.api '!ulnn_host.api.TYPE_CHECKING'
