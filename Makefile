@@ -8,7 +8,7 @@ BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh nat
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format picture docs vectors natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host bench-data check lint format picture docs vectors natmods boards \
     dist test-install clean
 
 help:
@@ -44,6 +44,9 @@ bench-host: setup
 
 bench-wired: setup
 	$(BIN)/python host/bench/bench_wired.py
+
+bench-data: setup
+	$(BIN)/python host/bench/bench_data.py
 
 # Lint first: it is quick and says the most.
 test: setup lint check

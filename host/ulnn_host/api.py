@@ -1,7 +1,7 @@
 """The public face: from recordings to a proven board in ten names.
 
     import ulnn_host as uh
-    data = uh.read("takes/a.csv", unit="ms", label="what")
+    data = uh.read("takes/a.csv", unit="ms", label="what", per="sequence")
     model = uh.convert(uh.train("recipe.toml"), data)
     model.save("net.ulnn")
     uh.deploy(model, port="auto")
@@ -158,7 +158,7 @@ def read(*sources: str | Path, **keys: Any) -> Sequences:
     """Recordings from files (CSV, Parquet, .npz), folders of them, or patterns as "logs/*.csv".
 
     keys: how the files are read, as `ulnn data --help` lists them: unit="ms", label="what",
-    group="{}_*.csv", channels=("ax", "ay") ... Warns of what looks wrong.
+    per="step", group="{}_*.csv", channels=("ax", "ay") ... Warns of what looks wrong.
     """
     from .data import logs
 

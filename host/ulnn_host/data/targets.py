@@ -68,7 +68,8 @@ def settle(data: Sequences, options: DataOptions) -> Sequences:
     floats = y.dtype.kind == "f"
     if options.target == "value" and not floats:
         return replace(data, y=y.astype(np.float32), labels=())
-    used = y[data.mask] if y.shape[:2] == data.dt.shape else y
+    padded = y.shape[:2] == data.dt.shape and data.length.min() < data.dt.shape[1]
+    used = y[data.mask] if padded else y
     if floats:
         whole = y.ndim < 3 and bool((used == np.rint(used)).all())
         if options.target == "class":
