@@ -84,6 +84,7 @@ def convert(
 
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
+    from ..base import files
     from ..base.progress import status
     from ..data.logs import read_data
     from ..importers import check as original
@@ -96,6 +97,8 @@ def convert(
         from ..report import convert_picture, pictures
 
         pictures.check_picture(report)
+    for target in (output, report) if report else (output,):
+        files.check_output(target, checkpoint, calib, check)
     loaded = checkpoints.read_checkpoint(
         checkpoint, mode, activation, dialect, order=names(order), weights=weights
     )

@@ -37,6 +37,7 @@ def run(
     from ..format import container
 
     content, parsed = container.read_file(model)
+    files.check_output(output, model, data)
     sequences = read_data(data, data_options, parsed.readout)
     engines = registry.ENGINES
     if engine not in engines:
