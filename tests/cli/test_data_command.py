@@ -135,9 +135,9 @@ learning_rate = 0.02
 
 def test_from_logs_to_integers(logs, ulnn):
     (logs / "walk.toml").write_text(RECIPE)
-    ulnn("train", "walk.toml", "-o", "walk.safetensors")
+    ulnn("train", "walk.toml", "-o", "net.safetensors")
     said = ("--unit", "ms", "--label", "activity")
-    done = ulnn("convert", "walk.safetensors", "--calib", "logs/[ar]*.csv", "-o", "w.ulnn", *said)
+    done = ulnn("convert", "net.safetensors", "--calib", "logs/[ar]*.csv", "-o", "w.ulnn", *said)
     assert "accuracy (mean; float 100.00%)" in done.stdout
     ulnn("run", "w.ulnn", "logs/evelyn_home.csv", "-o", "a.npz", *said)
     shuffled = read(logs / "logs" / "evelyn_home.csv", unit="ms", channels=["az", "ax", "ay"])
@@ -158,9 +158,9 @@ def test_from_logs_to_integers(logs, ulnn):
 
 def test_no_name_of_a_person_is_kept(logs, ulnn):
     (logs / "walk.toml").write_text(RECIPE.replace("epochs = 15", "epochs = 1"))
-    ulnn("train", "walk.toml", "-o", "walk.safetensors")
+    ulnn("train", "walk.toml", "-o", "net.safetensors")
     said = ("--unit", "ms", "--label", "activity", "--group", "{}_*")
-    ulnn("convert", "walk.safetensors", "--calib", "logs", "-o", "w.ulnn", *said)
-    for path in (logs / "w.ulnn", logs / "walk.safetensors"):
+    ulnn("convert", "net.safetensors", "--calib", "logs", "-o", "w.ulnn", *said)
+    for path in (logs / "w.ulnn", logs / "net.safetensors"):
         for name in (b"annette", b"robert", b"evelyn"):
             assert name not in path.read_bytes(), path
