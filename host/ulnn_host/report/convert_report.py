@@ -237,7 +237,6 @@ def _readout(network: FloatNetwork, data: Sequences) -> str:
 
 def _ram(content: bytes) -> int | None:
     try:
-        info = engines.native_module().load(content).info()
+        return engines.native_memory(content)
     except (UlnnError, ValueError):
         return None  # not built, or built without these cells
-    return int(info["ram"]) - (0 if info["in_place"] else len(content))
