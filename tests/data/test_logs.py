@@ -120,6 +120,14 @@ def test_nanoseconds_since_1970_are_exact(tmp_path):
     assert read(path).dt[0, 1:].tolist() == np.float32([1e-6, 1.001e-6, 1.002e-6]).tolist()
 
 
+def test_nanoseconds_are_exact_beside_any_word_and_where_times_are_missing(tmp_path):
+    start = 1_714_564_800_000_000_000
+    rows = [f"{start + 1},1,Größe", f"{start + 1002},2,Größe", ",3,Größe", f"{start + 3005},4,b"]
+    path = text(tmp_path / "a.csv", "time,v,what\n" + "\n".join(rows))
+    data = read(path, label="what", per="step", missing="drop")
+    assert data.dt[0, 1:].tolist() == np.float32([1.001e-6, 2.003e-6]).tolist()
+
+
 def test_a_zone_that_changes(tmp_path):
     rows = ("2024-10-27T02:59:59+02:00,1", "2024-10-27T02:00:00+01:00,2", "2024-10-27T01:00:02Z,3")
     path = text(tmp_path / "a.csv", "time,v\n" + "\n".join(rows))

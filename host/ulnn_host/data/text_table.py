@@ -168,9 +168,11 @@ class _Rows:
                 what = clocks.not_a_time(texts[k]) if bad[k] else what
                 self.faults.bad_line(self.path, where[k], what)
             return stamps, no_time
+        digits = ["0" if missing else text for text, missing in zip(texts, no_time, strict=True)]
+        plain = "".join(digits)
         try:
-            if block.isascii() and "_" not in block and not no_time.any():
-                return np.array([int(text) for text in texts], np.int64), no_time
+            if plain.isascii() and "_" not in plain:  # which `int` takes, and a table has not
+                return np.array([int(text) for text in digits], np.int64), no_time
         except (ValueError, OverflowError):
             pass
         values = self._numbers(where, self.plan.time, texts, good, block)
