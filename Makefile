@@ -8,7 +8,7 @@ BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh nat
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host check lint format vectors natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host bench-data check lint format picture docs vectors natmods boards \
     dist test-install clean
 
 help:
@@ -45,6 +45,9 @@ bench-host: setup
 bench-wired: setup
 	$(BIN)/python host/bench/bench_wired.py
 
+bench-data: setup
+	$(BIN)/python host/bench/bench_data.py
+
 # Lint first: it is quick and says the most.
 test: setup lint check
 
@@ -53,10 +56,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	find $(C_SOURCES) -name '*.[ch]' | xargs $(BIN)/clang-format --dry-run -Werror
+	find $(C_SOURCES) -name '*.[ch]' -o -name '*.cpp' | xargs $(BIN)/clang-format --dry-run -Werror
 
 check: setup
-	ULNN_NO_SKIP=1 $(BIN)/python -m pytest
+	ULNN_NO_SKIP=1 $(BIN)/python -m pytest -n logical --dist loadfile --durations=20
 
 # pip downloads what the wheel depends on.
 test-install: setup
@@ -64,6 +67,12 @@ test-install: setup
 
 dist: setup
 	$(BIN)/python tools/make_dist.py
+
+picture: setup
+	$(BIN)/python tools/picture.py
+
+docs: setup
+	$(BIN)/pdoc --docformat google -o build/docs ulnn_host.api '!ulnn_host.api.TYPE_CHECKING'
 
 vectors: setup
 	cd tests && ../$(BIN)/python -m support.make_vectors
@@ -78,7 +87,7 @@ boards: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	find $(C_SOURCES) -name '*.[ch]' | xargs $(BIN)/clang-format -i
+	find $(C_SOURCES) -name '*.[ch]' -o -name '*.cpp' | xargs $(BIN)/clang-format -i
 
 clean:
 	rm -rf build dist $(VENV) host/*.egg-info host/ulnn.*.so

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #define MICROPY_HW_BOARD_NAME "QEMU_CORTEX_M7"
 #define MICROPY_HW_MCU_NAME "mps2-an500"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #define MICROPY_HW_BOARD_NAME "QEMU_RV32"
 #define MICROPY_HW_MCU_NAME "rv32imac"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "boards/ESP32_GENERIC_S3/mpconfigboard.h"
 
 #undef MICROPY_HW_BOARD_NAME

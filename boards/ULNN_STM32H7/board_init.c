@@ -1,1 +1,2 @@
+// SPDX-License-Identifier: MIT
 #include "boards/NUCLEO_H743ZI/board_init.c"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "boards/NUCLEO_H743ZI2/mpconfigboard.h"
 
 #undef MICROPY_HW_BOARD_NAME

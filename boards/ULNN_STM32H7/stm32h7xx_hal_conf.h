@@ -1,1 +1,2 @@
+// SPDX-License-Identifier: MIT
 #include "boards/NUCLEO_H743ZI/stm32h7xx_hal_conf.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A RAM disk with a flash-like block size. Its memory is outside the heap and is not cleared, so
 // files survive soft and hard resets and are gone when QEMU ends.
 

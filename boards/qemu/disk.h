@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #ifndef ULNN_BOARDS_QEMU_DISK_H
 #define ULNN_BOARDS_QEMU_DISK_H
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a virtual board gives the port: time, one UART, sleep and reset. One .c file per machine.
 #ifndef ULNN_BOARDS_QEMU_HW_H
 #define ULNN_BOARDS_QEMU_HW_H

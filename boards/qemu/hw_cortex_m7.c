@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // QEMU mps2-an500: Cortex-M7, CMSDK UART 0 and timers 0 (time base) and 1 (wake-up).
 
 #include "hw.h"

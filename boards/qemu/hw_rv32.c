@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // QEMU virt, one rv32 hart in machine mode: 16550 UART through the PLIC, CLINT timer.
 
 #include "hw.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "py/builtin.h"
 #include "py/cstack.h"
 #include "py/gc.h"

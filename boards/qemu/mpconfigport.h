@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Configuration shared by the virtual boards; the board's own part is mpconfigboard.h.
 
 #include <stdint.h>

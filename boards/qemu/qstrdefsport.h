@@ -1,2 +1,3 @@
+// SPDX-License-Identifier: MIT
 // clang-format off
 Q(/lib)

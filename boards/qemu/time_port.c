@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Included by extmod/modtime.c.
 
 static mp_obj_t mp_time_time_get(void) {

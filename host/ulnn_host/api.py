@@ -1,7 +1,7 @@
 """The public face: from recordings to a proven board in ten names.
 
     import ulnn_host as uh
-    data = uh.read("takes/a.csv", unit="ms", label="what")
+    data = uh.read("takes/a.csv", unit="ms", label="what", per="sequence")
     model = uh.convert(uh.train("recipe.toml"), data)
     model.save("net.ulnn")
     uh.deploy(model, port="auto")
@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from .base import files
 from .base.errors import UlnnError
 from .base.progress import bar, status
-from .data.sequences import Sequences, sequences_of
+from .data.sequences import Sequences
 from .engines.batch import quantise
 from .engines.reference import Reference
 from .format import container, facts
@@ -102,7 +102,7 @@ class Model:
         elif dt is None:
             raise UlnnError("dt: expected seconds since the sample before, a number or an array")
         else:
-            data = sequences_of(x, dt)
+            data = Sequences(np.asarray(x, np.float32), np.asarray(dt, np.float32))
         y = self.file.dequantise_output(run(self.content, quantise(self.file, data), engine).y)
         y = np.where(data.mask[..., None], y, 0).astype(np.float32)
         return y[0] if data.flat else y
@@ -139,7 +139,7 @@ class Model:
         """Scores of the decisions on labelled data that calibration has not seen."""
         from .data.scores import score
 
-        readout = str(self.file.meta.get("readout", "last"))
+        readout = self.file.readout
         return score(self.run(dataclasses.replace(data, flat=False)), data, readout)
 
     def save(self, path: str | Path) -> Path:
@@ -154,11 +154,15 @@ def load(path: str | Path) -> Model:
     return Model(content, name=Path(path).stem)
 
 
-def read(path: str | Path) -> Sequences:
-    """Recordings from a file."""
-    from .data.sequences import read_sequences
+def read(*sources: str | Path, **keys: Any) -> Sequences:
+    """Recordings from files (CSV, Parquet, .npz), folders of them, or patterns as "logs/*.csv".
 
-    return read_sequences(Path(path))
+    keys: how the files are read, as `ulnn data --help` lists them: unit="ms", label="what",
+    per="step", group="{}_*.csv", channels=("ax", "ay") ... Warns of what looks wrong.
+    """
+    from .data import logs
+
+    return logs.read(*sources, **keys)
 
 
 def train(recipe: str | Path) -> TrainedNetwork:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Loads the host's cases, makes their steps, compares every output and counts the instructions
 // of one ulnn_step. Prints one line per case; count_machines.py reads it.
 //
@@ -95,13 +96,10 @@ static void bench_one(uint32_t number, const bench_case_t *c) {
     const uint8_t *base = machine_cases;
     put_text("case");
     put_number("n", number);
-    size_t need = 0;
     ulnn_error_t error;
-    ulnn_model_t *model = NULL;
-    if (ulnn_check(base + c->file, c->file_size, &need, &error) == ULNN_OK) {
-        void *memory = (void *)(uintptr_t)(base + c->memory);
-        model = ulnn_load(base + c->file, c->file_size, memory, need, &error);
-    }
+    const size_t need = ulnn_memory_size(base + c->file, c->file_size);
+    void *memory = (void *)(uintptr_t)(base + c->memory);
+    ulnn_model_t *model = ulnn_load(base + c->file, c->file_size, memory, need, &error);
     if (model == NULL) {
         put_number("status", error.status);
         machine_put('\n');

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // QEMU's mps2-an500 (Cortex-M7), run with -icount shift=8 -semihosting.
 //
 // One instruction takes 2^8 ns of virtual time; the CMSDK timer counts 40 ns. Rounded to

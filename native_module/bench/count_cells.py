@@ -84,7 +84,7 @@ def _data(inputs: int) -> Sequences:
     rng = np.random.default_rng(inputs)
     x = rng.uniform(-1, 1, (2, 40, inputs)).astype(np.float32)
     dt = rng.uniform(0.1, 1, (2, 40)).astype(np.float32)
-    return Sequences(x, dt, np.array([40, 40]))
+    return Sequences(x, dt)
 
 
 def _case(model: ModelFile) -> Case:

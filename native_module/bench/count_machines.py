@@ -5,6 +5,7 @@ Instruction counts are exact and repeatable. Cycles come from `cycle_model`.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -144,12 +145,14 @@ def _run(command: Sequence[str | Path], fix: str) -> str:
     return done.stdout
 
 
+@functools.cache
 def build(kernel: Kernel, folder: Path, *, blocks: int | None = None, peers: bool = False) -> Path:
-    """The bench program with a kernel. blocks: ULNN_KERNEL_BLOCKS. Raises UlnnError."""
+    """The bench program with a kernel, made once. blocks: ULNN_KERNEL_BLOCKS. Raises UlnnError."""
     machine = kernel.machine
     native = project_root() / "native_module"
     folder.mkdir(parents=True, exist_ok=True)
-    elf = folder / f"{machine.target}-{kernel.name}{blocks or ''}.elf"
+    form = f"{blocks or ''}{'-peers' if peers else ''}"
+    elf = folder / f"{machine.target}-{kernel.name}{form}.elf"
     bench = native / "bench"
     sources = [bench / "bench.c", bench / f"{machine.source}.c"]
     listed = (native / "sources.txt").read_text().split()

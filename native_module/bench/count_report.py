@@ -175,10 +175,11 @@ def render(counts: Sequence[Count], calls: Sequence[dict[str, Any]]) -> str:
         " its return, copies included. Every counted program first proved that its outputs are"
         " those of the reference, bit for bit.",
         "* **Instructions** are exact: QEMU with `-icount` counts them, twice the same.\n"
-        "* **Cycles are modelled**, not measured (`host/ulnn_host/cycle_model.py`: Cortex-M7,"
+        "* **Cycles are modelled**, not measured (`native_module/bench/cycle_model.py`: Cortex-M7,"
         f" memory without wait states, warm branch predictor; expect {ERROR} against a board)."
         " `ulnn bench --port` measures on a board.\n"
-        "* The Xtensa kernel was not run: there is no compiler for it here.\n"
+        "* The Xtensa kernels are not counted: their compiler is in no registry. MAC16 was run"
+        " once, under QEMU's dc233c: equal bit for bit. PIE was not run.\n"
         "* Rows marked *recorded* were counted once, with the versions given below.",
         "## Cortex-M7: instructions of a step",
         _table(heads, _rows(counts, "cortex-m7", "instructions")),

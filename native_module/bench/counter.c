@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A QEMU plugin that counts and traces the instructions between a visit of the address `begin`
 // and the next one of `end` (both may be the same). Works on any target, exact without -icount.
 //

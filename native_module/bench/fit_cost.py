@@ -79,7 +79,7 @@ class _Maker:
     def data(self, inputs: int) -> Sequences:
         x = self.random.uniform(-1, 1, (2, 40, inputs)).astype(np.float32)
         dt = self.random.uniform(0.1, 1, (2, 40)).astype(np.float32)
-        return Sequences(x, dt, np.array([40, 40]))
+        return Sequences(x, dt)
 
     def networks(self) -> Iterator[tuple[str, tuple[FloatLayer, ...]]]:
         for inputs, hidden in ((3, 8), (6, 19), (4, 32), (8, 64)):

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the bench needs of a bare virtual machine. One port per machine: cortex_m7.c, rv32.c.
 #ifndef MACHINE_H
 #define MACHINE_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // float32 CfC, LSTM and GRU with 8 inputs, written straight from their equations, with the C
 // library's tanhf and expf. One set of weights serves them all: the values do not matter to the
 // number of instructions (but must keep the networks away from infinities).

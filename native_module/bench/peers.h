@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Float networks of the same size, as a user would write them in C: what ulnn is compared with.
 #ifndef PEERS_H
 #define PEERS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // CMSIS-NN's LSTM and its dense products, with 8 inputs: compiled when CMSIS_DIR names a checkout.
 // The weights are noise: the values do not matter to the number of instructions.
 #include "peers_cmsis.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // CMSIS-NN as a peer; see peers_cmsis.c. Sizes: 16 to 128, a multiple of 4.
 #ifndef PEERS_CMSIS_H
 #define PEERS_CMSIS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // QEMU's virt machine (RV32IMC), run with -icount shift=0 -bios none.
 #include "machine.h"
 

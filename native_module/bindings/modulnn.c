@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The MicroPython module `ulnn` (SPEC section 5), for firmware builds and for native modules.
 //
 // Firmware builds compile this file as it is. natmod/ulnn_natmod.c defines ULNN_NATMOD and includes
@@ -334,12 +335,9 @@ static mp_obj_t ulnn_module_load(mp_obj_t source) {
     } else {
         mp_get_buffer_raise(source, &file, MP_BUFFER_READ);
     }
-    ulnn_error_t error;
-    size_t need = 0; // some compilers cannot tell that ulnn_check fills it
-    if (ulnn_check(file.buf, file.len, &need, &error) != ULNN_OK) {
-        ulnn_raise_refused(&error);
-    }
-    if (((uintptr_t)file.buf & (ULNN_FILE_ALIGN - 1)) != 0) {
+    const size_t need = ulnn_memory_size(file.buf, file.len);
+    // What is refused anyway is not worth a copy.
+    if (need != 0 && ((uintptr_t)file.buf & (ULNN_FILE_ALIGN - 1)) != 0) {
         self->copy = m_new(byte, file.len);
         memcpy(self->copy, file.buf, file.len);
         file.buf = self->copy;
@@ -349,6 +347,7 @@ static mp_obj_t ulnn_module_load(mp_obj_t source) {
     if (!self->in_place) {
         self->source = mp_const_none;
     }
+    ulnn_error_t error;
     void *memory = m_new(byte, need);
     self->model = ulnn_load(file.buf, file.len, memory, need, &error);
     if (self->model == NULL) {

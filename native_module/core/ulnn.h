@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // ulnn: liquid and recurrent networks in integer arithmetic. The portable engine.
 //
 // The law is native_module/SPEC.md: file format, every rounding, every error text. This header
@@ -10,11 +11,13 @@
 // * Ordinary use:
 //
 //       ulnn_error_t error;
-//       size_t need;
-//       if (ulnn_check(file, size, &need, &error) != ULNN_OK) { ... ulnn_error_text() ... }
+//       size_t need = ulnn_memory_size(file, size);
 //       void *memory = (need bytes, aligned to ULNN_ALIGN, anywhere);
 //       ulnn_model_t *model = ulnn_load(file, size, memory, need, &error);
+//       if (model == NULL) { ... ulnn_error_text() ... }
 //       ulnn_step(model, x, y, dt);
+//
+// * For C++ as well. native_module/README.md has builds, native_module/examples/ whole programs.
 #ifndef ULNN_H
 #define ULNN_H
 
@@ -24,11 +27,19 @@
 #include "ulnn_build.h"
 #include "ulnn_limits.h"
 
-// The version of this code. The file format has its own (ULNN_FORMAT_MAJOR).
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The version of this code, as a text and as numbers for #if. The file format has its own
+// (ULNN_FORMAT_MAJOR).
 #define ULNN_VERSION "0.1.0"
+#define ULNN_VERSION_MAJOR 0
+#define ULNN_VERSION_MINOR 1
+#define ULNN_VERSION_PATCH 0
 #define ULNN_FORMAT_MAJOR 1
 
-#define ULNN_HEADER_SIZE 64u // bytes that ulnn_check reads of a file that is too large
+#define ULNN_HEADER_SIZE 64u // bytes that are read of a file that is too large
 
 // Alignment of the model's memory, and of the file for ulnn_load.
 #define ULNN_ALIGN 8u
@@ -42,10 +53,10 @@
 
 // What ulnn_check and ulnn_load answer. Everything from ULNN_TOO_SHORT on is a reason of SPEC
 // section 4 for refusing the file, in the order of the checks there; the list with the texts is
-// in ulnn_errors.h. The two before are mistakes of the caller, never of the file.
+// in ulnn_errors.h. The two before are mistakes of the caller, in a call for a good file.
 typedef enum ulnn_status {
     ULNN_OK = 0,
-    ULNN_BAD_MEMORY,    // memory is NULL, smaller than asked for, or not aligned to ULNN_ALIGN
+    ULNN_BAD_MEMORY,    // memory is NULL, not aligned to ULNN_ALIGN, or less than `want` bytes
     ULNN_BAD_ALIGNMENT, // the file is not aligned to ULNN_FILE_ALIGN
     ULNN_FIRST_TEXT,    // texts of SPEC section 4 start behind this
 #define ULNN_ERROR(name, text) ULNN_##name,
@@ -97,22 +108,32 @@ typedef struct ulnn_info {
     uint8_t sha256[32]; // as written in the header; nothing here computes it
 } ulnn_info_t;
 
-// Makes all checks of SPEC section 4, in that order, on any byte string.
+// Makes all checks of SPEC section 4, in that order, on any byte string. Not needed before
+// ulnn_load, which makes them, too.
 //   file    size bytes; any alignment; only read, and only inside its bounds. When size is more
 //           than ULNN_FILE_MAX, only the first ULNN_HEADER_SIZE bytes are read
-//   need    on ULNN_OK: bytes of memory that ulnn_load wants for this file. May be NULL
+//   need    on ULNN_OK: what ulnn_memory_size answers. May be NULL
 //   error   filled when the answer is not ULNN_OK. May be NULL
 //   stack   less than 1 KB
 //   time    linear in size; no recursion
 ulnn_status_t ulnn_check(const void *file, size_t size, size_t *need, ulnn_error_t *error);
 
-// Makes the same checks again, and a model with its state at 0.
+// Bytes of memory that ulnn_load wants for a file; 0 for one that it refuses.
+//   file    as above
+//   returns the same for every file of that shape: weights are not read, nor the CRC checked, so a
+//           file with an answer may still be refused by ulnn_load
+//   time    linear in the number of layers, matrices and groups of sparse matrices
+size_t ulnn_memory_size(const void *file, size_t size);
+
+// Makes all checks of ulnn_check, once, and a model with its state at 0.
 //   file    as above, but aligned to ULNN_FILE_ALIGN. It stays the caller's and must stay
 //           readable, in the same place, as long as the model is used: weights and tables are
 //           read from it in place. Everything that decides about addresses is copied: bytes that
 //           change later change the numbers a step computes, never where it reads or writes
-//   memory  at least the `need` of ulnn_check, aligned to ULNN_ALIGN. It becomes the model
-//   returns the model, or NULL with `error` filled (error may be NULL)
+//   memory  at least what ulnn_memory_size answers, aligned to ULNN_ALIGN. It becomes the model. May
+//           be NULL, which a good file answers with ULNN_BAD_MEMORY
+//   returns the model, or NULL with `error` filled (error may be NULL): the file's error, where it
+//           has one
 ulnn_model_t *ulnn_load(
     const void *file, size_t size, void *memory, size_t memory_size, ulnn_error_t *error);
 
@@ -154,5 +175,9 @@ const char *ulnn_kernel_name(void);
 
 // The name of a dialect (SPEC 2.7), 1 to 6; others give "".
 const char *ulnn_dialect_name(unsigned dialect);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif // ULNN_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a build leaves out. ULNN_CELLS_CFC=1: CfC and dense layers only, without mode `pure` and
 // sparse streams; other files are refused as not supported (SPEC section 6). The same for all
 // sources of a build. Only preprocessor lines.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The cells beside CfC with gates: LSTM, GRU, LTC, and CfC's mode `pure` (SPEC 3.5 to 3.8).
 //
 // Sums and products of values that come from the file wrap, so that no file is undefined behaviour.

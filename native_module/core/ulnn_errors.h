@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The reasons for refusing a file, in the order of SPEC section 4 (but for those of LTC layers,
 // which some share with others), with their texts.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the parts of the engine know of each other. Not for callers.
 #ifndef ULNN_INTERNAL_H
 #define ULNN_INTERNAL_H
@@ -137,10 +138,10 @@ typedef struct ulnn_ltc {
 // Fills `neurons` from x. Returns the number of all sensory synapses.
 size_t ulnn_ltc_sense(const ulnn_ltc_t *ltc, const int16_t *x, ulnn_unfold_t *neurons);
 
-// One unfold: the next potentials of all neurons, 1 or more, from v. `ltc` with the synapses and
-// sources of the internal synapses.
-void ulnn_ltc_unfold(const ulnn_ltc_t *ltc, const ulnn_unfold_t *neurons, const int16_t *v,
-    int32_t frac, int16_t *next);
+// One unfold: the next potentials of all neurons, 1 or more, from v, in the same array. `ltc` with
+// the synapses and sources of the internal synapses.
+void ulnn_ltc_unfold(
+    const ulnn_ltc_t *ltc, const ulnn_unfold_t *neurons, int16_t *v, int32_t frac, int16_t *next);
 #endif
 
 #endif // ULNN_INTERNAL_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The limits of the format (SPEC section 2), as plain numbers, which texts of errors can quote.
 #ifndef ULNN_LIMITS_H
 #define ULNN_LIMITS_H

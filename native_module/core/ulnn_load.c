@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT
 // The loader: SPEC section 4, check by check, over bytes that anybody may have written.
 //
-// One pass does both jobs, with (ulnn_load) and without (ulnn_check) memory to write the model
-// to. Every field that decides about an address is read once, into a local variable, checked
-// there, and stored from there.
+// One pass does all jobs: with memory to write the model to (ulnn_load), without (ulnn_check), and
+// without the checks that read every weight (ulnn_memory_size). Every field that decides about an
+// address is read once, into a local variable, checked there, and stored from there.
 #include "ulnn_loader.h"
 
 enum {
@@ -57,7 +58,7 @@ static int ulnn_load_header(ulnn_loader_t *load, uint32_t *section_count) {
     if (ulnn_u32(file + 8) != size) {
         return ulnn_fail(load, ULNN_FILE_SIZE, size, ulnn_u32(file + 8));
     }
-    if (ulnn_crc32(file + 16, size - 16) != ulnn_u32(file + 12)) {
+    if (!load->size_only && ulnn_crc32(file + 16, size - 16) != ulnn_u32(file + 12)) {
         return ulnn_fail(load, ULNN_CRC, 0, 0);
     }
     if (ulnn_u16(file + 6) != 0 || ulnn_u32(file + 60) != 0) {
@@ -192,7 +193,7 @@ static int ulnn_load_time_tables(ulnn_loader_t *load) {
     if (info->dt_max == 0 || info->dt_max > ULNN_TICKS_MAX) {
         return ulnn_fail(load, ULNN_DT_MAX, info->dt_max, 0);
     }
-    for (uint32_t t = 0; t < load->table_count; t++) {
+    for (uint32_t t = 0; t < load->table_count && !load->size_only; t++) {
         const uint8_t *entry = load->tables[t];
         for (uint32_t k = 0; k < TABLE_SIZE / 4; k++, entry += 4) {
             const int32_t slope = (int16_t)ulnn_u16(entry), offset = (int16_t)ulnn_u16(entry + 2);
@@ -212,7 +213,7 @@ static int ulnn_load_time_tables(ulnn_loader_t *load) {
 static int ulnn_load_golden(ulnn_loader_t *load) {
     const uint8_t *data = load->golden.data;
     const uint32_t size = load->golden.size;
-    if (data == NULL) {
+    if (data == NULL || load->size_only) {
         return 1;
     }
     if (size < 8) {
@@ -249,6 +250,12 @@ static size_t ulnn_values_bytes(const ulnn_loader_t *load) {
     return (load->values + load->scratch[0] + load->scratch[1]) * sizeof(int16_t);
 }
 
+static void ulnn_start(ulnn_loader_t *load, const void *file, size_t size) {
+    memset(load, 0, sizeof(*load));
+    load->file = file;
+    load->size = size;
+}
+
 // All checks, and layers and matrices where there is memory. Answers 0 with load->error set, or
 // the bytes that the model needs.
 static size_t ulnn_load_file(ulnn_loader_t *load) {
@@ -257,9 +264,7 @@ static size_t ulnn_load_file(ulnn_loader_t *load) {
         !ulnn_load_time_tables(load)) {
         return 0;
     }
-    if (load->memory != NULL && load->memory_size < ulnn_matrices_at(load)) {
-        return (size_t)ulnn_fail(load, ULNN_BAD_MEMORY, 0, 0);
-    }
+    ulnn_need_room(load, ulnn_matrices_at(load));
     uint32_t values = load->info.input_size;
     for (uint32_t l = 0; l < load->info.layers; l++) {
         if (!ulnn_load_layer(load, l, &values)) {
@@ -283,9 +288,7 @@ static void ulnn_report(const ulnn_loader_t *load, ulnn_error_t *error) {
 
 ulnn_status_t ulnn_check(const void *file, size_t size, size_t *need, ulnn_error_t *error) {
     ulnn_loader_t load;
-    memset(&load, 0, sizeof(load));
-    load.file = file;
-    load.size = size;
+    ulnn_start(&load, file, size);
     size_t bytes = ulnn_load_file(&load);
     if (bytes == 0) {
         ulnn_report(&load, error);
@@ -297,26 +300,28 @@ ulnn_status_t ulnn_check(const void *file, size_t size, size_t *need, ulnn_error
     return ULNN_OK;
 }
 
+size_t ulnn_memory_size(const void *file, size_t size) {
+    ulnn_loader_t load;
+    ulnn_start(&load, file, size);
+    load.size_only = 1;
+    return ulnn_load_file(&load);
+}
+
 ulnn_model_t *ulnn_load(
     const void *file, size_t size, void *memory, size_t memory_size, ulnn_error_t *error) {
     ulnn_loader_t load;
-    memset(&load, 0, sizeof(load));
-    load.file = file;
-    load.size = size;
-    load.memory = memory;
-    load.memory_size = memory_size;
-    size_t bytes = 0;
-    if (memory == NULL || ((uintptr_t)memory & (ULNN_ALIGN - 1)) != 0) {
-        (void)ulnn_fail(&load, ULNN_BAD_MEMORY, 0, 0);
-    } else if (((uintptr_t)file & (ULNN_FILE_ALIGN - 1)) != 0) {
-        (void)ulnn_fail(&load, ULNN_BAD_ALIGNMENT, 0, 0);
-    } else {
-        bytes = ulnn_load_file(&load);
-        if (bytes > memory_size) {
-            bytes = (size_t)ulnn_fail(&load, ULNN_BAD_MEMORY, 0, 0);
-        }
+    ulnn_start(&load, file, size);
+    if (((uintptr_t)memory & (ULNN_ALIGN - 1)) == 0) {
+        load.memory = memory;
+        load.memory_size = memory_size;
     }
-    if (bytes == 0) {
+    const size_t bytes = ulnn_load_file(&load);
+    if (bytes != 0 && ((uintptr_t)file & (ULNN_FILE_ALIGN - 1)) != 0) {
+        (void)ulnn_fail(&load, ULNN_BAD_ALIGNMENT, 0, 0);
+    } else if (bytes != 0 && (load.memory == NULL || bytes > memory_size)) {
+        (void)ulnn_fail(&load, ULNN_BAD_MEMORY, memory_size, bytes);
+    }
+    if (load.error.status != ULNN_OK) {
         ulnn_report(&load, error);
         return NULL;
     }

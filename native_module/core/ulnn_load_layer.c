@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The loader's checks 24 to 31 and 44b to 45: layers.
 #include "ulnn_loader.h"
 
@@ -19,16 +20,13 @@ static size_t ulnn_next_matrix(const ulnn_loader_t *load) {
 
 // Appends one matrix to the model's. Its layer's shape decides about memory, so that is checked
 // before every write.
-static int ulnn_add_matrix(ulnn_loader_t *load, const ulnn_matrix_t *matrix) {
+static void ulnn_add_matrix(ulnn_loader_t *load, const ulnn_matrix_t *matrix) {
     const size_t at = ulnn_next_matrix(load);
     load->matrix_count++;
+    ulnn_need_room(load, at + sizeof(*matrix));
     if (load->memory != NULL) {
-        if (load->memory_size < at + sizeof(*matrix)) {
-            return ulnn_fail(load, ULNN_BAD_MEMORY, 0, 0);
-        }
         memcpy(load->memory + at, matrix, sizeof(*matrix));
     }
-    return 1;
 }
 
 // Check 30a.
@@ -234,9 +232,7 @@ static int ulnn_load_matrices(
         if (ulnn_is_cfc(layer->kind) && j >= first) {
             ulnn_at_least(&load->scratch[(j - first) & 1], room);
         }
-        if (!ulnn_add_matrix(load, &matrix)) {
-            return 0;
-        }
+        ulnn_add_matrix(load, &matrix);
     }
 #if !ULNN_CELLS_CFC
     if (ulnn_is_cfc(layer->kind) && rules->mode == ULNN_MODE_PURE &&

@@ -1,20 +1,18 @@
+// SPDX-License-Identifier: MIT
 // What the loaders of sparse matrices and of LTC layers share.
 #include "ulnn_loader.h"
 
 #if !ULNN_CELLS_CFC
 
-int ulnn_take_list(ulnn_loader_t *load, uint32_t n, uint16_t **list) {
-    load->lists += (uint32_t)ulnn_align(n * sizeof(uint16_t));
-    *list = NULL;
-    if (load->memory != NULL) {
-        const size_t room = load->memory_size & ~(size_t)(ULNN_ALIGN - 1);
-        if (room < load->lists) {
-            return ulnn_fail(load, ULNN_BAD_MEMORY, 0, 0);
-        }
-        *list = (void *)(load->memory + room - load->lists);
-        memset(*list, 0, ulnn_align(n * sizeof(uint16_t)));
+uint16_t *ulnn_take_list(ulnn_loader_t *load, uint32_t n) {
+    const size_t bytes = ulnn_align(n * sizeof(uint16_t));
+    load->lists += (uint32_t)bytes;
+    ulnn_need_room(load, load->lists);
+    if (load->memory == NULL) {
+        return NULL;
     }
-    return 1;
+    const size_t room = load->memory_size & ~(size_t)(ULNN_ALIGN - 1);
+    return memset(load->memory + room - load->lists, 0, bytes);
 }
 
 int ulnn_all_zero(const uint8_t *bytes, size_t n) {

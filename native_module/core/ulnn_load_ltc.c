@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The loader's checks 51 to 60: LTC layers, with every synapse.
 #include "ulnn_loader.h"
 
@@ -67,12 +68,25 @@ int ulnn_load_ltc(ulnn_loader_t *load, const ulnn_section_t *section, ulnn_layer
     if (section->size != ulnn_fill16(synapses_end)) {
         return ulnn_fail(load, ULNN_LAYER_SIZE, section->size, ulnn_fill16(synapses_end));
     }
-    // The copy is checked, where there is one.
-    uint16_t *list;
-    const uint8_t *counts = d + 32;
-    if (!ulnn_take_list(load, 2 * neurons + synapses, &list)) {
-        return 0;
+    uint16_t *list = ulnn_take_list(load, 2 * neurons + synapses);
+    layer->counts = list;
+    layer->numbers = d + neurons_at;
+    // The file is aligned to 4 where this pointer is used.
+    layer->table = (const void *)load->tables[table];
+    layer->unfolds = (uint8_t)unfolds;
+    layer->state = load->values + ulnn_fill(inputs);
+    layer->state_size = (uint16_t)neurons;
+    load->values += ulnn_fill(inputs) + ulnn_fill(neurons);
+    ulnn_at_least(&load->scratch[0], ulnn_fill(neurons));
+    ulnn_at_least(&load->scratch[1], 8 * neurons); // an ulnn_unfold_t each
+    load->info.neurons = (uint16_t)(load->info.neurons + neurons);
+    load->info.synapses += synapses;
+    load->info.weight_bits = 16;
+    if (load->size_only) {
+        return 1;
     }
+    // The copy is checked, where there is one.
+    const uint8_t *counts = d + 32;
     if (list != NULL) {
         memcpy(list, counts, 4 * neurons + 2 * synapses);
         counts = (const uint8_t *)list;
@@ -116,21 +130,7 @@ int ulnn_load_ltc(ulnn_loader_t *load, const ulnn_section_t *section, ulnn_layer
         left[0] -= n;
         left[1] -= m;
     }
-
-    layer->counts = list;
-    layer->numbers = d + neurons_at;
-    // The file is aligned to 4 where this pointer is used.
-    layer->table = (const void *)load->tables[table];
-    layer->unfolds = (uint8_t)unfolds;
-    layer->state = load->values + ulnn_fill(inputs);
-    layer->state_size = (uint16_t)neurons;
-    load->values += ulnn_fill(inputs) + ulnn_fill(neurons);
-    ulnn_at_least(&load->scratch[0], ulnn_fill(neurons));
-    ulnn_at_least(&load->scratch[1], 8 * neurons); // an ulnn_unfold_t each
-    load->info.neurons = (uint16_t)(load->info.neurons + neurons);
-    load->info.synapses += synapses;
     load->info.macs += 3 * (sensory + unfolds * (synapses - sensory));
-    load->info.weight_bits = 16;
     return 1;
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The loader's checks 32 to 44: one matrix, its list of columns, and every weight.
 #include "ulnn_loader.h"
 
@@ -100,11 +101,11 @@ static int ulnn_load_list(ulnn_loader_t *load, const ulnn_stream_t *stream, uint
     const uint32_t groups = ulnn_fill(stream->rows) / 4;
     const uint8_t *entry = stream->counts + 2 * groups;
     const uint32_t width = sizeof(ULNN_KERNEL_SPARSE_OFFSET) / sizeof(uint16_t);
-    uint16_t *list;
-    if (!ulnn_take_list(load, ulnn_fill(groups) + 4 * width * stream->blocks, &list)) {
-        return 0;
-    }
+    uint16_t *list = ulnn_take_list(load, ulnn_fill(groups) + 4 * width * stream->blocks);
     matrix->list = list;
+    if (load->size_only) {
+        return 1;
+    }
     ULNN_KERNEL_SPARSE_OFFSET *to = list == NULL ? NULL : (void *)(list + ulnn_fill(groups));
     uint32_t left = stream->blocks;
     load->error.index = 0;
@@ -205,7 +206,7 @@ int ulnn_load_matrix(ulnn_loader_t *load, const ulnn_section_t *section, const u
         return 0;
     }
 #endif
-    if (!ulnn_load_stream(load, &stream)) {
+    if (!load->size_only && !ulnn_load_stream(load, &stream)) {
         return 0;
     }
     rules->offset += bytes;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the parts of the loader share. Each calls only those after it: ulnn_load.c (file),
 // ulnn_load_layer.c (layers), ulnn_load_matrix.c (their matrices) and ulnn_load_ltc.c (LTC layers),
 // ulnn_load_list.c (lists in the model's memory).
@@ -16,6 +17,7 @@ typedef struct ulnn_loader {
     const uint8_t *file;
     size_t size;
     ulnn_error_t error;
+    uint8_t size_only; // 1: no checks but those that the size of the memory depends on
     uint8_t table_count;
     uint8_t parts_seen; // bit t: a section of type t was there
     uint32_t dt_wanted; // the fixed dt of all layers that have one; 0: there is none
@@ -23,7 +25,8 @@ typedef struct ulnn_loader {
     uint32_t values;     // of the vectors of all layers so far
     uint32_t scratch[2]; // values
     uint32_t lists;      // bytes of all lists so far
-    // NULL, or where the model is written, and the bytes there
+    // NULL, or where the model is written, and the bytes there. Too small, it becomes NULL: checks go
+    // on, and the bytes it should have had are known at their end.
     uint8_t *memory;
     size_t memory_size;
     ulnn_info_t info;
@@ -54,6 +57,13 @@ static inline int ulnn_fail(ulnn_loader_t *load, ulnn_status_t status, size_t go
     load->error.got = got;
     load->error.want = want;
     return 0;
+}
+
+// Before a write that ends `end` bytes from the memory's start: without room for it there is none.
+static inline void ulnn_need_room(ulnn_loader_t *load, size_t end) {
+    if (load->memory_size < end) {
+        load->memory = NULL;
+    }
 }
 
 // Where the matrices stand in the model's memory.
@@ -91,9 +101,9 @@ int ulnn_load_matrix(ulnn_loader_t *load, const ulnn_section_t *section, const u
 // with load->error set.
 int ulnn_load_ltc(ulnn_loader_t *load, const ulnn_section_t *section, ulnn_layer_t *layer);
 
-// Takes room for a list of n values in the model's memory. *list is NULL when there is none: the
-// checks are made without a copy then. Answers 0 with load->error set when it does not fit.
-int ulnn_take_list(ulnn_loader_t *load, uint32_t n, uint16_t **list);
+// Takes room for a list of n values in the model's memory. Answers NULL when there is none: the
+// checks are made without a copy then.
+uint16_t *ulnn_take_list(ulnn_loader_t *load, uint32_t n);
 
 // Whether n bytes are 0
 int ulnn_all_zero(const uint8_t *bytes, size_t n);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The two passes of an LTC layer over its synapses, where all its time goes (SPEC 3.8).
 //
 // gcc would calculate anew where the pointers are behind the loop, though they are there.
@@ -56,20 +57,20 @@ size_t ulnn_ltc_sense(const ulnn_ltc_t *ltc, const int16_t *x, ulnn_unfold_t *ne
     return (size_t)(source - ltc->sources);
 }
 
-void ulnn_ltc_unfold(const ulnn_ltc_t *ltc, const ulnn_unfold_t *neurons, const int16_t *v,
-    int32_t frac, int16_t *next) {
+void ulnn_ltc_unfold(
+    const ulnn_ltc_t *ltc, const ulnn_unfold_t *neurons, int16_t *v, int32_t frac, int16_t *next) {
     const int16_t *middle = ulnn_ltc_middle(ltc);
     const int32_t *synapse = ltc->synapses;
     const uint16_t *source = ltc->sources;
     const ulnn_unfold_t *end = neurons + ltc->size;
     // One pointer for both potentials; they are parts of one array.
-    const int16_t *old = v;
+    int16_t *old = v;
     const ptrdiff_t ahead = next - v;
     do {
         uint32_t num = neurons->num, den = neurons->den;
         ulnn_ltc_sum(&num, &den, middle, v, &source, neurons->internal, &synapse);
         const int32_t to = ulnn_potential(num, den, neurons->capacity, *old, frac);
-        ((int16_t *)old)[ahead] = (int16_t)to;
+        old[ahead] = (int16_t)to;
         old++;
         neurons++;
     } while (neurons != end);

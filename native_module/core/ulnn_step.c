@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // One step, the state, and the self test (SPEC sections 3 and 2.6).
 #include "ulnn_internal.h"
 
@@ -9,8 +10,10 @@ __attribute__((
 #endif
 static ULNN_NOINLINE void
 ulnn_copy_few(void *to, const void *from, size_t n) {
-#if ULNN_NO_LONG_MULTIPLY
-    memcpy(to, from, n * sizeof(int16_t)); // products cost more there, and room is short
+#if ULNN_NO_LONG_MULTIPLY || !defined(__GNUC__)
+    // Products cost more without a long multiply, and room is short; other compilers have no
+    // may_alias.
+    memcpy(to, from, n * sizeof(int16_t));
 #else
     uint8_t *target = to;
     const uint8_t *source = from;
@@ -78,9 +81,10 @@ static inline const int16_t *ulnn_cfc(ulnn_model_t *model, const ulnn_layer_t *l
     } else {
         do {
             ulnn_run_rows(matrix, v, units);
-            v = units;
+            int16_t *made = units;
+            v = made;
             units = other;
-            other = (int16_t *)v;
+            other = made;
             matrix++;
         } while (matrix != heads);
     }
@@ -141,7 +145,7 @@ static const int16_t *ulnn_run(ulnn_model_t *model, const void *x, uint32_t dt) 
             out = ulnn_cfc(model, layer, matrix, heads, frac);
         }
         x = out;
-    } while (layer++, --left != 0);
+    } while ((void)layer++, --left != 0);
     return out;
 }
 

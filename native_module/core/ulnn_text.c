@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Error texts (SPEC section 4) from numbers, without printf: natmods have none for exceptions.
 #include "ulnn_internal.h"
 

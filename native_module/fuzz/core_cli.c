@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The engine from a command line, to compare other engines with.
 //
 //     core_cli check FILE...             one line each: "ok", or the reason for refusing the file
@@ -48,16 +49,13 @@ static void write_file(const char *path, const void *data, size_t size) {
 
 static ulnn_model_t *load(const char *path, const bytes_t *file, void **memory) {
     ulnn_error_t error;
-    size_t need;
     char text[ULNN_TEXT_MAX];
-    if (ulnn_check(file->data, file->size, &need, &error) != ULNN_OK) {
-        (void)ulnn_error_text(&error, text);
-        stop(text, path);
-    }
+    const size_t need = ulnn_memory_size(file->data, file->size);
     *memory = malloc(need);
     ulnn_model_t *model = ulnn_load(file->data, file->size, *memory, need, &error);
     if (model == NULL) {
-        stop("out of memory", path);
+        (void)ulnn_error_text(&error, text);
+        stop(text, path);
     }
     return model;
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "exercise.h"
 
 #include <stdio.h>
@@ -62,13 +63,21 @@ static void some_steps(ulnn_model_t *model, random_t *random, int16_t *x, int16_
 static void exercise_model(
     uint8_t *file, size_t size, size_t need, random_t *random, ulnn_error_t *error) {
     // Less memory than asked for is refused, and not written behind.
-    size_t less = random_below(random, need) & ~(size_t)7;
+    size_t less = random_below(random, need);
     void *memory = take(less);
     PROMISE(ulnn_load(file, size, memory, less, error) == NULL);
-    PROMISE(error->status == ULNN_BAD_MEMORY);
+    PROMISE(error->status == ULNN_BAD_MEMORY && error->want == need);
     free(memory);
+    PROMISE(ulnn_load(file, size, NULL, need, error) == NULL);
+    PROMISE(error->status == ULNN_BAD_MEMORY && error->want == need);
 
+    // The size of the memory is known without the checks that ulnn_load makes: this is damaged.
+    file[12] ^= 1;
+    PROMISE(ulnn_memory_size(file, size) == need);
     memory = take(need);
+    PROMISE(ulnn_load(file, size, memory, need, error) == NULL && error->status == ULNN_CRC);
+    file[12] ^= 1;
+
     memset(memory, 0xa5, need);
     ulnn_model_t *model = ulnn_load(file, size, memory, need, error);
     PROMISE(model != NULL);
@@ -115,11 +124,16 @@ ulnn_status_t exercise(const uint8_t *data, size_t size, random_t *random, ulnn_
         char text[ULNN_TEXT_MAX];
         size_t length = ulnn_error_text(error, text);
         PROMISE(length < sizeof(text) && strlen(text) == length);
-        static uint64_t memory[1024];
-        PROMISE(ulnn_load(file, size, memory, sizeof(memory), error) == NULL);
-        PROMISE(error->status == status || error->status == ULNN_BAD_MEMORY);
-        error->status = status;
-        (void)ulnn_check(data, size, NULL, error);
+        // As a caller does it who has not checked the file, and with any other memory.
+        const size_t sizes[] = {ulnn_memory_size(file, size), random_below(random, 8192)};
+        for (unsigned i = 0; i < 2; i++) {
+            void *memory = take(sizes[i]);
+            ulnn_error_t same;
+            char same_text[ULNN_TEXT_MAX];
+            PROMISE(ulnn_load(file, size, memory, sizes[i], &same) == NULL);
+            PROMISE(ulnn_error_text(&same, same_text) == length && strcmp(text, same_text) == 0);
+            free(memory);
+        }
     }
     free(file);
     return status;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the fuzzers do with one byte string, and the tools they share.
 #ifndef ULNN_EXERCISE_H
 #define ULNN_EXERCISE_H

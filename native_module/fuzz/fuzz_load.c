@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // libFuzzer entry: make fuzz && ./fuzz_load SEEDS/
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Mutates seed files and runs the engine over every mutant. Always the same mutants for the same
 // arguments, on every machine.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The fewest-instructions kernel for cores that issue one instruction a cycle (Cortex-M4, M33 with
 // DSP): weights come in bursts (LDM), two products at a time (SMLAD). Contract: ulnn_kernel.h.
 //
@@ -7,10 +8,10 @@
 // of the frame. Position independent, no data.
 //
 //   r0 stream   r1 v   r2, r3 four values of v   r4-r7, r12, lr weights   r8-r11 accumulators
-#include "ulnn_choice.h"
-#include "../core/ulnn_build.h"
+#include "ulnn_assembly.h"
 
 #if defined(ULNN_KERNEL_CORTEX_M4)
+#define ULNN_ASSEMBLY_PARTS 1
 
 #ifndef ULNN_KERNEL_BLOCKS
 #define ULNN_KERNEL_BLOCKS 33

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What cortex_m4.S has, for single-issue ARM cores with DSP instructions.
 #ifndef ULNN_CORTEX_M4_H
 #define ULNN_CORTEX_M4_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The kernel for the Cortex-M7, which issues two instructions a cycle: every SMLAD has a load, an
 // unpacking or an addition beside it. LDM would need fewer instructions, but issues alone.
 // Contract: ulnn_kernel.h.
@@ -12,10 +13,10 @@
 // loads those of the next one; the last one of a pass loads four words more, which are the next
 // weights or the multipliers, but nothing of v: behind v there may be nothing. r0 points at the
 // last word loaded, so that its update rides on a load (and the other loads have short codes).
-#include "ulnn_choice.h"
-#include "../core/ulnn_build.h"
+#include "ulnn_assembly.h"
 
 #if defined(ULNN_KERNEL_CORTEX_M7)
+#define ULNN_ASSEMBLY_PARTS 1
 
 #ifndef ULNN_KERNEL_BLOCKS
 #define ULNN_KERNEL_BLOCKS 34

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What cortex_m7.S has, for the Cortex-M7.
 #ifndef ULNN_CORTEX_M7_H
 #define ULNN_CORTEX_M7_H

@@ -1,7 +1,11 @@
-// Included by cortex_m4.S and cortex_m7.S, not compiled by itself.
+// SPDX-License-Identifier: MIT
+// Included by cortex_m4.S and cortex_m7.S; empty by itself.
 //
 // The default mode's new state from the rows of heads with a fixed dt (ulnn_mix), two neurons at a
 // time: they are three words, f1 f2 | s f1' | f2' s'.
+#include "ulnn_assembly.h"
+
+#if defined(ULNN_ASSEMBLY_PARTS)
 
 // r4, r5: the words from f1 on; r3: 1, 1. Changes r6, r7.
         .macro  mix_sum
@@ -46,3 +50,5 @@ ulnn_cortex_m_mix:
         add     r6, r6, r7, asr #16
         strh    r6, [r1]
 3:      pop     {r4-r7, pc}
+
+#endif

@@ -1,7 +1,11 @@
-// Included by cortex_m4.S and cortex_m7.S, not compiled by itself.
+// SPDX-License-Identifier: MIT
+// Included by cortex_m4.S and cortex_m7.S; empty by itself.
 //
 // From the four m of a neuron (SPEC 3.3) in r4-r7, with any shift and gate_shift: r4, r5, r6 the
 // saturated pre-activations of f1, f2 and s. Changes r1-r3, r7, r12 and the flags.
+#include "ulnn_assembly.h"
+
+#if defined(ULNN_ASSEMBLY_PARTS)
         .macro  shifted
         ldr     r3, [sp, #FRAC]
         ldr     r12, [sp, #GATE_SHIFT]
@@ -33,3 +37,5 @@
         ssat    r5, #22, r5
         ssat    r6, #22, r6
         .endm
+
+#endif

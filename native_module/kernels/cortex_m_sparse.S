@@ -1,4 +1,5 @@
-// Included by cortex_m4.S and cortex_m7.S, not compiled by itself.
+// SPDX-License-Identifier: MIT
+// Included by cortex_m4.S and cortex_m7.S; empty by itself.
 //
 // Sparse matrices: the values of v that a block meets are gathered, then it is as in dense ones.
 // Groups have few blocks, so a loop of one block does; weights come in bursts. Where only one or
@@ -9,7 +10,9 @@
 //
 //   r0 stream   r1 number of the group   r2, r3 values of v   r4-r7 weights   r8-r11 accumulators
 //   r12 v, with int8 scratch, too   lr offsets
-#if !ULNN_CELLS_CFC
+#include "ulnn_assembly.h"
+
+#if defined(ULNN_ASSEMBLY_PARTS) && !ULNN_CELLS_CFC
 
 // The frame; the first six words are read by one LDM.
         .equ    SPARSE_FRAC, 0

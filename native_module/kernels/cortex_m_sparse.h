@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Sparse matrices on Cortex-M with DSP instructions, M4 and M7: cortex_m_sparse.S.
 #ifndef ULNN_CORTEX_M_SPARSE_H
 #define ULNN_CORTEX_M_SPARSE_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Sends the ordinary matrices to an architecture's ULNN_KERNEL_ROWS, _HEADS and _SHIFTED (heads
 // with shifts), and the others to portable.c, which then takes its products from ULNN_KERNEL_PRODUCTS.
 #ifndef ULNN_FAST_PATH_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Sends the ordinary sparse matrices to an architecture's ULNN_KERNEL_SPARSE_ROWS and _HEADS, and the
 // others to portable.c, which then takes its products from ULNN_KERNEL_SPARSE_PRODUCTS.
 #ifndef ULNN_FAST_SPARSE_H

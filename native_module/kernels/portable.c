@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The reference kernel: plain C, fast enough to be used where nothing better is there.
 //
 // gcc would add up products before it adds them to the accumulator: 10 % more instructions on a
@@ -24,7 +25,7 @@
 //            the offsets
 static ULNN_INLINE const void *ulnn_portable_products(const void *record, unsigned weight_bits,
     size_t blocks, const int16_t *v, const uint16_t *offsets, int sparse, int32_t m[4]) {
-#define ULNN_X(c) (!sparse ? v[c] : *(const int16_t *)(bytes + offsets[c]))
+#define ULNN_X(c) (!sparse ? v[c] : *(const int16_t *)(const void *)(bytes + offsets[c]))
     const uint32_t *bias = record;
     uint32_t a0 = bias[0], a1 = bias[1], a2 = bias[2], a3 = bias[3];
     const char *bytes = (const char *)v;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The reference kernel, portable.c: always there, and the contract of every kernel's functions.
 #ifndef ULNN_PORTABLE_H
 #define ULNN_PORTABLE_H

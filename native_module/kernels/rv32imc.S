@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The kernel for RV32IMC (ESP32-C3, -C6). Contract: ulnn_kernel.h.
 //
 // Without SIMD a product costs a load, a multiplication and an addition; what can be saved is the
@@ -11,10 +12,10 @@
 //
 //   s0-s11, a2-a5 accumulators     a6, a7, t5, t6 weights of the four records
 //   a1 v     ra a1 in the last pass     a0 a value of v     t4 the output     t0-t3 scratch
-#include "ulnn_choice.h"
-#include "../core/ulnn_build.h"
+#include "ulnn_assembly.h"
 
 #if defined(ULNN_KERNEL_RV32IMC)
+#define ULNN_ASSEMBLY_PARTS 1
 
 #ifndef ULNN_KERNEL_BLOCKS // a power of two, at most 32; with fives 16
 #ifdef ULNN_KERNEL_RV32IMC_FEWEST

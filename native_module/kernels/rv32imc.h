@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What rv32imc.S has, for RV32IMC.
 #ifndef ULNN_RV32IMC_H
 #define ULNN_RV32IMC_H

@@ -1,4 +1,5 @@
-// Included by rv32imc.S, not compiled by itself.
+// SPDX-License-Identifier: MIT
+// Included by rv32imc.S; empty by itself.
 //
 // The fewest instructions: twenty rows (five records, a five) at once, which takes every register
 // and 57 KiB of loops. Fives, and quads behind them, use all records up where there are twelve or
@@ -10,6 +11,9 @@
 //   a1 v     a0 a value of v     t0 scratch
 //
 // An epilogue begins with record 3, whose registers it needs; only t4 must be there at its end.
+#include "ulnn_assembly.h"
+
+#if defined(ULNN_ASSEMBLY_PARTS)
 
 // Room for 16 inputs beside a number of units that is a power of two.
         .equ    FIVE_BLOCKS, 2 * ULNN_KERNEL_BLOCKS + 4
@@ -291,3 +295,5 @@ function ulnn_rv32imc_five_heads
         neuron  s8, s9, s10, s11, t5, 4, ra, t6
         neuron  a2, a3, a4, a5, t4, 8, ra, t6
         next_five 10, quads_heads
+
+#endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Sends what fills passes of four or five groups to rv32imc.S, and the rest to portable.c.
 #ifndef ULNN_RV32IMC_PATH_H
 #define ULNN_RV32IMC_PATH_H

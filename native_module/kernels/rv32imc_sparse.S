@@ -1,4 +1,5 @@
-// Included by rv32imc.S, not compiled by itself.
+// SPDX-License-Identifier: MIT
+// Included by rv32imc.S; empty by itself.
 //
 // Sparse matrices: one group at a time, since each has columns of its own.
 //
@@ -6,7 +7,9 @@
 //   a7 numbers of columns   t5 the next group   t6 where the blocks go at their end   t0-t4 scratch
 //   s0 twice frac   s1 table, its middle   s2 2^21   s3 2^22   s4 output   s5 end of a7
 //   s6 end of a1 in this group's whole blocks   s7 at, of the products   s8 columns behind them
-#if !ULNN_CELLS_CFC
+#include "ulnn_assembly.h"
+
+#if defined(ULNN_ASSEMBLY_PARTS) && !ULNN_CELLS_CFC
 
         .equ    SPARSE_FRAME, 48
 

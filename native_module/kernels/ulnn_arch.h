@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the chosen architecture brings: its ULNN_KERNEL_NAME, the functions of its assembly, and those
 // that it lends to portable.c. Declarations only: who calls what is in ulnn_kernel.h.
 //

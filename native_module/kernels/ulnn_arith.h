@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The arithmetic of SPEC section 3 for single values: exact, without undefined behaviour for any
 // argument, and without help from the compiler's run-time library.
 //
@@ -205,7 +206,7 @@ static inline unsigned ulnn_excess(uint32_t *n) {
     if (ULNN_RARELY(*n == 0)) {
         *n = 1;
     }
-#if defined(__riscv_zbb) || defined(__x86_64__)
+#if defined(__GNUC__) && (defined(__riscv_zbb) || defined(__x86_64__))
     const int excess = 16 - __builtin_clz(*n);
     return excess < 0 ? 0u : (unsigned)excess;
 #else

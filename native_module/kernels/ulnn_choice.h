@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Which kernel: one of ULNN_KERNEL_PORTABLE, _CORTEX_M7, _CORTEX_M4, _RV32IMC, _XTENSA. A build
 // may define one; otherwise the compiler's macros decide. Only preprocessor lines: assembly
 // includes this, too.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The inner kernels: all multiply-accumulates of a step's matrices happen in these four
 // functions. Everything else (loading, order of layers, state, the cells) is in core/.
 //

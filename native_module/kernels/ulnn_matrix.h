@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What kernels work on: a matrix that is ready to run, and what they may rely on.
 //
 // What a kernel may rely on:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The native module (.mpy): engine, kernels and binding as one translation unit. The linker of
 // MicroPython drops nothing that is not used, so the compiler has to see it all.
 #define ULNN_NATMOD (1)

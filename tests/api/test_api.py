@@ -15,12 +15,12 @@ from ncps.torch import LTC, CfC
 from torch import Tensor, nn
 
 import ulnn_host as uh
-from ulnn_host.data.sequences import save_npz, sequences_of
+from ulnn_host.data.sequences import save_npz
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 20, 3)).astype(np.float32)
 DT = RNG.uniform(0.05, 0.2, (6, 20)).astype(np.float32)
-DATA = sequences_of(X, DT)
+DATA = uh.Sequences(X, DT)
 
 
 class Around(nn.Module):
@@ -122,7 +122,7 @@ def test_errors_are_one_line(
 
 def test_a_recipe_is_trained_converted_and_scored(tmp_path: Path) -> None:
     y = (np.arange(6) % 2).astype(np.int64)
-    save_npz(tmp_path / "a.npz", sequences_of(X + y[:, None, None], DT, y))
+    save_npz(tmp_path / "a.npz", uh.Sequences(X + y[:, None, None], DT, y))
     (tmp_path / "r.toml").write_text(
         '[data]\nsource = "a.npz"\n[model]\nhidden = 4\n[training]\nepochs = 3\nbatch = 3\n'
     )

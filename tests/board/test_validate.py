@@ -20,7 +20,7 @@ from ulnn_host.board.faults import Faults
 from ulnn_host.board.link import Board
 from ulnn_host.board.validate import BrokenOff, Latency, ValidationReport, validate
 from ulnn_host.cli.main import app
-from ulnn_host.data.sequences import read_sequences
+from ulnn_host.data.logs import read
 from ulnn_host.format import container
 from ulnn_host.report.page import validation_page
 
@@ -43,7 +43,7 @@ def data_file(folder: Path, model: Path, sequences: int = 6, steps: int = 40) ->
         length=length,
         y=rng.integers(0, parsed.output_size, sequences),
     )
-    read_sequences(path)
+    read(path)
     return path
 
 
@@ -64,7 +64,7 @@ def test_equal(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
     report = validate(model, data, board.port, to=at(board))
     assert report.equal
     assert report.first_difference is None
-    assert report.steps == read_sequences(data).length.sum()
+    assert report.steps == read(data).length.sum()
     assert report.outputs_compared == 4 * report.steps
     assert report.clamped_steps > 0
     assert report.clamped_equal
@@ -99,7 +99,7 @@ def test_a_fixed_dt_counts_as_the_reference_does(
     assert report.clamped_equal
     assert report.equal
     assert report.arrays is not None
-    dt = report.arrays.batch.dt[read_sequences(data).mask]
+    dt = report.arrays.batch.dt[read(data).mask]
     assert report.clamped_steps == int((dt != 500).sum()) > int((dt > 1_000_000).sum()) > 0
 
 
@@ -171,7 +171,7 @@ def test_different_last_states(board: PtyBoard, tmp_path: Path) -> None:
     report = validate(model, data, board.port, to=at(board), deploy=False)
     assert not report.equal
     assert report.different_steps == 0
-    assert report.different_states == int((read_sequences(data).length == 40).sum()) < 6
+    assert report.different_states == int((read(data).length == 40).sum()) < 6
     first = report.first_difference
     assert first is not None
     assert (first.what, first.sequence, first.step, first.index) == ("state", 0, 39, 15)

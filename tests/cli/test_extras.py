@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,8 @@ def test_the_version_needs_neither_extras_nor_a_serial_port() -> None:
     assert (done.returncode, done.stdout) == (0, PROJECT["version"] + "\n")
 
 
+# How files begin that are read by what they hold, not by their names.
+CHECKPOINTS = {"c.safetensors": b"\x02" + bytes(7) + b"{}", "c.weights.h5": b"\x89HDF\r\n\x1a\n"}
 LINES = [
     (
         "torch",
@@ -126,7 +129,7 @@ LINES = [
         (
             package,
             ("convert", name, "--calib", "d.npz", "-o", "c.ulnn"),
-            f"reading {name} needs",
+            f"{name}: reading it needs",
             x,
         )
         for package, name, x in (
@@ -150,8 +153,10 @@ def test_a_command_that_lacks_a_package_says_what_to_type(
     extra: str,
 ) -> None:
     monkeypatch.chdir(model.parent)
-    for name in ("c.pt", "c.safetensors", "c.weights.h5", "c.npz"):
-        Path(name).write_bytes(b"")
+    for name, start in CHECKPOINTS.items():
+        Path(name).write_bytes(start + bytes(1000))
+    with zipfile.ZipFile("c.pt", "w") as archive:
+        archive.writestr("c/data.pkl", b"")
     recipe = '[data]\nsource = "d.npz"\n[model]\ncell = "cfc"\nhidden = 4\n'
     Path("recipe.toml").write_text(recipe)
     done = without.ulnn(absent, *words)

@@ -20,6 +20,9 @@ from ulnn_host.engines import registry as engines
 def test_every_part_has_the_version_of_the_package() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     manifest = (ROOT / "firmware" / "manifest.py").read_text()
+    header = (ROOT / "native_module" / "core" / "ulnn.h").read_text()
+    component = (ROOT / "native_module" / "idf_component.yml").read_text()
+    library = json.loads((ROOT / "native_module" / "library.json").read_text())
     found = {
         "ulnn_host": ulnn_host.__version__,
         "ulnn_rules": ulnn_rules.__version__,
@@ -27,6 +30,10 @@ def test_every_part_has_the_version_of_the_package() -> None:
         "pure engine": engines.pure_module().__version__,
         "package.json": json.loads((ROOT / "firmware" / "package.json").read_text())["version"],
         "manifest.py": re.findall(r"version=\"([^\"]+)\"", manifest)[0],
+        "ulnn.h": re.findall(r"#define ULNN_VERSION \"([^\"]+)\"", header)[0],
+        "ulnn.h, numbers": ".".join(re.findall(r"#define ULNN_VERSION_[MP]\w+ (\d+)", header)),
+        "idf_component.yml": re.findall(r"^version: \"(.+)\"", component, re.MULTILINE)[0],
+        "library.json": library["version"],
     }
     assert found == dict.fromkeys(found, version)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +17,7 @@ from ulnn_host.data.sequences import (
     Sequences,
     Statistics,
     from_arrays,
-    load_csv,
     load_npz,
-    read_sequences,
     save_npz,
 )
 
@@ -56,7 +53,7 @@ def same(a: Sequences, b: Sequences) -> bool:
 def test_npz_round_trip(tmp_path, changes):
     data = make(**changes)
     save_npz(tmp_path / "deep" / "data.npz", data)
-    assert same(read_sequences(tmp_path / "deep" / "data.npz"), data)
+    assert same(load_npz(tmp_path / "deep" / "data.npz"), data)
 
 
 def test_one_sequence_without_leading_axis(tmp_path):
@@ -138,62 +135,6 @@ def test_no_pickles(tmp_path):
     np.savez(tmp_path / "bad.npz", x=np.array([{}], object), dt=np.ones(1))
     with pytest.raises(UlnnError, match=r"not a readable \.npz file"):
         load_npz(tmp_path / "bad.npz")
-
-
-def test_missing_and_unknown_files(tmp_path):
-    for name, text in (
-        ("a.npz", "no such file"),
-        ("a.csv", "no such file"),
-        ("a.txt", "expected"),
-    ):
-        with pytest.raises(UlnnError, match=text):
-            read_sequences(tmp_path / name)
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
-
-
-def test_csv(tmp_path):
-    path = write(tmp_path / "a.csv", "ax,timestamp,ay,what\n1,100,2,b\n3,120,4,a\n5,160,6,b\n")
-    data = load_csv(path, unit="ms", label="what")
-    assert np.allclose(data.x[0], [[1, 2], [3, 4], [5, 6]])
-    assert np.allclose(data.dt, [[0.03, 0.02, 0.04]])
-    assert (data.flat, data.y.tolist(), data.labels) == (True, [[1, 0, 1]], ("a", "b"))
-    plain = write(tmp_path / "b.csv", "t,v\n0.0,1\n0.5,2\n")
-    assert read_sequences(plain).dt.tolist() == [[0.5, 0.5]]
-    numbers = write(tmp_path / "c.csv", "t,v,k\n0.0,1,3\n0.5,2,10\n")
-    assert load_csv(numbers, label="k").y.tolist() == [[3, 10]]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "expected a header and at least two lines"),
-        ("a,b\n1,2\n3,4\n", "no timestamp column timestamp or time or t, found a, b"),
-        ("t\n1\n2\n", "no column of samples beside t"),
-        ("t,a\n1,2\n2\n", "sample 1 has 1 fields, expected 2"),
-        ("t,a\n1,2\n2,x\n", "sample 1, column a: 'x' is not a number"),
-        ("t,a\n1,2\n1,3\n", "sample 1: timestamp 1 is not after 1"),
-        ("t,a\n1,2\nnan,3\n", "sample 1: timestamp nan is not after 1"),
-        ("t,a\n1,2\n2,inf\n", "x is not a finite number at step 1"),
-    ],
-)
-def test_bad_csv(tmp_path, text, message):
-    with pytest.raises(UlnnError, match=re.escape(message)):
-        read_sequences(write(tmp_path / "bad.csv", text))
-
-
-def test_csv_arguments(tmp_path):
-    path = write(tmp_path / "a.csv", "t,a\n1,2\n2,3\n")
-    for arguments, text in (
-        ({"unit": "h"}, "unit 'h' not known"),
-        ({"time": "stamp"}, "no timestamp column stamp, found t, a"),
-        ({"label": "b"}, "no column b, found t, a"),
-    ):
-        with pytest.raises(UlnnError, match=text):
-            load_csv(path, **arguments)
 
 
 @settings(max_examples=50)

@@ -28,7 +28,7 @@ SCRIPT = """
 import gc, os, sys, time
 from array import array
 import ulnn
-from support import engine_api
+import engine_api
 for name in sorted(os.listdir()):
     if not name.endswith(".ulnn"):
         continue

@@ -266,7 +266,7 @@ def test_the_host_decides_as_the_board(rows: list[list[int]]) -> None:
     data = Sequences(
         np.zeros((*shape, 1), np.float32),
         np.ones(shape, np.float32),
-        np.ones(len(rows), np.int64),
+        length=np.ones(len(rows), np.int64),
         y=labels,
     )
     scales = np.full(3, 0.000244140625, np.float32)

@@ -278,6 +278,8 @@ def test_a_module_that_computes_something_else() -> None:
     with pytest.raises(
         UlnnError, match=r"^in rnn, read as CfC, from step [0-3] on: .*--mode no_gate"
     ):
+        torch_module.check_module(of(model), model, made["x"], made["dt"])
+    with pytest.raises(UlnnError, match="mode default, but the file says no_gate"):
         torch_module.read_module(model, made["x"], made["dt"], PLAIN)
     hyper = PLAIN | {"mode": "no_gate"}
     assert torch_module.read_module(model, made["x"], made["dt"], hyper)[1].max_error < 1e-5

@@ -220,6 +220,43 @@ def test_a_table_of_vectors_is_not_a_dense_layer() -> None:
     )
 
 
+def test_numbers_and_names_of_strangers() -> None:
+    weights = arrays(Row(rnn=cfc(3, 8), fc=nn.Linear(8, 2)).state_dict())
+    for name, match in (
+        ("head.999999999999999999999", "nothing between rnn and head.999999999999999999999"),
+        ("head.99999999", "head.0 has no weights"),
+        ("head." + "9" * 5000, "nothing between rnn and head.999"),
+        ("head.\u00b2", "nothing between rnn and head.\u00b2"),
+    ):
+        renamed = {key.replace("fc.", f"{name}."): value for key, value in weights.items()}
+        try:
+            text = str(checkpoint.from_weights(renamed, {}).assumed)
+        except UlnnError as error:
+            text = str(error)
+        assert match in text
+    one = {key: value for key, value in weights.items() if not key.startswith("fc.")}
+    top = {key.removeprefix("rnn."): value for key, value in one.items()}
+    same = top | {"rnn.weight": np.ones((8, 8)), "rnn.bias": np.ones(8)}
+    with pytest.raises(UlnnError, match=r"2 modules \(rnn, rnn\), expected at most 16, each"):
+        checkpoint.from_weights(same, {})
+    many = {f"m{k}.{key}": value for k in range(40) for key, value in top.items()}
+    with pytest.raises(UlnnError, match=r"40 modules .*, expected at most 16"):
+        checkpoint.from_weights(many, {})
+    ours = {"cell": "lstm", "hidden_size": 8, "output_size": 2}
+    with pytest.raises(UlnnError, match="fc has 5 inputs, expected 8"):
+        checkpoint.from_weights(weights | {"fc.weight": np.ones((2, 5))}, ours)
+
+
+def test_layers_of_a_cell_are_all_there() -> None:
+    model = nn.LSTM(8, 8, 3)
+    weights = {k: v for k, v in arrays(model.state_dict()).items() if not k.endswith("l1")}
+    with pytest.raises(UlnnError, match="layer 1 is missing; expected all layers of a cell"):
+        checkpoint.from_weights(weights, {})
+    weights = arrays(nn.LSTM(3, 8, 2).state_dict()) | {"weight_ih_l1": np.ones((32, 5))}
+    with pytest.raises(UlnnError, match="rnn has 5 inputs, expected 8, the outputs of rnn"):
+        checkpoint.from_weights(weights, {})
+
+
 def test_many_dense_layers_need_an_order() -> None:
     many = {f"part_{c}": nn.Linear(8, 8) for c in "abcdef"}
     assert "6 dense layers (part_a, part_b, part_c, part_d, ...) have no order" in refusal(

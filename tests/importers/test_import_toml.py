@@ -10,10 +10,12 @@ from ncps.torch import LTC
 from torch import nn
 
 from support.originals import Row, cfc, seeded
+from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.format.model import Mode
 from ulnn_host.importers import checkpoint
 from ulnn_host.network.layers import CfC
+from ulnn_host.train import train
 
 SCALES = "mean = [0.0, 1.0, 2.0]\nstd = [1.0, 2.0, 3.0]\n"
 
@@ -53,7 +55,10 @@ def read(folder: Path, text: str, model: nn.Module | None = None) -> checkpoint.
         ("labels = ['a', 'a']", "net.toml: labels holds 'a', expected names that differ"),
         ("labels = ['a', ' ']", "net.toml: labels holds ' ', expected names that differ"),
         ("labels = [0, 1]", "net.toml: labels is 0, expected a string"),
-        ("inputs = ['ax', 'ay']", "net.pt: inputs has 2 entries, expected 3, one for each of the"),
+        ("channels = ['x', 'y']", "net.pt: channels has 2 entries, expected 3, one for each of"),
+        ("inputs = ['ax', 'ay']", "net.pt: channels has 2 entries, expected 3, one for each of"),
+        ("channels = ['x', 'x', 'y']", "net.toml: channels holds 'x', expected names that differ"),
+        ("channels = []\ninputs = []", "net.toml: channels and inputs are the same"),
         ("input_size = 4", "net.pt: input_size is 4, but the weights have 3"),
         ("output_size = 4", "net.pt: output_size is 4, but the weights have 2"),
         ("ode_unfolds = 4", "net.pt: ode_unfolds is for other cells than this network has"),
@@ -93,14 +98,15 @@ def test_what_is_right_is_used(tmp_path: Path) -> None:
     loaded = read(
         tmp_path,
         SCALES + "mode = 'no_gate'\nactivation = 'swish'\ntime_scale = 2\nreadout = 'mean'\n"
-        "labels = ['a', 'b']\ninputs = ['x', 'y', 'z']\norder = ['rnn', 'relu', 'fc']\n",
+        "labels = ['a', 'b']\nchannels = ['x', 'y', 'z']\norder = ['rnn', 'relu', 'fc']\n",
     )
     network = loaded.network
     assert loaded.assumed == ()
     assert network.mean.tolist() == [0.0, 1.0, 2.0]
     assert network.std.tolist() == [1.0, 2.0, 3.0]
     assert network.time_scale == 2.0
-    assert network.meta == {"labels": ["a", "b"], "readout": "mean", "inputs": ["x", "y", "z"]}
+    assert network.meta == {"labels": ["a", "b"], "readout": "mean", "channels": ["x", "y", "z"]}
+    assert network.channels == ("x", "y", "z")
     layer = network.layers[0]
     assert isinstance(layer, CfC)
     assert layer.activation == "silu"
@@ -115,3 +121,18 @@ def test_options_override_the_toml(tmp_path: Path) -> None:
     layer = loaded.network.layers[0]
     assert isinstance(layer, CfC)
     assert layer.mode is Mode.DEFAULT
+
+
+def test_names_of_inputs_as_older_files_have_them(tmp_path: Path) -> None:
+    assert read(tmp_path, "inputs = ['x', 'y', 'z']\n").network.channels == ("x", "y", "z")
+
+
+def test_channels_that_training_names_come_back(tmp_path: Path) -> None:
+    """What `ulnn train` writes about data with named channels is read."""
+    names = ("ax", "gy")
+    data = waves(channels=names)
+    result = train.train(plan(tmp_path, data, training={"epochs": 1}), quiet=True)
+    result.save(tmp_path / "net.safetensors")
+    loaded = checkpoint.read_checkpoint(tmp_path / "net.safetensors")
+    assert loaded.network.meta["channels"] == list(names)
+    assert loaded.assumed == ()

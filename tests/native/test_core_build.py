@@ -10,13 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from support.core_tools import CELLS_CFC
-from support.paths import NATIVE
+from support.core_tools import CELLS_CFC, core_trace
+from support.paths import NATIVE, ROOT
+from support.vectors import all_vectors
 
 LISTED = [NATIVE / name for name in (NATIVE / "sources.txt").read_text().split()]
 SOURCES = [path for path in LISTED if path.suffix == ".c"]
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow"]
-WARNINGS += ["-Wundef", "-Wpedantic", "-DULNN_KERNEL_PORTABLE=1"]
+WARNINGS += ["-Wundef", "-Wpedantic", "-Wcast-qual", "-Wcast-align", "-Wstrict-prototypes"]
+WARNINGS += ["-Wmissing-prototypes", "-DULNN_KERNEL_PORTABLE=1"]
+# What clang has beside, without what C99 is made of (declarations after statements, padding).
+CLANG = ["-Wcomma", "-Wassign-enum", "-Wextra-semi-stmt", "-Wunreachable-code-aggressive"]
+CLANG += ["-Wconditional-uninitialized", "-Wshift-sign-overflow", "-Wtautological-compare"]
+CLANG += ["-Wnewline-eof", "-Wdocumentation", "-Wredundant-parens", "-Wunused-macros"]
 COMPILERS = {
     "gcc": "gcc",
     "clang": "clang",
@@ -32,6 +38,7 @@ def compile_all(compiler: str, flags: list[str], folder: Path) -> list[Path]:
     command = COMPILERS[compiler].split()
     if shutil.which(command[0]) is None:
         pytest.skip(f"no {command[0]} here")
+    flags = [*flags, *(CLANG if command[0] == "clang" and "-Werror" in flags else [])]
     objects = []
     for source in SOURCES:
         objects.append(folder / f"{source.stem}.o")
@@ -133,3 +140,46 @@ def test_includes_have_no_circle() -> None:
         used[path] = {(path.parent / name).resolve() for name in names}
         assert used[path] <= set(files), path
     list(graphlib.TopologicalSorter(used).static_order())
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+@pytest.mark.parametrize("standard", ["c++11", "c++20"])
+def test_the_header_is_cplusplus(compiler: str, standard: str, tmp_path: Path) -> None:
+    """A program in C++ finds the functions that C compiled."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler} here")
+    objects = compile_all("gcc", ["-std=c99", "-O1"], tmp_path)
+    program = tmp_path / "main.cpp"
+    program.write_text(
+        '#include "ulnn.h"\n'
+        "int main() { return ulnn_memory_size(nullptr, 0) || !*ulnn_dialect_name(1); }\n"
+    )
+    flags = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
+    flags += ["-Wold-style-cast", f"-I{NATIVE / 'core'}"]
+    subprocess.run([compiler, *flags, program, *objects, "-o", tmp_path / "a"], check=True)
+    subprocess.run([tmp_path / "a"], check=True)
+
+
+def test_without_extensions_of_gcc(tmp_path: Path) -> None:
+    """Compilers that have none (MSVC, IAR) get other code: it computes the same."""
+    objects = compile_all("gcc", [*WARNINGS, "-O2", "-U__GNUC__", "-pedantic-errors"], tmp_path)
+    cli = tmp_path / "core_cli"
+    subprocess.run(["gcc", NATIVE / "fuzz" / "core_cli.c", *objects, "-o", cli], check=True)
+    for vector in all_vectors():
+        got = core_trace(vector.data, vector.x, vector.dt, tmp_path, program=cli)
+        assert not vector.want.differs(got), vector.name
+
+
+def test_every_source_names_its_licence() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "native_module", "boards"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    sources = [ROOT / name for name in listed if Path(name).suffix in {".c", ".cpp", ".h", ".S"}]
+    assert len(sources) > 70
+    for path in sources:
+        first = path.read_text().partition("\n")[0]
+        assert first == "// SPDX-License-Identifier: MIT", path

@@ -1,6 +1,8 @@
 """The kernels on bare virtual machines: the reference's bits, and no slower than they were.
 
-`python tests/native/test_kernels.py` writes kernel_counts.json anew, after a change that is meant.
+After a change that is meant, this writes kernel_counts.json:
+
+    PYTHONPATH=tests:native_module/bench python tests/native/test_kernels.py
 """
 
 from __future__ import annotations
@@ -37,6 +39,12 @@ ASSEMBLY = {name: kernel for name, kernel in KERNELS.items() if kernel.assembly}
 def need(kernel: machines.Kernel) -> None:
     if not machines.available(kernel.machine):
         pytest.skip(f"needs {kernel.machine.packages}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the bench programs are: each is built once."""
+    return tmp_path_factory.mktemp("kernels")
 
 
 def random_shape(rng: np.random.Generator, seed: int) -> Shape:
@@ -157,21 +165,21 @@ BLOCKS = {
 @pytest.mark.parametrize(
     ("name", "blocks"), [(name, n) for name in KERNELS for n in BLOCKS.get(name, (None,))]
 )
-def test_bits(name: str, blocks: int | None, tmp_path: Path) -> None:
+def test_bits(name: str, blocks: int | None, folder: Path) -> None:
     kernel = KERNELS[name]
     need(kernel)
-    elf = machines.build(kernel, tmp_path, blocks=blocks)
+    elf = machines.build(kernel, folder, blocks=blocks)
     results = machines.run(kernel, elf, [*random_cases(60), far_gates(8), far_gates(16)])
     assert [result.different for result in results] == [0] * 62
     assert {result.kernel for result in results} == {kernel.name}
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_bits_of_other_cells(name: str, tmp_path: Path) -> None:
+def test_bits_of_other_cells(name: str, folder: Path) -> None:
     kernel = KERNELS[name]
     need(kernel)
     cases = [*sparse_cases(100), *stack_cases(), *vector_cases()]
-    results = machines.run(kernel, machines.build(kernel, tmp_path), cases)
+    results = machines.run(kernel, machines.build(kernel, folder), cases)
     assert [result.different for result in results] == [0] * len(cases)
 
 
@@ -190,11 +198,11 @@ def count(kernel: machines.Kernel, folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", ASSEMBLY)
-def test_instruction_counts(name: str, tmp_path: Path) -> None:
+def test_instruction_counts(name: str, folder: Path) -> None:
     """Deterministic; the margin is for the compiler's share of a step."""
     need(KERNELS[name])
     expected = json.loads(COUNTS.read_text())[name]
-    counted = count(KERNELS[name], tmp_path)
+    counted = count(KERNELS[name], folder)
     slower = {key: (counted[key], expected[key]) for key in expected}
     assert all(now <= before * (1 + MARGIN) for now, before in slower.values()), slower
 
@@ -202,30 +210,30 @@ def test_instruction_counts(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("machine", "name", "form"), [key[:3] for key in TARGETS if key[3] == "instructions"]
 )
-def test_targets(machine: str, name: str, form: str, tmp_path: Path) -> None:
+def test_targets(machine: str, name: str, form: str, folder: Path) -> None:
     kernel = KERNELS[f"{machine} {name}"]
     need(kernel)
-    counts = count_kernel(kernel, tmp_path, [(form, hidden) for hidden in HIDDEN_SIZES])
+    counts = count_kernel(kernel, folder, [(form, hidden) for hidden in HIDDEN_SIZES])
     limits = TARGETS[machine, name, form, "instructions"]
     assert all(c.instructions <= limit for c, limit in zip(counts, limits, strict=True)), counts
 
 
-def test_portable_is_not_much_slower(tmp_path: Path) -> None:
+def test_portable_is_not_much_slower(folder: Path) -> None:
     """Compilers differ more than 2 % here."""
     name = "cortex-m7 portable"
     need(KERNELS[name])
     expected = json.loads(COUNTS.read_text())[name]
-    for key, now in count(KERNELS[name], tmp_path).items():
+    for key, now in count(KERNELS[name], folder).items():
         assert now <= expected[key] * 1.1, key
 
 
-def test_counts_are_repeatable_and_the_plugin_agrees(tmp_path: Path) -> None:
+def test_counts_are_repeatable_and_the_plugin_agrees(folder: Path) -> None:
     kernel = KERNELS["cortex-m7 cortex-m7"]
     need(kernel)
-    elf = machines.build(kernel, tmp_path)
+    elf = machines.build(kernel, folder)
     cases = [bench_case(8, 16)]
     first, second = machines.run(kernel, elf, cases), machines.run(kernel, elf, cases)
-    traced = machines.run(kernel, elf, cases, machines.build_plugin(tmp_path))
+    traced = machines.run(kernel, elf, cases, machines.build_plugin(folder))
     assert first == second
     assert traced[0].instructions == first[0].instructions
     assert traced[0].cycles is not None

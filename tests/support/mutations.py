@@ -22,8 +22,8 @@ def mutated(data, seed):
     elif kind == 1:
         b += bytes(next(draw) % 64)
     elif kind == 2:
-        for k in range(len(b)):
-            b[k] = next(draw) & 255
+        noise = bytes([next(draw) & 255 for _ in range(64)])
+        b = bytearray((noise * (len(b) // 64 + 1))[: len(b)])
     else:
         for _ in range(1 + next(draw) % 4):
             at = next(draw) % (len(b) if kind < 5 else min(len(b), 400))

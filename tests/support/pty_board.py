@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import termios
@@ -16,6 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ulnn_host.engines.registry import unix_micropython
+
+# Also when the tests are killed: without its pty the program would spin for ever.
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 
 
 class PtyBoard:
@@ -95,7 +99,7 @@ class PtyBoard:
         # What was typed into an interpreter that has ended is not for the next one.
         termios.tcflush(self._tty, termios.TCIOFLUSH)
         self._process = subprocess.Popen(
-            [unix_micropython(), "-X", f"heapsize={self.heap}"],
+            [*ENDS_WITH_US, unix_micropython(), "-X", f"heapsize={self.heap}"],
             stdin=self._tty,
             stdout=self._tty,
             stderr=self._tty,

@@ -84,10 +84,12 @@ def test_a_build_that_fails(newer: bool, monkeypatch: pytest.MonkeyPatch, tmp_pa
     fake = tmp_path / "gcc"
     fake.write_text("#!/bin/sh\n[ $1 = --version ] && exit 0\necho 'a.c:1: error: no'; exit 1\n")
     fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(UlnnError, match=r"for x64 failed: a\.c:1: error: no"):
-        natmod.build("x64")
-    monkeypatch.undo()
+    # In a folder of its own: other tests use the module meanwhile.
+    monkeypatch.setattr(natmod, "_folder", lambda arch, cells: tmp_path / arch)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        with pytest.raises(UlnnError, match=r"for x64 failed: a\.c:1: error: no"):
+            natmod.build("x64")
     assert natmod.build("x64").is_file()
 
 

@@ -157,8 +157,10 @@ def test_every_kind_of_target(tmp_path, readout, mode):
     )
     assert 0 <= train.evaluate(result, replace(base, y=y)).accuracy <= 1
     for targets in (y.astype(np.float32), np.stack([y, -y], -1).astype(np.float32)):
-        made = plan(tmp_path, replace(base, y=targets), model=model, training={"epochs": 2})
-        made = replace(made, data=replace(made.data, valid_fraction=0.25))
+        data = {"target": "value", "valid_fraction": 0.25}
+        made = plan(
+            tmp_path, replace(base, y=targets), data=data, model=model, training={"epochs": 2}
+        )
         result = train.train(made, quiet=True)
         assert result.hyper["output_size"] == (1 if targets.ndim == y.ndim else 2)
         assert result.hyper["metrics"]["valid_minus_mse"] < 0
@@ -202,7 +204,7 @@ def test_consistency_makes_outputs_steadier(tmp_path):
     [
         ({"y": None}, "no targets y"),
         ({"y": np.zeros(48, np.int64)}, "one class only"),
-        ({"y": np.full(48, -1)}, "label -1, expected 0 or more"),
+        ({"y": np.full(48, -1)}, "y holds label -1: a class is 0 or more"),
         ({"y": np.zeros((48, 20), np.int64)}, "y has shape (48, 20), expected (48,)"),
     ],
 )

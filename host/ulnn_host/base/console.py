@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
+from typing import TextIO
 
 import typer
 
-from .errors import UlnnError, one_line
+from .errors import UlnnError, UlnnWarning, one_line
 from .extras import explained
 
 EXPECTED = (UlnnError, ValueError, OSError, MemoryError)
@@ -23,6 +25,8 @@ def run(app: typer.Typer, name: str | None = None) -> None:
     """
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    warnings.simplefilter("always", UlnnWarning)
+    warnings.showwarning = _show
     try:
         with explained(_called(app, name, arguments)):
             app(args=arguments, prog_name=name)
@@ -42,3 +46,17 @@ def _called(app: typer.Typer, name: str | None, arguments: list[str]) -> str:
     several = len(app.registered_commands) + len(app.registered_groups) > 1
     words = [word for word in arguments if not word.startswith("-")]
     return f"{program} {words[0]}" if several and words else program
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """One line on stderr; where in the code matters only for warnings that are not ours."""
+    ours = issubclass(category, UlnnWarning)
+    text = "" if ours else f"{filename}:{lineno}: {category.__name__}: "
+    print(f"warning: {text}{one_line(str(message))}", file=file or sys.stderr)

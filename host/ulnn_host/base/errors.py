@@ -11,3 +11,7 @@ def one_line(text: str) -> str:
     """Text on one line, without characters that a terminal would obey: names in a file may hold
     them."""
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
+
+
+class UlnnWarning(UserWarning):
+    """One line about what was read: it may be right, but looks wrong."""

@@ -26,11 +26,7 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """
     target = Path(path)
     with _named(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    part = Path(name)
+        handle, part = _beside(target)
     try:
         with _named(target), os.fdopen(handle, "wb") as file:
             yield file
@@ -66,14 +62,20 @@ def check_output(path: str | Path, *inputs: Path | None) -> None:
                 f"{target} is an input and would be overwritten: choose another output"
             )
     with _named(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        if target.exists() and not os.access(target, os.W_OK):
+        if target.is_file() and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, "permission denied")
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle, part = _beside(target)
         os.close(handle)
-        Path(name).unlink()
+        part.unlink()
+
+
+def _beside(target: Path) -> tuple[int, Path]:
+    """An open new file in the folder of the target, which is made; raises OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    return handle, Path(name)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """TOML tables as dataclasses that refuse what they do not know.
 
-A field is a bool, int, float, str, a tuple of one of them, a dataclass (a table of its own), a
-`dict[str, Any]` (a table that is taken as it is), or a tuple of those. `number`, `positive` and
-`choice` make fields with a rule.
+A field is a bool, int, float or str, one of several of them (`int | str`), a tuple of one, a
+dataclass (a table of its own), a `dict[str, Any]` (a table that is taken as it is), or a tuple of
+those. `number`, `positive` and `choice` make fields with a rule.
 """
 
 from __future__ import annotations
@@ -70,8 +70,10 @@ def _value(hint: Any, value: Any, name: str, rule: Mapping[str, Any]) -> Any:
         return tuple(_value(get_args(hint)[0], v, name, rule) for v in value)
     if hint is float and type(value) is int:
         value = float(value)
-    if type(value) is not hint:
-        raise UlnnError(f"{name} is {value!r}, expected {WORDS[hint]}")
+    kinds = get_args(hint) or (hint,)
+    if type(value) not in kinds:
+        expected = " or ".join(WORDS[kind] for kind in kinds)
+        raise UlnnError(f"{name} is {value!r}, expected {expected}")
     if isinstance(value, float) and not math.isfinite(value):
         raise UlnnError(f"{name} is {value}, expected a finite number")
     if "positive" in rule and not value > 0:

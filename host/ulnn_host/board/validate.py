@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
 from ..data import scores
-from ..data import sequences as datasets
+from ..data.logs import read_data
+from ..data.matched import matched
+from ..data.options import DataOptions
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
@@ -170,6 +172,7 @@ def validate(
     source: Path | Sequences,
     port: str,
     *,
+    options: DataOptions | None = None,
     to: str | None = None,
     deploy: bool = True,
     window: int = 0,
@@ -182,19 +185,23 @@ def validate(
     notice: Callable[[str], None] | None = None,
     deployed: Callable[[deployment.DeployReport], None] | None = None,
 ) -> ValidationReport:
-    """Stream all sequences of a data file through the board, the state reset before each.
+    """Stream all sequences of a data file (or a folder, or a pattern) through the board, the state
+    reset before each.
 
-    to: path of the model on the board. deploy: send what is missing there, else refuse. window:
-    bytes the board's port can hold; 0: what the board offers. timeout: seconds for loading.
-    wait: seconds until an unplugged board is back. faults: damage on purpose. resume: the JSON
-    report of a run that broke off, to go on with. progress(steps done, all), notice(a line about
-    a restart). Raises UlnnError; BrokenOff holds the report of what came.
+    options: how the data are read. to: path of the model on the board. deploy: send what is
+    missing there, else refuse. window: bytes the board's port can hold; 0: what the board offers.
+    timeout: seconds for loading. wait: seconds until an unplugged board is back. faults: damage on
+    purpose. resume: the JSON report of a run that broke off, to go on with. progress(steps done,
+    all), notice(a line about a restart). Raises UlnnError; BrokenOff holds a report of what came.
     """
     content, model = container.read_file(model_path)
-    data = source if isinstance(source, Sequences) else datasets.read_sequences(source)
+    readout = model.readout
+    data = source if isinstance(source, Sequences) else read_data(source, options, readout)
+    data = matched(data, model.channels, model.labels)
     batch = quantise(model, data)
     kept = Kept.read(resume, model, batch) if resume else Kept(model, batch)
     expected = engines.run(content, batch, "reference")
+    score_reference = _score(model, data, expected, readout)
     start = time.monotonic()
     report: deployment.DeployReport | None = None
     session: Session | None = None
@@ -226,7 +233,6 @@ def validate(
         *(batch, expected, kept.got, kept.ticks, kept.gc, kept.received, kept.finished)
     )
     steps = int(data.length.sum())
-    readout = str(model.meta.get("readout", "last"))
     clamped = int(clamped_steps(model, batch.dt)[data.mask].sum())
     result = _compare(
         ValidationReport(
@@ -245,7 +251,7 @@ def validate(
             clamped_equal=broken is not None or kept.clamped == clamped,
             readout=readout,
             score_board=None if broken else _score(model, data, kept.got, readout),
-            score_reference=_score(model, data, expected, readout),
+            score_reference=score_reference,
             latency=Latency.of(kept.ticks[kept.received & ~kept.gc], info),
             latency_gc=Latency.of(kept.ticks[kept.received & kept.gc], info),
             samples_per_second=kept.done / kept.seconds if kept.seconds else 0.0,

@@ -11,7 +11,10 @@ from typing import Annotated
 import typer
 
 from ..base.errors import one_line
+from ..data.options import DataOptions
+from .data_options import with_data_options
 from .options import (
+    DATA,
     ActivationName,
     CheckpointPath,
     DialectName,
@@ -24,9 +27,10 @@ from .options import (
 )
 
 
+@with_data_options
 def convert(
     checkpoint: CheckpointPath,
-    calib: Annotated[Path, typer.Option(help="data to calibrate on (.npz or .csv)")],
+    calib: Annotated[Path, typer.Option(help=f"to calibrate on; {DATA}")],
     output: Annotated[Path, typer.Option("-o", "--output", help="model file (.ulnn)")],
     bits: Annotated[int | None, typer.Option(help="weight width, 8 or 16 (8)")] = None,
     max_bytes: Annotated[
@@ -70,6 +74,7 @@ def convert(
         bool, typer.Option("--compare", help="int8 and int16 side by side")
     ] = False,
     as_json: Json = False,
+    data_options: DataOptions = DataOptions(),  # noqa: B008, it is frozen
 ) -> None:
     """Convert a checkpoint to an integer model, calibrated on data.
 
@@ -79,8 +84,9 @@ def convert(
 
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
+    from ..base import files
     from ..base.progress import status
-    from ..data import sequences as datasets
+    from ..data.logs import read_data
     from ..importers import check as original
     from ..importers import checkpoint as checkpoints
     from ..quantize.options import Options, sparsity
@@ -91,12 +97,17 @@ def convert(
         from ..report import convert_picture, pictures
 
         pictures.check_picture(report)
+    for target in (output, report) if report else (output,):
+        files.check_output(target, checkpoint, calib, check)
     loaded = checkpoints.read_checkpoint(
         checkpoint, mode, activation, dialect, order=names(order), weights=weights
     )
     proof = original.check_file(loaded, check) if check else None
     for line in () if proof else loaded.assumed:
         print(f"assumed: {one_line(line)}", file=sys.stderr)
+    data = read_data(calib, data_options, loaded.network.readout or "last")
+    if data.channels and not loaded.network.channels:
+        print(f"assumed: the inputs are {one_line(', '.join(data.channels))}", file=sys.stderr)
     options = Options(
         tick_ns=tick_ns,
         fixed_dt=fixed_dt,
@@ -105,9 +116,7 @@ def convert(
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
-        done = convert_to_file(
-            loaded.network, datasets.read_sequences(calib), options, wishes, output, shown
-        )
+        done = convert_to_file(loaded.network, data, options, wishes, output, shown)
     for line in done.warnings:
         print(f"warning: {line}", file=sys.stderr)
     if report:

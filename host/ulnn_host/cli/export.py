@@ -69,15 +69,21 @@ def _export_c(model: Path, folder: Path, as_json: bool) -> None:
     from ..format import c_source, container
 
     content, parsed = container.read_file(model)
-    memory = native_memory(content)
-    made = c_source.c_source(content, parsed, model.stem, memory)
+    made = c_source.c_source(content, parsed, model.stem, native_memory(content))
     header, code = folder / f"{made.name}.h", folder / f"{made.name}.c"
+    for path in (header, code):
+        if path.is_file() and not path.read_bytes().startswith(c_source.MADE.encode()):
+            raise UlnnError(
+                f"{path} was not made by ulnn export and would be overwritten: give the model "
+                "file another name, or choose another folder"
+            )
+        files.check_output(path)
     files.write(header, made.header)
     files.write(code, made.source)
     if as_json:
         print(json.dumps({"header": str(header), "source": str(code), "name": made.name}))
         return
-    out.print(f"{header}, {code}: {len(content)} bytes in flash, {memory} bytes of RAM at most")
+    out.print(f"{header}, {code}: {len(content)} bytes in flash, {made.memory} bytes of RAM")
 
 
 def _export_onnx(loaded: Loaded, onnx: Path, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from ..base.version import __version__
 from .bench import bench
 from .boards import boards
 from .convert import convert
+from .data import data
 from .deploy import deploy
 from .doctor import doctor
 from .export import export
@@ -30,7 +31,9 @@ app = typer.Typer(
     help="Train liquid networks, convert them to integers, run and prove them on boards. "
     "Errors are one line; --debug anywhere shows the traceback.",
 )
-for command in (train, tune, convert, export, info, run, deploy, validate, bench, ports, doctor):
+for command in (
+    data, train, tune, convert, export, info, run, deploy, validate, bench, ports, doctor,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")
 

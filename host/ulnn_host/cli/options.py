@@ -14,7 +14,8 @@ from ..network.layers import ACTIVATIONS
 out = Console()
 
 ModelPath = Annotated[Path, typer.Argument(help="model file (.ulnn)")]
-DataPath = Annotated[Path, typer.Argument(help="data file (.npz: x, dt, optional y; or .csv)")]
+DATA = "data: a file (.npz, .csv, .parquet ...), a folder or a pattern"
+DataPath = Annotated[Path, typer.Argument(help=DATA)]
 CheckpointPath = Annotated[
     Path, typer.Argument(help="checkpoint (.safetensors, .pt, .npz, .keras or .weights.h5)")
 ]

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from ..data.options import DataOptions
+from .data_options import with_data_options
 from .options import DataPath, ModelPath, out
 
 
+@with_data_options
 def run(
     model: ModelPath,
     data: DataPath,
@@ -17,6 +20,7 @@ def run(
     engine: Annotated[
         str, typer.Option(help="reference, native, pure, unix, cortex-m7 or rv32")
     ] = "reference",
+    data_options: DataOptions = DataOptions(),  # noqa: B008, it is frozen
 ) -> None:
     """Run a model over data; the state is reset before each sequence.
 
@@ -27,13 +31,14 @@ def run(
     import numpy as np
 
     from ..base import files
-    from ..data import sequences as datasets
+    from ..data.logs import read_data
     from ..engines import registry
     from ..engines.batch import quantise
     from ..format import container
 
     content, parsed = container.read_file(model)
-    sequences = datasets.read_sequences(data)
+    files.check_output(output, model, data)
+    sequences = read_data(data, data_options, parsed.readout)
     engines = registry.ENGINES
     if engine not in engines:
         from ..board.board_engine import ENGINES as engines  # these need a serial port's drivers

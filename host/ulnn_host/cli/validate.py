@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from ..data.options import DataOptions
+from .data_options import with_data_options
 from .options import Baud, DataPath, ModelPath, out
 
 
+@with_data_options
 def validate(
     model: ModelPath,
     data: DataPath,
@@ -39,6 +42,7 @@ def validate(
     resume: Annotated[
         Path | None, typer.Option(help="JSON report of a run that broke off, to go on with")
     ] = None,
+    data_options: DataOptions = DataOptions(),  # noqa: B008, it is frozen
 ) -> None:
     """Stream data through the model on a board; compare every output with the reference.
 
@@ -68,6 +72,7 @@ def validate(
                 model,
                 data,
                 find(port),
+                options=data_options,
                 to=to,
                 deploy=not no_deploy,
                 window=window,

@@ -61,9 +61,13 @@ def score(y: NDArray[Any], data: Sequences, readout: str) -> Scores:
     decided = values.argmax(-1)
     if readout == "each":
         truth, decided = truth[data.mask], decided[data.mask]
-    classes = max(y.shape[-1], int(truth.max()) + 1)
-    if truth.min() < 0:
-        raise UlnnError(f"y holds label {truth.min()}, expected 0 or more")
+    classes = y.shape[-1]
+    if truth.min() < 0 or truth.max() >= classes:
+        wrong = truth.min() if truth.min() < 0 else truth.max()
+        raise UlnnError(
+            f"y holds label {wrong}, expected 0 to {classes - 1}, as the network has {classes} "
+            "outputs"
+        )
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (truth, decided), 1)
     found = np.diag(confusion)

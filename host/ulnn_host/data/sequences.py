@@ -2,23 +2,23 @@
 statistics.
 
 The `.npz` contract: `x` float (T, I) or (N, T, I); `dt` float seconds since the previous sample,
-(T,) or (N, T); optional `y` (one integer or float target per sequence or per step), `length` (N,)
-valid steps (the rest is padding), `group` (N,) for splits (a person, a machine), `origin` (N,)
-recordings, `labels` (names of the classes). The state of a network is reset at the start of every
-sequence.
+(T,) or (N, T); optional `y` (one integer or float target per sequence or per step), `per`
+("sequence" or "step": which of them, where the shape fits both), `length` (N,) valid steps (the
+rest is padding), `group` (N,) for splits (a person, a machine), `origin` (N,) recordings; names:
+`channels`, `labels` (of the classes), `groups`. The state of a network is reset at the start of
+every sequence.
 """
 
 from __future__ import annotations
 
-import csv
 import zipfile
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..base import archives, files
 from ..base.errors import UlnnError
@@ -26,38 +26,43 @@ from ..base.errors import UlnnError
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
 
-TIME_COLUMNS = ("timestamp", "time", "t")
+CHUNK = 1 << 20  # values that a check looks at together
 DATA_LIMIT = 1 << 32  # bytes to which an .npz file may unpack
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 @dataclass(frozen=True)
 class Sequences:
     """N sequences of up to T samples of I channels.
 
-    x: (N, T, I); dt: (N, T), seconds since the previous sample; length: (N,), valid steps. y:
-    targets, integers for classes, shape (N,) per sequence or (N, T) per step, floats (N, O) or (N,
-    T, O). group: (N,) integers, who or what each sequence comes from. labels: names of the
-    classes. origin: (N,), which recording each window was cut from. flat: the file held one
-    sequence without the leading axis. Making one checks it: UlnnError names the first thing that
-    is wrong.
+    x: (N, T, I), or (T, I) for one; dt: (N, T), or (T,), or a number: seconds since the previous
+    sample; length: (N,), valid steps, all where it is empty. y: targets, integers for classes,
+    shape (N,) per sequence or (N, T) per step, floats (N, O) or (N, T) or (N, T, O); per:
+    "sequence" or "step", which of them; empty: as the shape says. group: (N,) integers, who or
+    what each sequence comes from. labels, channels, groups: names of the classes, of the columns
+    of x, of the groups; empty: not known. origin: (N,), which recording each window was cut from.
+    flat: the file held one sequence without the leading axis. Making one checks it: UlnnError
+    names the first thing that is wrong. What is not finite in the padding becomes 0.
     """
 
     x: Float
     dt: Float
-    length: Int
     y: NDArray[Any] | None = None
+    length: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     group: Int | None = None
     labels: tuple[str, ...] = ()
     origin: Int | None = None
     flat: bool = False
+    channels: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    per: str = ""
 
     def __post_init__(self) -> None:
+        self._take_plain()
         if self.x.ndim != 3 or 0 in self.x.shape:
             raise UlnnError(
                 f"x has shape {self.x.shape}, expected (T, I) or (N, T, I), none of them 0"
             )
-        n, steps, _ = self.x.shape
+        n, steps, width = self.x.shape
         if self.dt.shape != (n, steps):
             raise UlnnError(f"dt has shape {self.dt.shape}, expected {(n, steps)} to match x")
         if self.length.shape != (n,):
@@ -67,37 +72,134 @@ class Sequences:
             raise UlnnError(
                 f"length of sequence {bad} is {self.length[bad]}, expected 1 to {steps}"
             )
-        valid = self.mask
-        self._refuse(valid & ~np.isfinite(self.x).all(-1), "x is not a finite number")
-        self._refuse(valid & ~np.isfinite(self.dt), "dt is not a finite number")
-        self._refuse(valid & ~(self.dt > 0), "dt is not above 0 seconds")
-        # padding may hold anything, but NaN must not reach a sum over all steps
-        if not (np.isfinite(self.x).all() and np.isfinite(self.dt).all()):
-            object.__setattr__(self, "x", np.where(valid[..., None], self.x, np.float32(0)))
-            object.__setattr__(self, "dt", np.where(valid, self.dt, np.float32(1)))
-        if self.y is not None:
-            if self.y.ndim < 1 or self.y.shape[0] != n:
-                raise UlnnError(f"y has shape {self.y.shape}, expected ({n}, ...) to match x")
-            if self.y.dtype.kind == "f" and not np.isfinite(self._valid_y()).all():
-                raise UlnnError("y holds values that are not finite numbers")
+        self._check_names(width)
+        if self._holds(self.x, np.isfinite, "x is not a finite number"):
+            self._set("x", np.where(self.mask[..., None], self.x, np.float32(0)))
+        if self._holds(self.dt, np.isfinite, "dt is not a finite number"):
+            self._set("dt", np.where(self.mask, self.dt, np.float32(1)))
+        self._holds(self.dt, lambda dt: dt > 0, "dt is not above 0 seconds")
+        self._check_targets()
         for name, values in (("group", self.group), ("origin", self.origin)):
             if values is not None and values.shape != (n,):
                 raise UlnnError(f"{name} has shape {values.shape}, expected {(n,)} to match x")
 
-    def _refuse(self, bad: NDArray[np.bool_], what: str) -> None:
-        if bad.any():
-            sequence, step = (int(v) for v in np.argwhere(bad)[0])
-            where = f"step {step}" if self.flat else f"sequence {sequence}, step {step}"
-            raise UlnnError(f"{what} at {where}: clean the recording before it is used")
+    def _take_plain(self) -> None:
+        """Arrays as people have them: of any type, without the leading axis, one dt for all steps,
+        no length where all sequences are equally long."""
+        x = np.asarray(self.x, np.float32)
+        if x.ndim == 2:
+            for name in ("y", "group", "origin"):
+                if getattr(self, name) is not None:
+                    self._set(name, np.asarray(getattr(self, name))[None])
+            self._set("flat", True)
+            x = x[None]
+        self._set("x", x)
+        dt = np.asarray(self.dt, np.float32)
+        if dt.ndim == 0 and x.ndim == 3:
+            dt = np.full(x.shape[:2], dt)
+        elif dt.ndim == 1 and self.flat:
+            dt = dt[None]
+        self._set("dt", dt)
+        if self.y is not None:
+            y = np.asarray(self.y)
+            self._set("y", np.asarray(y, np.int64) if y.dtype.kind in "iub" else y)
+        length = np.asarray(self.length, np.int64)
+        full = len(length) == 0 and x.ndim == 3
+        self._set("length", np.full(len(x), x.shape[1], np.int64) if full else length)
 
-    def _valid_y(self) -> NDArray[Any]:
-        assert self.y is not None
-        per_step = self.y.ndim >= 2 and self.y.shape[1] == self.x.shape[1]
-        return self.y[self.mask] if per_step else self.y
+    def _check_names(self, width: int) -> None:
+        if self.channels and len(self.channels) != width:
+            raise UlnnError(
+                f"channels has {len(self.channels)} names, expected {width} as x has columns"
+            )
+        for key, names in (("channels", self.channels), ("labels", self.labels)):
+            double = next((name for name in names if names.count(name) > 1), None)
+            if double is not None:
+                raise UlnnError(f"{key} has {double!r} twice")
+        if self.groups and self.group is not None:
+            low, high = int(self.group.min()), int(self.group.max())
+            if low < 0 or high >= len(self.groups):
+                raise UlnnError(f"group {low} to {high} has no name in {len(self.groups)} groups")
+
+    def _check_targets(self) -> None:
+        if self.per not in ("", "sequence", "step"):
+            raise UlnnError(f"per is {self.per!r}, expected sequence or step")
+        y, (n, steps, _) = self.y, self.x.shape
+        if y is None:
+            return
+        classes = y.dtype.kind in "iu"
+        lead = (n, steps) if self.per == "step" else (n,)
+        high = len(lead) + (not classes if self.per else 2)
+        if y.shape[: len(lead)] != lead or y.ndim > high:
+            expected = str(lead) if self.per else f"({n}, ...)"
+            raise UlnnError(f"y has shape {y.shape}, expected {expected} to match x")
+        if y.dtype.kind != "f" or np.isfinite(y).all():
+            return
+        # where both readings fit, only what is wrong in both is wrong here
+        masked = self.per != "sequence" and y.shape[:2] == (n, steps)
+        if not np.isfinite(y[self.mask] if masked else y).all():
+            raise UlnnError("y holds values that are not finite numbers")
+        mask = self.mask.reshape(self.mask.shape + (1,) * (y.ndim - 2))
+        self._set("y", np.where(mask, y, y.dtype.type(0)))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _holds(
+        self,
+        values: Float,
+        rule: Callable[[Float], NDArray[np.bool_]],
+        what: str,
+    ) -> bool:
+        """Raise UlnnError unless all valid steps keep a rule. Is it broken in the padding?"""
+        n, steps = values.shape[:2]
+        width = values.size // (n * steps)
+        rows, columns = max(1, CHUNK // (steps * width)), max(1, CHUNK // width)
+        padding = False
+        for row in range(0, n, rows):
+            for step in range(0, steps, columns):
+                part = values[row : row + rows, step : step + columns]
+                good = rule(part)
+                if good.all():
+                    continue
+                bad = ~good
+                reach = self.length[row : row + rows, None] - step
+                valid = np.arange(part.shape[1]) < reach
+                found = np.argwhere(bad & valid.reshape(valid.shape + (1,) * (bad.ndim - 2)))
+                if found.size:
+                    self._refuse(what, row + found[0][0], step + found[0][1], *found[0][2:])
+                padding = True
+        return padding
+
+    def _refuse(self, what: str, sequence: int, step: int, channel: int | None = None) -> None:
+        where = f"step {step}" if self.flat else f"sequence {sequence}, step {step}"
+        if channel is not None:
+            name = self.channels[channel] if self.channels else str(channel)
+            where += f", channel {name}"
+        raise UlnnError(f"{what} at {where}: clean the recording before it is used")
+
+    @property
+    def per_step(self) -> bool:
+        """Does a target belong to each step? Raises UlnnError where the shape of y fits both."""
+        if self.y is None:
+            raise UlnnError("the data have no targets y")
+        shape, steps = self.y.shape, self.x.shape[1]
+        if self.per:
+            return self.per == "step"
+        if len(shape) < 2 or shape[1] != steps:
+            return False
+        if self.y.dtype.kind in "iu" or len(shape) == 3 or steps == 1:
+            return True
+        raise UlnnError(
+            f"y of shape {shape} may be a value per step or {steps} values per sequence: say "
+            'per = "step" or per = "sequence"'
+        )
 
     @property
     def mask(self) -> NDArray[np.bool_]:
         """(N, T): which steps are valid."""
+        if self.length.min() == self.x.shape[1]:
+            return np.ones(self.dt.shape, bool)
         return np.arange(self.x.shape[1]) < self.length[:, None]
 
     def __len__(self) -> int:
@@ -121,15 +223,42 @@ class Sequences:
             flat=False,
         )
 
-    def split(self, held_out: Collection[int]) -> tuple[Sequences, Sequences]:
-        """(the rest, the sequences whose group is in held_out)."""
+    def split(self, held_out: Collection[int | str]) -> tuple[Sequences, Sequences]:
+        """(the rest, the sequences whose group, or its name, is in held_out)."""
         if self.group is None:
             raise UlnnError("the data have no group, so they cannot be split by group")
-        chosen = np.isin(self.group, np.array(sorted(held_out), np.int64))
-        missing = set(held_out) - set(self.group.tolist())
-        if missing:
-            raise UlnnError(f"group {min(missing)} is not in the data")
+        names = self.groups or tuple(str(k) for k in range(int(self.group.max()) + 1))
+        wanted = {str(name) for name in held_out}
+        there = {names[k] if k >= 0 else str(k) for k in np.unique(self.group)}
+        if not wanted <= there:
+            raise UlnnError(f"group {min(wanted - there)} is not in the data")
+        codes = [k for k in np.unique(self.group) if names[k] in wanted]
+        chosen = np.isin(self.group, codes)
         return self.take(~chosen), self.take(chosen)
+
+    def in_order(self, channels: Sequence[str]) -> Sequences:
+        """The data with their channels in that order, by name, in any case.
+
+        As they are where one side has no names. Raises UlnnError for a channel that is missing,
+        not known or there twice.
+        """
+        if not channels or not self.channels:
+            return self
+        have, want = ([name.casefold() for name in names] for names in (self.channels, channels))
+        for wrong, other, what in ((want, have, "is missing"), (have, want, "is not known")):
+            name = next((n for n in wrong if wrong.count(n) > 1), None)
+            if name is not None:
+                raise UlnnError(f"channel {name} is there twice")
+            extra = [name for name in wrong if name not in other]
+            if extra:
+                raise UlnnError(
+                    f"channel {extra[0]} {what}: the data have {', '.join(self.channels)}, "
+                    f"expected {', '.join(channels)}"
+                )
+        order = [have.index(name) for name in want]
+        if order == list(range(len(order))):
+            return self
+        return replace(self, x=self.x[..., order], channels=tuple(channels))
 
     def drop_samples(self, fraction: float, rng: np.random.Generator) -> Sequences:
         """Without this fraction of every sequence's samples, chosen at random; each dt is the true
@@ -143,6 +272,16 @@ class Sequences:
         order = rng.random(self.dt.shape)
         order[~self.mask] = 2.0
         return self._keep(np.argsort(order, 1, kind="stable"), kept)
+
+    def keep_steps(self, chosen: NDArray[np.bool_]) -> Sequences:
+        """The chosen (N, T) steps, each with the true time since the one before. Sequences without
+        any are left out. Raises UlnnError when none is left.
+        """
+        chosen = np.logical_and(chosen, self.mask)
+        some: NDArray[np.bool_] = np.asarray(chosen.any(1))
+        data = self if some.all() else replace(self.take(some), flat=self.flat)
+        chosen = chosen[some]
+        return data._keep(np.argsort(~chosen, 1, kind="stable"), chosen.sum(1))
 
     def _keep(self, index: Int, kept: Int) -> Sequences:
         """Steps index[n, :kept[n]] of every sequence n, in the order of time."""
@@ -159,7 +298,7 @@ class Sequences:
         x = self.x[rows, safe]
         x[padding] = 0
         y = self.y
-        if y is not None and y.ndim >= 2 and y.shape[1] == self.x.shape[1]:
+        if y is not None and self.per_step:
             y = y[rows, safe]
         return replace(self, x=x, dt=dt, length=kept, y=y)
 
@@ -184,19 +323,24 @@ class Sequences:
         pairs = np.array(starts, np.int64)
         return self.cut(pairs[:, 0], pairs[:, 1], size)
 
-    def cut(self, rows: Int, starts: Int, size: int) -> Sequences:
-        """One sequence of `size` samples for each pair of a sequence number and a first sample."""
-        steps = starts[:, None] + np.arange(size)
-        at = (rows[:, None], steps)
-        y = self.y
+    def cut(self, rows: Int, starts: Int, size: int | Int) -> Sequences:
+        """One sequence of `size` samples (of one number, or one for each) for each pair of a
+        sequence number and a first sample.
+        """
+        length = np.broadcast_to(np.asarray(size, np.int64), rows.shape).copy()
+        steps = np.arange(int(length.max()))
+        padding = steps >= length[:, None]
+        at = (rows[:, None], np.where(padding, 0, starts[:, None] + steps))
+        x, dt, y = self.x[at], self.dt[at], self.y
+        if padding.any():
+            x[padding], dt[padding] = 0, 1
         if y is not None:
-            per_step = y.ndim >= 2 and y.shape[1] == self.x.shape[1]
-            y = y[at] if per_step else y[rows]
+            y = y[at] if self.per_step else y[rows]
         return replace(
             self,
-            x=self.x[at],
-            dt=self.dt[at],
-            length=np.full(len(rows), size, np.int64),
+            x=x,
+            dt=dt,
+            length=length,
             y=y,
             group=None if self.group is None else self.group[rows],
             origin=rows if self.origin is None else self.origin[rows],
@@ -229,27 +373,23 @@ class Statistics:
         return ((x - self.mean) / self.std).astype(np.float32)
 
 
-def read_sequences(path: Path) -> Sequences:
-    """Sequences from a `.npz` or `.csv` file. Raises UlnnError."""
-    if path.suffix == ".npz":
-        return load_npz(path)
-    if path.suffix == ".csv":
-        return load_csv(path)
-    raise UlnnError(f"{path}: expected a .npz or .csv file")
-
-
 def load_npz(path: Path) -> Sequences:
     """Sequences from a file of the contract above. Raises UlnnError with the file's name."""
     try:
-        arrays = archives.read_npz(path, DATA_LIMIT)
+        return from_arrays(read_arrays(path))
+    except UlnnError as error:
+        text = str(error)
+        raise UlnnError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file. Raises UlnnError with the file's name."""
+    try:
+        return archives.read_npz(path, DATA_LIMIT)
     except FileNotFoundError:
         raise UlnnError(f"{path}: no such file") from None
     except (UlnnError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise UlnnError(f"{path}: not a readable .npz file ({error})") from None
-    try:
-        return from_arrays(arrays)
-    except UlnnError as error:
-        raise UlnnError(f"{path}: {error}") from None
 
 
 def from_arrays(arrays: dict[str, NDArray[Any]]) -> Sequences:
@@ -258,16 +398,20 @@ def from_arrays(arrays: dict[str, NDArray[Any]]) -> Sequences:
         if key not in arrays:
             found = ", ".join(sorted(arrays)) or "nothing"
             raise UlnnError(f"key {key!r} is missing, found {found}")
+    arrays, labels = _without_words(arrays, "y", "labels")
+    arrays, groups = _without_words(arrays, "group", "groups")
     for key in ("x", "dt", "length", "y", "group", "origin"):
         if key in arrays and arrays[key].dtype.kind not in "fiub":
             raise UlnnError(f"{key} holds {arrays[key].dtype}, expected numbers")
     x, dt, y = arrays["x"], arrays["dt"], arrays.get("y")
+    per = str(arrays.get("per", ""))
     flat = x.ndim == 2
     if flat:
         steps = x.shape[0]
         x, dt = x[None], dt[None] if dt.ndim == 1 else dt
         if y is not None:
-            y = y[None] if y.shape[:1] == (steps,) or y.ndim == 0 else y
+            whole = y.shape[:1] == (steps,) or y.ndim == 0 or per
+            y = y[None] if whole else y
     if x.ndim != 3:
         raise UlnnError(f"x has shape {x.shape}, expected (T, I) or (N, T, I)")
     length = arrays.get("length", np.full(x.shape[0], x.shape[1]))
@@ -278,43 +422,32 @@ def from_arrays(arrays: dict[str, NDArray[Any]]) -> Sequences:
         for key in ("group", "origin")
     )
     return Sequences(
-        x=x.astype(np.float32),
-        dt=dt.astype(np.float32),
+        x=x.astype(np.float32, copy=False),
+        dt=dt.astype(np.float32, copy=False),
         length=np.atleast_1d(length).astype(np.int64),
         y=y,
         group=group,
         origin=origin,
-        labels=tuple(str(name) for name in arrays.get("labels", np.array([], str))),
+        labels=labels,
         flat=flat,
+        channels=_names(arrays, "channels"),
+        groups=groups,
+        per=per,
     )
 
 
-def sequences_of(
-    x: ArrayLike, dt: ArrayLike, y: ArrayLike | None = None, labels: Collection[str] = ()
-) -> Sequences:
-    """Sequences of equal length from arrays: x (T, I) or (N, T, I); dt seconds, a number, (T,) or
-    (N, T); y one target a sequence or a step. Raises UlnnError for what does not fit.
-    """
-    values = np.asarray(x, np.float32)
-    flat = values.ndim == 2
-    values = values[None] if flat else values
-    if values.ndim != 3:
-        raise UlnnError(f"x has shape {values.shape}, expected (T, I) or (N, T, I)")
-    try:
-        steps = np.broadcast_to(np.asarray(dt, np.float32), values.shape[:2])
-    except ValueError as error:
-        raise UlnnError(
-            f"dt has shape {np.shape(dt)}, expected a number, (T,) or (N, T) to match x"
-        ) from error
-    targets = None
-    if y is not None:
-        targets = np.asarray(y)[None] if flat else np.asarray(y)
-        if targets.dtype.kind in "iub":
-            targets = targets.astype(np.int64)
-    length = np.full(len(values), values.shape[1], np.int64)
-    return Sequences(
-        x=values, dt=steps.copy(), length=length, y=targets, labels=tuple(labels), flat=flat
-    )
+def _names(arrays: Mapping[str, NDArray[Any]], key: str) -> tuple[str, ...]:
+    return tuple(str(name) for name in np.atleast_1d(arrays.get(key, np.array([], str))))
+
+
+def _without_words(
+    arrays: dict[str, NDArray[Any]], key: str, names: str
+) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+    """The arrays with numbers in place of words, and the word of each number."""
+    if key not in arrays or arrays[key].dtype.kind != "U":
+        return arrays, _names(arrays, names)
+    found, codes = np.unique(arrays[key], return_inverse=True)
+    return arrays | {key: codes.reshape(arrays[key].shape)}, tuple(str(word) for word in found)
 
 
 def save_npz(path: str | Path, data: Sequences) -> None:
@@ -329,87 +462,10 @@ def save_npz(path: str | Path, data: Sequences) -> None:
     for key, values in (("group", data.group), ("origin", data.origin)):
         if values is not None:
             arrays[key] = values
-    if data.labels:
-        arrays["labels"] = np.array(data.labels, str)
+    for name in ("labels", "channels", "groups"):
+        if getattr(data, name):
+            arrays[name] = np.array(getattr(data, name), str)
+    if data.per and data.y is not None:
+        arrays["per"] = np.array(data.per)
     with files.replacing(path) as file:
         np.savez(file, **arrays)
-
-
-def load_csv(
-    path: Path, time: str | None = None, unit: str = "s", label: str | None = None
-) -> Sequences:
-    """One recording from a CSV file with a header line and a timestamp column; dt comes from the
-    timestamps.
-
-    time: name of the timestamp column, without it the first of timestamp, time, t. unit: of the
-    timestamps (s, ms, us, ns). label: name of a column with the class of each step, numbers or
-    names. The first dt is the median one. Raises UlnnError with the line of a missing or wrong
-    value and of a timestamp that does not grow.
-    """
-    if unit not in UNITS:
-        raise UlnnError(f"unit {unit!r} not known, expected one of {', '.join(UNITS)}")
-    header, rows = _csv_rows(path)
-    wanted = (time,) if time else TIME_COLUMNS
-    column = next((header.index(name) for name in wanted if name in header), None)
-    if column is None:
-        raise UlnnError(
-            f"{path}: no timestamp column {' or '.join(wanted)}, found {', '.join(header)}"
-        )
-    if label is not None and label not in header:
-        raise UlnnError(f"{path}: no column {label}, found {', '.join(header)}")
-    skip = {column} if label is None else {column, header.index(label)}
-    channels = [k for k in range(len(header)) if k not in skip]
-    if not channels:
-        raise UlnnError(f"{path}: no column of samples beside {', '.join(header)}")
-    names = [] if label is None else [row[header.index(label)].strip() for row in rows]
-    values = np.empty((len(rows), len(header)))
-    for k, row in enumerate(rows):
-        for c in (column, *channels):
-            try:
-                values[k, c] = float(row[c])
-            except ValueError:
-                raise UlnnError(
-                    f"{path}: sample {k}, column {header[c]}: {row[c]!r} is not a number"
-                ) from None
-    gaps = np.diff(values[:, column]) * UNITS[unit]
-    bad = np.flatnonzero(~(gaps > 0))
-    if bad.size:
-        k = int(bad[0])
-        raise UlnnError(
-            f"{path}: sample {k + 1}: timestamp {rows[k + 1][column]} is not after "
-            f"{rows[k][column]}"
-        )
-    classes = sorted(set(names), key=lambda n: (not n.lstrip("-").isdigit(), n))
-    if all(name.lstrip("-").isdigit() for name in classes):
-        y, classes = [int(name) for name in names], []
-    else:
-        y = [classes.index(name) for name in names]
-    try:
-        return Sequences(
-            x=values[None, :, channels].astype(np.float32),
-            dt=np.concatenate([[np.median(gaps)], gaps])[None].astype(np.float32),
-            length=np.array([len(values)], np.int64),
-            y=np.array([y], np.int64) if names else None,
-            labels=tuple(classes),
-            flat=True,
-        )
-    except UlnnError as error:
-        raise UlnnError(f"{path}: {error}") from None
-
-
-def _csv_rows(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and samples, every line as wide as the header."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except FileNotFoundError:
-        raise UlnnError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UlnnError(f"{path}: not a readable CSV file ({error})") from None
-    if len(rows) < 3:
-        raise UlnnError(f"{path}: expected a header and at least two lines of samples")
-    header = [name.strip() for name in rows[0]]
-    for k, row in enumerate(rows[1:]):
-        if len(row) != len(header):
-            raise UlnnError(f"{path}: sample {k} has {len(row)} fields, expected {len(header)}")
-    return header, rows[1:]

@@ -41,7 +41,10 @@ class Outputs:
 
 
 def quantise(model: ModelFile, data: Sequences) -> Batch:
-    """The integers an engine gets for real data. Raises UlnnError for a wrong number of inputs."""
+    """The integers an engine gets for real data, their channels in the model's order. Raises
+    UlnnError for channels that are not the model's.
+    """
+    data = data.in_order(model.channels)
     if data.x.shape[2] != model.input_size:
         raise UlnnError(
             f"the data have {data.x.shape[2]} inputs, expected {model.input_size} as in the model"

@@ -15,36 +15,81 @@ import numpy as np
 from ..base.errors import UlnnError
 from .model import ModelFile
 
+MADE = "// Made by `ulnn export --c`; do not edit."
 _WORDS_PER_LINE = 8
-_RESERVED = {"ulnn", "main", "int", "float", "double", "char", "short", "long", "void"}
+# A folder with the model is searched for headers, and may have a main.c.
+_RESERVED = {
+    *("main", "assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646"),
+    *(
+        "limits",
+        "locale",
+        "math",
+        "setjmp",
+        "signal",
+        "stdalign",
+        "stdarg",
+        "stdatomic",
+        "stdbool",
+    ),
+    *("stddef", "stdint", "stdio", "stdlib", "stdnoreturn", "string", "strings", "tgmath"),
+    *("threads", "time", "uchar", "wchar", "wctype", "alloca", "endian", "fcntl", "features"),
+    *("malloc", "memory", "poll", "sched", "search", "select", "unistd"),
+}
 
 
 @dataclass(frozen=True)
 class CSource:
-    """name: what all identifiers start with, and the files' names without `.h` and `.c`."""
+    """name: what all identifiers start with, and the files' names without `.h` and `.c`.
+    memory: bytes that ulnn_load wants at most, on any machine."""
 
     name: str
     header: str
     source: str
+    memory: int
 
 
 def identifier(name: str) -> str:
-    """A C identifier from a model's name. Raises UlnnError where no letter or digit is in it."""
-    made = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
+    """A C identifier from a model's name, in lower case, with `model_` before a digit and before
+    names that others have. Raises UlnnError where no letter of English or digit is in it."""
+    made = re.sub(r"[\W_]+", "_", name, flags=re.ASCII).strip("_").lower()
     if not made:
-        raise UlnnError(f"the name {name!r} makes no C identifier: expected letters or digits")
-    return f"model_{made}" if made[0].isdigit() or made in _RESERVED else made
+        raise UlnnError(
+            f"the name {name!r} makes no C identifier: expected letters a to z or digits"
+        )
+    taken = made in _RESERVED or made.startswith("ulnn") or made[0].isdigit()
+    return f"model_{made}" if taken else made
 
 
 def c_source(content: bytes, model: ModelFile, name: str, memory: int) -> CSource:
-    """Header and source of a model file. memory: bytes that `ulnn_check` asks for, on a machine
-    with 64-bit pointers, which is enough on every other.
+    """Header and source of a model file.
+
+    memory: bytes that `ulnn_memory_size` answers on this PC. Labels that are not a list of texts
+    are left out. Raises UlnnError for a name without letters or digits, and for scales that are
+    not finite.
     """
     low = identifier(name)
     high = low.upper()
-    labels = [str(label) for label in model.meta.get("labels", [])]
+    scales = (model.input_scale, model.input_offset, model.output_scale, model.output_offset)
+    if not all(np.isfinite(values).all() for values in scales):
+        raise UlnnError(
+            "the model has a scale or an offset that is not a finite number: convert it again"
+        )
+    memory += _LIST_BYTES * _sparse_blocks(model)
+    labels = model.meta.get("labels")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        labels = []
     header = _header(low, high, model, memory, len(labels))
-    return CSource(low, header, _code(low, high, content, model, labels))
+    return CSource(low, header, _code(low, high, content, model, labels), memory)
+
+
+# Kernels for Cortex-M have four offsets of 32 bits for each block of a sparse matrix, others of 16
+# (ULNN_KERNEL_SPARSE_OFFSET). Everything else is as large on a PC as anywhere, or larger.
+_LIST_BYTES = 4 * 2
+
+
+def _sparse_blocks(model: ModelFile) -> int:
+    lists = [matrix.lists or () for layer in model.layers for matrix in layer.matrices]
+    return sum((len(group) + 3) // 4 for groups in lists for group in groups)
 
 
 def _header(low: str, high: str, model: ModelFile, memory: int, labels: int) -> str:
@@ -52,7 +97,7 @@ def _header(low: str, high: str, model: ModelFile, memory: int, labels: int) -> 
 // Names of the classes, in the order of the outputs.
 extern const char *const {low}_labels[{high}_LABELS];
 """
-    return f"""// Made by `ulnn export --c`; do not edit.
+    return f"""{MADE}
 // Model {model.sha256}
 #ifndef {high}_H
 #define {high}_H
@@ -65,7 +110,7 @@ extern "C" {{
 
 #define {high}_SHA256 "{model.sha256}"
 #define {high}_FILE_SIZE {model.file_size}u // bytes
-#define {high}_MEMORY_SIZE {memory}u // bytes for ulnn_load, aligned to ULNN_ALIGN
+#define {high}_MEMORY_SIZE {memory}u // bytes for ulnn_load, on any machine
 #define {high}_INPUTS {model.input_size}
 #define {high}_OUTPUTS {model.output_size}
 #define {high}_LABELS {labels}
@@ -81,7 +126,8 @@ extern const float {low}_input_offset[{high}_INPUTS];
 extern const float {low}_output_scale[{high}_OUTPUTS];
 extern const float {low}_output_offset[{high}_OUTPUTS];
 {label if labels else ""}
-// From {high}_INPUTS real values to the integers x of ulnn_step, saturated.
+// From {high}_INPUTS real values to the integers x of ulnn_step: to nearest, halves to even,
+// saturated. What is not a number becomes 0.
 void {low}_quantise(const float *values, int16_t *x);
 
 // From the integers y of ulnn_step to {high}_OUTPUTS real values.
@@ -101,7 +147,7 @@ def _code(low: str, high: str, content: bytes, model: ModelFile, labels: Sequenc
     names = ""
     if labels:
         listed = _lines((f'"{_escaped(label)}"' for label in labels), 1)
-        names = f"const char *const {low}_labels[{high}_LABELS] = {{\n{listed}\n}};\n"
+        names = f"const char *const {low}_labels[{high}_LABELS] = {{\n{listed}\n}};\n\n"
     scales = "".join(
         f"const float {low}_{kind}[{high}_{size}] = {{\n{_lines(map(_float, values), 4)}\n}};\n"
         for kind, size, values in (
@@ -111,7 +157,7 @@ def _code(low: str, high: str, content: bytes, model: ModelFile, labels: Sequenc
             ("output_offset", "OUTPUTS", model.output_offset),
         )
     )
-    return f"""// Made by `ulnn export --c`; do not edit.
+    return f"""{MADE}
 #include "{low}.h"
 
 // Little-endian words of the file.
@@ -120,8 +166,7 @@ const uint32_t {low}_file[({high}_FILE_SIZE + 3) / 4] = {{
 }};
 
 {scales}
-{names}
-// To nearest, halves to even.
+{names}// To nearest, halves to even.
 static int32_t {low}_round(double value) {{
     const int32_t whole = (int32_t)value;
     const double part = value - whole;
@@ -134,13 +179,13 @@ static int32_t {low}_round(double value) {{
 void {low}_quantise(const float *values, int16_t *x) {{
     for (int i = 0; i < {high}_INPUTS; i++) {{
         const double offset = {low}_input_offset[i], scale = {low}_input_scale[i];
-        const double value = ((double)values[i] - offset) / scale;
-        if (!(value > -32768.0)) {{ // also what is not a number
-            x[i] = -32768;
-        }} else if (value >= 32767.0) {{
+        const double value = scale != 0.0 ? ((double)values[i] - offset) / scale : 0.0;
+        if (value >= 32767.0) {{
             x[i] = 32767;
+        }} else if (value <= -32768.0) {{
+            x[i] = -32768;
         }} else {{
-            x[i] = (int16_t){low}_round(value);
+            x[i] = value == value ? (int16_t){low}_round(value) : 0;
         }}
     }}
 }}
@@ -171,5 +216,5 @@ def _escaped(text: str) -> str:
     """The inside of a C string literal; bytes that are not plain ASCII as octal escapes."""
     return "".join(
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}"
-        for byte in text.encode()
+        for byte in text.encode(errors="replace")
     )

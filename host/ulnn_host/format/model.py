@@ -301,6 +301,21 @@ class ModelFile:
     file_size: int = 0
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the inputs; empty: not known."""
+        return _names(self.meta, "channels")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes; empty: not known."""
+        return _names(self.meta, "labels")
+
+    @property
+    def readout(self) -> str:
+        """What decides: last, mean or each."""
+        return str(self.meta.get("readout", "last"))
+
+    @property
     def input_size(self) -> int:
         """Number of inputs of a step."""
         return int(self.input_scale.shape[0])
@@ -341,8 +356,11 @@ class ModelFile:
         return sum(layer.synapses for layer in self.layers)
 
     def quantise_input(self, x: ArrayLike) -> Int16:
-        """Real inputs (..., input_size) to int16, rounded to nearest even and saturated."""
-        real = (np.asarray(x, np.float64) - self.input_offset) / self.input_scale
+        """Real inputs (..., input_size) to int16, rounded to nearest even and saturated; 0 for
+        what is not a number, and where the scale is 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            real = (np.asarray(x, np.float64) - self.input_offset) / self.input_scale
+        real = np.where(np.isnan(real) | (self.input_scale == 0), 0.0, real)
         return np.clip(np.rint(real), -32768, 32767).astype(np.int16)
 
     def dequantise_output(self, y: ArrayLike) -> Float:
@@ -358,3 +376,9 @@ class ModelFile:
             raise ValueError(f"dt: expected seconds above 0, got {seconds[~good].flat[0]}")
         ticks = np.minimum(np.rint(seconds * 1e9 / self.tick_ns), TICKS_MAX)
         return np.maximum(ticks, 1).astype(np.int64)
+
+
+def _names(meta: dict[str, Any], key: str) -> tuple[str, ...]:
+    """A list of names in the metadata, which anybody may have written."""
+    names = meta.get(key)
+    return tuple(str(name) for name in names) if isinstance(names, list) else ()

@@ -43,7 +43,7 @@ def read(path: Path, wanted: str = "") -> Arrays:
         )
     try:
         archives.check_size(path)
-        with explained(f"reading {path.name}"):
+        with explained(f"{path.name}: reading it"):
             return _reader(path)(path, wanted)
     except UlnnError as error:
         text = one_line(str(error))

@@ -28,7 +28,7 @@ class CheckpointToml:
              ["rnn", "relu", "fc"]
     weights  which state dict, where a file holds several: its key, or the prefix of its names
     mean, std, time_scale   inputs are normalised as (x - mean) / std, seconds by time_scale
-    labels, readout, inputs (names of the channels)
+    labels, readout; channels: names of the inputs (inputs: the same, as older files have it)
     all others: what `ulnn train` notes about a network; sizes must be those of the weights
     """
 
@@ -47,6 +47,7 @@ class CheckpointToml:
     time_scale: float = positive(1.0)
     labels: tuple[str, ...] = ()
     readout: str = choice("last", *READOUTS)
+    channels: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     dataset: str = ""
     input_size: int = number(1, 1)
@@ -97,7 +98,11 @@ def checked(content: Mapping[str, Any]) -> dict[str, Any]:
             f"mean has {len(given['mean'])} numbers and std {len(given['std'])}, "
             "expected one of each for every input"
         )
-    for key in ("labels", "inputs"):
+    if "inputs" in given:
+        if "channels" in given:
+            raise UlnnError("channels and inputs are the same: expected one of them")
+        given["channels"] = given.pop("inputs")
+    for key in ("labels", "channels"):
         names = given.get(key, [])
         for name in names:
             if not name.strip() or names.count(name) > 1:
@@ -112,7 +117,7 @@ def check_sizes(given: Mapping[str, Any], inputs: int, outputs: int) -> None:
             raise UlnnError(f"{key} is {given[key]}, but the weights have {size}")
     for key, size, what in (
         ("mean", inputs, "inputs"),
-        ("inputs", inputs, "inputs"),
+        ("channels", inputs, "inputs"),
         ("labels", outputs, "outputs"),
     ):
         found = len(given.get(key, ()))

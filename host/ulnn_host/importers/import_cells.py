@@ -131,8 +131,7 @@ def cfc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLa
 
 def wired_cfc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLayer, ...]:
     """A wired CfC: its layers `prefix`layer_{k}, each with a state of its own."""
-    pattern = re.compile(re.escape(prefix) + r"layer_(\d+)\.ff1\.weight$")
-    numbers = sorted(int(m[1]) for k in state.keys if (m := pattern.match(k)))
+    numbers = _numbers(state, re.escape(prefix) + r"layer_([0-9]{1,9})\.ff1\.weight")
     memory = None
     if f"{lstm}input_map.weight" in state:
         if len(numbers) > 1:
@@ -144,8 +143,17 @@ def wired_cfc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[F
     return tuple(_cfc(state, f"{prefix}layer_{k}.", memory, hints) for k in numbers)
 
 
+def _numbers(state: StateDict, pattern: str) -> list[int]:
+    """The numbers in names, 0 and on. Raises UlnnError where one is missing."""
+    numbers = sorted(int(m[1]) for k in state.keys if (m := re.fullmatch(pattern, k)))
+    if numbers != list(range(len(numbers))):
+        missing = next(k for k, number in enumerate(numbers) if k != number)
+        raise UlnnError(f"{state.name}: layer {missing} is missing; expected all layers of a cell")
+    return numbers
+
+
 def _cfc(state: StateDict, prefix: str, memory: Linear | None, hints: Hints) -> CfC:
-    pattern = re.compile(re.escape(prefix) + r"backbone\.(\d+)\.weight$")
+    pattern = re.compile(re.escape(prefix) + r"backbone\.([0-9]{1,9})\.weight$")
     stages = sorted({int(m[1]) for k in state.keys if (m := pattern.match(k))})
     activation = hints.choice("activation", prefix, ACTIVATIONS)
     if stages and activation is None:
@@ -315,8 +323,7 @@ def ltc(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLa
 def torch_rnn(state: StateDict, prefix: str, lstm: str, hints: Hints) -> tuple[FloatLayer, ...]:
     """nn.LSTM or nn.GRU: its layers weight_ih_l{k}."""
     del lstm, hints
-    pattern = re.compile(re.escape(prefix) + r"weight_ih_l(\d+)$")
-    numbers = sorted(int(m[1]) for k in state.keys if (m := pattern.match(k)))
+    numbers = _numbers(state, re.escape(prefix) + r"weight_ih_l([0-9]{1,9})")
     for suffix, what in (("_reverse", "both directions"), ("", "a projection (proj_size)")):
         key = f"{prefix}{'weight_ih' if suffix else 'weight_hr'}_l0{suffix}"
         if key in state:

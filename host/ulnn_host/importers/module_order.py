@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..base.errors import UlnnError
+from ..format.limits import LAYERS_MAX
 from ..network.layers import ACTIVATIONS, Dense, FloatLayer, Linear
 from .state_dict import some
 
@@ -26,6 +27,7 @@ LAST = re.compile(
     r"(^|[._])(head|out|output|readout|classifier|decoder|logits|final|last)([._\d]|$)"
 )
 FIRST = re.compile(r"(^|[._])(encoder|embed|embedding|in|inp|input|pre|first)([._\d]|$)")
+NUMBER = r"[0-9]{1,9}"
 SEARCHED = 5  # dense layers at most of which the places are searched for
 
 
@@ -93,6 +95,12 @@ def arranged(cells: list[Part], dense: list[Part], order: Sequence[str], ours: b
     them, which puts cells one after the other and dense layers last. Raises UlnnError where the
     order is not known.
     """
+    names = [part.name for part in (*cells, *dense)]
+    if len(names) > LAYERS_MAX or len(set(names)) < len(names):
+        raise UlnnError(
+            f"{len(names)} modules ({some(names)}), expected at most {LAYERS_MAX}, each with a "
+            "name of its own"
+        )
     chains = _with_projections(cells, dense)
     free = [part for part in dense if not any(part in chain for chain in chains)]
     if order:
@@ -100,7 +108,9 @@ def arranged(cells: list[Part], dense: list[Part], order: Sequence[str], ours: b
         _check_sizes(row.parts)
         return row
     if ours:
-        return Row((*_numbered(chains, True), *free))
+        row = Row((*_numbered(chains, True), *free))
+        _check_sizes(row.parts)
+        return row
     _check_gaps(sorted([*cells, *dense], key=_by_numbers))
     parts = _placed(_numbered(chains, False), free)
     _check_sizes(parts)
@@ -117,12 +127,13 @@ def arranged(cells: list[Part], dense: list[Part], order: Sequence[str], ours: b
 
 
 def _check_sizes(row: Sequence[Part]) -> None:
-    for part, after in itertools.pairwise(row):
-        if after.input_size != part.output_size:
+    layers = [(part.name, layer) for part in row for layer in part.layers]
+    for (name, layer), (other, after) in itertools.pairwise(layers):
+        if after.input_size != layer.output_size:
             raise UlnnError(
-                f"{after.name} has {after.input_size} inputs, expected {part.output_size}, the "
-                f"outputs of {part.name}; they may be side by side, which cannot be imported, or "
-                "in another order, which --order can give"
+                f"{other} has {after.input_size} inputs, expected {layer.output_size}, the "
+                f"outputs of {name}; they may be side by side, which cannot be imported, or in "
+                "another order, which --order can give"
             )
 
 
@@ -187,7 +198,8 @@ def _said(
 
 
 def _tokens(path: str) -> list[str | int]:
-    return [int(t) if t.isdigit() else t for t in re.findall(r"\d+|[^\d.]+", path)]
+    found = re.findall(r"[0-9]{1,9}|[^0-9.]+", path)
+    return [int(token) if re.fullmatch(NUMBER, token) else token for token in found]
 
 
 def _by_numbers(part: Part) -> list[tuple[int, str]]:
@@ -210,18 +222,18 @@ def _check_gaps(parts: list[Part]) -> None:
     for part in parts:
         steps = part.path.split(".")
         for k, step in enumerate(steps):
-            if step.isdigit():
+            if re.fullmatch(NUMBER, step):
                 inside.setdefault(".".join(steps[:k]), {}).setdefault(int(step), []).append(part)
     for container, members in inside.items():
-        missing = sorted(set(range(max(members))) - set(members))
-        if missing:
+        missing = next((k for k, number in enumerate(sorted(members)) if k != number), None)
+        if missing is not None:
             row = [[part.name for part in members[k]] for k in sorted(members)]
-            row.insert(missing[0], ["relu"])
+            row.insert(missing, ["relu"])
             others = [part for part in parts if not any(part in m for m in members.values())]
             names = [part.name for part in others if not part.dense]
             names += [name for group in row for name in group]
             names += [part.name for part in others if part.dense]
-            at = f"{container}.{missing[0]}".lstrip(".")
+            at = f"{container}.{missing}".lstrip(".")
             raise UlnnError(
                 f"{at} has no weights, and what it does is not known: give all modules and "
                 f"functions in their order, such as {option(names)} (identity or dropout where "

@@ -213,8 +213,11 @@ def _order(module: nn.Module, seen: _Run, parts: list[Part]) -> list[str]:
     order: list[str] = []
     for path in dict.fromkeys(seen.names):
         inside = any(path.startswith(f"{outer}." if outer else "") for outer in names)
-        if path in names:
-            order.append(names[path])
+        # a cell of ncps may be called in place of the module that it belongs to
+        owner = path if path in names else path.removesuffix("rnn_cell").removesuffix(".")
+        if owner in names and (owner == path or path.endswith("rnn_cell")):
+            if names[owner] not in order:
+                order.append(names[owner])
         elif not inside:
             function = FUNCTIONS.get(kinds[path])
             order += [function] if function else []

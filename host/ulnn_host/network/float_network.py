@@ -45,6 +45,21 @@ class FloatNetwork:
     meta: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the inputs; empty: not known."""
+        return tuple(str(name) for name in self.meta.get("channels", ()))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes; empty: not known."""
+        return tuple(str(name) for name in self.meta.get("labels", ()))
+
+    @property
+    def readout(self) -> str:
+        """What decides: last, mean or each; empty: not known."""
+        return str(self.meta.get("readout", ""))
+
+    @property
     def input_size(self) -> int:
         """Number of inputs."""
         return self.layers[0].input_size

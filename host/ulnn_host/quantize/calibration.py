@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
+from ..data.matched import matched
 from ..data.sequences import Sequences
 from ..network.float_network import FloatNetwork, Trace
 from ..network.layers import Array
@@ -24,12 +26,19 @@ SAMPLES = 20_000
 @dataclass(frozen=True)
 class FloatRollout:
     """A float network over data. It runs once, when its outputs are first asked for; whoever needs
-    them gets this object. Raises UlnnError for a wrong number of inputs."""
+    them gets this object. Channels and classes are put in the network's order, by name; a network
+    without names of channels takes those of the data. Raises
+    UlnnError for a wrong number of inputs, and for names that the network does not know."""
 
     network: FloatNetwork
     data: Sequences
 
     def __post_init__(self) -> None:
+        data = matched(self.data, self.network.channels, self.network.labels)
+        object.__setattr__(self, "data", data)
+        if data.channels and not self.network.channels:
+            meta = self.network.meta | {"channels": list(data.channels)}
+            object.__setattr__(self, "network", dataclasses.replace(self.network, meta=meta))
         if self.data.x.shape[2] != self.network.input_size:
             raise UlnnError(
                 f"the data have {self.data.x.shape[2]} inputs, "
@@ -77,12 +86,28 @@ class Ranges:
         if self.method == "max":
             return top
         size = size[:: max(1, len(size) // SAMPLES)]
-        errors = []
-        for share in MSE_SHARES:
-            step = np.maximum(top * share, 1e-30) / 32767
-            rounded = np.minimum(np.rint(size / step), 32767) * step
-            errors.append(((rounded - size) ** 2).mean(axis=axis))
+        errors = [_rounding_error(size, top * share, axis) for share in MSE_SHARES]
         return top * MSE_SHARES[np.argmin(errors, axis=0)]
+
+    def middles(self, values: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """What a range may lie around, (columns,) each, from the same extremes or percentiles."""
+        extremes = values.min(axis=0), values.max(axis=0)
+        usual = tuple(np.percentile(values, (100 - PERCENTILE, PERCENTILE), axis=0))
+        tried = {"max": (extremes,), "percentile": (usual,), "mse": (extremes, usual)}
+        return tuple(_offset(low, high) for low, high in tried[self.method])
+
+
+def _offset(low: NDArray[Any], high: NDArray[Any]) -> NDArray[Any]:
+    """The middle, or 0 where that is near enough."""
+    middle = (low + high) / 2
+    return np.where(np.abs(middle) > 0.25 * (high - low) / 2, middle, 0.0)
+
+
+def _rounding_error(size: NDArray[Any], top: Any, axis: int | None) -> Any:
+    """Mean squared error of magnitudes in 16 bits, clipped at top."""
+    step = np.maximum(top, 1e-30) / 32767
+    rounded = np.minimum(np.rint(size / step), 32767) * step
+    return ((rounded - size) ** 2).mean(axis=axis)
 
 
 @dataclass(frozen=True)
@@ -123,10 +148,11 @@ def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
 
 def _input_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:
     """Scale and offset of each input, from the values (steps, I), as float32 numbers."""
-    low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
-    middle = (low + high) / 2
-    offset = np.where(np.abs(middle) > 0.25 * (high - low) / 2, middle, 0.0)
-    reach = ranges.reach(x.astype(np.float64) - offset, axis=0)
+    x = x.astype(np.float64)
+    tried = [(offset, ranges.reach(x - offset, axis=0)) for offset in ranges.middles(x)]
+    errors = [_rounding_error(np.abs(x - offset), reach, 0) for offset, reach in tried]
+    best = np.argmin(errors, axis=0)[None] if len(tried) > 1 else np.zeros((1, x.shape[1]), int)
+    offset, reach = (np.take_along_axis(np.stack(v), best, 0)[0] for v in zip(*tried, strict=True))
     scale = np.where(reach > 0, reach, np.maximum(np.abs(offset), 1.0)) / 32767
     return scale.astype(np.float32).astype(np.float64), offset.astype(np.float32).astype(
         np.float64

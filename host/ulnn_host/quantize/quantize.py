@@ -16,19 +16,20 @@ import numpy as np
 
 from ..base.errors import UlnnError
 from ..base.version import __version__
+from ..data.outliers import ranges
 from ..data.sequences import Sequences
 from ..engines.batch import quantise
 from ..engines.reference import Reference, clamped_steps
 from ..format.model import Golden, Matrix, ModelFile, Table
 from ..format.tables import decay_table, erf_table, tanh_table
 from ..network.float_network import FloatNetwork
-from ..network.layers import CfC
+from ..network.layers import CfC, FloatLayer
 from .calibration import Calibration, FloatRollout, calibrate
 from .options import Options, Sparsity
 from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
 from .quantize_layer import convert as convert_layer
 from .rollouts import errors
-from .rounding import Style
+from .rounding import Style, WeightsTooLargeError
 
 GOLDEN_STEPS = 32
 MAKERS: dict[str, Callable[[], Table]] = {TANH: tanh_table, ERF: erf_table, DECAY: decay_table}
@@ -78,7 +79,10 @@ def build_with_meaning(
             dt_fixed=dt_fixed,
             stored=functools.partial(_stored, options.sparse),
         )
-        layers.append(convert_layer(layer, signal, setting))
+        try:
+            layers.append(convert_layer(layer, signal, setting))
+        except WeightsTooLargeError as error:
+            raise UlnnError(_cause(error, number, layer, calibration)) from None
         signal = layers[-1].output
     model = ModelFile(
         input_scale=calibration.input_scale.astype(np.float32),
@@ -93,6 +97,21 @@ def build_with_meaning(
         dialect=network.dialect,
     )
     return model, tuple(layers)
+
+
+def _cause(
+    error: WeightsTooLargeError, number: int, layer: FloatLayer, calibration: Calibration
+) -> str:
+    """The error with the input that makes the weights large, or the layer that has them."""
+    if number or error.column >= layer.input_size:
+        name = type(layer).__name__
+        return f"{error.text}, in layer {number} ({name}); check it, or use --bits 16"
+    found = ranges(calibration.rollout.data)[error.column]
+    reach = found.outlier if found.outliers else f"it reaches from {found.low:g} to {found.high:g}"
+    return (
+        f"{error.text}, because of input {found.name}: {reach}; clean the data, or use "
+        "--calibration percentile or --bits 16"
+    )
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def sample(data: Sequences, steps: int = SAMPLE_STEPS, longest: int = SAMPLE_LEN
     if np.array_equal(rows[:, 0], np.arange(len(data))) and np.array_equal(sizes, data.length):
         return data
     at = np.minimum(pieces[chosen, 1:] + np.arange(sizes.max()), data.x.shape[1] - 1)
-    return Sequences(data.x[rows, at], data.dt[rows, at], sizes)
+    return Sequences(data.x[rows, at], data.dt[rows, at], length=sizes)
 
 
 def errors(rollout: FloatRollout, model: ModelFile) -> Array:

@@ -45,11 +45,29 @@ class Signal:
         return Signal(self.unit * factor, self.offset * factor + offset)
 
 
+class WeightsTooLargeError(UlnnError):
+    """Multipliers do not fit. column: of the matrix, that of the largest weight in the row that
+    decides.
+    """
+
+    def __init__(self, text: str, column: int) -> None:
+        super().__init__(f"{text}; check the scales of the inputs or use --bits 16")
+        self.text, self.column = text, column
+
+
 class Vectors:
     """Real vectors (samples, columns) that a matrix saw."""
 
     def __init__(self, values: Array) -> None:
         self.values = values
+
+    def within(self, signal: Signal) -> Vectors:
+        """What integers with the meaning of `signal` can hold of the vectors: an outlier that they
+        cannot must not decide the rounding.
+        """
+        low, high = (signal.offset + sign * 32768 * signal.unit for sign in (-1, 1))
+        clipped = np.clip(self.values, low, high)
+        return self if np.array_equal(clipped, self.values) else Vectors(clipped)
 
     @cached_property
     def mean(self) -> Array:
@@ -87,14 +105,15 @@ class Rounded:
     scale: Array
 
     def shift(self, target: Array, limit: int = 8) -> int:
-        """The smallest shift with which every multiplier is below 2^31. Raises UlnnError when it
-        is above the limit."""
-        largest = float((self.scale * target).max()) * Q15 * 2.0**32
+        """The smallest shift with which every multiplier is below 2^31. Raises
+        WeightsTooLargeError when it is above the limit."""
+        row = int(np.argmax(self.scale * target))
+        largest = float(self.scale[row] * target[row]) * Q15 * 2.0**32
         shift = max(0, int(np.ceil(np.log2(max(largest, 1.0) / (2.0**31 - 2)))))
         if shift > limit:
-            raise UlnnError(
-                f"weights too large: they need a shift of {shift}, expected at most {limit}; "
-                "check the scales of the inputs or use --bits 16"
+            raise WeightsTooLargeError(
+                f"weights too large: they need a shift of {shift}, expected at most {limit}",
+                int(np.abs(self.weights[row]).argmax()),
             )
         return shift
 
@@ -111,6 +130,7 @@ def round_rows(linear: Linear, vectors: Vectors, signal: Signal, style: Style) -
     weights = linear.weight * (signal.unit / Q15)
     bias = linear.bias + linear.weight @ signal.offset
     factor = Q15 / signal.unit
+    vectors = vectors.within(signal)
     mean = (vectors.mean - signal.offset) * factor
     covariance = _weighting(vectors, mean, factor) if style.compensate else np.zeros((0, 0))
     reach = np.abs(weights).max(axis=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.errors import UlnnError
+from ..data.outliers import ranges
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..format import container
@@ -16,7 +17,7 @@ from ..format.model import ModelFile
 from ..network.float_network import FloatNetwork
 from ..quantize import precision, quantize, range_search
 from ..quantize.calibration import FloatRollout
-from ..quantize.options import Options
+from ..quantize.options import Method, Options
 from .convert_report import ConvertReport, Reporter
 
 Progress = Callable[[str], None]
@@ -115,7 +116,21 @@ def convert_network(
     progress("contraction of the layers")
     report = reporter.report(written, tuple(others), chosen, searched)
     repeated = engines.native_self_test(content)
-    return Conversion(content, dataclasses.replace(report, native_self_test=repeated))
+    outliers = _outliers(rollout.data, options.ranges)
+    report = dataclasses.replace(report, native_self_test=repeated, outliers=outliers)
+    return Conversion(content, report)
+
+
+def _outliers(data: Sequences, method: Method) -> tuple[str, ...]:
+    """A line for each input whose range comes from an outlier."""
+    if method == "percentile":
+        return ()
+    return tuple(
+        f"the range of input {channel.name} comes from an outlier, {channel.outlier}: "
+        "--calibration percentile leaves it out"
+        for channel in ranges(data)
+        if channel.outliers
+    )
 
 
 def _finetuned(rollout: FloatRollout, options: Options, wishes: Wishes, readout: str) -> ModelFile:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, UlnnWarning
 from ..data import scores
 from ..data.sequences import Sequences
 from ..engines import registry as engines
@@ -119,7 +120,8 @@ class ConvertReport:
 
     accuracy: of the float network, None without labels; readout: how outputs become decisions.
     chosen, searched: how widths and ranges were chosen, where they were. native_self_test: golden
-    steps that the C engine on this computer repeated; None where it is not built.
+    steps that the C engine on this computer repeated; None where it is not built. outliers: lines
+    about inputs whose ranges come from one.
     """
 
     model: ModelReport
@@ -130,11 +132,13 @@ class ConvertReport:
     chosen: Choice | None = None
     searched: Found | None = None
     native_self_test: int | None = None
+    outliers: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """One line each, for the user."""
         lines = [layer.warning for layer in self.contraction if not layer.contractive]
+        lines += self.outliers
         if self.model.coarse_dt > COARSE_DT:
             lines.append(
                 f"whole ticks miss the elapsed times by {self.model.coarse_dt:.0%}; "
@@ -168,7 +172,13 @@ class Reporter:
     def __init__(self, rollout: FloatRollout) -> None:
         self._rollout = rollout
         self.readout = _readout(rollout.network, rollout.data)
-        self.accuracy = self._accuracy(rollout.y)
+        self.accuracy = None
+        if self.readout:
+            try:
+                self.accuracy = self._accuracy(rollout.y)
+            except UlnnError as error:
+                self.readout = ""
+                warnings.warn(f"no accuracy: {error}", UlnnWarning, stacklevel=2)
 
     def measure(self, name: str, content: bytes) -> ModelReport:
         """The report of a model file."""
@@ -214,10 +224,7 @@ class Reporter:
     def _accuracy(self, y: Array) -> float | None:
         if not self.readout:
             return None
-        try:
-            return scores.score(y, self._rollout.data, self.readout).accuracy
-        except UlnnError:
-            return None
+        return scores.score(y, self._rollout.data, self.readout).accuracy
 
 
 def _readout(network: FloatNetwork, data: Sequences) -> str:
@@ -225,12 +232,11 @@ def _readout(network: FloatNetwork, data: Sequences) -> str:
     are; empty without labels of classes."""
     if data.y is None or data.y.dtype.kind not in "iu":
         return ""
-    return str(network.meta.get("readout", "each" if data.y.ndim == 2 else "last"))
+    return network.readout or ("each" if data.y.ndim == 2 else "last")
 
 
 def _ram(content: bytes) -> int | None:
     try:
-        info = engines.native_module().load(content).info()
+        return engines.native_memory(content)
     except (UlnnError, ValueError):
         return None  # not built, or built without these cells
-    return int(info["ram"]) - (0 if info["in_place"] else len(content))

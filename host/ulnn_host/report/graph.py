@@ -104,8 +104,8 @@ def of_wiring(wiring: Wiring) -> Graph:
 def of_network(network: FloatNetwork) -> Graph:
     """A float network. A weight that is exactly 0 is no connection."""
     graph = Graph()
-    labels = network.meta.get("labels", ())
-    before = graph.column("inputs", network.input_size, "inputs", network.meta.get("inputs", ()))
+    labels = network.labels
+    before = graph.column("inputs", network.input_size, "inputs", network.channels)
     titles = _titles([type(layer).__name__ for layer in network.layers])
     for layer, title in zip(network.layers, titles, strict=True):
         if isinstance(layer, floats.Ltc):
@@ -139,8 +139,8 @@ def of_network(network: FloatNetwork) -> Graph:
 def of_model(model: ModelFile) -> Graph:
     """An integer model: the columns that its sparse matrices list, the synapses of its LTCs."""
     graph = Graph()
-    labels = model.meta.get("labels", ())
-    before = graph.column("inputs", model.input_size, "inputs", model.meta.get("inputs", ()))
+    labels = model.labels
+    before = graph.column("inputs", model.input_size, "inputs", model.channels)
     names = {Kind.CFC: "CfC", Kind.DENSE: "Dense"}
     titles = _titles([names.get(layer.kind, "") for layer in model.layers])
     for layer, title in zip(model.layers, titles, strict=True):

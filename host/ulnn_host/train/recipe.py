@@ -13,6 +13,8 @@ from typing import Any
 from ..base import toml_text
 from ..base.errors import UlnnError
 from ..base.toml_tables import choice, number, table
+from ..data import sets
+from ..data.options import DataOptions
 from ..data.scores import READOUTS
 from ..format.limits import MATRICES_MAX, ROWS_MAX, SIZE_MAX, UNFOLDS_MAX
 from ..format.model import MODES
@@ -20,17 +22,16 @@ from ..network.layers import ACTIVATIONS, CELLS
 from ..network.wiring import DIALECTS
 
 RECIPES = Path(__file__).parent / "recipes"
-SETS = ("watch", "vowels")
 
 
 @dataclass(frozen=True)
-class DataRecipe:
-    """Where samples come from.
+class DataRecipe(DataOptions):
+    """Where samples come from, and how they are read (the keys of `DataOptions`).
 
-    source                a .npz file (relative to the recipe), or "watch", the demo set,
-                          or "vowels", JapaneseVowels
-    valid                 a second .npz file to validate on, or instead of it
-    valid_groups          groups held out of the source, or instead of it
+    source                a file of data, a folder or a pattern (relative to the recipe); or
+                          "watch", the demo set, or "vowels", JapaneseVowels
+    valid                 a second one to validate on, or instead of it
+    valid_groups          groups held out of the source, by name or number, or instead of it
     valid_fraction        share of the sequences held out at random
     window                seconds, cut at random places afresh in each epoch; 0: whole sequences
     windows_per_sequence  how many of them in an epoch
@@ -39,7 +40,7 @@ class DataRecipe:
 
     source: str
     valid: str = ""
-    valid_groups: tuple[int, ...] = ()
+    valid_groups: tuple[int | str, ...] = ()
     valid_fraction: float = number(0.0, 0.0, 0.9)
     window: float = number(0.0, 0.0)
     windows_per_sequence: int = number(1, 1)
@@ -185,7 +186,7 @@ def read_recipe(path: Path) -> Recipe:
     except UlnnError as error:
         raise UlnnError(f"{path}: {error}") from None
     source, valid = (
-        str(path.parent / value) if value and value not in SETS else value
+        str(path.parent / value) if value and value not in sets.NAMES else value
         for value in (recipe.data.source, recipe.data.valid)
     )
     data = dataclasses.replace(recipe.data, source=source, valid=valid)
@@ -207,6 +208,10 @@ def parse(content: Mapping[str, Any]) -> Recipe:
     ]
     if sum(ways) > 1:
         raise UlnnError("data: give one of valid, valid_groups and valid_fraction, not several")
+    if recipe.data.target == "next" and recipe.model.readout != "each":
+        raise UlnnError(
+            'data.target = "next" is a target of each step: model.readout = "each" belongs to it'
+        )
     if recipe.training.patience and not any(ways):
         raise UlnnError(
             "training.patience needs something to validate on: "
@@ -220,7 +225,7 @@ def dump(recipe: Recipe, folder: Path) -> str:
     content = dataclasses.asdict(recipe)
     for key in ("source", "valid"):
         value = content["data"][key]
-        if value and value not in SETS:
+        if value and value not in sets.NAMES:
             content["data"][key] = Path(os.path.relpath(value, folder)).as_posix()
     keys = MODEL_KEYS[recipe.model.cell]
     content["model"] = {key: value for key, value in content["model"].items() if key in keys}

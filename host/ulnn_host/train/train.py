@@ -28,8 +28,10 @@ from ..base import files, toml_text
 from ..base.errors import UlnnError
 from ..base.progress import bar
 from ..data import sets
+from ..data.matched import matched
 from ..data.scores import Scores, score
-from ..data.sequences import Sequences, Statistics, read_sequences
+from ..data.sequences import Sequences, Statistics
+from ..data.targets import CLASSES
 from . import augment, networks
 from .cells import Rollout
 from .recipe import Recipe
@@ -62,6 +64,7 @@ class TrainedNetwork:
     def outputs(self, data: Sequences, batch: int = 512) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Float outputs (N, T, O) of whole sequences, each from a zero state."""
         net = self.network()
+        data = data.in_order(self.hyper.get("channels", ()))
         mean, std = (np.asarray(self.hyper[key], np.float32) for key in ("mean", "std"))
         if data.x.shape[2] != len(mean):
             raise UlnnError(f"the data have {data.x.shape[2]} channels, the network {len(mean)}")
@@ -109,7 +112,9 @@ def read_trained(path: Path) -> TrainedNetwork:
 
 def evaluate(checkpoint: TrainedNetwork, data: Sequences) -> Scores:
     """Scores of the float network on labelled sequences. Raises UlnnError without labels."""
-    return score(checkpoint.outputs(data), data, checkpoint.hyper["readout"])
+    hyper = checkpoint.hyper
+    data = matched(data, hyper.get("channels", ()), hyper["labels"])
+    return score(checkpoint.outputs(data), data, hyper["readout"])
 
 
 def train(recipe: Recipe, *, quiet: bool = False) -> TrainedNetwork:
@@ -124,12 +129,13 @@ def _load(recipe: Recipe) -> tuple[Sequences, Sequences | None]:
     """(to fit, to validate); what is validated has the windows and dropped samples of the recipe,
     always the same.
     """
-    source = recipe.data
-    fit = sets.read_source(source.source)
+    source, readout = recipe.data, recipe.model.readout
+    fit = _targets(sets.read_source(source.source, source, readout), readout)
     valid: Sequences | None = None
     rng = np.random.default_rng(recipe.seed)
     if source.valid:
-        valid = read_sequences(Path(source.valid))
+        valid = sets.read_source(source.valid, source, readout, held_out=True)
+        valid = _targets(matched(valid, fit.channels, fit.labels), readout)
     elif source.valid_groups:
         fit, valid = fit.split(source.valid_groups)
     elif source.valid_fraction:
@@ -151,6 +157,13 @@ def _load(recipe: Recipe) -> tuple[Sequences, Sequences | None]:
         if source.drop:
             valid = valid.drop_samples(source.drop, rng)
     return fit, valid
+
+
+def _targets(data: Sequences, readout: str) -> Sequences:
+    """The data for a readout: with "each", targets belong to steps."""
+    if data.y is None or data.per or readout != "each":
+        return data
+    return dataclasses.replace(data, per="step")
 
 
 @dataclass
@@ -219,7 +232,9 @@ class _Training:
         for k in range(0, len(x), recipe.training.batch):
             rows = slice(k, k + recipe.training.batch)
             y, moved = self._outputs(x[rows], dt[rows])
-            loss = self.target.loss(y, data, rows, recipe.training.label_smoothing, self._weights)
+            loss = self.target.loss(
+                self.target.real(y), data, rows, recipe.training.label_smoothing, self._weights
+            )
             if moved is not None:
                 valid = torch.from_numpy(data.mask[rows])
                 size = y.detach()[valid].square().mean() + 1e-12
@@ -264,8 +279,8 @@ class _Training:
         y = self._now().outputs(self.valid)
         if self.target.classes:
             return score(y, self.valid, self.recipe.model.readout).balanced
-        every = slice(0, len(y))
-        return -float(self.target.loss(torch.from_numpy(y), self.valid, every, 0.0, None))
+        found, truth = self.target.pair(torch.from_numpy(y), self.valid, slice(0, len(y)))
+        return -float(F.mse_loss(found, truth.reshape(found.shape)))
 
     def _now(self) -> TrainedNetwork:
         model = self.recipe.model
@@ -276,7 +291,9 @@ class _Training:
             "std": [float(v) for v in self.statistics.std],
             "labels": list(self.fit.labels),
         }
-        return TrainedNetwork(self.mean_net.state_dict(), hyper)
+        if self.fit.channels:
+            hyper["channels"] = list(self.fit.channels)
+        return TrainedNetwork(self.target.in_unit(self.mean_net.state_dict()), hyper)
 
     def _checkpoint(self, best: _Best, seconds: float) -> TrainedNetwork:
         now, recipe = self._now(), self.recipe
@@ -291,6 +308,9 @@ class _Training:
         settings = dataclasses.asdict(recipe)
         # a path says nothing elsewhere, and may say too much
         settings["data"] |= {k: Path(settings["data"][k]).name for k in ("source", "valid")}
+        # and a name of a group is that of a person
+        numbers = [k for k in settings["data"]["valid_groups"] if isinstance(k, int)]
+        settings["data"]["valid_groups"] = numbers
         training = {
             "seconds": round(seconds, 2),
             "epochs_run": len(self.history),
@@ -313,50 +333,87 @@ class _Training:
 @dataclass(frozen=True)
 class Target:
     """What the outputs are compared with. size: outputs; weights: of the classes, mean 1 over the
-    sequences.
+    sequences; mean, std: (size,) of values, in which training is normalised.
     """
 
     size: int
     classes: bool
     readout: str
     weights: Tensor | None
+    mean: Tensor | None = None
+    std: Tensor | None = None
 
     def loss(
         self, y: Tensor, data: Sequences, rows: slice, smoothing: float, weights: Tensor | None
     ) -> Tensor:
-        """Cross entropy or mean squared error over the valid steps of some rows."""
+        """Cross entropy, or mean squared error in standard deviations, over the valid steps of
+        some rows. y: in the unit of the targets.
+        """
+        y, truth = self.pair(y, data, rows)
+        if self.classes:
+            return F.cross_entropy(y, truth, weights, label_smoothing=smoothing)
+        assert self.std is not None
+        return ((y - truth.reshape(y.shape)) / self.std).square().mean()
+
+    def pair(self, y: Tensor, data: Sequences, rows: slice) -> tuple[Tensor, Tensor]:
+        """What decides of some rows' outputs, and the targets."""
         assert data.y is not None
         truth = torch.from_numpy(data.y[rows])
         length = torch.from_numpy(data.length[rows])
         mask = torch.from_numpy(data.mask[rows])
         if self.readout == "each":
-            y, truth = y[mask], truth[mask]
-        elif self.readout == "last":
-            y = y[torch.arange(len(y)), length - 1]
-        else:
-            y = (y * mask[..., None]).sum(1) / length[:, None]
-        if self.classes:
-            return F.cross_entropy(y, truth, weights, label_smoothing=smoothing)
-        return F.mse_loss(y, truth.reshape(y.shape))
+            return y[mask], truth[mask]
+        if self.readout == "last":
+            return y[torch.arange(len(y)), length - 1], truth
+        return (y * mask[..., None]).sum(1) / length[:, None], truth
+
+    def real(self, y: Tensor) -> Tensor:
+        """Outputs of the network in training in the unit of the targets."""
+        if self.mean is None or self.std is None:
+            return y
+        return y * self.std + self.mean
+
+    def in_unit(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of a network whose outputs are in the unit of the targets."""
+        if self.mean is None or self.std is None:
+            return state
+        weight, bias = state["fc.weight"], state["fc.bias"]
+        changed = {
+            "fc.weight": weight * self.std[:, None],
+            "fc.bias": bias * self.std + self.mean,
+        }
+        return state | changed
 
 
 def target_of(data: Sequences, readout: str) -> Target:
     """What the targets y are, for a readout. Raises UlnnError when they do not fit."""
     y = data.y
     if y is None:
-        raise UlnnError("the data have no targets y, so there is nothing to learn")
+        raise UlnnError(
+            'the data have no targets y, so there is nothing to learn: label or target = "next" '
+            "says what"
+        )
     count, steps = data.dt.shape
     classes = y.dtype.kind in "iu"
     lead = (count, steps) if readout == "each" else (count,)
     if y.shape[: len(lead)] != lead or y.ndim > len(lead) + (not classes):
         tail = "" if classes else ", with or without a last axis of outputs"
         raise UlnnError(f"y has shape {y.shape}, expected {lead} for readout {readout!r}{tail}")
-    if not classes:
-        return Target(1 if y.ndim == len(lead) else y.shape[-1], False, readout, None)
+    if data.per_step != (readout == "each"):
+        each = "step" if data.per_step else "sequence"
+        raise UlnnError(f"y has a target for each {each}, which does not fit readout {readout!r}")
     used = y[data.mask] if readout == "each" else y
+    if not classes:
+        values = used.reshape(len(used), -1).astype(np.float64)
+        std = values.std(0)
+        std[std < 1e-8] = 1.0
+        mean, spread = (torch.tensor(v, dtype=torch.float32) for v in (values.mean(0), std))
+        return Target(values.shape[1], False, readout, None, mean, spread)
     if used.min() < 0:
         raise UlnnError(f"y holds label {used.min()}, expected 0 or more")
     size = max(int(used.max()) + 1, len(data.labels))
+    if size > CLASSES:
+        raise UlnnError(f"y holds label {size - 1}, expected at most {CLASSES} classes")
     if size < 2:
         raise UlnnError("y holds one class only, so there is nothing to tell apart")
     found = np.bincount(used.ravel(), minlength=size)

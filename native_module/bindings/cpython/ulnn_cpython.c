@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The CPython extension `ulnn`: the engine with the interface of SPEC section 5.
 //
 // Same core, same texts and same numbers as the MicroPython binding (bindings/modulnn.c).
@@ -354,16 +355,12 @@ static PyObject *read_file(PyObject *path, size_t *size) {
 
 // Fills a fresh object from the file in self->buffer, of which `size` bytes are said to be there.
 static int fill_model(ModelObject *self, size_t size, int is_path) {
-    ulnn_error_t error;
-    size_t need;
     const void *file = self->buffer.buf;
-    if (ulnn_check(file, size, &need, &error) != ULNN_OK) {
-        raise_refused(&error);
-        return -1;
-    }
+    const size_t need = ulnn_memory_size(file, size);
     self->in_place = !is_path;
     self->ram = need + (is_path ? size : 0);
-    if (((uintptr_t)file & (ULNN_FILE_ALIGN - 1)) != 0) {
+    // What is refused anyway is not worth a copy.
+    if (need != 0 && ((uintptr_t)file & (ULNN_FILE_ALIGN - 1)) != 0) {
         self->copy = PyMem_Malloc(size);
         if (self->copy == NULL) {
             PyErr_NoMemory();
@@ -380,6 +377,7 @@ static int fill_model(ModelObject *self, size_t size, int is_path) {
         PyErr_NoMemory();
         return -1;
     }
+    ulnn_error_t error;
     self->model = ulnn_load(file, size, self->memory, need, &error);
     if (self->model == NULL) {
         raise_refused(&error);

@@ -1,0 +1,99 @@
+"""What a person may say about files of data: the same keys in recipes, Python and commands."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..base.errors import UlnnError
+
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "space": " ", "pipe": "|"}
+
+
+def _key(help: str, *words: str, default: Any = "") -> Any:
+    """A key. words: what may be said beside nothing; none: anything."""
+    return field(default=default, metadata={"help": help, "words": words})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """How files are read. An empty value is not said: the file decides, or is refused.
+
+    A name of a column fits in any case. A pattern, for label and group, is the end of a path with
+    {} for the part that is meant and * for anything: "{}_*.csv", "{}/*.csv". Lists of names are
+    tuples. Making one checks it: UlnnError names the first key that is wrong.
+    """
+
+    time: str = _key("column of the time; else it is known by its name: timestamp, t, time_ms ...")
+    unit: str = _key("of the time: s, ms, us, ns; else the column's name has it", *UNITS)
+    label: str = _key("column of the targets, or a part of the file's name: '{}_*.csv'")
+    group: str = _key("column of the groups (people, machines), or a part of the file's name")
+    channels: tuple[str, ...] = _key("columns of the samples, in this order", default=())
+    separator: str = _key("between the columns: a character, tab or space; else it is found")
+    decimal: str = _key("sign of decimals: . or , (else it is found)", ".", ",")
+    encoding: str = _key("of the text: utf-8, utf-16, cp1252 ...")
+    missing: str = _key(
+        "missing values: refuse, hold the value before, or drop the sample",
+        "refuse", "hold", "drop", default="refuse",
+    )  # fmt: skip
+    missing_values: tuple[float, ...] = _key("numbers that mean a missing one: -9999", default=())
+    gap: float = _key("seconds: a longer step starts a new recording; 0: none does", default=0.0)
+    clock: str = _key(
+        "a time that goes back or repeats: refuse, split the recording, or sort it",
+        "refuse", "split", "sort", default="refuse",
+    )  # fmt: skip
+    target: str = _key(
+        "what is learnt: a class, a value, or the next sample", "class", "value", "next"
+    )
+    per: str = _key("a target belongs to each sequence or each step", "sequence", "step")
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(DataOptions):
+            value, words = getattr(self, spec.name), spec.metadata["words"]
+            if words and value not in ("", *words):
+                expected = ", ".join(words[:-1]) + f" or {words[-1]}"
+                raise UlnnError(f"{spec.name} is {value!r}, expected {expected}")
+        if not (math.isfinite(self.gap) and self.gap >= 0):
+            raise UlnnError(f"gap is {self.gap} s, expected 0 or more")
+        if any(not math.isfinite(value) for value in self.missing_values):
+            raise UlnnError(f"missing_values is {self.missing_values}, expected finite numbers")
+        separator = SEPARATORS.get(self.separator, self.separator)
+        if len(separator) > 1 or separator in ("\n", "\r", '"', "#"):
+            raise UlnnError(
+                f"separator is {self.separator!r}, expected one character, tab or space"
+            )
+        object.__setattr__(self, "separator", separator)
+        if self.decimal and self.decimal == separator:
+            raise UlnnError(f"separator and decimal are both {separator!r}")
+        if self.encoding:
+            try:
+                "a".encode(self.encoding)
+            except (LookupError, UnicodeError, ValueError):
+                raise UlnnError(f"encoding {self.encoding!r} is not known") from None
+        names = [name.strip().casefold() for name in self.channels]
+        if len(set(names)) < len(names):
+            raise UlnnError(f"channels has a column twice: {', '.join(self.channels)}")
+        if self.target == "next" and (self.label or self.per == "sequence"):
+            raise UlnnError(
+                'target = "next" is the next sample of each step: leave label and '
+                'per = "sequence" away'
+            )
+
+    @property
+    def label_pattern(self) -> bool:
+        """Is the label a part of the file's name?"""
+        return "{}" in self.label
+
+    @property
+    def group_pattern(self) -> bool:
+        """Is the group a part of the file's name?"""
+        return "{}" in self.group
+
+    def for_readout(self, readout: str) -> DataOptions:
+        """With what a network's readout says about targets, where nothing was said."""
+        if self.per or self.target == "next":
+            return self
+        return dataclasses.replace(self, per="step" if readout == "each" else "sequence")
