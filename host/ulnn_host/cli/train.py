@@ -17,13 +17,12 @@ def train(
 
     Example: ulnn train recipe.toml -o watch.safetensors
     """
+    from .. import api
     from ..base import files
-    from ..train.recipe import read_recipe
-    from ..train.train import train as fit
 
     for target in (output, output.with_suffix(".toml")):
         files.check_output(target, recipe)
-    checkpoint = fit(read_recipe(recipe))
+    checkpoint = api.train(recipe)
     checkpoint.save(output)
     facts = checkpoint.hyper["training"]
     line = f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s"
