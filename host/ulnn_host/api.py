@@ -205,12 +205,21 @@ def read(*sources: str | Path, **keys: Any) -> Sequences:
     return logs.read(*sources, **keys)
 
 
-def train(recipe: str | Path) -> TrainedNetwork:
-    """Train a network as a recipe says."""
-    from .train.recipe import read_recipe
+def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
+    """Train a network as a recipe says, or on data.
+
+    source: a recipe's path; or data, with the keys of a recipe by their names alone:
+    `train(data, cell="ltc", epochs=50, valid_fraction=0.2)`. Beside a path, keys take the place of
+    the recipe's.
+    """
+    from .train import recipe
     from .train.train import train as fit
 
-    return fit(read_recipe(Path(recipe)))
+    if isinstance(source, Sequences):
+        if "source" in keys:
+            raise UlnnError("train: got data and the key source, expected one of them")
+        return fit(recipe.with_keys({"data": {"source": ""}}, keys), source)
+    return fit(recipe.read_recipe(Path(source), keys))
 
 
 def convert(
