@@ -208,18 +208,20 @@ def read(*sources: str | Path, **keys: Any) -> Sequences:
 def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
     """Train a network as a recipe says, or on data.
 
-    source: a recipe's path; or data, with the keys of a recipe by their names alone:
-    `train(data, cell="ltc", epochs=50, valid_fraction=0.2)`. Beside a path, keys take the place of
-    the recipe's.
+    source: a recipe's path (.toml); or data, or the path of some, with the keys of a recipe by
+    their names alone: `train("takes/", label="what", cell="ltc", epochs=50, valid_fraction=0.2)`.
+    Beside a recipe, keys take the place of its own.
     """
     from .train import recipe
     from .train.train import train as fit
 
+    if not isinstance(source, Sequences) and Path(source).suffix == ".toml":
+        return fit(recipe.read_recipe(Path(source), keys))
+    if "source" in keys:
+        raise UlnnError("train: got data and the key source, expected one of them")
     if isinstance(source, Sequences):
-        if "source" in keys:
-            raise UlnnError("train: got data and the key source, expected one of them")
         return fit(recipe.with_keys({"data": {"source": ""}}, keys), source)
-    return fit(recipe.read_recipe(Path(source), keys))
+    return fit(recipe.with_keys({"data": {"source": str(source)}}, keys))
 
 
 def convert(
