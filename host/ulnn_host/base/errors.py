@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class UlnnError(Exception):
     """One line: what was seen, what was expected, what to do."""
+
+
+class BrokenOff(UlnnError):
+    """A run ended early. report: what came until then."""
+
+    def __init__(self, message: str, report: Any) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 def one_line(text: str) -> str:
@@ -15,3 +25,7 @@ def one_line(text: str) -> str:
 
 class UlnnWarning(UserWarning):
     """One line about what was read: it may be right, but looks wrong."""
+
+
+class UlnnAssumption(UlnnWarning):
+    """One line about what a file does not say and was assumed."""

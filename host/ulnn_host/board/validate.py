@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import UlnnError
+from ..base.errors import BrokenOff, UlnnError
 from ..data import scores
 from ..data.logs import read_data
 from ..data.matched import matched
@@ -145,6 +145,13 @@ class ValidationReport:
     arrays: Arrays | None = field(default=None, repr=False, compare=False)
     kept: Kept | None = field(default=None, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        verdict = "equal" if self.equal else f"DIFFERENT in {self.different_steps:,} steps"
+        return (
+            f"<ValidationReport {self.model} on {self.port}: {verdict}, {self.steps:,} steps, "
+            f"{self.samples_per_second:,.0f} samples/s>"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, ready for json.dump; of a run that broke off also what
         `--resume` needs.
@@ -157,14 +164,6 @@ class ValidationReport:
             if hasattr(value, "__dataclass_fields__"):
                 content[key] = asdict(value)
         return content
-
-
-class BrokenOff(UlnnError):
-    """The board went away and did not come back in time. report: what came before."""
-
-    def __init__(self, reason: UlnnError, report: ValidationReport) -> None:
-        super().__init__(f"{reason} (broken off after {report.compared:,} of {report.steps:,})")
-        self.report = report
 
 
 def validate(
@@ -268,7 +267,8 @@ def validate(
         )
     )
     if broken is not None:
-        raise BrokenOff(broken, result) from broken
+        done = f"broken off after {result.compared:,} of {result.steps:,}"
+        raise BrokenOff(f"{broken} ({done})", result) from broken
     return result
 
 
