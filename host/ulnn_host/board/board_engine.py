@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from ..engines import registry
 from ..engines.batch import Batch, Outputs
 from ..format import container
+from .identity import Identity, identify
 from .link import Board
-from .plan import Identity, engine_files, identify
+from .plan import engine_files
 from .virtual import BOARDS
 
 MODEL_PATH = "/models/engine_run.ulnn"

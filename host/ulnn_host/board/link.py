@@ -142,7 +142,7 @@ class Board:
         """
         temporary = path + ".tmp"
         try:
-            self._send(temporary, data, progress)
+            self.send(temporary, data, progress)
             if self.sha256(temporary) != hashlib.sha256(data).hexdigest():
                 raise UlnnError(
                     f"port {self.name}: {temporary} differs from what was sent; the board's "
@@ -159,15 +159,15 @@ class Board:
                         "try:\n _f.close()\nexcept Exception:\n pass\n"
                         f"import os\ntry:\n os.remove({temporary!r})\nexcept OSError:\n pass"
                     )
-            if isinstance(error, BoardError) and _is_errno(error, errno.ENOSPC):
+            if isinstance(error, BoardError) and is_errno(error, errno.ENOSPC):
                 raise UlnnError(
                     f"port {self.name}: no space left for {path} ({len(data)} bytes); "
                     "delete files on the board and try again"
                 ) from error
             raise
 
-    def _send(self, path: str, data: bytes, progress: Callable[[int], None] | None) -> None:
-        """Chunks by offset, so that one that was sent twice does no harm."""
+    def send(self, path: str, data: bytes, progress: Callable[[int], None] | None = None) -> None:
+        """Write a file in place. Chunks go by offset, so that one sent twice does no harm."""
         done, shown, generation = 0, 0, -1
         while done < len(data) or generation < 0:
             if generation != self.repl.generation:  # a reset of the board closed the file
@@ -284,7 +284,8 @@ def _ren(a, b):
 """
 
 
-def _is_errno(error: BoardError, number: int) -> bool:
+def is_errno(error: BoardError, number: int) -> bool:
+    """Whether it is an OSError of this number, whichever way the board words it."""
     line = error.remote.strip().splitlines()[-1]
     return error.kind == "OSError" and (
         errno.errorcode[number] in line

@@ -25,10 +25,11 @@ from ..format.model import ModelFile
 from . import deploy as deployment
 from .exchange import LoopEnded
 from .faults import Faults
+from .identity import Identity, identify
 from .kept import Kept
 from .line import BAUDRATE, LineLost
 from .link import Board
-from .plan import Identity, default_target, identify
+from .plan import default_target
 from .stream import BoardInfo, RunBroken, Session
 
 CYCLES_FROM_HZ = 2_000_000
