@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .board.deploy import DeployReport, Plan
+    from .board.deployed import Listed, RolledBack
+    from .board.link import Board
     from .board.validate import ValidationReport
     from .data.options import DataOptions
     from .data.scores import Scores
@@ -358,32 +360,69 @@ def deploy(
     baud: int = 115200,
     quiet: bool = False,
     planned: Callable[[Plan], None] | None = None,
+    done: Callable[[DeployReport], None] | None = None,
+    then: str = "",
 ) -> DeployReport:
     """Put a model, the engine and the serial loop on a board, and run the self test there.
 
-    port: a serial port, `auto` for the only board that is plugged in, or virtual:cortex-m7.
-    to: path on the board. dry_run: only plan. pure: use the engine in Python. baud: of a port that
-    has a rate. planned: called with what is to be done, before it is. quiet: no progress bars.
+    When that fails, the board goes back to what it had. port: a serial port, `auto` for the only
+    board that is plugged in, or virtual:cortex-m7. to: path on the board. dry_run: only plan.
+    pure: use the engine in Python. baud: of a port that has a rate. planned: called with what is
+    to be done, before it is; done: with the report. quiet: no progress bars. then: "tail" shows
+    what the board prints until Ctrl-C, "repl" opens its REPL.
     """
+    from .board import terminal
     from .board.deploy import deploy as send
+
+    running: dict[str, Bar] = {}
+    with _as_file(model) as path, _board(port, baud) as board:
+        with bars(quiet=quiet, count=BYTES) as shown:
+
+            def progress(name: str, sent: int, size: int) -> None:
+                if name not in running:
+                    running[name] = shown.bar(name, size)
+                running[name].update(sent)
+
+            report = send(
+                board, path, to, dry_run=dry_run, pure=pure, progress=progress, planned=planned
+            )  # fmt: skip
+        if done:
+            done(report)
+        terminal.follow(board, then)
+    return report
+
+
+def deployed(port: str = "auto", *, baud: int = 115200) -> list[Listed]:
+    """The versions that a board holds, the one that runs first."""
+    from .board.deployed import listing
+
+    with _board(port, baud) as board:
+        return listing(board)
+
+
+def rollback(port: str = "auto", *, baud: int = 115200) -> RolledBack:
+    """Go back to the version before the one that a board runs, which is forgotten."""
+    from .board.deployed import rollback as go_back
+
+    with _board(port, baud) as board:
+        return go_back(board)
+
+
+def undeploy(port: str = "auto", *, baud: int = 115200) -> list[str]:
+    """Remove all that was deployed to a board; the paths of what is gone."""
+    from .board.deployed import remove
+
+    with _board(port, baud) as board:
+        return remove(board)
+
+
+@contextlib.contextmanager
+def _board(port: str, baud: int) -> Iterator[Board]:
     from .board.discover import resolve
     from .board.link import Board
 
-    running: dict[str, Bar] = {}
-    with (
-        _as_file(model) as path,
-        Board.open(resolve(port), baudrate=baud) as board,
-        bars(quiet=quiet, count=BYTES) as shown,
-    ):
-
-        def progress(name: str, sent: int, size: int) -> None:
-            if name not in running:
-                running[name] = shown.bar(name, size)
-            running[name].update(sent)
-
-        return send(
-            board, path, to, dry_run=dry_run, pure=pure, progress=progress, planned=planned
-        )  # fmt: skip
+    with Board.open(resolve(port), baudrate=baud) as board:
+        yield board
 
 
 def validate(

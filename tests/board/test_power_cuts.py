@@ -13,9 +13,8 @@ from support.board_tools import model_file
 from support.power_cuts import FILESYSTEMS, TornBoard, replay, tag_modules, torn_board
 from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.board import versions
 from ulnn_host.board.deploy import deploy
-from ulnn_host.board.identity import identify
+from ulnn_host.board.deployed import rollback
 from ulnn_host.format import container
 from ulnn_host.toolchain import bytecode
 
@@ -104,7 +103,7 @@ def test_cut_at_each_write_of_a_rollback(
     r.deploy("new")
     before = r.board.image()
     with r.board.recording():
-        versions.rollback(r.board.link, identify(r.board.link))
+        rollback(r.board.link)
     r.board.power_on()
     assert r.board.starts_with() == r.whole("old")
     writes, found = cut_everywhere(r, before, 1 if full else 3)

@@ -119,7 +119,7 @@ def replay(
 ) -> tuple[int, dict[str, list[str]]]:
     """(writes of what was recorded, what a board started with and after which cuts).
 
-    The cuts are at every step-th write; after each there is a second one in the start that repairs.
+    The cuts are at every step-th write; after each, the start that repairs is cut as well.
     """
     (folder / "before.bin").write_bytes(image)
     (folder / "operations.txt").write_text(repr(board.recorded))

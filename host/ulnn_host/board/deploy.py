@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import ulnn_rules
+
 from ..base.errors import UlnnError
 from . import versions
+from .deployed import prove, writable
 from .identity import DeployError, NoSpaceError
 from .line import LineLost
 from .link import Board, BoardError, is_errno
@@ -88,23 +91,6 @@ class DeployReport:
 # ---- doing ------------------------------------------------------------------------------------
 
 _WINDOW_BITS = 10  # of what the board unpacks: 1 KB of heap
-_PROVE = """
-import gc, sys
-def _ulnn_prove(path):
-    def drop():
-        for n in list(sys.modules):
-            if n.startswith('ulnn'):
-                del sys.modules[n]
-        gc.collect()
-    drop()
-    for n in ('readout', 'scaling'):
-        __import__('ulnn_rules.' + n)
-    drop()
-    import ulnn
-    import ulnn_stream
-    m = ulnn.load(path)
-    return ulnn.ENGINE, ulnn.__version__, m.self_test(), m.info()
-"""
 
 Progress = Callable[[str, int, int], None]
 
@@ -131,7 +117,7 @@ def deploy(
         planned(plan)
     if dry_run:
         return DeployReport(plan, dry_run=True)
-    with _in_words(board, plan):
+    with writable(board), _in_words(board, plan):
         _make_ready(board, plan)
         _send(board, plan, progress)
         _install(board, plan)
@@ -163,15 +149,6 @@ def deploy(
         warnings=tuple(warnings),
         deployed=active.number if active else None,
     )
-
-
-def prove(board: Board, path: str) -> tuple[str, str, int, dict[str, Any]]:
-    """(engine, its version, steps of the self test, info) of the model at a path on the board."""
-    board.soft_reset()
-    found: tuple[str, str, int, dict[str, Any]] = board.eval(
-        f"_ulnn_prove({path!r})", setup=_PROVE, timeout=120
-    )
-    return found
 
 
 def _make_ready(board: Board, plan: Plan) -> None:
@@ -252,16 +229,10 @@ def _write(board: Board, path: str, data: bytes) -> None:
 def _switch(board: Board, plan: Plan) -> None:
     """From one version to the other, by a file that is not there before; then the models."""
     made = time.strftime("%Y-%m-%d %H:%M")
-    text = replace(plan.version, made=made, by=_program_version()).text()
+    text = replace(plan.version, made=made, by=ulnn_rules.__version__).text()
     board.make_folders(plan.model_path)
     _write(board, f"{plan.held.folder}/{plan.version.number}.json", text)
     versions.finish(board, plan.board)
-
-
-def _program_version() -> str:
-    from .. import __version__
-
-    return __version__
 
 
 def _give_up(board: Board, plan: Plan) -> None:
@@ -294,8 +265,6 @@ def _in_words(board: Board, plan: Plan) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if isinstance(error, BoardError) and is_errno(error, errno.EROFS):
-            raise DeployError(f"port {board.name}: {_READ_ONLY}", 3) from error
         # The board may be gone; the first error is the one to report.
         with contextlib.suppress(UlnnError):
             _clean(board, plan, error)
@@ -305,13 +274,6 @@ def _in_words(board: Board, plan: Plan) -> Iterator[None]:
                 f"{plan.board.free} bytes; delete files on the board and try again"
             ) from error
         raise
-
-
-_READ_ONLY = (
-    "the board's programs may not write to its disk. CircuitPython lends it to the PC: put "
-    "`import storage; storage.remount('/', readonly=False)` in boot.py and reset the board, or "
-    "copy ulnn.py, ulnn_rules and the model to the CIRCUITPY drive by hand (firmware/README.md)"
-)
 
 
 def _clean(board: Board, plan: Plan, error: BaseException) -> None:

@@ -35,6 +35,7 @@ class Board:
         self.name = name
         self.repl = Repl(line)
         self._wait, self._notice = wait, notice
+        self._gone = False
 
     @classmethod
     @contextlib.contextmanager
@@ -69,8 +70,14 @@ class Board:
     def _close(self) -> None:
         # A port that is gone cannot be left tidily, and the reason is already on its way up.
         with contextlib.suppress(UlnnError):
-            self.repl.leave()
+            self.let_go()
         self.line.close()
+
+    def let_go(self) -> None:
+        """Leave the friendly REPL there for whoever comes next; nothing can be run afterwards."""
+        if not self._gone:
+            self._gone = True
+            self.repl.leave()
 
     def soft_reset(self) -> None:
         """Start the interpreter again: an empty heap, nothing imported; boot.py runs, not main.py.

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from ..base.errors import UlnnError
 from ..toolchain import bytecode
-from .identity import DeployError, Identity
+from .identity import Identity
 from .link import Board, BoardError
 
 FOLDER = "ulnn_versions"
@@ -198,10 +198,13 @@ def _temporary(l):
  return s
 def _gone(l):
  for p in l:
+  try:os.stat(p)
+  except OSError:continue
   try:os.remove(p)
-  except OSError:
+  except OSError as e:
    try:os.rmdir(p)
-   except OSError:pass
+   except OSError:
+    if not os.stat(p)[0]&0x4000:raise e
 def _dirs(l):
  for p in l:
   at=''
@@ -282,7 +285,7 @@ def look(board: Board, identity: Identity, models: Iterable[str] = ()) -> Held:
 
 
 def remove_paths(board: Board, paths: Iterable[str]) -> None:
-    """Remove files, and folders that are empty; what is not there is no error."""
+    """Remove files, and folders that are empty; no error for what is not there."""
     every = list(paths)
     for k in range(0, len(every), 16):
         ask(board, f"_gone({every[k : k + 16]!r})")
@@ -324,39 +327,3 @@ def withdraw(board: Board, identity: Identity, held: Held) -> Version | None:
     remove_paths(board, [p for p in active.models if p not in kept])
     sweep(board, identity, before)
     return before
-
-
-def rollback(board: Board, identity: Identity) -> tuple[Version, Version]:
-    """(what was given up, what runs now). Raises DeployError when there is no version before."""
-    held = look(board, identity)
-    active, before = held.active, held.before
-    if active is None:
-        raise DeployError(f"port {board.name}: nothing is deployed here that this program made", 1)
-    if before is None:
-        raise DeployError(f"port {board.name}: version {active.number} is the only one here", 1)
-    if not held.whole(before):
-        raise DeployError(
-            f"port {board.name}: files of version {before.number} are missing or damaged, so "
-            f"version {active.number} stays; deploy again",
-            1,
-        )
-    withdraw(board, identity, held)
-    return active, before
-
-
-def remove(board: Board, identity: Identity) -> list[str]:
-    """Remove everything that was deployed, older forms too; the paths. main.py stays."""
-    held = look(board, identity)
-    ours = [
-        p
-        for p in held.flat
-        if p.startswith(identity.lib + "/") and p.rpartition("/")[2] != "main.py"
-    ]
-    models = sorted({path for v in held.versions for path in v.models if path in held.flat})
-    stubs = sorted(ours, key=lambda p: "ulnn_boot" in p)
-    remove_paths(board, [*models, *stubs, f"{identity.lib}/ulnn_rules"])
-    sweep(board, identity)
-    ends = (".json", ".ok")
-    rest = [f"{held.folder}/{v.number}{end}" for v in held.versions for end in ends]
-    remove_paths(board, [*rest, held.folder])
-    return [*models, *stubs, *(f"{held.folder}/{name}" for name in sorted(held.stored))]

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..board.deploy import DeployReport
+from ..board.deployed import Listed, RolledBack
 from ..board.plan import Plan
 from ..board.validate import ValidationReport
 
@@ -18,21 +19,30 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(f"board   {b.machine}, {b.implementation} {version}, {b.arch or 'no'} natmods")
     console.print(f"free    {free}")
     console.print(f"engine  {plan.engine}")
-    table = Table("file on the board", "bytes", "status", "what", box=None, pad_edge=False)
+    table = Table("what the board gets", "bytes", "status", "what", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     styles = {"new": "green", "changed": "yellow", "same": "dim"}
     for item in plan.items:
         style = styles[item.status]
         table.add_row(
-            item.path, f"{len(item.data):,}", f"[{style}]{item.status}[/]", item.note, style=None
+            item.name, f"{len(item.data):,}", f"[{style}]{item.status}[/]", item.note, style=None
         )
-    for paths, why in ((plan.stale, "left by a deployment cut off"), (plan.hiding, "hides ours")):
+    removed = (
+        (plan.stale, "left by a deployment cut off"),
+        (plan.hiding, "hides ours"),
+        (plan.leftover, "not used any more"),
+    )
+    for paths, why in removed:
         for path in paths:
             table.add_row(path, "", "[red]remove[/]", why)
     console.print(table)
     main = [path for path in b.files if path.rpartition("/")[2] == "main.py"]
     if main:
         console.print(f"{main[0]} is there and stays as it is")
+    if plan.adopted:
+        console.print("what is there was put there without versions; it is kept as version 1")
+    if plan.forget:
+        console.print("[yellow]warning[/] no room for three: the version before goes first")
     for warning in plan.warnings:
         console.print(f"[yellow]warning[/] {warning}", highlight=False)
 
@@ -56,6 +66,38 @@ def show_deployment(report: DeployReport, console: Console) -> None:
         f"{report.seconds:.1f} s\n"
         f"running {report.engine} engine {report.version}, kernel {info.get('kernel')}, "
         f"{info.get('ram')} bytes RAM; {test}",
+        highlight=False,
+    )
+
+
+def show_versions(found: list[Listed], console: Console) -> None:
+    """Print what a board holds."""
+    if not found:
+        console.print("nothing is deployed here that this program made")
+        return
+    table = Table("version", "", "made", "engine", "models", "", box=None, pad_edge=False)
+    for listed in found:
+        v = listed.version
+        state = "[green]whole[/]" if listed.whole else "[red]damaged[/]"
+        if listed.changed:
+            state += f", replaced by hand: {', '.join(listed.changed)}"
+        models = (f"{path} ({v.files[stored][1][:8]})" for path, stored in v.models.items())
+        table.add_row(
+            str(v.number),
+            "runs" if listed.active else "before",
+            f"{v.made} by {v.by}" if v.made else "",
+            v.engine,
+            "\n".join(models),
+            state,
+        )
+    console.print(table, highlight=False)
+
+
+def show_rollback(report: RolledBack, console: Console) -> None:
+    """Print what was done."""
+    console.print(
+        f"[green]done[/]    version {report.now.number} runs again, {report.given_up} is removed; "
+        f"self test: {report.self_test} steps equal",
         highlight=False,
     )
 
