@@ -174,15 +174,15 @@ def _install(board: Board, plan: Plan) -> None:
     if plan.adopted:
         version, copies = plan.adopted
         versions.ask(board, f"_copy({plan.board.lib!r},{list(copies)!r})", timeout=300)
-        _write(board, f"{plan.held.folder}/1.ok", b"")
-        _write(board, f"{plan.held.folder}/1.json", version.text())
+        versions.put(board, f"{plan.held.folder}/1.ok", b"")
+        versions.put(board, f"{plan.held.folder}/1.json", version.text())
     _fix(board, plan.stubs)
     versions.remove_paths(board, plan.hiding)
 
 
 def _fix(board: Board, files: Iterable[tuple[str, bytes]]) -> None:
     for path, data in files:
-        board.write_file(path, data)
+        versions.put(board, path, data)
 
 
 def _send(board: Board, plan: Plan, progress: Progress | None) -> None:
@@ -204,7 +204,8 @@ def _send(board: Board, plan: Plan, progress: Progress | None) -> None:
             versions.ask(board, f"_unpack({incoming!r},{item.path!r})", timeout=120)
         else:
             board.send(item.path, item.data, count)
-        _check(board, item.path, item.data)
+        seen = versions.ask(board, f"_sum({item.path!r})", timeout=120)
+        versions.check(board, item.path, seen, item.data)
 
 
 def _packed(data: bytes) -> bytes:
@@ -212,26 +213,12 @@ def _packed(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-def _check(board: Board, path: str, data: bytes) -> None:
-    seen = versions.ask(board, f"_sum({path!r})", timeout=120)
-    if not versions.same(seen, data):
-        raise UlnnError(
-            f"port {board.name}: {path} differs from what was sent; the board's filesystem may be "
-            "damaged"
-        )
-
-
-def _write(board: Board, path: str, data: bytes) -> None:
-    board.send(path, data)
-    _check(board, path, data)
-
-
 def _switch(board: Board, plan: Plan) -> None:
     """From one version to the other, by a file that is not there before; then the models."""
     made = time.strftime("%Y-%m-%d %H:%M")
     text = replace(plan.version, made=made, by=ulnn_rules.__version__).text()
     board.make_folders(plan.model_path)
-    _write(board, f"{plan.held.folder}/{plan.version.number}.json", text)
+    versions.put(board, f"{plan.held.folder}/{plan.version.number}.json", text)
     versions.finish(board, plan.board)
 
 
@@ -284,6 +271,9 @@ def _clean(board: Board, plan: Plan, error: BaseException) -> None:
     board.exec("try:\n _f.close()\nexcept Exception:\n pass")
     held = versions.look(board, plan.board)
     versions.sweep(board, plan.board, *held.versions)
+    if not held.versions:
+        ours = [path for path, _ in (*plan.stubs, *plan.boot) if path not in plan.held.flat]
+        versions.remove_paths(board, [*ours, held.folder])
 
 
 def _is_load_failure(error: BoardError) -> bool:

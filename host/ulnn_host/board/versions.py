@@ -5,6 +5,7 @@ host/docs/deployment.md describes the files. `firmware/deployment/ulnn_boot.py` 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -205,6 +206,10 @@ def _gone(l):
    try:os.rmdir(p)
    except OSError:
     if not os.stat(p)[0]&0x4000:raise e
+def _put(p,t):
+ from binascii import a2b_base64
+ with open(p,'wb')as f:f.write(a2b_base64(t))
+ return _sum(p)
 def _dirs(l):
  for p in l:
   at=''
@@ -282,6 +287,21 @@ def look(board: Board, identity: Identity, models: Iterable[str] = ()) -> Held:
         raise UlnnError(
             f"port {board.name}: the board says odd things of its files: {stored!r:.60}"
         ) from None
+
+
+def put(board: Board, path: str, data: bytes) -> None:
+    """Write a small file at once: on littlefs the old one is there until the new one is whole."""
+    seen = ask(board, f"_put({path!r},{base64.b64encode(data).decode()!r})")
+    check(board, path, seen, data)
+
+
+def check(board: Board, path: str, seen: Sum, data: bytes) -> None:
+    """Raise UlnnError where a file is not what was sent."""
+    if not same(seen, data):
+        raise UlnnError(
+            f"port {board.name}: {path} differs from what was sent; the board's filesystem may be "
+            "damaged"
+        )
 
 
 def remove_paths(board: Board, paths: Iterable[str]) -> None:
