@@ -18,39 +18,19 @@ import ulnn_rules
 from support.board_tools import model_file, need_tools
 from support.paths import ROOT
 from support.pty_board import PtyBoard
+from support.ram_disk import DISK
 from support.random_models import Shape, random_model
 from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board import plan as planning
 from ulnn_host.board.deploy import DeployError, NoSpaceError, deploy, make_plan
+from ulnn_host.board.deployed import listing, remove, rollback
+from ulnn_host.board.identity import identify
 from ulnn_host.board.link import Board
 from ulnn_host.format import container
-from ulnn_host.toolchain import natmod
+from ulnn_host.toolchain import bytecode, natmod
 
 TOOL = ROOT / "tools" / "deploy.py"
-
-# A board's disk: littlefs on a RAM block device, with lib on it and nothing else importable.
-DISK = """
-import os, sys, vfs
-class Ram:
-    def __init__(self, n): self.n, self.data = n, bytearray(512 * n)
-    def readblocks(self, k, buf, off=0):
-        buf[:] = self.data[512 * k + off : 512 * k + off + len(buf)]
-    def writeblocks(self, k, buf, off=None):
-        if off is None:
-            self.data[512 * k : 512 * k + 512] = b"\\xff" * 512
-        off = off or 0
-        self.data[512 * k + off : 512 * k + off + len(buf)] = buf
-    def ioctl(self, op, arg):
-        if op == 4: return self.n
-        if op == 5: return 512
-        return 0
-ram = Ram(BLOCKS)
-vfs.VfsLfs2.mkfs(ram)
-vfs.mount(ram, "/ram")
-os.chdir("/ram")
-sys.path[:] = ["", ".frozen", "/ram/lib"]
-"""
 
 
 @dataclass
@@ -91,7 +71,13 @@ def fill(link: Board, folder: str, left: int) -> None:
     )
 
 
-RULES = {f"/lib/ulnn_rules/{name}.mpy" for name in ("__init__", "float64", "readout", "scaling")}
+RULES = {f"ulnn_rules/{name}.mpy" for name in ("__init__", "float64", "readout", "scaling")}
+STUBS = {
+    "/lib/ulnn_boot.mpy",
+    "/lib/ulnn.mpy",
+    "/lib/ulnn_stream.mpy",
+    "/lib/ulnn_rules/__init__.mpy",
+}
 RULES_ANSWER = f"{ulnn_rules.__version__} 6 2"
 
 
@@ -114,19 +100,25 @@ def test_new_same_changed(disk: Callable[..., Disk], pure_only: None, tmp_path: 
     assert report.self_test == 12
     assert report.info["sha256"] == container.read(path.read_bytes()).sha256
     assert any("no compiler for x64" in w for w in report.plan.warnings)
+    assert {i.name for i in report.plan.items} == {
+        "ulnn.mpy", "ulnn_stream.mpy", "/ram/models/m.ulnn", *RULES,
+    }  # fmt: skip
     files = there.files()
-    assert set(files) == {"/lib/ulnn.mpy", "/lib/ulnn_stream.mpy", "/models/m.ulnn", *RULES}
+    stored = {i.path.removeprefix("/ram") for i in report.plan.items}
+    numbers = {f"/lib/ulnn_versions/2.{end}" for end in ("json", "ok")}
+    assert set(files) == {*STUBS, *stored, *numbers, "/models/m.ulnn"}
     assert files["/models/m.ulnn"] == path.stat().st_size
     assert json.dumps(report.to_json())
 
     again = deploy(there.link, path)
     assert [i.status for i in again.plan.items] == ["same"] * (3 + len(RULES))
     assert not again.plan.to_send
+    assert (report.deployed, again.deployed) == (2, 2)
 
     model_file(tmp_path, seed=2)
     changed = deploy(there.link, path)
     assert [i.status for i in changed.plan.items] == ["same"] * (2 + len(RULES)) + ["changed"]
-    assert changed.self_test == 12
+    assert (changed.self_test, changed.deployed) == (12, 3)
     assert uses_rules(there.link, "/ram/models/m.ulnn") == RULES_ANSWER
 
 
@@ -171,7 +163,7 @@ def test_native_module_that_the_board_refuses(
 
 
 @needs_micropython
-def test_rules_in_the_way_of_the_rules(
+def test_files_in_the_way_of_the_stubs(
     disk: Callable[..., Disk], pure_only: None, tmp_path: Path
 ) -> None:
     there = disk()
@@ -180,24 +172,218 @@ def test_rules_in_the_way_of_the_rules(
     there.link.exec(
         "import os\nfor n in ('scaling.py', '__init__.py', 'mine.py', 'readout.mpy.tmp'):\n"
         " open('lib/ulnn_rules/' + n, 'w').close()\n"
-        "os.mkdir('ulnn_rules')\nos.remove('lib/ulnn_rules/readout.mpy')"
+        "os.mkdir('ulnn_rules')"
     )
     plan = make_plan(there.link, path)
-    assert {i.path for i in plan.to_send} == {"/ram/lib/ulnn_rules/readout.mpy"}
+    assert not plan.to_send
     assert plan.stale == ("/ram/lib/ulnn_rules/readout.mpy.tmp",)
-    assert sorted(plan.hiding) == [f"/ram/lib/ulnn_rules/{n}.py" for n in ("__init__", "scaling")]
+    assert plan.hiding == ("/ram/lib/ulnn_rules/__init__.py",)
+    assert plan.leftover == ("/ram/lib/ulnn_rules/scaling.py",)
     hidden = "/ulnn_rules may hide /ram/lib/ulnn_rules/__init__.mpy"
     assert [w for w in plan.warnings if w.startswith(hidden)]
     there.link.exec("os.rmdir('ulnn_rules')")
     deploy(there.link, path)
-    assert set(there.files()) >= RULES | {"/lib/ulnn_rules/mine.py"}
+    files = set(there.files())
+    assert files >= {"/lib/ulnn_rules/mine.py", *STUBS}
+    assert not files & {f"/lib/ulnn_rules/{n}.py" for n in ("scaling", "__init__")}
     assert uses_rules(there.link, "/ram/models/m.ulnn") == RULES_ANSWER
+
+
+@needs_micropython
+def test_a_module_copied_by_hand_over_a_stub_is_the_one_that_runs(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    there = disk()
+    path = model_file(tmp_path)
+    deploy(there.link, path)
+    mine = bytecode.find("ulnn.py")
+    there.link.write_file("/ram/lib/ulnn.mpy", mine)
+    assert there.link.eval("__import__('ulnn').__name__") == "ulnn"
+    assert not there.link.eval("'ulnn_boot' in __import__('sys').modules")
+    report = deploy(there.link, path)
+    assert [p for p, _ in report.plan.stubs] == ["/ram/lib/ulnn.mpy"]
+    assert there.files()["/lib/ulnn.mpy"] < 100
+
+
+@needs_micropython
+@pytest.mark.parametrize("damaged", ["ulnn_boot.mpy", "ulnn.mpy", "ulnn_versions/2.json", "model"])
+def test_a_damaged_file_of_a_deployment_is_mended_by_the_next(
+    damaged: str, disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    there = disk()
+    path = model_file(tmp_path)
+    first = deploy(there.link, path)
+    name = first.plan.items[-1].path if damaged == "model" else f"/ram/lib/{damaged}"
+    there.link.exec(
+        f"with open({name!r}, 'r+b') as f:\n f.seek(40)\n c = f.read(1)[0]\n f.seek(40)\n"
+        " f.write(bytes([c ^ 4]))"
+    )
+    again = deploy(there.link, path)
+    assert (again.self_test, there.files()["/models/m.ulnn"]) == (12, path.stat().st_size)
+    assert [v.whole for v in listing(there.link)][:1] == [True]
+    assert not deploy(there.link, path).plan.to_send
+
+
+@needs_micropython
+def test_flat_files_of_an_older_deployment_become_the_version_before(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    there = disk()
+    old, new = model_file(tmp_path, 1, "old.ulnn"), model_file(tmp_path, 2)
+    for name in ("ulnn", "ulnn_stream", *(n.removesuffix(".mpy") for n in RULES)):
+        there.link.make_folders(f"/ram/lib/{name}")
+        there.link.write_file(f"/ram/lib/{name}.mpy", bytecode.find(f"{name}.py"))
+    there.link.make_folders("/ram/models/m.ulnn")
+    there.link.write_file("/ram/models/m.ulnn", old.read_bytes())
+    report = deploy(there.link, new)
+    assert [i.name for i in report.plan.to_send] == ["/ram/models/m.ulnn"]  # the rest is copied
+    assert sorted(report.plan.leftover) == sorted(
+        f"/ram/lib/{name}" for name in RULES if "__init__" not in name
+    )
+    assert set(there.files()) >= STUBS
+    assert not [n for n in there.files() if n.startswith("/lib/ulnn_rules/") and n not in STUBS]
+    assert rollback(there.link).now.number == 1
+    assert there.files()["/models/m.ulnn"] == old.stat().st_size
+    assert sha_of_model(there) == container.read(old.read_bytes()).sha256
+
+
+# ---- versions -----------------------------------------------------------------------------------
+
+
+def sha_of_model(there: Disk) -> str:
+    return str(there.link.eval("__import__('ulnn').load('/ram/models/m.ulnn').info()['sha256']"))
+
+
+@needs_micropython
+def test_rollback_and_list(disk: Callable[..., Disk], pure_only: None, tmp_path: Path) -> None:
+    there = disk()
+    with pytest.raises(DeployError, match="nothing is deployed here that this program made"):
+        rollback(there.link)
+    first = model_file(tmp_path, 1)
+    sha256 = container.read(first.read_bytes()).sha256
+    deploy(there.link, first)
+    with pytest.raises(DeployError, match="version 2 is the only one here"):
+        rollback(there.link)
+    deploy(there.link, model_file(tmp_path, 2))
+    deploy(there.link, model_file(tmp_path, 3, "other.ulnn"))
+    newest, before = listing(there.link)
+    assert (newest.version.number, newest.active, newest.whole) == (4, True, True)
+    assert (before.version.number, before.active, before.whole) == (3, False, True)
+    assert set(newest.version.models) == {"/ram/models/m.ulnn", "/ram/models/other.ulnn"}
+    assert set(before.version.models) == {"/ram/models/m.ulnn"}
+    assert json.dumps([v.to_json() for v in (newest, before)])
+
+    back = rollback(there.link)
+    assert (back.given_up, back.now.number, back.self_test) == (4, 3, 12)
+    assert "/models/other.ulnn" not in there.files()
+    assert sha_of_model(there) != sha256
+    assert len(listing(there.link)) == 1
+    assert len([n for n in there.files() if "/model_" in n]) == 1
+
+
+@needs_micropython
+def test_a_model_replaced_by_hand_stays_and_is_named(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    there = disk()
+    deploy(there.link, model_file(tmp_path, 1))
+    mine = model_file(tmp_path, 5, "mine.ulnn")
+    there.link.write_file("/ram/models/m.ulnn", mine.read_bytes())
+    assert sha_of_model(there) == container.read(mine.read_bytes()).sha256
+    assert listing(there.link)[0].changed == ("/ram/models/m.ulnn",)
+    deploy(there.link, model_file(tmp_path, 2, "other.ulnn"))
+    assert sha_of_model(there) == container.read(mine.read_bytes()).sha256
+    assert set(listing(there.link)[0].version.models) == {"/ram/models/other.ulnn"}
+
+
+@needs_micropython
+def test_remove_leaves_what_is_not_ours(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    there = disk()
+    there.link.exec("import os\nos.mkdir('lib')\nopen('main.py', 'w').close()\n"
+                    "open('lib/mine.py', 'w').close()")  # fmt: skip
+    deploy(there.link, model_file(tmp_path))
+    gone = remove(there.link)
+    assert "/ram/models/m.ulnn" in gone
+    assert set(there.files()) == {"/main.py", "/lib/mine.py"}
+    assert listing(there.link) == []
+    assert deploy(there.link, model_file(tmp_path)).self_test == 12
+
+
+@needs_micropython
+def test_the_version_before_comes_back_when_the_self_test_fails(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = disk()
+    path = model_file(tmp_path, 1)
+    broken = tmp_path / "broken.py"
+    broken.write_text(
+        (ROOT / "firmware/ulnn.py").read_text() + "\ndef load(source):\n raise OSError('no')\n"
+    )
+    find = bytecode.find
+
+    def find_broken(name: str) -> bytes:
+        return bytecode.compiled(broken) if name == "ulnn.py" else find(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bytecode, "find", find_broken)
+        with pytest.raises(DeployError, match="OSError: no; nothing is deployed now") as caught:
+            deploy(there.link, path)
+        assert caught.value.status == 5
+        assert there.files() == {}
+    deploy(there.link, path)
+    before = there.files()
+    with monkeypatch.context() as patch:
+        patch.setattr(bytecode, "find", find_broken)
+        with pytest.raises(DeployError, match="the board is back with the version before"):
+            deploy(there.link, model_file(tmp_path, 2))
+    assert there.files() == before
+    there.link.exec("import sys\nfor n in list(sys.modules):\n"
+                    " if n.startswith('ulnn'): del sys.modules[n]")  # fmt: skip
+    model_file(tmp_path, 1)
+    assert sha_of_model(there) == container.read(path.read_bytes()).sha256
+
+
+@needs_micropython
+def test_without_room_for_three_the_version_before_goes_first(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    there = disk(256)
+    deploy(there.link, model_file(tmp_path, 1))
+    deploy(there.link, model_file(tmp_path, 2))
+    fill(there.link, "/ram", 30 * 512)
+    plan = make_plan(there.link, model_file(tmp_path, 3))
+    assert plan.forget
+    assert deploy(there.link, model_file(tmp_path, 3)).self_test == 12
+    assert [v.whole for v in listing(there.link)] == [True, True]
+
+
+@needs_micropython
+def test_a_read_only_disk_is_said_with_what_to_do(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    """As CircuitPython's drive is while the PC has it."""
+    there = disk()
+    deploy(there.link, model_file(tmp_path))
+    there.link.exec(
+        "class Read:\n def __init__(self, d): self.d = d\n"
+        " def readblocks(self, k, b): b[:] = memoryview(self.d)[512 * k : 512 * k + len(b)]\n"
+        " def ioctl(self, op, arg): return {4: len(self.d) // 512, 5: 512}.get(op, 0)\n"
+        "class Both(Read):\n"
+        " def writeblocks(self, k, b): self.d[512 * k : 512 * k + len(b)] = b\n"
+        "import os, vfs\nos.chdir('/')\nvfs.umount('/ram')\nfat = Both(bytearray(512 * 256))\n"
+        "vfs.VfsFat.mkfs(fat)\nvfs.mount(Read(fat.d), '/ram')\nos.chdir('/ram')"
+    )
+    with pytest.raises(DeployError, match=r"storage\.remount\('/', readonly=False\)") as caught:
+        deploy(there.link, model_file(tmp_path))
+    assert caught.value.status == 3
 
 
 @needs_micropython
 def test_rules_in_the_firmware(disk: Callable[..., Disk]) -> None:
     """A firmware's own rules come first, so nothing is sent; older ones are named."""
-    identity = planning.identify(disk().link)
+    identity = identify(disk().link)
     assert identity.rules is None
     assert planning.rule_files(replace(identity, rules=ulnn_rules.__version__)) == ((), ())
     files, warnings = planning.rule_files(replace(identity, rules="0.0.1"))
@@ -225,6 +411,7 @@ def test_files_that_are_in_the_way(
     with pytest.raises(DeployError, match="does not work on the board: AttributeError") as caught:
         deploy(there.link, tmp_path / "m.ulnn")
     assert caught.value.status == 5
+    assert "nothing is deployed now" in str(caught.value)
     assert there.files()["/main.py"] == 8
     assert "/ulnn.py" in there.files()
 
@@ -240,7 +427,7 @@ def test_no_space_is_found_before_writing(
     with pytest.raises(NoSpaceError, match="nothing was written; delete files") as caught:
         deploy(there.link, model_file(tmp_path))
     assert caught.value.status == 4
-    assert re.search(r"\d+ bytes to send, \d+ free", str(caught.value))
+    assert re.search(r"\d+ bytes to send, .* \d+ free", str(caught.value))
     assert there.files() == {}
 
 
@@ -252,16 +439,16 @@ def test_no_space_while_writing_leaves_the_old_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     there = disk()
-    monkeypatch.setattr(planning, "_check_space", lambda board, plan: None)
+    monkeypatch.setattr(planning, "_with_room", lambda board, plan: plan)
     there.link.make_folders("/ram/models/m.ulnn")
     there.link.write_file("/ram/models/m.ulnn", b"old")
     fill(there.link, "/ram", 19000)
     path = model_file(tmp_path)
     path.write_bytes(container.write(random_model(3, Shape(inputs=6, hidden=64, outputs=4))))
-    with pytest.raises(UlnnError, match=r"no space left for /ram/(models|lib)/"):
+    with pytest.raises(NoSpaceError, match=r"no space left on the board's disk"):
         deploy(there.link, path)
+    assert set(there.files()) == {"/models/m.ulnn", "/fill"}
     assert there.files()["/models/m.ulnn"] == 3
-    assert not [name for name in there.files() if name.endswith(".tmp")]
 
 
 @needs_micropython
@@ -273,13 +460,16 @@ def test_unplugged_while_deploying(
     with pytest.raises(UlnnError, match="plugged in"):
         deploy(there.link, path, progress=lambda *_: there.pty.unplug())
     again = disk()
-    stale = ("/ram/lib/ulnn.mpy.tmp", "/ram/lib/ulnn_old.py.tmp", "/ram/models/old.ulnn.tmp")
+    stale = ("/ram/lib/ulnn.mpy.tmp", "/ram/models/old.ulnn.tmp",
+             "/ram/lib/ulnn_versions/incoming", "/ram/lib/ulnn_versions/9.ok")  # fmt: skip
     for name in (*stale, "/ram/lib/mine.tmp"):
         again.link.make_folders(name)
         again.link.exec(f"open({name!r}, 'w').close()")
     report = deploy(again.link, path)
     assert set(report.plan.stale) == set(stale)
-    assert [n for n in again.files() if n.endswith(".tmp")] == ["/lib/mine.tmp"]
+    assert [n for n in again.files() if n.endswith((".tmp", "incoming", "9.ok"))] == [
+        "/lib/mine.tmp"
+    ]
 
 
 @needs_micropython
