@@ -198,6 +198,7 @@ def test_a_module_copied_by_hand_over_a_stub_is_the_one_that_runs(
     deploy(there.link, path)
     mine = bytecode.find("ulnn.py")
     there.link.write_file("/ram/lib/ulnn.mpy", mine)
+    forget_modules(there)
     assert there.link.eval("__import__('ulnn').__name__") == "ulnn"
     assert not there.link.eval("'ulnn_boot' in __import__('sys').modules")
     report = deploy(there.link, path)
@@ -248,6 +249,13 @@ def test_flat_files_of_an_older_deployment_become_the_version_before(
 
 
 # ---- versions -----------------------------------------------------------------------------------
+
+
+def forget_modules(there: Disk) -> None:
+    """What a soft reset does elsewhere."""
+    there.link.exec(
+        "import sys\nfor n in list(sys.modules):\n if n.startswith('ulnn'): del sys.modules[n]"
+    )
 
 
 def sha_of_model(there: Disk) -> str:
@@ -339,8 +347,7 @@ def test_the_version_before_comes_back_when_the_self_test_fails(
         with pytest.raises(DeployError, match="the board is back with the version before"):
             deploy(there.link, model_file(tmp_path, 2))
     assert there.files() == before
-    there.link.exec("import sys\nfor n in list(sys.modules):\n"
-                    " if n.startswith('ulnn'): del sys.modules[n]")  # fmt: skip
+    forget_modules(there)
     model_file(tmp_path, 1)
     assert sha_of_model(there) == container.read(path.read_bytes()).sha256
 
@@ -565,4 +572,5 @@ def test_virtual_boards(name: str, expected: str, tmp_path: Path) -> None:
         with pytest.raises(NoSpaceError, match="nothing was written"):
             deploy(link, model_file(tmp_path, 2, "other.ulnn"))
         assert not [n for n in link.eval("os.listdir('/models')") if n != "m.ulnn"]
+        assert [v.whole for v in listing(link)] == [True]
         assert deploy(link, path).self_test == 12

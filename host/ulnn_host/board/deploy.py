@@ -158,9 +158,12 @@ def _make_ready(board: Board, plan: Plan) -> None:
     paths = [path for path, _ in (*plan.boot, *plan.stubs)] + [item.path for item in plan.items]
     paths += [to for _, to in plan.adopted[1]] if plan.adopted else []
     versions.ask(board, f"_dirs({sorted({p.rpartition('/')[0] + '/' for p in paths})!r})")
+    _fix(board, plan.boot)
     if held.active and not held.active.finished:
-        _fix(board, plan.boot)
         versions.finish(board, identity)
+    if plan.adopted:
+        copies = list(plan.adopted[1])
+        versions.ask(board, f"_copy({identity.lib!r},{copies!r})", timeout=300)
     if plan.forget:
         versions.sweep(board, identity, held.active, plan.version)
 
@@ -168,14 +171,11 @@ def _make_ready(board: Board, plan: Plan) -> None:
 def _install(board: Board, plan: Plan) -> None:
     """Put the stubs in their places, which changes no version.
 
-    Files that were put there without versions become one first, so that the stubs find them.
+    Files that were put there without versions have become one before, so that the stubs find them.
     """
-    _fix(board, plan.boot)
     if plan.adopted:
-        version, copies = plan.adopted
-        versions.ask(board, f"_copy({plan.board.lib!r},{list(copies)!r})", timeout=300)
         versions.put(board, f"{plan.held.folder}/1.ok", b"")
-        versions.put(board, f"{plan.held.folder}/1.json", version.text())
+        versions.put(board, f"{plan.held.folder}/1.json", plan.adopted[0].text())
     _fix(board, plan.stubs)
     versions.remove_paths(board, plan.hiding)
 

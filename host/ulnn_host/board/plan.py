@@ -216,7 +216,7 @@ def make_plan(
         held,
         target,
         choice.engine,
-        tuple(_item(held, *entry) for entry in wanted),
+        tuple(_item(held, adopted[0] if adopted else None, *entry) for entry in wanted),
         version,
         adopted,
         _not_right(held, [boot], versions.boot(suffix)),
@@ -323,9 +323,12 @@ def _adopted(
     return version, tuple((a, f"{held.folder}/{b}") for a, b in copies)
 
 
-def _item(held: Held, name: str, stored: str, data: bytes, note: str) -> Item:
+def _item(
+    held: Held, adopted: Version | None, name: str, stored: str, data: bytes, note: str
+) -> Item:
     path = f"{held.folder}/{stored}"
-    if versions.same(held.stored.get(stored), data):
+    copied = adopted.files.get(stored) if adopted else None
+    if versions.same(held.stored.get(stored), data) or versions.same(copied, data):
         return Item(name, path, data, "same", note)
     active = held.active
     known = active and (name in active.models or _top(name) in active.modules)
