@@ -222,27 +222,27 @@ class _Stream:
             if one[0] != _START:
                 return _NOISE
             self.begun = True
-        k, end = 1, 4
-        while k < end:
-            for _ in poll(_GAP_MS):
-                break
-            else:
-                self.begun = False
-                return 0 if k > 1 else _NOTHING
-            if readinto(one, 1) != 1:
-                return _CLOSED
-            b = one[0]
-            if b == _START:  # what came before it, if anything, lost bytes
-                return 0 if k > 1 else _NOTHING
-            raw[k] = b
-            k += 1
-            if k == 4:
-                if b < 4 or b > _WORDS:
+        k = 1
+        for end in (4, 0):
+            for k in range(k, end or 4 + 2 * raw[3]):
+                for _ in poll(_GAP_MS):
+                    break
+                else:
                     self.begun = False
-                    return 0
-                end = 4 + 2 * b
+                    return 0 if k > 1 else _NOTHING
+                if readinto(one, 1) != 1:
+                    return _CLOSED
+                b = one[0]
+                if b == _START:  # what came before it, if anything, lost bytes
+                    return 0 if k > 1 else _NOTHING
+                raw[k] = b
+            k = 4
+            if not 4 <= raw[3] <= _WORDS:
+                self.begun = False
+                return 0
         self.begun = False
         n = raw[3]
+        end = 4 + 2 * n
         if not (_restore(raw, raw[1], 3, end) and _restore(raw, raw[2], _START, end)):
             return 0
         pack_into("248s", self.tx, 2, self.body)
