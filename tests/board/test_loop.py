@@ -164,7 +164,7 @@ def test_offers_that_make_no_sense(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     (tmp_path / "run.py").write_text(
         "import ulnn_stream\n"
-        "for w, s in (100000, 4), (63, 4), (256, 3), (256, 0):\n"
+        "for w, s in (100000, 4), (63, 4), (256, 3), (256, 32):\n"
         " try:\n  ulnn_stream.serve('m.ulnn', 1, w, s)\n except ValueError as e:\n  print(e)\n"
     )
     said = unix("run.py", cwd=tmp_path, heap="2M").splitlines()
