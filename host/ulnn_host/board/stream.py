@@ -242,7 +242,7 @@ class Session:
         known = getattr(self, "info", None)
         for attempt in range(START_ATTEMPTS):
             try:
-                self._start(again and attempt == 0)
+                self._start(again or attempt > 0)
             except LineLost:
                 raise
             except UlnnError as error:
