@@ -362,6 +362,6 @@ def _checked(name: str, text: str) -> str:
     return f"__import__('binascii').crc32({name})=={crc32(text.encode())}"
 
 
-def _is_banner(answer: bytes) -> bool:
+def _is_banner(answer: bytes | bytearray) -> bool:
     """Whether the banner is in it, damaged perhaps."""
     return any(BANNER[k : k + 8] in answer for k in range(len(BANNER) - 8))
