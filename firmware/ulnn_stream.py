@@ -41,7 +41,7 @@ else:  # CircuitPython
         return (a - b) & 0x3FFFFFFF
 
 
-_lock = _unlock = lambda: None
+_lock = _unlock = int
 if sys.maxsize < 1 << 31:  # elsewhere a CRC-32 is a small integer
     try:
         from micropython import heap_lock as _lock
@@ -222,27 +222,27 @@ class _Stream:
             if one[0] != _START:
                 return _NOISE
             self.begun = True
-        k, end = 1, 4
-        while k < end:
-            for _ in poll(_GAP_MS):
-                break
-            else:
-                self.begun = False
-                return 0 if k > 1 else _NOTHING
-            if readinto(one, 1) != 1:
-                return _CLOSED
-            b = one[0]
-            if b == _START:  # what came before it, if anything, lost bytes
-                return 0 if k > 1 else _NOTHING
-            raw[k] = b
-            k += 1
-            if k == 4:
-                if b < 4 or b > _WORDS:
+        k = 1
+        for end in (4, 0):
+            for k in range(k, end or 4 + 2 * raw[3]):
+                for _ in poll(_GAP_MS):
+                    break
+                else:
                     self.begun = False
-                    return 0
-                end = 4 + 2 * b
+                    return 0 if k > 1 else _NOTHING
+                if readinto(one, 1) != 1:
+                    return _CLOSED
+                b = one[0]
+                if b == _START:  # what came before it, if anything, lost bytes
+                    return 0 if k > 1 else _NOTHING
+                raw[k] = b
+            k = 4
+            if not 4 <= raw[3] <= _WORDS:
+                self.begun = False
+                return 0
         self.begun = False
         n = raw[3]
+        end = 4 + 2 * n
         if not (_restore(raw, raw[1], 3, end) and _restore(raw, raw[2], _START, end)):
             return 0
         pack_into("248s", self.tx, 2, self.body)
@@ -476,15 +476,16 @@ class _Stream:
         return 2
 
 
-def serve(model, idle_ms=30000, window=0, slots=4, console=None):
+def serve(model, idle_ms=30000, window=0, slots=0, console=None):
     """Answer frames until the host says goodbye ("bye"), or sends no whole frame for idle_ms
     ("idle"), or the port is closed ("closed").
 
     model: path of a .ulnn file or a loaded Model. window: bytes that the port can hold while a
-    step is running, 64 to 4096; 0: what this kind of board usually holds. slots: answers kept for
-    repetition, 1, 2, 4, 8 or 16. Ctrl-C raises KeyboardInterrupt. Raises what `ulnn.load` raises.
+    step is running, 64 to 4096; 0: what this kind of board usually holds. slots: answers kept, 1,
+    2, 4, 8 or 16; 0: by the window. Ctrl-C raises KeyboardInterrupt. Raises as `ulnn.load` does.
     """
     window = window or _WINDOWS.get(sys.platform, 256)
+    slots = slots or (8 if window >= 2048 else 4)
     if not 64 <= window <= 4096 or slots not in (1, 2, 4, 8, 16):
         raise ValueError("window %d, slots %d: expected 64 to 4096, and 1 to 16" % (window, slots))
     gc.collect()

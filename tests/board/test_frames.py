@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import protocol_vectors
+from support.paths import ROOT
 from ulnn_host.board.frames import BODY_WORDS, START, Decoder, encode
 
 VECTORS = json.loads(protocol_vectors.FILE.read_text())
@@ -22,6 +24,18 @@ def test_vectors_are_what_the_script_writes(tmp_path: Path) -> None:
     protocol_vectors.FILE = tmp_path / "again.json"
     protocol_vectors.main()
     assert protocol_vectors.FILE.read_text() == written
+
+
+def test_frames_in_the_document_are_vectors() -> None:
+    """Frames in PROTOCOL.md, which may go over several lines of a block, are in the vectors."""
+    text = (ROOT / "PROTOCOL.md").read_text()
+    byte = r"[0-9a-f]{2}\b"
+    frames = re.findall(rf"^    .*?\b((?:fe|a5)(?:\s+{byte}){{7,}})", text, re.M)
+    assert len(frames) >= 12
+    known = protocol_vectors.FILE.read_text()
+    for frame in frames:
+        assert re.sub(r"\s", "", frame) in known, frame
+    assert max(len(line) for line in text.splitlines()) <= 100
 
 
 @pytest.mark.parametrize("vector", VECTORS["host_frames"], ids=lambda v: v["kind"])

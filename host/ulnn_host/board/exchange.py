@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..base.errors import UlnnError
-from .frames import FLAG, Decoder, Reply, encode
+from .frames import FLAG, SYNC, Decoder, Reply, encode
 from .line import Line
 
 LEAST_TIMEOUT = 0.02
@@ -20,6 +20,7 @@ FIRST_TIMEOUT = 0.25
 ROUND_TRIPS = 3
 DOUBLINGS = 4
 TRIES = 7
+ECHOES = 3
 SILENT_SECONDS = 3.0
 STUCK_SECONDS = 10.0
 QUIET_SECONDS = 0.01
@@ -119,6 +120,7 @@ class Exchange:
         self._pending: deque[_Pending] = deque()
         self._replies: dict[int, Reply] = {}
         self._heard = self._answered = 0.0
+        self._text = self._echoes = 0  # bytes that are no frame; asked in vain, and only text came
 
     def restart(self) -> None:
         """Forget what is under way; the loop on the board is a new one."""
@@ -220,8 +222,10 @@ class Exchange:
             self.damage.add(len(data))
             for reply in found:
                 self._sort_in(reply)
+            self._text += len(data)
             if found:
                 self._heard = now
+                self._text = self._echoes = 0
             if self.decoder.damaged > damaged:
                 self._look_for_end(data)
                 if self._pending and self.decoder.rest.translate(None, _READABLE):
@@ -296,6 +300,13 @@ class Exchange:
     def _ask_after_silence(self, tries: int) -> None:
         self.counters.timeouts += 1
         now = time.monotonic()
+        self._echoes = self._echoes + 1 if self._text else 0
+        self._text = 0
+        if self._echoes >= ECHOES and SYNC not in self.decoder.rest:
+            # A REPL that echoes what it gets.
+            raise LoopEnded(
+                f"port {self.line.name}: the loop on the board ended ({self._rest()})", "text"
+            )
         silent = tries > TRIES and now - self._heard > SILENT_SECONDS
         if silent or now - self._answered > STUCK_SECONDS + self.timeout:
             raise LoopEnded(

@@ -30,7 +30,8 @@ class LineLost(UlnnError):
 class Line:
     """A serial port that is open. to_board, to_host: what happens to bytes on their way.
 
-    Every failure of the port is a LineLost that names it.
+    heard: when the last bytes came (time.monotonic). Every failure of the port is a LineLost
+    that names it.
     """
 
     def __init__(self, path: str, name: str, baudrate: int = BAUDRATE) -> None:
@@ -38,6 +39,7 @@ class Line:
         self.path, self.name, self.baudrate = path, name, baudrate
         self.to_board: Callable[[bytes], bytes] = bytes
         self.to_host: Callable[[bytes], bytes] = bytes
+        self.heard = 0.0
         self._identity = _usb_identity(path)
         self._port = _open(path, baudrate)
 
@@ -53,6 +55,8 @@ class Line:
                 data += self._port.read(self._port.in_waiting)
         except (OSError, TypeError) as error:  # TypeError: closed by another thread
             raise self._lost(error) from error
+        if data:
+            self.heard = time.monotonic()
         return self.to_host(bytes(data)) if data else b""
 
     def read_until(self, deadline: float, quiet: float = 0.0) -> bytes:

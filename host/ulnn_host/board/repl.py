@@ -22,6 +22,8 @@ INTERRUPT_SECONDS = 2.0
 PROMPT_SECONDS = 2.0
 QUIET_SECONDS = 0.1
 FIRST_SIGN_SECONDS = 0.5
+ANSWER_SECONDS = 0.25
+ECHO_SECONDS = 1.0
 ATTEMPTS = 20
 PIECE, SMALLEST_PIECE = 1024, 24
 SLICES_AFTER = 3
@@ -133,9 +135,13 @@ class Repl:
     def _until_banner(self, deadline: float) -> bytes:
         """A program that never stops printing does not keep this here."""
         answer = bytearray()
-        while time.monotonic() < deadline:
-            answer += self._line.read()
-            if answer.endswith((BANNER + b">", BANNER)):
+        heard = time.monotonic()
+        while (now := time.monotonic()) < deadline:
+            if new := self._line.read():
+                answer += new
+                heard = now
+            damaged = now - heard > QUIET_SECONDS and _is_banner(answer)
+            if damaged or answer.endswith((BANNER + b">", BANNER)):
                 break
         return bytes(answer)
 
@@ -252,7 +258,7 @@ class Repl:
         while True:
             command = self._text(len(answer), SLICE, str(size))
             for _ in range(ATTEMPTS):
-                data = self._command(command, FIRST_SIGN_SECONDS, 10, len(answer))
+                data = self._command(command, FIRST_SIGN_SECONDS, ECHO_SECONDS, len(answer))
                 part = self._answer(data, len(answer))
                 if part is not None:
                     break
@@ -297,6 +303,8 @@ class Repl:
                     end = min(end, now + QUIET_SECONDS)  # its prompt may be damaged
             elif now - heard > QUIET_SECONDS and _LAST_WORDS.search(data):
                 break
+            elif now - heard > ANSWER_SECONDS and b"~" in data:
+                break  # an answer comes in one piece
             if now > (end if data else sign):
                 break
         return bytes(data)
@@ -326,7 +334,7 @@ class Repl:
                     f"_u=_d['_u'];print({k},_u)"
                 )
                 wanted = f"{k} <_U object"
-            data = self._command(command, FIRST_SIGN_SECONDS, 10)
+            data = self._command(command, FIRST_SIGN_SECONDS, ECHO_SECONDS)
             if wanted.encode() in data.replace(b"\r\n", b"\n"):
                 k, count, failures = k + len(piece), count + 1, 0
                 if not piece:
@@ -354,6 +362,6 @@ def _checked(name: str, text: str) -> str:
     return f"__import__('binascii').crc32({name})=={crc32(text.encode())}"
 
 
-def _is_banner(answer: bytes) -> bool:
+def _is_banner(answer: bytes | bytearray) -> bool:
     """Whether the banner is in it, damaged perhaps."""
     return any(BANNER[k : k + 8] in answer for k in range(len(BANNER) - 8))

@@ -21,6 +21,7 @@ SAME, UNIT, LONG = 0, 1, 2
 WIDE_TIMES = 256
 # What a frame costs beside its samples, in bytes: head, kind, number, check, dt, flag.
 FRAME_COST = 18
+LEAST_WORDS = 8
 
 Int16 = NDArray[np.int16]
 
@@ -109,6 +110,9 @@ class Sizes(Protocol):
     def batch(self) -> int:
         """Samples of the next frame."""
 
+    def words(self) -> int:
+        """Words of the next payload that is no samples."""
+
     def mark_samples(self) -> int:
         """Samples after which the state is read."""
 
@@ -126,17 +130,22 @@ def checked(x: ArrayLike, dt: ArrayLike, inputs: int) -> tuple[NDArray[Any], NDA
     return xs.astype("<i2"), dts
 
 
-def get(region: int, words: int) -> Iterator[Request]:
-    """Requests for all words of a region."""
-    for k in range(0, max(words, 1), PAYLOAD_WORDS):
-        yield Request("G", region, struct.pack("<HH", k, min(PAYLOAD_WORDS, words - k)))
+def get(region: int, words: int, most: Callable[[], int]) -> Iterator[Request]:
+    """Requests for all words of a region, at most most() in each."""
+    k = 0
+    while k < words or not k:
+        n = min(most(), words - k)
+        yield Request("G", region, struct.pack("<HH", k, n))
+        k += max(n, 1)
 
 
-def put(region: int, words: NDArray[Any]) -> Iterator[Request]:
-    """Requests that put all words of a region."""
-    for k in range(0, len(words), PAYLOAD_WORDS - 1):
-        part = words[k : k + PAYLOAD_WORDS - 1].astype("<i2")
+def put(region: int, words: NDArray[Any], most: Callable[[], int]) -> Iterator[Request]:
+    """Requests that put all words of a region, at most most() - 1 in each."""
+    k = 0
+    while k < len(words):
+        part = words[k : k + most() - 1].astype("<i2")
         yield Request("P", region, struct.pack("<H", k) + part.tobytes())
+        k += len(part)
 
 
 class Run:
@@ -186,11 +195,11 @@ class Run:
         while k < end:
             every = sizes.mark_samples()
             n = min(sizes.batch(), end - k, every - since) if self._info.rows else 1
-            yield from self._samples(k, n) if self._info.rows else self._big_sample(k)
+            yield from self._samples(k, n) if self._info.rows else self._big_sample(k, sizes)
             k, since = k + n, since + n
             if since >= every or k == end:
                 since = 0
-                for request in get(STATE, self._info.state_size):
+                for request in get(STATE, self._info.state_size, sizes.words):
                     self._expected.append(("g", k, len(request.payload)))
                     yield request
 
@@ -207,14 +216,14 @@ class Run:
         self._expected.append(("s", k, n))
         yield Request("S", n + 256 * form, self._x[k : k + n].tobytes() + tail, n)
 
-    def _big_sample(self, k: int) -> Iterator[Request]:
+    def _big_sample(self, k: int, sizes: Sizes) -> Iterator[Request]:
         """One sample in several frames, for models whose samples do not fit in one."""
-        for request in put(OUTPUT, self._x[k]):
+        for request in put(OUTPUT, self._x[k], sizes.words):
             self._expected.append(("p", k, 0))
             yield request
         self._expected.append(("t", k, 0))
         yield Request("T", 0, self._dts[k : k + 1].astype("<u4").tobytes(), 1)
-        for request in get(OUTPUT, self._info.outputs):
+        for request in get(OUTPUT, self._info.outputs, sizes.words):
             self._expected.append(("y", k, struct.unpack_from("<H", request.payload)[0]))
             yield request
 
@@ -283,12 +292,20 @@ def _wire_dts(dts: NDArray[np.int64], dt_max: int) -> tuple[NDArray[np.int64], i
     return np.where(dts > dt_max, (dt_max // unit + 1) * unit, dts), unit
 
 
-def frame_samples(info: BoardInfo, window: int, damage: float) -> int:
-    """PROTOCOL.md 3.5: samples in a frame. Two frames fit in the window; and where the line loses
+def payload_bytes(window: int, damage: float) -> float:
+    """PROTOCOL.md 3.5: bytes of a payload. Two frames fit in the window; and where the line loses
     a share `damage` of its bytes, repeats and overhead together cost least.
     """
-    sample = 2 * (max(info.inputs, info.outputs) + 1)
     size = float(max(window // 2, 64) - FRAME_COST)
-    if damage:
-        size = min(size, math.sqrt(FRAME_COST / damage))
-    return max(1, min(info.rows, int(size / sample)))
+    return min(size, math.sqrt(FRAME_COST / damage)) if damage else size
+
+
+def frame_samples(info: BoardInfo, window: int, damage: float) -> int:
+    """Samples in a frame."""
+    sample = 2 * (max(info.inputs, info.outputs) + 1)
+    return max(1, min(info.rows, int(payload_bytes(window, damage) / sample)))
+
+
+def frame_words(window: int, damage: float) -> int:
+    """Words in the payload of a frame that is no samples."""
+    return max(LEAST_WORDS, min(PAYLOAD_WORDS, int(payload_bytes(window, damage) / 2)))

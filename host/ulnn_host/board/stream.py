@@ -28,6 +28,7 @@ from .samples import (
     Run,
     checked,
     frame_samples,
+    frame_words,
     get,
     put,
 )
@@ -37,7 +38,7 @@ __all__ = ["PROTOCOL", "Answers", "BoardInfo", "Mark", "RunBroken", "Session"]
 PROTOCOL = (2, 0)
 MARK_SAMPLES, LEAST_MARK_SAMPLES, MOST_MARK_SAMPLES = 500, 50, 30000
 FRUITLESS_RESTARTS = 20
-RESTART_SECONDS = 10.0
+RESTART_SECONDS, DEAF_SECONDS = 60.0, 10.0
 READY_SECONDS = 2.0
 START_ATTEMPTS = 4
 
@@ -185,6 +186,10 @@ class Session:
         """Samples of the next frame."""
         return frame_samples(self.info, self._exchange.window, self._exchange.damage.rate)
 
+    def words(self) -> int:
+        """Words of the next payload that is no samples."""
+        return frame_words(self._exchange.window, self._exchange.damage.rate)
+
     def mark_samples(self) -> int:
         """Samples after which the state is read: it is a twentieth of what comes back at most."""
         least = 20 * self.info.state_size // (self.info.outputs + 1)
@@ -207,7 +212,8 @@ class Session:
         """
         self.restarts += 1
         said: list[str] = []
-        deadline = time.monotonic() + max(RESTART_SECONDS, self._wait)
+        began = time.monotonic()
+        deadline = began + max(RESTART_SECONDS, self._wait)
         while True:
             self._fruitless += 1
             if isinstance(error, LoopEnded):
@@ -215,7 +221,9 @@ class Session:
                 hopeless = said[-2:] == 2 * [error.reason] and is_an_error(error.reason)
             else:
                 hopeless = not self._wait
-            late = time.monotonic() > deadline or self._fruitless > FRUITLESS_RESTARTS
+            now = time.monotonic()
+            deaf = now - max(began, self._line.heard) > max(DEAF_SECONDS, self._wait)
+            late = deaf or now > deadline or self._fruitless > FRUITLESS_RESTARTS
             if hopeless or late:
                 raise error
             try:
@@ -234,7 +242,7 @@ class Session:
         known = getattr(self, "info", None)
         for attempt in range(START_ATTEMPTS):
             try:
-                self._start(again and attempt == 0)
+                self._start(again or attempt > 0)
             except LineLost:
                 raise
             except UlnnError as error:
@@ -276,7 +284,7 @@ class Session:
     def _put_back(self, mark: Mark) -> None:
         self._one(Request("R"))
         if mark.state is not None:
-            self._all(put(STATE, np.array(mark.state, "<i2")))
+            self._all(put(STATE, np.array(mark.state, "<i2"), self.words))
 
     def _read_state(self) -> Mark:
         words, clamped = self._get(STATE, self.info.state_size)
@@ -292,5 +300,5 @@ class Session:
 
     def _get(self, region: int, words: int) -> tuple[Int16, int]:
         """Words of a region, and the argument of the last answer."""
-        found = self._all(get(region, words))
+        found = self._all(get(region, words, self.words))
         return np.concatenate([reply.payload for reply in found]), found[-1].argument
