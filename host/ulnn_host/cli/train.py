@@ -21,8 +21,7 @@ def train(
     from ..train.recipe import read_recipe
     from ..train.train import train as fit
 
-    for target in (output, output.with_suffix(".toml")):
-        files.check_output(target, recipe)
+    files.check_output(output, recipe)
     checkpoint = fit(read_recipe(recipe))
     checkpoint.save(output)
     facts = checkpoint.hyper["training"]
