@@ -1,4 +1,4 @@
-"""What `Board.write_file` runs on a board to give a new file its name, on a filesystem like FAT."""
+"""What `Board.write_file` runs on a board to name a new file, on a filesystem like FAT."""
 
 from __future__ import annotations
 

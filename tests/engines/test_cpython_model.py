@@ -147,7 +147,11 @@ def test_ctrl_c_ends_long_work(large: bytes, method: str) -> None:
     assert 0 < done < STEPS
     other = native.load(large)
     inputs = model.info()["input_size"]
-    xs, ys, dts = arguments[0][: done * inputs], array("h", bytes(2 * done * outputs)), arguments[2]
+    xs, ys, dts = (
+        arguments[0][: done * inputs],
+        array("h", bytes(2 * done * outputs)),
+        arguments[2],
+    )
     other.run(xs, ys, dts[:done])
     assert other.state == model.state
     assert ys == arguments[1][: done * outputs]
@@ -167,7 +171,7 @@ def test_long_self_tests_find_what_differs(large: bytes) -> None:
     state = model.golden.state.copy()
     state[-1] ^= 1
     broken = container.write(replace(model, golden=replace(model.golden, state=state)))
-    with pytest.raises(ValueError, match="^self test: state differs$"):
+    with pytest.raises(ValueError, match=r"^self test: state differs$"):
         native.load(broken).self_test()
 
 

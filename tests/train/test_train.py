@@ -283,7 +283,13 @@ def test_valid_names_a_set_of_a_package(tmp_path):
         assert recipe.read_recipe(tmp_path / "r.toml").data.valid == "vowels"
     fit, valid = (sets.read_source("vowels", held_out=held) for held in (False, True))
     assert (len(fit), len(valid)) == (270, 370)
-    made = recipe.parse({"data": {"source": "vowels", "valid": "vowels"}, "model": {"hidden": 2}, "training": {"epochs": 1}})
+    made = recipe.parse(
+        {
+            "data": {"source": "vowels", "valid": "vowels"},
+            "model": {"hidden": 2},
+            "training": {"epochs": 1},
+        }
+    )
     history = train.train(made, quiet=True).hyper["history"]
     assert "valid" in history[0]
     again = tmp_path / "again.toml"

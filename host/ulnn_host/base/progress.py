@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +16,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from .console import Terminal
 
 T = TypeVar("T")
 BYTES = TextColumn("{task.completed:,}/{task.total:,} bytes")
@@ -48,13 +50,13 @@ class Bars:
 @contextlib.contextmanager
 def bars(*, quiet: bool = False, count: ProgressColumn | None = None) -> Iterator[Bars]:
     """Bars while the block runs. quiet: show none. count: how an amount is written."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         count or MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
         disable=quiet or not console.is_terminal,
         transient=True,
@@ -84,5 +86,5 @@ def track(
 @contextlib.contextmanager
 def status() -> Iterator[Callable[[str], None]]:
     """A line that says what is being done now, for work without a total: call it with the text."""
-    with Console(stderr=True).status("") as shown:
-        yield shown.update
+    with Terminal(stderr=True).status("") as shown:
+        yield lambda text: shown.update(Text(text))

@@ -352,8 +352,8 @@ def _sha(p):
     return ''.join('%02x' % c for c in h.digest())
 """
 
-# FAT does not rename over a file that is there (EEXIST, 17); littlefs does, and atomically. The old
-# file goes only when the new one has its name.
+# FAT does not rename over a file that is there (EEXIST, 17); littlefs does, and atomically. The
+# old file goes only when the new one has its name.
 _RENAME = """
 import os
 def _ren(a, b):

@@ -6,8 +6,8 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from ..base.console import Terminal
 from .options import Json, ModelPath
 
 
@@ -37,7 +37,7 @@ def deploy(
     from ..format import container
     from ..report import board_show
 
-    console = Console(quiet=as_json)
+    console = Terminal(quiet=as_json)
     container.read_file(model)
     with Board.open(resolve(port)) as board, bars(quiet=as_json, count=BYTES) as shown:
         running: dict[str, Bar] = {}

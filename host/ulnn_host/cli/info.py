@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from ..base.errors import one_line
 from .options import Json, ModelPath, out
 
 
@@ -28,11 +29,13 @@ def info(
 
     content = facts.of_file(model)
     if graph is not None:
+        from ..base import files
         from ..format import container
         from ..report import graph as graphs
         from ..report import pictures
 
         pictures.check_picture(graph)
+        files.check_output(graph, model)
         drawn = graphs.draw(graphs.of_model(container.read_file(model)[1]), model.stem)
         pictures.save(drawn, graph)
     if as_json:
@@ -41,5 +44,7 @@ def info(
     for title, rows in content.items():
         table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
         for key, value in rows.items():
-            table.add_row(key, Text(str(value), overflow="fold"))
+            table.add_row(
+                Text(str(key), overflow="fold"), Text(one_line(str(value)), overflow="fold")
+            )
         out.print(table)

@@ -16,7 +16,7 @@ from .options import DataPath, ModelPath, out
 def run(
     model: ModelPath,
     data: DataPath,
-    output: Annotated[Path, typer.Option("-o", "--output", help="outputs (.npz)")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="outputs (.npz or .csv)")],
     engine: Annotated[
         str, typer.Option(help="reference, native, pure, unix, cortex-m7 or rv32")
     ] = "reference",
@@ -24,18 +24,20 @@ def run(
 ) -> None:
     """Run a model over data; the state is reset before each sequence.
 
-    Writes y_int (int16), y (float32) and state (int16, after each sequence's last step).
+    A .npz file holds y_int (int16), y (float32) and state (int16, after each sequence's last
+    step); a .csv file the time in seconds, outputs by their labels, and decisions.
 
     Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
     """
-    import numpy as np
-
     from ..base import files
+    from ..base.errors import UlnnError
     from ..data.logs import read_data
-    from ..engines import registry
+    from ..engines import outputs, registry
     from ..engines.batch import quantise
     from ..format import container
 
+    if output.suffix not in (".npz", ".csv"):
+        raise UlnnError(f"{output}: expected a name that ends in .npz or .csv")
     content, parsed = container.read_file(model)
     files.check_output(output, model, data)
     sequences = read_data(data, data_options, parsed.readout)
@@ -44,10 +46,6 @@ def run(
         from ..board.board_engine import ENGINES as engines  # these need a serial port's drivers
 
     result = registry.run(content, quantise(parsed, sequences), engine, engines)
-    y_int, state = result.y, result.state
-    y = np.where(sequences.mask[..., None], parsed.dequantise_output(y_int), 0).astype(np.float32)
-    if sequences.flat:
-        y_int, y, state = y_int[0], y[0], state[0]
-    with files.replacing(output) as file:
-        np.savez(file, y_int=y_int, y=y, state=state)
+    write = outputs.write_csv if output.suffix == ".csv" else outputs.write_npz
+    write(output, parsed, sequences, result)
     out.print(f"{output}: {int(sequences.length.sum())} steps under {engine}")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from ..base.console import Terminal
 
 
 def train(
@@ -29,4 +30,4 @@ def train(
     for key, value in checkpoint.hyper["metrics"].items():
         if isinstance(value, float):
             line += f", {key.replace('_', ' ')} {value:.4f}"
-    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).print(line, highlight=False, soft_wrap=True)

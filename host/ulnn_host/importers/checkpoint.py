@@ -2,8 +2,8 @@
 
 A checkpoint is a file of arrays (`.safetensors`, `.pt`, `.npz`; Keras' `.keras`, `.weights.h5`
 and `.h5`) and what weights do not say (`checkpoint_toml`): in the file itself, where `ulnn train`
-wrote it, or in `NAME.toml` beside it. What is missing there is assumed, and reported; what would be
-a guess is refused, with the option that says it.
+wrote it, or in `NAME.toml` beside it. What is missing there is assumed, and reported; what would
+be a guess is refused, with the option that says it.
 
 dialect         what it is
 ncps.torch      state dict of `ncps.torch` CfC (wired, mixed memory) and LTC, alone or stacked

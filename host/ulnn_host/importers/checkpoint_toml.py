@@ -1,5 +1,5 @@
-"""What weights do not say, as TOML: in the metadata of a .safetensors file that `ulnn train` wrote,
-or in `NAME.toml` beside another checkpoint. The keys are checked like those of a recipe.
+"""What weights do not say, as TOML: in the metadata of a .safetensors file of `ulnn train`, or in
+`NAME.toml` beside another checkpoint. The keys are checked like those of a recipe.
 """
 
 from __future__ import annotations

@@ -9,15 +9,22 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from ..base import files
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, one_line
 
 FORMATS = (".png", ".svg", ".pdf")
+NAME_MAX = 40
 
 
 def check_picture(path: Path) -> None:
     """Raise UlnnError unless the name ends as one of FORMATS."""
     if path.suffix not in FORMATS:
         raise UlnnError(f"{path}: expected a name that ends in .png, .svg or .pdf")
+
+
+def plain(name: str) -> str:
+    """A name out of a file as matplotlib is to draw it: on one line, not too long, no formula."""
+    name = one_line(name)
+    return (name if len(name) <= NAME_MAX else name[: NAME_MAX - 3] + "...").replace("$", r"\$")
 
 
 def render(figure: Figure, suffix: str, dpi: int = 150, *, tight: bool = False) -> bytes:

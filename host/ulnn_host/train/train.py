@@ -1,8 +1,8 @@
 """Training a network as a recipe says; checkpoints; accuracy in float.
 
 A checkpoint is `NAME.safetensors`: a plain state_dict with the keys of ncps.torch 1.0.1 (CfC,
-wired, LTC, mixed memory) or of torch.nn (LSTM, GRU), and in its metadata, as TOML, hyper-parameters,
-input normalisation, labels, metrics and history.
+wired, LTC, mixed memory) or of torch.nn (LSTM, GRU), and in its metadata, as TOML,
+hyper-parameters, input normalisation, labels, metrics and history.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def read_trained(path: Path) -> TrainedNetwork:
     from safetensors.torch import load_file
 
     if not path.exists():
-        raise UlnnError(f"{path}: no such file; expected a checkpoint of ulnn train (.safetensors)")
+        raise UlnnError(f"{path}: no such file; expected a .safetensors of ulnn train")
     hyper = read_hyper(path)
     try:
         state = load_file(path)
