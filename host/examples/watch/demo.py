@@ -29,7 +29,7 @@ from ulnn_host.importers import checkpoint as checkpoints
 from ulnn_host.quantize import quantize
 from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.quantize.options import Options
-from ulnn_host.report import board_show
+from ulnn_host.report import board_show, pictures
 from ulnn_host.report import page as report
 from ulnn_host.train import recipe, train
 
@@ -258,12 +258,12 @@ def _page(result: DemoResult, trained: train.TrainedNetwork, unseen: Sequences) 
         [
             (
                 c.name,
-                f"{c.unseen.accuracy:.2%}",
-                f"{c.unseen.balanced:.2%}",
-                f"{c.unseen.by_recording or 0:.2%}",
-                f"{c.seen.accuracy:.2%}",
-                f"{c.rms_error:.4f}" if c.bits else "-",
-                f"{c.max_error:.4f}" if c.bits else "-",
+                f"{c.unseen.accuracy:.1%}",
+                f"{c.unseen.balanced:.1%}",
+                f"{c.unseen.by_recording or 0:.1%}",
+                f"{c.seen.accuracy:.1%}",
+                c.rms_error if c.bits else None,
+                c.max_error if c.bits else None,
                 c.size,
             )
             for c in result.candidates
@@ -292,9 +292,9 @@ def _method(unseen: Sequences) -> str:
 
 
 def _training_figure(trained: train.TrainedNetwork) -> Any:
-    figure, (ax,) = report.new_figure(9, 2.4)
+    figure, (ax,) = pictures.new_figure(9, 2.4)
     history = trained.hyper["history"]
-    ax.plot([h["epoch"] for h in history], [h["loss"] for h in history], color=report.BOARD)
+    ax.plot([h["epoch"] for h in history], [h["loss"] for h in history], color=pictures.BOARD)
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
     return figure
