@@ -408,7 +408,7 @@ def validate(
 
     source = data if isinstance(data, Sequences) else Path(data)
     with _as_file(model) as path, bar("streaming") as shown:
-        return prove(
+        done = prove(
             path,
             source,
             resolve(port),
@@ -419,6 +419,7 @@ def validate(
             progress=shown.update,
             deployed=deployed,
         )
+    return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
 
 
 @contextlib.contextmanager
