@@ -64,7 +64,7 @@ def run(checkout: Path, folder: Path, *words: str) -> None:
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a file; of a checkpoint those of its tensors, since it notes how long it took."""
+    """The bytes of a file, of a checkpoint those of its tensors: it notes times, too."""
     data = path.read_bytes()
     if path.suffix != ".safetensors":
         return data

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from .errors import UlnnError, UlnnWarning, one_line, printable
+from .errors import UlnnAssumption, UlnnError, UlnnWarning, one_line, printable
 from .extras import explained
 
 
@@ -83,6 +83,7 @@ def _show(
     line: str | None = None,
 ) -> None:
     """One line on stderr; where in the code matters only for warnings that are not ours."""
+    kind = "assumed" if issubclass(category, UlnnAssumption) else "warning"
     ours = issubclass(category, UlnnWarning)
     text = "" if ours else f"{filename}:{lineno}: {category.__name__}: "
-    print(f"warning: {text}{one_line(str(message))}", file=file or sys.stderr)
+    print(f"{kind}: {text}{one_line(str(message))}", file=file or sys.stderr)

@@ -22,3 +22,7 @@ def printable(text: str) -> str:
 
 class UlnnWarning(UserWarning):
     """One line about what was read: it may be right, but looks wrong."""
+
+
+class UlnnAssumption(UlnnWarning):
+    """One line about what a file does not say and was assumed."""

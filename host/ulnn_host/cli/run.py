@@ -29,23 +29,22 @@ def run(
 
     Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
     """
+    import numpy as np
+
+    from .. import api
     from ..base import files
     from ..base.errors import UlnnError
-    from ..data.logs import read_data
-    from ..engines import outputs, registry
-    from ..engines.batch import quantise
-    from ..format import container
+    from ..report.outputs_csv import write_csv
 
     if output.suffix not in (".npz", ".csv"):
         raise UlnnError(f"{output}: expected a name that ends in .npz or .csv")
-    content, parsed = container.read_file(model)
+    loaded = api.load(model)
     files.check_output(output, model, data)
-    sequences = read_data(data, data_options, parsed.readout)
-    engines = registry.ENGINES
-    if engine not in engines:
-        from ..board.board_engine import ENGINES as engines  # these need a serial port's drivers
-
-    result = registry.run(content, quantise(parsed, sequences), engine, engines)
-    write = outputs.write_csv if output.suffix == ".csv" else outputs.write_npz
-    write(output, parsed, sequences, result)
+    sequences = loaded.read(data, options=data_options)
+    made = loaded.outputs(sequences, engine)
+    if output.suffix == ".csv":
+        write_csv(output, loaded.file, sequences, made.y)
+    else:
+        with files.replacing(output) as file:
+            np.savez(file, y_int=made.y_int, y=made.y, state=made.state)
     out.print(f"{output}: {int(sequences.length.sum())} steps under {engine}")

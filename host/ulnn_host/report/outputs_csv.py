@@ -1,4 +1,4 @@
-"""What a model makes of data, as files: arrays for programs, a table for people."""
+"""What a model makes of data, as a table for people."""
 
 from __future__ import annotations
 
@@ -14,29 +14,16 @@ from ..base import files
 from ..data.scores import pool
 from ..data.sequences import Sequences
 from ..format.model import ModelFile
-from .batch import Outputs
 
 
-def write_npz(path: Path, model: ModelFile, data: Sequences, result: Outputs) -> None:
-    """y_int int16 and y float32 (N, T, O), 0 after a sequence's end; state int16 (N, S) after its
-    last step. Without the leading axis where the data have none. Raises UlnnError."""
-    arrays: dict[str, Any] = {
-        "y_int": result.y,
-        "y": _real(model, data, result),
-        "state": result.state,
-    }
-    if data.flat:
-        arrays = {name: values[0] for name, values in arrays.items()}
-    with files.replacing(path) as file:
-        np.savez(file, **arrays)
+def write_csv(path: Path, model: ModelFile, data: Sequences, y: NDArray[Any]) -> None:
+    """Write real outputs y (N, T, O), or (T, O).
 
-
-def write_csv(path: Path, model: ModelFile, data: Sequences, result: Outputs) -> None:
-    """A row for each step: the number of its sequence, where there are several; the time, seconds,
+    A row for each step: the number of its sequence, where there are several; the time, seconds,
     the sum of dt; the outputs; and, of a model that has labels, the decision in those rows in
     which its readout decides: in every one for "each", else in the last of a sequence. Raises
     UlnnError."""
-    y = _real(model, data, result)
+    y = y.reshape(*data.mask.shape, model.output_size)
     labels = model.labels if len(model.labels) == y.shape[2] else ()
     names = labels or tuple(f"y{k}" for k in range(y.shape[2]))
     decisions = np.full(data.mask.shape, "", object)
@@ -56,8 +43,3 @@ def write_csv(path: Path, model: ModelFile, data: Sequences, result: Outputs) ->
             row = [n] * len(several) + [f"{seconds[t]:.9g}", *(f"{v:.7g}" for v in y[n, t])]
             table.writerow([*row, decisions[n, t]] if labels else row)
     files.write(path, text.getvalue())
-
-
-def _real(model: ModelFile, data: Sequences, result: Outputs) -> NDArray[np.float32]:
-    y = np.where(data.mask[..., None], model.dequantise_output(result.y), 0)
-    return y.astype(np.float32)
