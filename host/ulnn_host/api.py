@@ -439,6 +439,7 @@ def validate(
     inject_faults: str | None = None,
     resume: Path | None = None,
     notice: Callable[[str], None] = lambda line: None,
+    timeout: float = 60,
     deployed: Callable[[DeployReport], None] | None = None,
 ) -> ValidationReport:
     """Stream data through a model on a board, and compare every output with the reference.
@@ -449,7 +450,7 @@ def validate(
     hold; 0: what the board offers. wait: seconds for a board that was unplugged. inject_faults:
     damage the line on purpose, RATE or RATE:KIND. resume: JSON report of a run that broke off, to
     go on with. notice: called with a line when the line is in trouble. Raises BrokenOff, which
-    has the report, when the board does not come back.
+    has the report, when the board does not come back. timeout: seconds for loading the model.
     """
     from .board.discover import resolve
     from .board.faults import Faults
@@ -457,7 +458,7 @@ def validate(
 
     source = data if isinstance(data, Sequences) else Path(data)
     with _as_file(model) as path, bar("streaming") as shown:
-        return prove(
+        done = prove(
             path,
             source,
             resolve(port),
@@ -470,9 +471,11 @@ def validate(
             faults=Faults.parse(inject_faults) if inject_faults else None,
             resume=resume,
             notice=notice,
+            timeout=timeout,
             progress=shown.update,
             deployed=deployed,
         )
+    return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
 
 
 @contextlib.contextmanager

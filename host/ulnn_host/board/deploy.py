@@ -242,8 +242,7 @@ def _state(plan: Plan) -> str:
 
 
 def _not_working(board: Board, error: BoardError) -> str:
-    why = error.remote.strip().splitlines()[-1]
-    return f"port {board.name}: the model does not work on the board: {why}"
+    return f"port {board.name}: the model does not work on the board: {error.line}"
 
 
 @contextlib.contextmanager
@@ -277,7 +276,7 @@ def _clean(board: Board, plan: Plan, error: BaseException) -> None:
 
 
 def _is_load_failure(error: BoardError) -> bool:
-    return "mpy" in error.remote.strip().splitlines()[-1] or error.kind == "ImportError"
+    return "mpy" in error.line or error.kind == "ImportError"
 
 
 def _fall_back(
@@ -288,7 +287,7 @@ def _fall_back(
     error: BoardError,
 ) -> DeployReport:
     """The board refuses the native module after all: the engine in Python takes its place."""
-    why = error.remote.strip().splitlines()[-1]
+    why = error.line
     report = deploy(board, model_path, to, pure=True, progress=progress)
     warning = f"the board refuses the native module ({why}); the slower engine in Python is used"
     return DeployReport(**{**vars(report), "warnings": (warning, *report.warnings)})

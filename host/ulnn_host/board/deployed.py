@@ -67,10 +67,11 @@ class RolledBack:
 def prove(board: Board, path: str) -> tuple[str, str, int, dict[str, Any]]:
     """(engine, its version, steps of the self test, info) of the model at a path on the board."""
     board.soft_reset()
-    found: tuple[str, str, int, dict[str, Any]] = board.eval(
-        f"_ulnn_prove({path!r})", setup=_PROVE, timeout=120
-    )
-    return found
+    said = board.eval(f"_ulnn_prove({path!r})", setup=_PROVE, timeout=120)
+    if not isinstance(said, tuple) or tuple(map(type, said)) != (str, str, int, dict):
+        raise board.odd(said, "the model's self test")
+    engine, version, steps, info = said
+    return engine, version, steps, info
 
 
 def listing(board: Board) -> list[Listed]:
@@ -114,9 +115,9 @@ def rollback(board: Board) -> RolledBack:
     try:
         steps = sum(prove(board, path)[2] for path in before.models)
     except BoardError as error:
-        why = error.remote.strip().splitlines()[-1]
         raise DeployError(
-            f"port {board.name}: version {before.number} is back, and does not work: {why}", 5
+            f"port {board.name}: version {before.number} is back, and does not work: {error.line}",
+            5,
         ) from error
     return RolledBack(active.number, before, steps)
 

@@ -19,6 +19,8 @@ from .stream import PROTOCOL, Session
 __all__ = ["Board", "BoardError"]
 
 CHUNK = 768
+# what ast.literal_eval raises for what a board might print
+NOT_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
 class Board:
@@ -110,12 +112,28 @@ class Board:
     def eval(self, expression: str, *, setup: str = "", timeout: float = 10) -> Any:
         """Value of an expression made of literals, after the code `setup`."""
         text = self.exec(f"{setup}\nprint(repr({expression}))", timeout=timeout).strip()
+        return self.literal(text, expression)
+
+    def whole(self, expression: str) -> int:
+        """Value of an expression that is a whole number."""
+        value = self.eval(expression)
+        if type(value) is not int:
+            raise self.odd(value, expression)
+        return value
+
+    def literal(self, text: str, what: str) -> Any:
+        """Value of what the board printed for `what`. Raises UlnnError where it is no literal."""
         try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError) as error:
-            raise UlnnError(
-                f"port {self.name}: the board printed {text[:60]!r} for {expression}"
-            ) from error
+            return ast.literal_eval(text.strip())
+        except NOT_LITERAL as error:
+            raise self.odd(text.strip(), what) from error
+
+    def odd(self, answer: object, what: str) -> UlnnError:
+        """The error for an answer that is not of the kind that `what` has."""
+        return UlnnError(
+            f"port {self.name}: the board printed {str(answer)[:60]!r} for {what}; is the line "
+            "disturbed? Reset the board and try again"
+        )
 
     # ---- files --------------------------------------------------------------------------------
 
@@ -275,7 +293,8 @@ def _read(p, k, n):
         return b2a_base64(f.read(n)).decode()
 """
 
-# FAT does not rename over a file that is there; littlefs does, and atomically.
+# FAT does not rename over a file that is there (EEXIST, 17); littlefs does, and atomically. The
+# old file goes only when the new one has its name.
 _RENAME = """
 import os
 def _ren(a, b):
@@ -285,19 +304,31 @@ def _ren(a, b):
         return  # a reset hid that it was done
     try:
         os.rename(a, b)
+        return
+    except OSError as e:
+        if e.args[0] != 17:
+            raise
+    old = b + '.old'
+    try:
+        os.remove(old)
     except OSError:
-        os.remove(b)
+        pass
+    os.rename(b, old)
+    try:
         os.rename(a, b)
+    except BaseException:
+        os.rename(old, b)
+        raise
+    os.remove(old)
 """
 
 
 def is_errno(error: BoardError, number: int) -> bool:
     """Whether it is an OSError of this number, whichever way the board words it."""
-    line = error.remote.strip().splitlines()[-1]
     return error.kind == "OSError" and (
-        errno.errorcode[number] in line
-        or line.startswith(f"OSError: {number}")
-        or f"[Errno {number}]" in line
+        errno.errorcode[number] in error.line
+        or error.line.startswith(f"OSError: {number}")
+        or f"[Errno {number}]" in error.line
     )
 
 

@@ -341,6 +341,8 @@ def _stale(
     """What deployments that were cut off left in the folders where they write."""
     folders = [identity.lib, f"{identity.lib}/ulnn_rules", target.rpartition("/")[0]]
     names = versions.ask(board, f"_temporary({sorted(set(folders))!r})")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise board.odd(names, "what earlier deployments left")
     keep = {f"{held.folder}/{name}" for name in wanted}
     return [*names, *(p for p in held.unused(*held.versions) if p not in keep)]
 

@@ -284,9 +284,7 @@ def look(board: Board, identity: Identity, models: Iterable[str] = ()) -> Held:
             {str(k): (int(n), str(s)) for k, (n, s) in there.items()},
         )
     except (ValueError, TypeError, AttributeError):
-        raise UlnnError(
-            f"port {board.name}: the board says odd things of its files: {stored!r:.60}"
-        ) from None
+        raise board.odd(stored, "its files") from None
 
 
 def put(board: Board, path: str, data: bytes) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from ..base.console import Terminal
 from .options import Baud, Json
 
 
@@ -53,7 +53,7 @@ def deploy(
     from .. import api
     from ..report import board_show
 
-    console = Console(quiet=as_json)
+    console = Terminal(quiet=as_json)
     wanted = {"--rollback": rollback, "--list": list_versions, "--remove": remove}
     chosen = [name for name, on in wanted.items() if on]
     if (model is not None) + len(chosen) != 1:
@@ -86,6 +86,6 @@ def deploy(
         content = [listed.to_json() for listed in found]
     else:
         content = api.undeploy(port, baud=baud)
-        console.print(f"[green]removed[/] {len(content)} files")
+        console.print(f"removed {len(content)} files")
     if as_json:
         print(json.dumps(content, indent=2))

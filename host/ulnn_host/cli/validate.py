@@ -42,6 +42,9 @@ def validate(
     resume: Annotated[
         Path | None, typer.Option(help="JSON report of a run that broke off, to go on with")
     ] = None,
+    timeout: Annotated[
+        float, typer.Option(help="seconds for loading the model on the board", min=1)
+    ] = 60,
     data_options: DataOptions = DataOptions(),  # noqa: B008, it is frozen
 ) -> None:
     """Stream data through the model on a board; compare every output with the reference.
@@ -75,6 +78,7 @@ def validate(
             wait=wait,
             inject_faults=inject_faults,
             resume=resume,
+            timeout=timeout,
             notice=lambda line: out.print(line, style="yellow", markup=False),
             deployed=lambda done: board_show.show_deployment(done, out),
         )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from ..base.console import Terminal
 from ..board.deploy import DeployReport
 from ..board.deployed import Listed, RolledBack
 from ..board.plan import Plan
 from ..board.validate import ValidationReport
 
 
-def show_plan(plan: Plan, console: Console) -> None:
+def show_plan(plan: Plan, console: Terminal) -> None:
     """Print the board and what is to be done."""
     b = plan.board
     version = ".".join(map(str, b.version))
@@ -25,7 +26,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     for item in plan.items:
         style = styles[item.status]
         table.add_row(
-            item.name, f"{len(item.data):,}", f"[{style}]{item.status}[/]", item.note, style=None
+            item.name, f"{len(item.data):,}", Text(item.status, style), item.note, style=None
         )
     removed = (
         (plan.stale, "left by a deployment cut off"),
@@ -34,7 +35,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     )
     for paths, why in removed:
         for path in paths:
-            table.add_row(path, "", "[red]remove[/]", why)
+            table.add_row(path, "", Text("remove", "red"), why)
     console.print(table)
     main = [path for path in b.files if path.rpartition("/")[2] == "main.py"]
     if main:
@@ -42,18 +43,19 @@ def show_plan(plan: Plan, console: Console) -> None:
     if plan.adopted:
         console.print("what is there was put there without versions; it is kept as version 1")
     if plan.forget:
-        console.print("[yellow]warning[/] no room for three: the version before goes first")
+        text = " no room for three: the version before goes first"
+        console.print(Text.assemble(("warning", "yellow"), text))
     for warning in plan.warnings:
-        console.print(f"[yellow]warning[/] {warning}", highlight=False)
+        console.print(Text.assemble(("warning", "yellow"), f" {warning}"))
 
 
-def show_deployment(report: DeployReport, console: Console) -> None:
+def show_deployment(report: DeployReport, console: Terminal) -> None:
     """Print what was done."""
     if report.dry_run:
         console.print("dry run: nothing was written")
         return
     for warning in report.warnings:
-        console.print(f"[yellow]warning[/] {warning}", highlight=False)
+        console.print(Text.assemble(("warning", "yellow"), f" {warning}"))
     info = report.info
     sent = report.plan.to_send
     test = (
@@ -62,15 +64,17 @@ def show_deployment(report: DeployReport, console: Console) -> None:
         else "the model holds no golden vectors, so there was no self test"
     )
     console.print(
-        f"[green]done[/]    {len(sent)} of {len(report.plan.items)} files sent and compared, "
-        f"{report.seconds:.1f} s\n"
-        f"running {report.engine} engine {report.version}, kernel {info.get('kernel')}, "
-        f"{info.get('ram')} bytes RAM; {test}",
-        highlight=False,
+        Text.assemble(
+            ("done", "green"),
+            f"    {len(sent)} of {len(report.plan.items)} files sent and compared, "
+            f"{report.seconds:.1f} s\n"
+            f"running {report.engine} engine {report.version}, kernel {info.get('kernel')}, "
+            f"{info.get('ram')} bytes RAM; {test}",
+        )
     )
 
 
-def show_versions(found: list[Listed], console: Console) -> None:
+def show_versions(found: list[Listed], console: Terminal) -> None:
     """Print what a board holds."""
     if not found:
         console.print("nothing is deployed here that this program made")
@@ -78,9 +82,9 @@ def show_versions(found: list[Listed], console: Console) -> None:
     table = Table("version", "", "made", "engine", "models", "", box=None, pad_edge=False)
     for listed in found:
         v = listed.version
-        state = "[green]whole[/]" if listed.whole else "[red]damaged[/]"
+        state = Text("whole", "green") if listed.whole else Text("damaged", "red")
         if listed.changed:
-            state += f", replaced by hand: {', '.join(listed.changed)}"
+            state.append(f", replaced by hand: {', '.join(listed.changed)}", "yellow")
         models = (f"{path} ({v.files[stored][1][:8]})" for path, stored in v.models.items())
         table.add_row(
             str(v.number),
@@ -93,16 +97,16 @@ def show_versions(found: list[Listed], console: Console) -> None:
     console.print(table, highlight=False)
 
 
-def show_rollback(report: RolledBack, console: Console) -> None:
+def show_rollback(report: RolledBack, console: Terminal) -> None:
     """Print what was done."""
-    console.print(
-        f"[green]done[/]    version {report.now.number} runs again, {report.given_up} is removed; "
-        f"self test: {report.self_test} steps equal",
-        highlight=False,
+    text = (
+        f"    version {report.now.number} runs again, {report.given_up} is removed; "
+        f"self test: {report.self_test} steps equal"
     )
+    console.print(Text.assemble(("done", "green"), text))
 
 
-def show_validation(report: ValidationReport, console: Console) -> None:
+def show_validation(report: ValidationReport, console: Terminal) -> None:
     """Print the verdict and what was measured."""
     r, info = report, report.board
     console.print(
@@ -139,23 +143,21 @@ def show_validation(report: ValidationReport, console: Console) -> None:
             highlight=False,
         )
     if r.equal:
-        console.print(
-            f"[green]equal[/]     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "
-            f"{r.sequences} sequences, and the {r.sequences} last states",
-            highlight=False,
+        text = (
+            f"     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "
+            f"{r.sequences} sequences, and the {r.sequences} last states"
         )
+        console.print(Text.assemble(("equal", "green"), text))
         return
     if r.broken_off and not r.different_steps and not r.different_states:
-        console.print(
-            f"[yellow]broken off[/] after {r.compared:,} of {r.steps:,} steps, which are equal",
-            highlight=False,
-        )
+        text = f" after {r.compared:,} of {r.steps:,} steps, which are equal"
+        console.print(Text.assemble(("broken off", "yellow"), text))
         return
-    console.print(
-        f"[red]DIFFERENT[/] {r.different_steps:,} of {r.compared:,} steps, "
-        f"{r.different_states} of {r.sequences} last states",
-        highlight=False,
+    text = (
+        f" {r.different_steps:,} of {r.compared:,} steps, {r.different_states} of "
+        f"{r.sequences} last states"
     )
+    console.print(Text.assemble(("DIFFERENT", "red"), text))
     d = r.first_difference
     if d:
         console.print(
