@@ -1,3 +1,3 @@
-import ulnn_boot  # noqa: D100  (`ulnn deploy` puts this in lib as ulnn, ulnn_stream, ulnn_rules)
+import ulnn_boot  # `ulnn deploy` puts this file in lib as ulnn, ulnn_stream and ulnn_rules
 
 ulnn_boot.enter(__name__, globals())
