@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
+from support.conversions import convert_to_file
 from support.convert_cases import NAMES, chaotic, data, model, network
 from support.every_cell import scaled, torch_models
 from ulnn_host.base.errors import UlnnError
@@ -24,7 +26,7 @@ from ulnn_host.quantize import quantize, rollouts
 from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.quantize.options import Options
 from ulnn_host.report import convert_picture, convert_text, pictures
-from ulnn_host.report.conversion import Wishes, convert_to_file
+from ulnn_host.report.conversion import Wishes
 from ulnn_host.report.convert_report import ConvertReport, Reporter
 
 KEYS = {"bytes", "bits", "macs", "max_error", "rms_error", "steps", "clamped_steps"}
@@ -112,6 +114,19 @@ def test_pictures(suffix: str, steps: int, tmp_path: Path) -> None:
     report = convert_to_file(net, seen, Options(), wishes, tmp_path / "m.ulnn")
     pictures.save(convert_picture.figure(report), picture)
     assert picture.read_bytes()[:4] in (b"\x89PNG", b"<?xm")
+
+
+def test_a_picture_has_no_box_for_what_is_not_there(tmp_path: Path) -> None:
+    report = convert_to_file(network("cfc-default"), data(3), Options(), Wishes(), tmp_path / "m")
+    for clipped, axes in ((1, 3), (0, 2)):
+        saturation = tuple(replace(s, clipped=clipped) for s in report.model.saturation)
+        made = replace(report, model=replace(report.model, saturation=saturation))
+        figure = convert_picture.figure(made)
+        assert len(figure.axes) == axes
+        texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+        assert "none" not in texts
+    said = figure.axes[-1].get_xlabel()
+    assert said == f"No value saturates in {len(report.model.saturation)} tensors."
 
 
 # ---- saturation ---------------------------------------------------------------------------------

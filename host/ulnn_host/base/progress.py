@@ -1,4 +1,6 @@
-"""Progress bars: one look for all long work, on stderr, and only where that is a terminal."""
+"""Progress bars: one look for all long work, on stderr, and only where that is a terminal or a
+notebook with ipywidgets.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +18,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from .console import Terminal
 
 T = TypeVar("T")
 BYTES = TextColumn("{task.completed:,}/{task.total:,} bytes")
@@ -48,18 +52,28 @@ class Bars:
 @contextlib.contextmanager
 def bars(*, quiet: bool = False, count: ProgressColumn | None = None) -> Iterator[Bars]:
     """Bars while the block runs. quiet: show none. count: how an amount is written."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         count or MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
-        disable=quiet or not console.is_terminal,
+        disable=quiet or not _is_watched(console),
         transient=True,
     ) as progress:
         yield Bars(progress)
+
+
+def _is_watched(console: Terminal) -> bool:
+    if not console.is_jupyter:
+        return console.is_terminal
+    try:
+        import ipywidgets  # noqa: F401, rich draws with it
+    except ImportError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -84,5 +98,9 @@ def track(
 @contextlib.contextmanager
 def status() -> Iterator[Callable[[str], None]]:
     """A line that says what is being done now, for work without a total: call it with the text."""
-    with Console(stderr=True).status("") as shown:
-        yield shown.update
+    console = Terminal(stderr=True)
+    if not _is_watched(console):
+        yield lambda text: None
+        return
+    with console.status("") as shown:
+        yield lambda text: shown.update(Text(text))

@@ -19,6 +19,8 @@ from .stream import PROTOCOL, Session
 __all__ = ["Board", "BoardError"]
 
 CHUNK = 768
+# what ast.literal_eval raises for what a board might print
+NOT_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
 class Board:
@@ -102,13 +104,29 @@ class Board:
 
     def eval(self, expression: str, *, setup: str = "", timeout: float = 10) -> Any:
         """Value of an expression made of literals, after the code `setup`."""
-        text = self.exec(f"{setup}\nprint(repr({expression}))", timeout=timeout).strip()
+        code = f"{setup}\nprint(repr({expression}))"
+        return self.literal(self.exec(code, timeout=timeout), expression)
+
+    def whole(self, expression: str) -> int:
+        """Value of an expression that is a whole number."""
+        value = self.eval(expression)
+        if type(value) is not int:
+            raise self.odd(value, expression)
+        return value
+
+    def literal(self, text: str, what: str) -> Any:
+        """Value of what the board printed for `what`. Raises UlnnError where it is no literal."""
         try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError) as error:
-            raise UlnnError(
-                f"port {self.name}: the board printed {text[:60]!r} for {expression}"
-            ) from error
+            return ast.literal_eval(text.strip())
+        except NOT_LITERAL as error:
+            raise self.odd(text.strip(), what) from error
+
+    def odd(self, answer: object, what: str) -> UlnnError:
+        """The error for an answer that is not of the kind that `what` has."""
+        return UlnnError(
+            f"port {self.name}: the board printed {str(answer)[:60]!r} for {what}; is the line "
+            "disturbed? Reset the board and try again"
+        )
 
     # ---- files --------------------------------------------------------------------------------
 
@@ -127,8 +145,9 @@ class Board:
         """Contents of a file."""
         data = bytearray()
         while True:
-            code = _READ + f"print(_read({path!r}, {len(data)}, {CHUNK}))"
-            part = base64.b64decode(self.exec(code))
+            part = self.eval(f"_read({path!r}, {len(data)}, {CHUNK})", setup=_READ)
+            if not isinstance(part, bytes):
+                raise self.odd(part, f"a part of {path}")
             data += part
             if len(part) < CHUNK:
                 return bytes(data)
@@ -262,34 +281,45 @@ def _sha(p):
 
 _READ = """
 def _read(p, k, n):
-    from binascii import b2a_base64
     with open(p, 'rb') as f:
         f.seek(k)
-        return b2a_base64(f.read(n)).decode()
+        return f.read(n)
 """
 
-# FAT does not rename over a file that is there; littlefs does, and atomically.
+# FAT does not rename over a file that is there (EEXIST, 17); littlefs does, and atomically. The
+# old file goes only when the new one has its name. Where there is no new one (ENOENT, 2) a reset
+# hid that all this was done.
 _RENAME = """
 import os
 def _ren(a, b):
     try:
-        os.stat(a)
+        os.rename(a, b)
+        return
+    except OSError as e:
+        if e.args[0] == 2:
+            return
+        if e.args[0] != 17:
+            raise
+    old = b + '.old'
+    try:
+        os.remove(old)
     except OSError:
-        return  # a reset hid that it was done
+        pass
+    os.rename(b, old)
     try:
         os.rename(a, b)
-    except OSError:
-        os.remove(b)
-        os.rename(a, b)
+    except BaseException:
+        os.rename(old, b)
+        raise
+    os.remove(old)
 """
 
 
 def _is_errno(error: BoardError, number: int) -> bool:
-    line = error.remote.strip().splitlines()[-1]
     return error.kind == "OSError" and (
-        errno.errorcode[number] in line
-        or line.startswith(f"OSError: {number}")
-        or f"[Errno {number}]" in line
+        errno.errorcode[number] in error.line
+        or error.line.startswith(f"OSError: {number}")
+        or f"[Errno {number}]" in error.line
     )
 
 

@@ -11,7 +11,7 @@ import re
 import time
 from zlib import crc32
 
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, one_line
 from .diagnosis import unknown_port
 from .line import Line
 
@@ -59,12 +59,14 @@ _u=_U()
 
 
 class BoardError(UlnnError):
-    """Code on the board raised: `kind` is the exception's class, `remote` the whole traceback."""
+    """Code on the board raised: `kind` is the exception's class, `line` it and its text, `remote`
+    the whole traceback."""
 
     def __init__(self, name: str, remote: str) -> None:
         lines = remote.strip().splitlines() or ["unknown error"]
-        super().__init__(f"port {name}: the board says: {lines[-1]}")
-        self.kind = lines[-1].split(":")[0]
+        self.line = one_line(lines[-1])
+        super().__init__(f"port {name}: the board says: {self.line}")
+        self.kind = self.line.split(":")[0]
         self.remote = remote
 
 

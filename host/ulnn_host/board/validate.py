@@ -21,6 +21,7 @@ from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
 from ..engines.reference import clamped_steps
 from ..format import container, facts
+from ..format.cost import Estimate, estimates
 from ..format.model import ModelFile
 from . import deploy as deployment
 from .exchange import LoopEnded
@@ -142,14 +143,27 @@ class ValidationReport:
     deployment: dict[str, Any] | None
     labels: tuple[str, ...] = ()
     broken_off: str = ""
+    channels: tuple[str, ...] = ()
+    costs: tuple[Estimate, ...] = ()
+    truth: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     arrays: Arrays | None = field(default=None, repr=False, compare=False)
     kept: Kept | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        verdict = "equal" if self.equal else f"DIFFERENT in {self.different_steps:,} steps"
+        if self.broken_off and not self.different_steps:
+            verdict = f"broken off after {self.compared:,} steps"
+        return (
+            f"<ValidationReport {self.model} on {self.port}: {verdict}, {self.steps:,} steps, "
+            f"{self.samples_per_second:,.0f} samples/s>"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, ready for json.dump; of a run that broke off also what
         `--resume` needs.
         """
-        content = {k: v for k, v in vars(self).items() if k not in ("arrays", "kept")}
+        content = {k: v for k, v in vars(self).items() if k not in ("arrays", "kept", "truth")}
+        content["costs"] = [asdict(cost) for cost in self.costs]
         content["emulated"] = self.board.emulated
         if self.broken_off and self.kept:
             content["resume"] = self.kept.to_json()
@@ -263,6 +277,9 @@ def validate(
             deployment=report.to_json() if report else None,
             labels=data.labels,
             broken_off=str(broken or ""),
+            channels=model.channels or data.channels,
+            costs=estimates(model),
+            truth=data.y,
             arrays=arrays,
             kept=kept,
         )

@@ -6,28 +6,34 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from ..base.console import Terminal
+from .options import DATA
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="recipe (.toml)")],
+    recipe: Annotated[Path, typer.Argument(help=f"recipe (.toml), or data; {DATA}")],
     output: Annotated[Path, typer.Option("-o", "--output", help="checkpoint (.safetensors)")],
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE in place of the recipe's, such as epochs=50"),
+    ] = None,
 ) -> None:
     """Train a network (CfC, wired CfC, LTC, LSTM, GRU, mixed memory) as a recipe says.
 
-    Example: ulnn train recipe.toml -o watch.safetensors
-    """
-    from ..base import files
-    from ..train.recipe import read_recipe
-    from ..train.train import train as fit
+    Without a recipe, on data: --set says what is not to be as it is by default.
 
-    for target in (output, output.with_suffix(".toml")):
-        files.check_output(target, recipe)
-    checkpoint = fit(read_recipe(recipe))
+    Example: ulnn train recipe.toml -o watch.safetensors --set epochs=50
+    """
+    from .. import api
+    from ..base import files, toml_text
+
+    files.check_output(output, recipe)
+    checkpoint = api.train(recipe, **toml_text.values(keys or ()))
     checkpoint.save(output)
     facts = checkpoint.hyper["training"]
     line = f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s"
     for key, value in checkpoint.hyper["metrics"].items():
         if isinstance(value, float):
             line += f", {key.replace('_', ' ')} {value:.4f}"
-    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).print(line, highlight=False, soft_wrap=True)

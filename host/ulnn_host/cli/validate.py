@@ -42,6 +42,9 @@ def validate(
     resume: Annotated[
         Path | None, typer.Option(help="JSON report of a run that broke off, to go on with")
     ] = None,
+    timeout: Annotated[
+        float, typer.Option(help="seconds for loading the model on the board", min=1)
+    ] = 60,
     data_options: DataOptions = DataOptions(),  # noqa: B008, it is frozen
 ) -> None:
     """Stream data through the model on a board; compare every output with the reference.
@@ -52,13 +55,11 @@ def validate(
 
     Example: ulnn validate watch.ulnn test.npz --port /dev/ttyACM0 --html report.html
     """
+    from .. import api
     from ..base import files
     from ..base.errors import UlnnError
-    from ..base.progress import bar
-    from ..board.discover import resolve as find
     from ..board.faults import Faults
     from ..board.validate import BrokenOff
-    from ..board.validate import validate as prove
     from ..report import board_show
 
     if html_path:
@@ -66,27 +67,26 @@ def validate(
     for path in filter(None, (json_path, html_path)):
         files.check_output(path, model, data)
     broken: BrokenOff | None = None
-    with bar("streaming") as shown:
-        try:
-            report = prove(
-                model,
-                data,
-                find(port),
-                options=data_options,
-                to=to,
-                deploy=not no_deploy,
-                window=window,
-                baudrate=baud,
-                wait=wait,
-                faults=Faults.parse(inject_faults) if inject_faults else None,
-                resume=resume,
-                progress=shown.update,
-                notice=lambda line: out.print(line, style="yellow", markup=False),
-                deployed=lambda done: board_show.show_deployment(done, out),
-            )
-        except BrokenOff as error:
-            report, broken = error.report, error
-            json_path = json_path or Path(f"{model.stem}.broken.json")
+    try:
+        report = api.validate(
+            model,
+            data,
+            port,
+            options=data_options,
+            to=to,
+            may_deploy=not no_deploy,
+            window=window,
+            baudrate=baud,
+            timeout=timeout,
+            wait=wait,
+            faults=Faults.parse(inject_faults) if inject_faults else None,
+            resume=resume,
+            notice=lambda line: out.print(line, style="yellow"),
+            deployed=lambda done: board_show.show_deployment(done, out),
+        )
+    except BrokenOff as error:
+        report, broken = error.report, error
+        json_path = json_path or Path(f"{model.stem}.broken.json")
     board_show.show_validation(report, out)
     if json_path:
         files.write_json(json_path, report.to_json())
