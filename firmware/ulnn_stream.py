@@ -26,7 +26,6 @@ _NOISE, _NOTHING, _IDLE, _CLOSED = -1, -2, -3, -4
 # What the receive buffers of the ports hold; 256 where nothing is known.
 _WINDOWS = {"qemu": 2048, "linux": 2048, "rp2": 512, "mimxrt": 512, "nrf52": 512, "samd": 128}
 
-
 if hasattr(time, "ticks_us"):
     _us, _ms, _diff = time.ticks_us, time.ticks_ms, time.ticks_diff
 else:  # CircuitPython
@@ -222,9 +221,9 @@ class _Stream:
             if one[0] != _START:
                 return _NOISE
             self.begun = True
-        k = 1
+        at = 1
         for end in (4, 0):
-            for k in range(k, end or 4 + 2 * raw[3]):
+            for k in range(at, end or 4 + 2 * raw[3]):
                 for _ in poll(_GAP_MS):
                     break
                 else:
@@ -236,7 +235,7 @@ class _Stream:
                 if b == _START:  # what came before it, if anything, lost bytes
                     return 0 if k > 1 else _NOTHING
                 raw[k] = b
-            k = 4
+            at = 4
             if not 4 <= raw[3] <= _WORDS:
                 self.begun = False
                 return 0

@@ -438,7 +438,7 @@ def validate(
     wait: float = 10,
     inject_faults: str | None = None,
     resume: Path | None = None,
-    notice: Callable[[str], None] = lambda line: None,
+    notice: Callable[[str], None] | None = None,
     timeout: float = 60,
     deployed: Callable[[DeployReport], None] | None = None,
 ) -> ValidationReport:
@@ -467,12 +467,12 @@ def validate(
             deploy=may_deploy,
             window=window,
             baudrate=baud,
+            timeout=timeout,
             wait=wait,
             faults=Faults.parse(inject_faults) if inject_faults else None,
             resume=resume,
-            notice=notice,
-            timeout=timeout,
             progress=shown.update,
+            notice=notice,
             deployed=deployed,
         )
     return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done

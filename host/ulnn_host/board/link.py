@@ -111,8 +111,8 @@ class Board:
 
     def eval(self, expression: str, *, setup: str = "", timeout: float = 10) -> Any:
         """Value of an expression made of literals, after the code `setup`."""
-        text = self.exec(f"{setup}\nprint(repr({expression}))", timeout=timeout).strip()
-        return self.literal(text, expression)
+        code = f"{setup}\nprint(repr({expression}))"
+        return self.literal(self.exec(code, timeout=timeout), expression)
 
     def whole(self, expression: str) -> int:
         """Value of an expression that is a whole number."""
@@ -152,8 +152,9 @@ class Board:
         """Contents of a file."""
         data = bytearray()
         while True:
-            code = _READ + f"print(_read({path!r}, {len(data)}, {CHUNK}))"
-            part = base64.b64decode(self.exec(code))
+            part = self.eval(f"_read({path!r}, {len(data)}, {CHUNK})", setup=_READ)
+            if not isinstance(part, bytes):
+                raise self.odd(part, f"a part of {path}")
             data += part
             if len(part) < CHUNK:
                 return bytes(data)
@@ -287,25 +288,23 @@ def _sha(p):
 
 _READ = """
 def _read(p, k, n):
-    from binascii import b2a_base64
     with open(p, 'rb') as f:
         f.seek(k)
-        return b2a_base64(f.read(n)).decode()
+        return f.read(n)
 """
 
 # FAT does not rename over a file that is there (EEXIST, 17); littlefs does, and atomically. The
-# old file goes only when the new one has its name.
+# old file goes only when the new one has its name. Where there is no new one (ENOENT, 2) a reset
+# hid that all this was done.
 _RENAME = """
 import os
 def _ren(a, b):
     try:
-        os.stat(a)
-    except OSError:
-        return  # a reset hid that it was done
-    try:
         os.rename(a, b)
         return
     except OSError as e:
+        if e.args[0] == 2:
+            return
         if e.args[0] != 17:
             raise
     old = b + '.old'

@@ -152,6 +152,8 @@ class ValidationReport:
 
     def __repr__(self) -> str:
         verdict = "equal" if self.equal else f"DIFFERENT in {self.different_steps:,} steps"
+        if self.broken_off and not self.different_steps:
+            verdict = f"broken off after {self.compared:,} steps"
         return (
             f"<ValidationReport {self.model} on {self.port}: {verdict}, {self.steps:,} steps, "
             f"{self.samples_per_second:,.0f} samples/s>"
