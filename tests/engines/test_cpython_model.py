@@ -44,8 +44,8 @@ def buffers(model: Any, steps: int, seed: int = 0) -> tuple[array[int], array[in
 
 @pytest.fixture(scope="module")
 def large() -> bytes:
-    """A model that takes seconds for its golden vectors, which the C engine itself computed."""
-    plain = bench_model(16, 512)
+    """A model that takes long for its golden vectors, which the C engine itself computed."""
+    plain = bench_model(16, 320)
     model = native.load(container.write(plain))
     xs, ys, dts = buffers(model, STEPS)
     model.run(xs, ys, dts)
