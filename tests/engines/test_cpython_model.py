@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import signal
@@ -57,15 +58,18 @@ def large() -> bytes:
     return container.write(replace(plain, golden=golden))
 
 
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Ctrl-C after 0.1 s."""
+@contextlib.contextmanager
+def ctrl_c(seconds: float) -> Iterator[None]:
+    """Ctrl-C some time after the block begins."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    timer = threading.Timer(seconds, signal.raise_signal, [signal.SIGINT])
     timer.start()
-    yield
-    timer.cancel()
-    signal.signal(signal.SIGINT, before)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_type_cannot_be_changed() -> None:
@@ -131,12 +135,11 @@ def test_other_threads_run_during_run(large: bytes) -> None:
     assert seen > 100 * seconds
 
 
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("method", ["run", "self_test"])
 def test_ctrl_c_ends_long_work(large: bytes, method: str) -> None:
     model = native.load(large)
     arguments = buffers(model, STEPS) if method == "run" else ()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), ctrl_c(0.1):
         getattr(model, method)(*arguments)
     if method == "self_test":
         assert not any(model.state)
