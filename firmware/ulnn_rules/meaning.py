@@ -18,6 +18,7 @@ NAMES = 0x8003
 DECISION = 0x8004
 DECISION_SIZE = 20
 READOUTS = ("each", "last", "mean", "vote")
+TEXT_MAX = 255  # bytes of a name or a unit
 VOTES_MAX = 255
 TICKS_MAX = 2147483647
 

@@ -84,7 +84,7 @@ class Model:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the outputs; () without."""
-        return tuple(str(label) for label in self.file.meta.get("labels", ()))
+        return self.file.labels
 
     def run(
         self, x: ArrayLike | Sequences, dt: ArrayLike | None = None, engine: str = "reference"

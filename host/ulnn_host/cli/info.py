@@ -39,6 +39,8 @@ def info(
         print(json.dumps(content, indent=2))
         return
     for title, rows in content.items():
+        if not rows:
+            continue
         table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
         for key, value in rows.items():
             table.add_row(key, Text(str(value), overflow="fold"))

@@ -28,8 +28,9 @@ from ..network.float_network import FloatNetwork, arrays, replaced
 from ..network.layers import Ltc
 from ..train.train import THREADS, settings, target_of
 from .calibration import Calibration, FloatRollout, calibrate
+from .golden import with_golden
 from .options import Options
-from .quantize import build, build_with_meaning, with_golden
+from .quantize import build, build_with_meaning
 from .rounding import Signal
 
 # (outputs (N, T, O), the sequences they belong to) -> loss
@@ -174,7 +175,7 @@ def finetune(
         for weight, slow in zip(net.weights, mean, strict=True):
             weight.copy_(slow)
     net.keep_valid()
-    return net.network(), with_golden(net.model(), rollout.data)
+    return net.network(), with_golden(net.model(), options.room)
 
 
 def task_loss(data: Sequences, readout: str, smoothing: float = 0.0) -> Loss:
