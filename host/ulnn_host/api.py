@@ -187,6 +187,7 @@ def convert(
     towards: str = "float",
     learning_rate: float = 1e-4,
     name: str = "",
+    model_version: int = 1,
     hyper: Mapping[str, Any] | None = None,
     call: Callable[..., Any] | None = None,
 ) -> Model:
@@ -196,22 +197,24 @@ def convert(
     torch.nn, or a module around them), which is run beside the import and must give the same; a
     FloatNetwork; or a checkpoint's path. hyper: what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
-    not say it.
+    not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
+    its header, counts the releases of one model.
     """
     from .quantize.options import Options, sparsity
     from .report.conversion import Wishes, convert_network
 
     network, original, known = _network(source, data, dict(hyper or {}), call)
     options = Options(
-        tick_ns=tick_ns, fixed_dt=fixed_dt, name=name or known, sparse=sparsity(sparse)
-    )
+        tick_ns=tick_ns, fixed_dt=fixed_dt, name=name, sparse=sparsity(sparse),
+        model_version=model_version,
+    )  # fmt: skip
     wishes = Wishes(
         bits, max_bytes, calibration, finetune=finetune, towards=towards,
         learning_rate=learning_rate,
     )  # fmt: skip
     with status() as shown:
         done = convert_network(network, data, options, wishes, shown)
-    return Model(done.content, name=options.name, report=done.report, original=original)
+    return Model(done.content, name=name or known, report=done.report, original=original)
 
 
 def _network(
