@@ -350,11 +350,11 @@ def table_cases(base: bytes) -> Iterator[Case]:
     for count, name in enumerate(("INPUT", "OUTPUT", "LAYER"), 1):
         yield "20", patch(base, 54, "H", count), f"section {name} is missing"
     fit = "layer 0: descriptors do not fit in the section"
-    yield "31", patch(base, entry(LAYER) + 8, "I", 31), fit
+    yield "34", patch(base, entry(LAYER) + 8, "I", 31), fit
     fewer = patch(patch(base, 58, "H", 1), entry(OUTPUT) + 8, "I", 8)
-    yield "46", fewer, "output size 2, expected 1"
+    yield "66", fewer, "output size 2, expected 1"
     golden = patch(base, entry(GOLDEN) + 8, "I", 7)
-    yield "47", golden, "golden vectors: size 7, expected at least 8"
+    yield "67", golden, "golden vectors: size 7, expected at least 8"
 
 
 def cases(name: str, base: bytes) -> Iterator[Case]:
