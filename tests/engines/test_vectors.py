@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from support.core_tools import NO_LONG_MULTIPLY, core_cli, core_trace
-from support.make_vectors import NAMED, files, shape_of, signed
+from support.make_vectors import EXAMPLE, NAMED, files, shape_of, signed
 from support.misreadings import MISREADINGS, misread
 from support.paths import FIRMWARE, NATIVE
 from support.raw_file import DECISION, NAMES, File, Section
@@ -215,7 +215,7 @@ def test_the_files_are_what_the_script_makes() -> None:
 
 def test_the_files_of_version_1_1_stay() -> None:
     """Their bytes and what was computed of them then, before there was a version 1.2."""
-    old = [vectors for vectors in VECTORS.values() if vectors.name != NAMED]
+    old = [vectors for vectors in VECTORS.values() if vectors.name not in (NAMED, EXAMPLE)]
     assert [v.data[5] for v in old] == [1] * 12
     content = b"".join(v.data + v.path.with_suffix(".json").read_bytes() for v in old)
     assert hashlib.sha256(content).hexdigest() == OLD

@@ -24,6 +24,7 @@ from ulnn_host.engines.reference import lookup
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
 from ulnn_host.format.model import Decision, Kind, Layer, Matrix, Mode, ModelFile, Names
+from ulnn_host.format.tables import tanh_table
 
 STEPS = 16
 CELL = Shape(inputs=3, hidden=6, backbone=(), outputs=None)
@@ -268,11 +269,16 @@ def models() -> Iterator[tuple[str, str, bytes]]:
         about = "what broken.json starts from; with golden vectors"
         yield name, about, with_golden(replace(model, golden=None, format_minor=1), 4)
     yield NAMED, "version 1.2: every section that it added", named_file()
+    yield (
+        EXAMPLE,
+        "the example of SPEC.md: its bytes (2.13) and its first steps (3.9)",
+        example_file(),
+    )
 
 
 # ---- version 1.2 --------------------------------------------------------------------------------
 
-NAMED = "named"
+NAMED, EXAMPLE = "named", "example"
 NAMES_THERE = Names(("ax", "pulse"), ("m/s²", ""), ("still", "walking", "läuft"))
 DECISION_THERE = Decision(
     "mean", reset=True, window=8, votes=3, enter=9000, leave=4000, least=16
@@ -294,6 +300,30 @@ def named_file() -> bytes:
     data[5] = 2
     data[16:48] = hashlib.sha256(data[48:]).digest()
     return with_crc(bytes(data))
+
+
+def example_file() -> bytes:
+    """One CfC neuron with one input: small enough to be read byte by byte."""
+    heads = Matrix(
+        weights=np.array([[60, 25], [-45, 30], [15, -8], [-12, 20]]),
+        bias=np.array([40_000, -60_000, 300_000, -100_000]),
+        multiplier=np.array([2**30, 2**30, 3 * 2**28, 2**30]),
+        weight_bits=8,
+        activation=A.TABLE,
+        shift=1,
+    )
+    one, none = np.ones(1, np.float32), np.zeros(1, np.float32)
+    layer = Layer(Kind.CFC, (heads,), 1, 1, gate_shift=2)
+    return container.write(
+        ModelFile(
+            one / 4096, none, one / 32768, none, 1000, 1000, (tanh_table(),), (layer,),
+            names=Names(("x",), ("V",), ("y",)), decision=Decision("each", values=True),
+            dialect="ulnn",
+        )
+    )  # fmt: skip
+
+
+EXAMPLE_STEPS = np.array([[10_000], [-20_000], [300]]), np.array([700, 5, 2000])
 
 
 def signed(data: bytes) -> bytes:
@@ -403,8 +433,11 @@ def files() -> Iterator[tuple[str, bytes]]:
     """(name, content) of every file."""
     for number, (name, about, data) in enumerate(models()):
         model = container.read(data)
-        x, dt = random_input(number, model, STEPS)
-        dt[:3] = 1, model.dt_max, 2**31 - 1
+        if name == EXAMPLE:
+            x, dt = EXAMPLE_STEPS
+        else:
+            x, dt = random_input(number, model, STEPS)
+            dt[:3] = 1, model.dt_max, 2**31 - 1
         want = run_reference(model, x, dt)
         columns = {"x": x, "dt": dt, "y": want.y, "state": want.state, "clamped": want.clamped}
         texts = [f'"about": {json.dumps(about)}']

@@ -1,4 +1,4 @@
-"""The bytes of a LAYER section (SPEC.md 2.5, 2.8); the loader's checks 24 to 65."""
+"""The bytes of a LAYER section (SPEC.md 2.5); the loader's checks 24 to 65."""
 
 from __future__ import annotations
 

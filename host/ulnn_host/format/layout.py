@@ -1,4 +1,4 @@
-"""How many bytes a file, its sections and its streams have (SPEC.md 2.1 to 2.8).
+"""How many bytes a file, its sections and its streams have (SPEC.md 2.1 to 2.10).
 
 `container` and `container_layer` read and write by these sizes. They are known before anything is
 written, which the search for widths and `ulnn tune` need.

@@ -170,7 +170,7 @@ class Pure:
 
 @dataclass(frozen=True)
 class LtcNumbers:
-    """An LTC layer's numbers (SPEC.md 2.8).
+    """An LTC layer's numbers (SPEC.md 2.5.2).
 
     sensory, internal: number of synapses of each neuron (N,); source: index of each synapse's
     input or neuron, first the sensory ones of all neurons, then the internal ones; num, den,
