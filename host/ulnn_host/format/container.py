@@ -45,8 +45,9 @@ class _Section:
 # ---- reading ----------------------------------------------------------------------------------
 
 
-def read(data: bytes) -> ModelFile:
-    """Check every rule of SPEC.md section 4, in its order, and return the model."""
+def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
+    """Check every rule of SPEC.md section 4, in its order, and return the model. as_engine: as
+    engines do, which ignore NAMES and DECISION."""
     size = len(data)
     check(size >= HEADER.size, f"file too short: {size} bytes, expected at least {HEADER.size}")
     (
@@ -107,7 +108,7 @@ def read(data: bytes) -> ModelFile:
     if GOLDEN in by_type:
         state_size = sum(layer.state_size for layer in layers)
         golden = _read_golden(data, by_type[GOLDEN][0], inputs, outputs, state_size)
-    names, decision = _read_meaning(data, by_type, inputs, outputs)
+    names, decision = (None, None) if as_engine else _read_meaning(data, by_type, inputs, outputs)
     scales_in = np.frombuffer(data, "<f4", 2 * inputs, by_type[INPUT][0].offset).reshape(-1, 2)
     scales_out = np.frombuffer(data, "<f4", 2 * outputs, by_type[OUTPUT][0].offset).reshape(-1, 2)
     return ModelFile(
