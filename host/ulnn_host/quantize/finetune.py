@@ -148,7 +148,7 @@ def finetune(
         for number in track(range(plan.epochs), "fine-tuning", quiet=quiet):
             sequences = epoch() if epoch is not None else rollout.data
             if loss is None:
-                sequences = dataclasses.replace(sequences, y=rollout.on(sequences).y)
+                sequences = dataclasses.replace(sequences, y=rollout.on(sequences).y, per="step")
             count = math.ceil(len(sequences) / plan.batch)
             for k, rows in enumerate(np.array_split(rng.permutation(len(sequences)), count)):
                 done = (number + k / count) / plan.epochs
