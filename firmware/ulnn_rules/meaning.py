@@ -57,7 +57,7 @@ def _fail(text: str, *args: int) -> None:
     raise ValueError(text % args)
 
 
-def _is_plain(b: "Bytes", o: int, end: int) -> bool:
+def is_plain(b: "Bytes", o: int, end: int) -> bool:
     """Whether b[o:end] is UTF-8 without control characters."""
     more = code = least = 0
     for k in range(o, end):
@@ -107,7 +107,7 @@ def read_names(
             _fail("names: text %d does not fit in the section", k)
         if end == o + 1 and (k >= 2 * channels or k & 1 == 0):  # 77
             _fail("names: text %d is empty", k)
-        if not _is_plain(b, o + 1, end):  # 78
+        if not is_plain(b, o + 1, end):  # 78
             _fail("names: text %d is not plain UTF-8", k)
         texts.append(str(b[o + 1 : end], "utf-8"))
         o = end

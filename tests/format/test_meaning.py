@@ -143,8 +143,15 @@ def test_engines_ignore_the_sections(engine: str) -> None:
 
 def test_a_name_that_is_too_long_is_refused() -> None:
     names = Names(labels=("a", "b", "ä" * 128))
-    with pytest.raises(UlnnError, match="has 256 bytes, expected at most 255; give the channel"):
+    with pytest.raises(UlnnError, match="has 256 bytes, expected at most 255; give the class"):
         container.write(replace(MODEL, names=names))
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "\x1b[2J", "\ud800", "\x85"])
+def test_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
+    match = "cannot be written, expected a text without control characters; give the channel"
+    with pytest.raises(UlnnError, match=match):
+        container.write(replace(MODEL, names=Names(("a", name), ("", ""))))
 
 
 def test_others_than_the_first_are_ignored() -> None:

@@ -15,18 +15,26 @@ _DECISION = struct.Struct("<BBBBIHHHHI")
 
 
 def names_bytes(names: Names) -> bytes:
-    """The NAMES section. Raises UlnnError for a text that is too long for it."""
-    texts = [text for pair in zip(names.channels, names.units, strict=True) for text in pair]
+    """The NAMES section. Raises UlnnError for a text that cannot stand in it."""
     content = _NAMES.pack(len(names.channels), len(names.labels), 0)
-    for text in (*texts, *names.labels):
-        encoded = text.encode()
-        if len(encoded) > meaning.TEXT_MAX:
-            raise UlnnError(
-                f"the name {text[:20]!r}... has {len(encoded)} bytes, expected at most "
-                f"{meaning.TEXT_MAX}; give the channel or class a shorter one"
-            )
-        content += bytes([len(encoded)]) + encoded
-    return content
+    for name, unit in zip(names.channels, names.units, strict=True):
+        content += _text(name, "channel") + _text(unit, "channel", empty=True)
+    return content + b"".join(_text(name, "class") for name in names.labels)
+
+
+def _text(text: str, of: str, *, empty: bool = False) -> bytes:
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) > meaning.TEXT_MAX:
+        raise UlnnError(
+            f"the name {text[:20]!r}... has {len(encoded)} bytes, expected at most "
+            f"{meaning.TEXT_MAX}; give the {of} a shorter one"
+        )
+    if not (text or empty) or not meaning.is_plain(encoded, 0, len(encoded)):
+        raise UlnnError(
+            f"the name {text!r} cannot be written, expected a text without control characters; "
+            f"give the {of} another one"
+        )
+    return bytes([len(encoded)]) + encoded
 
 
 def read_names(content: bytes, inputs: int, outputs: int) -> Names:

@@ -15,10 +15,12 @@ SAME = 0.05
 
 
 def names(network: FloatNetwork) -> Names | None:
-    """Names of inputs and outputs; None where none are known."""
+    """Names of inputs and outputs, and units where the inputs have names; None where none are
+    known."""
     if not network.channels and not network.labels:
         return None
-    return Names(network.channels, ("",) * len(network.channels), network.labels)
+    units = network.units or ("",) * len(network.channels)
+    return Names(network.channels, units if network.channels else (), network.labels)
 
 
 def decision(network: FloatNetwork, data: Sequences, tick_ns: int) -> Decision | None:
