@@ -109,7 +109,7 @@ def test_a_file_says_what_it_means(tmp_path: Path) -> None:
     model = container.read(path.read_bytes())
     assert (model.channels, model.labels) == (found.channels, found.labels)
     assert model.readout == "mean"
-    said = facts.of_file(path)
+    said = facts.of_content(path.read_bytes(), model)
     assert said["model"]["format"] == "1.2"
     assert said["channels"] == {"ax": "m/s²", "pulse": ""}
     assert said["labels"] == {"0": "still", "1": "walking", "2": "läuft"}
@@ -123,7 +123,7 @@ def test_files_of_version_1_1_say_it_in_their_metadata(tmp_path: Path) -> None:
     path.write_bytes(container.write(replace(MODEL, meta=meta, format_minor=1)))
     model = container.read(path.read_bytes())
     assert (model.channels, model.labels, model.readout) == (("a", "b"), ("x", "y", "z"), "each")
-    said = facts.of_file(path)
+    said = facts.of_content(path.read_bytes(), model)
     assert (said["model"]["format"], said["decision"]) == ("1.1", {"readout": "each"})
     named = container.read(container.write(replace(NAMED, meta=meta)))
     assert (named.labels[0], named.readout) == ("still", "mean")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 from . import container
@@ -20,10 +19,9 @@ NAMES = {
 }
 
 
-def of_file(path: Path) -> dict[str, dict[str, Any]]:
-    """Facts by title: model, channels with their units, labels, decision, sections, layers,
-    metadata. Raises UlnnError naming the file."""
-    data, model = container.read_file(path)
+def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
+    """Facts about a file and the model in it, by title: model, channels with their units, labels,
+    decision, sections, layers, metadata."""
     units = model.names.units if model.names else ()
     return {
         "model": of_model(model),
