@@ -42,5 +42,5 @@ def stimulus(inputs: int, dt_max: int, room: float) -> tuple[Int16, Int]:
     dt = np.exp(rng.uniform(0, np.log(dt_max), STEPS)).astype(np.int64)
     dt[rng.random(STEPS) < 0.5] += dt_max // 3
     places = rng.permutation(STEPS)[:4]
-    dt[places] = 1, dt_max, min(dt_max + 1, TICKS_MAX), TICKS_MAX
+    dt[places] = 1, dt_max, dt_max + 1, 3 * dt_max
     return x.astype(np.int16), np.clip(dt, 1, TICKS_MAX)
