@@ -24,14 +24,16 @@ def sparsity(name: str) -> Sparsity:
 
 @dataclass(frozen=True)
 class Options:
-    """The choices. Raises UlnnError for a width of weights that is not 8 or 16.
+    """The choices. Raises UlnnError for a width of weights that is not 8 or 16, and for a version
+    that is no 32-bit number.
 
     bits: weight width, 8 or 16; bits_of: other widths, by (layer, matrix). margin: room above the
     largest calibrated value, 1 = none (None: 1.5 for int8, where room costs resolution of the
     weights, 2 for int16). ranges: how ranges are taken from values. tick_ns: length of a tick.
     compensate: rounding that follows the data (else to nearest). fixed_dt: seconds, the promise
     that every sample comes that long after the one before (SPEC.md 3.4); None: any dt. sparse:
-    whether matrices with weights that are 0 are stored sparse.
+    whether matrices with weights that are 0 are stored sparse. name: in the file's metadata, where
+    everybody can read it. model_version: counts the releases of one model.
     """
 
     bits: int = 8
@@ -43,10 +45,13 @@ class Options:
     ranges: Method = "max"
     sparse: Sparsity = "auto"
     bits_of: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    model_version: int = 1
 
     def __post_init__(self) -> None:
         if self.bits not in (8, 16):
             raise UlnnError(f"bits: expected 8 or 16, got {self.bits}")
+        if not 0 <= self.model_version < 2**32:
+            raise UlnnError(f"model version {self.model_version}: expected 0 to {2**32 - 1}")
 
     @property
     def room(self) -> float:
