@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.errors import UlnnError
+from ..base.toml_tables import check, choice, number
 from ..data.outliers import ranges
 from ..data.sequences import Sequences
 from ..engines import registry as engines
@@ -28,15 +29,19 @@ class Wishes:
     """bits: width of all weights, None: 8, or what max_bytes allows. max_bytes: largest file, for
     mixed widths. calibration: max, percentile, mse or search. compare: measure int8 and int16,
     too. finetune: epochs of quantisation-aware training on the calibration data, 0: none;
-    towards: what for, "float" (the float network's outputs) or "labels"; learning_rate: of it."""
+    towards: what for, "float" (the float network's outputs) or "labels"; learning_rate: of it.
+    Raises UlnnError for a number that cannot be meant."""
 
     bits: int | None = None
-    max_bytes: int | None = None
+    max_bytes: int | None = number(None, 1)
     calibration: str = "max"
     compare: bool = False
-    finetune: int = 0
-    towards: str = "float"
-    learning_rate: float = 1e-4
+    finetune: int = number(0, 0)
+    towards: str = choice("float", "float", "labels")
+    learning_rate: float = number(1e-4, 1e-7, 10.0)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,6 @@ def convert_network(
     """
     if wishes.bits is not None and wishes.max_bytes is not None:
         raise UlnnError("expected --bits or --max-bytes, not both: --max-bytes chooses the widths")
-    if wishes.towards not in ("float", "labels"):
-        raise UlnnError(f"--towards {wishes.towards}: expected float or labels")
     options = dataclasses.replace(options, bits=wishes.bits or 8)
     rollout = FloatRollout(network, data)
     searched = chosen = None
