@@ -16,7 +16,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .base import files
-from .base.errors import UlnnError
+from .base.errors import UlnnError, UlnnWarning
 from .base.progress import bar, status
 from .data.sequences import Sequences
 from .engines.batch import quantise
+from .engines.coverage import Coverage
+from .engines.coverage import coverage as measure
 from .engines.reference import Reference
 from .format import container, facts
 
@@ -93,7 +96,8 @@ class Model:
 
         x: (T, I) or (N, T, I), or Sequences, which have their dt; dt: seconds since the sample
         before, a number or (T,) or (N, T). engine: reference, native, pure, unix, cortex-m7 or
-        rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences.
+        rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences. Warns
+        (`UlnnWarning`) of times and inputs that the model does not know, as `coverage` counts.
         """
         from .board.board_engine import run
 
@@ -103,6 +107,7 @@ class Model:
             raise UlnnError("dt: expected seconds since the sample before, a number or an array")
         else:
             data = Sequences(np.asarray(x, np.float32), np.asarray(dt, np.float32))
+        _warn(self.coverage(data).warnings)
         y = self.file.dequantise_output(run(self.content, quantise(self.file, data), engine).y)
         y = np.where(data.mask[..., None], y, 0).astype(np.float32)
         return y[0] if data.flat else y
@@ -134,6 +139,11 @@ class Model:
     def info(self) -> dict[str, Any]:
         """Sizes, units and identity, as `ulnn info` shows them."""
         return facts.of_model(self.file)
+
+    def coverage(self, data: Sequences) -> Coverage:
+        """How far data lie within the times and ranges that the model knows: `.warnings` in words,
+        counts of what is clamped, by input."""
+        return measure(self.file, data)
 
     def report(self, data: Sequences) -> Scores:
         """Scores of the decisions on labelled data that calibration has not seen."""
@@ -181,6 +191,7 @@ def convert(
     max_bytes: int | None = None,
     calibration: str = "max",
     fixed_dt: float | None = None,
+    longest_gap: float | None = None,
     tick_ns: int = 1000,
     sparse: str = "auto",
     finetune: int = 0,
@@ -203,7 +214,11 @@ def convert(
 
     network, original, known = _network(source, data, dict(hyper or {}), call)
     options = Options(
-        tick_ns=tick_ns, fixed_dt=fixed_dt, name=name or known, sparse=sparsity(sparse)
+        tick_ns=tick_ns,
+        fixed_dt=fixed_dt,
+        longest_gap=longest_gap,
+        name=name or known,
+        sparse=sparsity(sparse),
     )
     wishes = Wishes(
         bits, max_bytes, calibration, finetune=finetune, towards=towards,
@@ -264,14 +279,22 @@ def validate(
 ) -> ValidationReport:
     """Stream data through a model on a board, and compare every output with the reference.
 
-    `.equal` says whether all outputs and states are the same, bit for bit. port: as for `deploy`.
+    `.equal` says whether all outputs and states are the same, bit for bit; `.coverage` counts what
+    all engines clamp alike, of which this warns (`UlnnWarning`). port: as for `deploy`.
     """
     from .board.discover import resolve
     from .board.validate import validate as prove
 
     source = data if isinstance(data, Sequences) else Path(data)
     with _as_file(model) as path, bar("streaming") as shown:
-        return prove(path, source, resolve(port), progress=shown.update)
+        report = prove(path, source, resolve(port), progress=shown.update)
+    _warn(report.coverage.warnings)
+    return report
+
+
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        warnings.warn(line, UlnnWarning, stacklevel=3)
 
 
 @contextlib.contextmanager

@@ -207,13 +207,13 @@ def render(counts: Sequence[Count], calls: Sequence[dict[str, Any]]) -> str:
         "## Cortex-M7: modelled cycles of a step",
         _table(heads, _rows(counts, "cortex-m7", "modelled_cycles")),
         "## Cortex-M7 with the model behind a data cache",
-        "The cycles above hold where the model, its memory and the stack are tightly coupled (TCM)."
-        " On an STM32H743 MicroPython's heap is AXI SRAM behind 16 KB of D-cache: models of more"
-        " than about 14 KB stream through it at every step. Lines fetched in a step are simulated"
-        " over every address of the emulator's trace (4 ways, lines of 32 bytes, replaced at"
-        " random, after three steps; `host/ulnn_host/format/cache.py`). What a line costs was not"
-        " measured: 15, 25 and 40 cycles are assumed. MicroPython's own work between two steps,"
-        " which takes lines, too, is not in it.",
+        "The cycles above hold where the model, its memory and the stack are tightly coupled"
+        " (TCM). On an STM32H743 MicroPython's heap is AXI SRAM behind 16 KB of D-cache: models of"
+        " more than about 14 KB stream through it at every step. Lines fetched in a step are"
+        " simulated over every address of the emulator's trace (4 ways, lines of 32 bytes,"
+        " replaced at random, after three steps; `host/ulnn_host/format/cache.py`). What a line"
+        " costs was not measured: 15, 25 and 40 cycles are assumed. MicroPython's own work between"
+        " two steps, which takes lines, too, is not in it.",
         _table(
             [
                 *("kernel", "weights", "H", "cycles, TCM", "lines fetched"),

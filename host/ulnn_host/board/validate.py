@@ -19,6 +19,7 @@ from ..data.options import DataOptions
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
+from ..engines.coverage import Coverage, coverage
 from ..engines.reference import clamped_steps
 from ..format import container, facts
 from ..format.model import ModelFile
@@ -99,7 +100,8 @@ class Arrays:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """The result. equal: every output and every last state is the reference's."""
+    """The result. equal: every output and every last state is the reference's. coverage: what
+    board and reference clamped alike, since the model does not know it."""
 
     model: str
     data: str
@@ -125,6 +127,7 @@ class ValidationReport:
     board: BoardInfo
     model_facts: dict[str, Any]
     deployment: dict[str, Any] | None
+    coverage: Coverage
     labels: tuple[str, ...] = ()
     arrays: Arrays | None = field(default=None, repr=False, compare=False)
 
@@ -135,6 +138,7 @@ class ValidationReport:
         for key, value in content.items():
             if hasattr(value, "__dataclass_fields__"):
                 content[key] = asdict(value)
+        content["coverage"] = self.coverage.to_dict()
         return content
 
 
@@ -210,6 +214,7 @@ def validate(
             board=info,
             model_facts=facts.of_model(model),
             deployment=report.to_json() if report else None,
+            coverage=coverage(model, data),
             labels=data.labels,
             arrays=arrays,
         ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..base.errors import one_line
 from ..data.options import DataOptions
 from .data_options import with_data_options
 from .options import DataPath, ModelPath, out
@@ -59,6 +61,8 @@ def validate(
             deployed=lambda done: board_show.show_deployment(done, out),
         )
     board_show.show_validation(report, out)
+    for line in report.coverage.warnings:
+        print(f"warning: {one_line(line)}", file=sys.stderr)
     if json_path:
         files.write_json(json_path, report.to_json())
     if html_path:

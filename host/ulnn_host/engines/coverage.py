@@ -20,6 +20,8 @@ KEPT = 0.05  # of a fixed dt: who is that near keeps it
 STILL = 0.005  # of the range of an input: who moves less in all inputs has another unit
 FEW = 30  # steps that say little about a range
 NAMED = 6  # channels that are named
+MANY = 0.05  # of the values: more of them clipped, and their unit is doubtful
+_STILL = "no input moves over more than a hundredth of the range that the model knows"
 
 
 @dataclass(frozen=True)
@@ -47,41 +49,52 @@ class Coverage:
     still: bool
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """One line each; none where the model knows all of the data."""
-        off = [far_off(self.median_dt, known, what) for what, known in self.known_dt.items()]
-        lines = [next(filter(None, off), "")]
-        if self.other_steps:
-            lines.append(
-                f"{self.other_steps:,} of {self.steps:,} steps were not the "
-                f"{duration(self.fixed_dt)} that the model was promised: convert without --fixed-dt"
-            )
-        elif self.late_steps:
-            lines.append(
-                f"{self.late_steps:,} of {self.steps:,} steps were longer than the "
-                f"{duration(self.dt_max)} that the model knows (the longest "
-                f"{duration(self.longest_dt)}), and were shortened to that: convert with "
-                f"--longest-gap {_rounded_up(self.longest_dt):g}"
-            )
-        if self.clipped:
-            lines.append(self._clipped())
-        if self.still:
-            lines.append(
-                "no input moves over more than a hundredth of the range that the model knows: "
-                "is the unit of the inputs right?"
-            )
-        return tuple(filter(None, lines))
+    def facts(self) -> tuple[str, ...]:
+        """What the model does not know of the data, one line each; none where it knows all."""
+        return tuple(fact for fact, _ in self._found())
 
-    def _clipped(self) -> str:
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The facts, with what to do."""
+        return tuple(fact + cure for fact, cure in self._found())
+
+    def _found(self) -> list[tuple[str, str]]:
+        """(fact, what to do) each."""
+        found = []
+        off = [far_off(self.median_dt, known, what) for what, known in self.known_dt.items()]
+        unit = next(filter(None, off), "")
+        if unit:
+            found.append((unit, ""))
+        if self.other_steps:
+            promised = f"{duration(self.fixed_dt)} that the model was promised"
+            cure = ": convert without --fixed-dt"
+            found.append((f"{self._of(self.other_steps)} were not the {promised}", cure))
+        elif self.late_steps:
+            fact = (
+                f"{self._of(self.late_steps)} were longer than the {duration(self.dt_max)} that "
+                f"the model knows (the longest {duration(self.longest_dt)})"
+            )
+            gap = f": convert with --longest-gap {_rounded_up(self.longest_dt):g}"
+            found.append((fact, "" if unit else gap))
+        if self.clipped:
+            found.append(self._clipped())
+        if self.still:
+            found.append((_STILL, ": is their unit right?"))
+        return found
+
+    def _of(self, steps: int) -> str:
+        return f"{steps:,} of {self.steps:,} steps"
+
+    def _clipped(self) -> tuple[str, str]:
         count, total = sum(self.clipped.values()), self.steps * self.inputs
         named = [f"{name} {n:,}" for name, n in list(self.clipped.items())[:NAMED]]
         more = f" and {len(self.clipped) - NAMED} more" if len(self.clipped) > NAMED else ""
         share = f"{100 * count / total:.2g} %" if count < total else "100 %"
-        unit = "; is the unit of the inputs right?" if count > 0.05 * total else ""
-        return (
+        fact = (
             f"{count:,} of {total:,} input values ({share}) lie outside the range that the model "
-            f"knows, and were clipped: {', '.join(named)}{more}{unit}"
+            f"knows, and were clipped: {', '.join(named)}{more}"
         )
+        return fact, "; is their unit right?" if count > MANY * total else ""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, the warnings included."""
@@ -129,17 +142,17 @@ def known_dt(model: ModelFile) -> dict[str, float]:
     known = {}
     for what, key in found.items():
         value = model.meta.get(key)
-        if isinstance(value, int | float) and math.isfinite(value) and value > 0:
-            if key != "time_scale" or value != 1:
-                known[what] = float(value)
+        if not isinstance(value, int | float) or not 1e-12 < value < 1e12:
+            continue
+        if key != "time_scale" or value != 1:
+            known[what] = float(value)
     return known
 
 
 def _needs_dt(model: ModelFile) -> bool:
     """Does the elapsed time change anything? Not for dense layers, nor LSTM and GRU without it."""
     return any(
-        layer.kind in (Kind.CFC, Kind.LTC, Kind.MIXED) or layer.mode != 0
-        for layer in model.layers
+        layer.kind in (Kind.CFC, Kind.LTC, Kind.MIXED) or layer.mode != 0 for layer in model.layers
     )
 
 

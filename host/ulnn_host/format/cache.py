@@ -159,14 +159,14 @@ class _Places:
         internal = len(ltc.source) - sensory
         parts = [(0, sensory, ltc.sensory)] + [(sensory, internal, ltc.internal)] * ltc.unfolds
         for first, _, counts in parts:
-            at = first
+            at, before = first, layer.input_size if first else 0
             for neuron, count in enumerate(counts):
                 if not first:
                     yield start + places.neurons + 16 * neuron, 16
                 yield self.scratch + 16 * neuron, 16
                 for _ in range(int(count)):
                     yield lists + 2 * at, 2
-                    yield vector + 2 * (int(ltc.source[at]) + (layer.input_size if first else 0)), 2
+                    yield vector + 2 * (before + int(ltc.source[at])), 2
                     yield start + places.synapses + 12 * at, 12
                     yield from self._lookups(ltc.table, 1)
                     at += 1

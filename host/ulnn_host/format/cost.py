@@ -158,7 +158,8 @@ def better_narrow(model: ModelFile) -> Estimate | None:
     """What a Cortex-M7 would need with int8 weights, where those of int16 stream through its cache
     at every step and int8 is faster there; else None."""
     wide = estimates(model)[0]
-    if not wide.misses or all(m.weight_bits == 8 for layer in model.layers for m in layer.matrices):
+    widths = {m.weight_bits for layer in model.layers for m in layer.matrices}
+    if not wide.misses or 16 not in widths:
         return None
     layers = tuple(
         replace(layer, matrices=tuple(replace(m, weight_bits=8) for m in layer.matrices))

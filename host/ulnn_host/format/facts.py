@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import container
+from . import container, cost
 from .model import Kind, Layer, Matrix, Mode, ModelFile
 
 NAMES = {
@@ -19,12 +19,13 @@ NAMES = {
 
 
 def of_file(path: Path) -> dict[str, dict[str, Any]]:
-    """Facts by title: model, sections, layers, metadata. Raises UlnnError naming the file."""
+    """Facts by title: model, sections, layers, cost, metadata. Raises UlnnError naming the file."""
     data, model = container.read_file(path)
     return {
         "model": of_model(model),
         "sections, bytes": container.section_sizes(data),
         "layers": {str(k): describe(layer) for k, layer in enumerate(model.layers)},
+        "cost of a step, about": of_cost(model),
         "metadata": model.meta,
     }
 
@@ -53,6 +54,18 @@ def of_model(model: ModelFile) -> dict[str, Any]:
         "output_scale": [float(v) for v in model.output_scale],
         "output_offset": [float(v) for v in model.output_offset],
     }
+
+
+def of_cost(model: ModelFile) -> dict[str, Any]:
+    """What a step costs, and where that holds; a range behind the cache, where it has to fetch."""
+    found: dict[str, Any] = {}
+    for estimate in cost.estimates(model):
+        what = f"{estimate.machine}, {estimate.unit}"
+        found[f"{what} in {estimate.memory}" if estimate.memory else what] = estimate.count
+        if estimate.cached:
+            found[f"{what} from {cost.AXI}"] = list(estimate.cached)
+            found["lines fetched there"] = estimate.misses
+    return found
 
 
 def describe(layer: Layer) -> str:

@@ -34,7 +34,7 @@ class FloatNetwork:
     """Layers one after the other.
 
     Inputs are normalised as (x - mean) / std; the elapsed time of the equations is seconds /
-    time_scale.
+    time_scale. timed: whether somebody said the time scale; else it is a guess.
     """
 
     layers: tuple[FloatLayer, ...]
@@ -43,6 +43,7 @@ class FloatNetwork:
     time_scale: float = 1.0
     dialect: str = "ncps.torch"
     meta: dict[str, Any] = field(default_factory=dict)
+    timed: bool = False
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
 from ..data.matched import matched
+from ..data.sampling import duration, sampling
 from ..data.sequences import Sequences
+from ..engines.coverage import unkept
 from ..network.float_network import FloatNetwork, Trace
 from ..network.layers import Array
 from .options import Method, Options
@@ -114,7 +116,8 @@ def _rounding_error(size: NDArray[Any], top: Any, axis: int | None) -> Any:
 class Calibration:
     """What a float rollout over the data says of the integers: input_scale and input_offset (I,):
     real input = integer * scale + offset; dt_max in ticks; span: seconds of 2^n ticks (SPEC.md
-    2.3); ranges: how the others are taken from the rollout."""
+    2.3); ranges: how the others are taken from the rollout; dt_median: seconds, to three digits.
+    """
 
     input_scale: Array
     input_offset: Array
@@ -122,6 +125,7 @@ class Calibration:
     span: float
     ranges: Ranges
     rollout: FloatRollout
+    dt_median: float
 
     def inputs_of(self, network: FloatNetwork) -> Signal:
         """What the integer inputs mean to the first layer of a network."""
@@ -136,14 +140,25 @@ def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
     data, valid = rollout.data, rollout.data.mask
     ranges = Ranges(options.room, options.ranges)
     scale, offset = _input_scaling(data.x[valid], ranges)
-    every_dt = np.append(data.dt[valid].astype(np.float64), options.fixed_dt or 0.0)
+    expected = options.fixed_dt or 0.0, options.longest_gap or 0.0
+    every_dt = np.append(data.dt[valid].astype(np.float64), expected)
     span, dt_max = _time_span(every_dt, options.tick_ns)
     if not np.isfinite(rollout.outputs).all():
         raise UlnnError(
             "the float network's outputs are not finite on the calibration data; "
             "check its inputs, its elapsed times and the time scale"
         )
-    return Calibration(scale, offset, dt_max, span, ranges, rollout)
+    return Calibration(scale, offset, dt_max, span, ranges, rollout, float(f"{data.tick:.3g}"))
+
+
+def check_fixed_dt(data: Sequences, fixed: float | None) -> None:
+    """Raises UlnnError for a fixed dt (seconds) that no sample keeps."""
+    dt = data.dt[data.mask].astype(np.float64)
+    if fixed is not None and unkept(dt, fixed) == len(dt):
+        raise UlnnError(
+            f"fixed dt of {duration(fixed)}: no sample of the calibration data is that far from "
+            f"the one before ({sampling(dt)}); expected {np.median(dt):.3g} s, or no --fixed-dt"
+        )
 
 
 def _input_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:

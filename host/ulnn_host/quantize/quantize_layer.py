@@ -236,7 +236,7 @@ def _heads(
         raise UlnnError(
             f"elapsed times up to {setting.span:g} time scales times time_a weights are too large "
             "for the gate: expected a time scale near the elapsed times; retrain with a larger "
-            "time_scale"
+            "time_scale, or expect shorter gaps (--longest-gap)"
         )
     factor = np.where(time_a, factor / 2.0**gate_shift, factor)
     activation = Activation.LINEAR if linear_heads else Activation.TABLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..board.deploy import DeployReport
@@ -81,6 +82,7 @@ def show_validation(report: ValidationReport, console: Console) -> None:
         f"{r.traffic.resent} frames sent again; {r.wall_seconds:.1f} s in all",
         highlight=False,
     )
+    console.print(f"sampling  {r.coverage.sampling}", highlight=False)
     if r.score_board and r.score_reference:
         board, reference = (100 * s["accuracy"] for s in (r.score_board, r.score_reference))
         console.print(
@@ -94,6 +96,8 @@ def show_validation(report: ValidationReport, console: Console) -> None:
             f"{r.sequences} sequences, and the {r.sequences} last states",
             highlight=False,
         )
+        for line in r.coverage.facts:
+            console.print(f"[yellow]but[/]       {escape(line)}", highlight=False, soft_wrap=True)
         return
     console.print(
         f"[red]DIFFERENT[/] {r.different_steps:,} of {r.steps:,} steps, {r.different_states} of "

@@ -11,17 +11,21 @@ from ..base import files
 from ..base.errors import UlnnError
 from ..base.toml_tables import check, choice, number
 from ..data.outliers import ranges
+from ..data.sampling import duration
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..format import container
 from ..format.model import ModelFile
 from ..network.float_network import FloatNetwork
 from ..quantize import precision, quantize, range_search
-from ..quantize.calibration import FloatRollout
+from ..quantize.calibration import FloatRollout, calibrate, check_fixed_dt
 from ..quantize.options import Method, Options
+from ..quantize.rollouts import rms, sample
 from .convert_report import ConvertReport, Reporter
 
 Progress = Callable[[str], None]
+
+COSTLY = 1.1  # times the error without room for longer gaps
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ def convert_network(
         raise UlnnError("expected --bits or --max-bytes, not both: --max-bytes chooses the widths")
     options = dataclasses.replace(options, bits=wishes.bits or 8)
     rollout = FloatRollout(network, data)
+    check_fixed_dt(rollout.data, options.fixed_dt)
     searched = chosen = None
     if wishes.calibration == "search":
         searched = range_search.search(
@@ -119,8 +124,12 @@ def convert_network(
     progress("contraction of the layers")
     report = reporter.report(written, tuple(others), chosen, searched)
     repeated = engines.native_self_test(content)
-    outliers = _outliers(rollout.data, options.ranges)
-    report = dataclasses.replace(report, native_self_test=repeated, outliers=outliers)
+    report = dataclasses.replace(
+        report,
+        native_self_test=repeated,
+        outliers=_outliers(rollout.data, options.ranges),
+        times=(*report.times, *_gaps(rollout, options)),
+    )
     return Conversion(content, report)
 
 
@@ -133,6 +142,27 @@ def _outliers(data: Sequences, method: Method) -> tuple[str, ...]:
         "--calibration percentile leaves it out"
         for channel in ranges(data)
         if channel.outliers
+    )
+
+
+def _gaps(rollout: FloatRollout, options: Options) -> tuple[str, ...]:
+    """A line where room for longer gaps than those of the data costs resolution."""
+    plain = dataclasses.replace(options, longest_gap=None)
+    if options.longest_gap is None:
+        return ()
+    wide, near = (calibrate(rollout, chosen) for chosen in (options, plain))
+    if wide.dt_max == near.dt_max:
+        return ()
+    measured = rollout.on(sample(rollout.data))
+    after, before = (
+        rms(measured, quantize.build(rollout.network, made, chosen))
+        for made, chosen in ((wide, options), (near, plain))
+    )
+    if after <= COSTLY * before:
+        return ()
+    return (
+        f"room for gaps to {duration(options.longest_gap)} costs resolution: rms error "
+        f"{after:.3g}, {before:.3g} with gaps to {duration(near.dt_max * options.tick_ns / 1e9)}",
     )
 
 

@@ -13,6 +13,7 @@ import math
 import os
 import time
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,10 +26,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..base import files, toml_text
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, UlnnWarning
 from ..base.progress import bar
 from ..data import sets
 from ..data.matched import matched
+from ..data.sampling import far_off, sampling
 from ..data.scores import Scores, score
 from ..data.sequences import Sequences, Statistics
 from ..data.targets import CLASSES
@@ -120,9 +122,23 @@ def evaluate(checkpoint: TrainedNetwork, data: Sequences) -> Scores:
 def train(recipe: Recipe, *, quiet: bool = False) -> TrainedNetwork:
     """Train; the same recipe and data give the same weights on one machine. Raises UlnnError."""
     fit, valid = _load(recipe)
+    if not quiet:
+        _check_times(recipe, fit, valid)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return _Training(recipe, fit, valid).run(quiet)
+
+
+def _check_times(recipe: Recipe, fit: Sequences, valid: Sequences | None) -> None:
+    """Warn of elapsed times that are not those of the time scale, or of the other data."""
+    known = {"model.time_scale": recipe.model.time_scale * (1 - recipe.data.drop)}
+    lines = [far_off(fit.tick, scale, what) for what, scale in known.items() if scale]
+    if valid is not None:
+        keep = 1 - recipe.data.drop
+        off = far_off(valid.tick * keep, fit.tick, "the data to fit")
+        lines.append(f"validation: {off}" if off else "")
+    for line in filter(None, lines):
+        warnings.warn(line, UlnnWarning, stacklevel=3)
 
 
 def _load(recipe: Recipe) -> tuple[Sequences, Sequences | None]:
@@ -315,6 +331,7 @@ class _Training:
             "seconds": round(seconds, 2),
             "epochs_run": len(self.history),
             "sequences": len(self.fit),
+            "sampling": sampling(self.fit.dt[self.fit.mask]),
             "torch": torch.__version__,
         }
         return TrainedNetwork(
