@@ -19,7 +19,8 @@ NAMES = {
 
 
 def of_file(path: Path) -> dict[str, dict[str, Any]]:
-    """Facts by title: model, sections, layers, cost, metadata. Raises UlnnError naming the file."""
+    """Facts by title: model, sections, layers, cost, metadata. Raises UlnnError with the file's
+    name."""
     data, model = container.read_file(path)
     return {
         "model": of_model(model),
