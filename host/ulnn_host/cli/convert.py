@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..base.errors import one_line
 from ..data.options import DataOptions
 from .data_options import with_data_options
 from .options import (
@@ -91,14 +89,9 @@ def convert(
 
     Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
     """
+    from .. import api
     from ..base import files
-    from ..base.progress import status
-    from ..data.logs import read_data
-    from ..importers import check as original
-    from ..importers import checkpoint as checkpoints
-    from ..quantize.options import Options, sparsity
     from ..report import convert_text
-    from ..report.conversion import Wishes, convert_to_file
 
     if report:
         from ..report import convert_picture, pictures
@@ -106,31 +99,36 @@ def convert(
         pictures.check_picture(report)
     for target in (output, report) if report else (output,):
         files.check_output(target, checkpoint, calib, check)
-    loaded = checkpoints.read_checkpoint(
-        checkpoint, mode, activation, dialect, order=names(order), weights=weights
-    )
-    proof = original.check_file(loaded, check) if check else None
-    for line in () if proof else loaded.assumed:
-        print(f"assumed: {one_line(line)}", file=sys.stderr)
-    data = read_data(calib, data_options, loaded.network.readout or "last")
-    if data.channels and not loaded.network.channels:
-        print(f"assumed: the inputs are {one_line(', '.join(data.channels))}", file=sys.stderr)
-    options = Options(
-        tick_ns=tick_ns,
+    model = api.convert(
+        checkpoint,
+        calib,
+        bits=bits,
+        max_bytes=max_bytes,
+        calibration=calibration,
         fixed_dt=fixed_dt,
         longest_gap=longest_gap,
-        name=checkpoint.stem,
-        sparse=sparsity(sparse),
+        tick_ns=tick_ns,
+        sparse=sparse,
+        finetune=finetune,
+        towards=towards,
+        learning_rate=learning_rate,
+        compare=compare,
+        mode=mode,
+        activation=activation,
+        dialect=dialect,
+        order=names(order),
+        weights=weights,
+        check=check,
+        options=data_options,
     )
-    wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
-    with status() as shown:
-        done = convert_to_file(loaded.network, data, options, wishes, output, shown)
-    for line in done.warnings:
-        print(f"warning: {line}", file=sys.stderr)
+    model.save(output)
+    done, proof = model.conversion, model.original
+    assert done is not None
     if report:
         pictures.save(convert_picture.figure(done), report)
     if as_json:
-        facts = {"model": str(output), "original": dataclasses.asdict(proof) if proof else None}
+        proven = dataclasses.asdict(proof) if proof else None
+        facts = {"model": str(output), "assumed": model.assumed, "original": proven}
         print(json.dumps(facts | done.to_dict(), indent=2))
         return
     if proof:

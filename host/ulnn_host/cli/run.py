@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..base.errors import one_line
 from ..data.options import DataOptions
 from .data_options import with_data_options
 from .options import DataPath, Json, ModelPath, out
@@ -35,30 +33,16 @@ def run(
     """
     import numpy as np
 
+    from .. import api
     from ..base import files
-    from ..data.logs import read_data
-    from ..engines import registry
-    from ..engines.batch import quantise
-    from ..engines.coverage import coverage
-    from ..format import container
 
-    content, parsed = container.read_file(model)
+    loaded = api.load(model)
     files.check_output(output, model, data)
-    sequences = read_data(data, data_options, parsed.readout)
-    engines = registry.ENGINES
-    if engine not in engines:
-        from ..board.board_engine import ENGINES as engines  # these need a serial port's drivers
-
-    result = registry.run(content, quantise(parsed, sequences), engine, engines)
-    y_int, state = result.y, result.state
-    y = np.where(sequences.mask[..., None], parsed.dequantise_output(y_int), 0).astype(np.float32)
-    if sequences.flat:
-        y_int, y, state = y_int[0], y[0], state[0]
+    sequences = loaded.read(data, options=data_options)
+    made = loaded.outputs(sequences, engine)
     with files.replacing(output) as file:
-        np.savez(file, y_int=y_int, y=y, state=state)
-    found = coverage(parsed, sequences)
-    for line in found.warnings:
-        print(f"warning: {one_line(line)}", file=sys.stderr)
+        np.savez(file, y_int=made.y_int, y=made.y, state=made.state)
+    found = loaded.coverage(sequences)
     if as_json:
         facts = {"outputs": str(output), "engine": engine, "coverage": found.to_dict()}
         print(json.dumps(facts, indent=2))

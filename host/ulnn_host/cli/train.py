@@ -8,22 +8,29 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from .options import DATA
+
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="recipe (.toml)")],
+    recipe: Annotated[Path, typer.Argument(help=f"recipe (.toml), or data; {DATA}")],
     output: Annotated[Path, typer.Option("-o", "--output", help="checkpoint (.safetensors)")],
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE in place of the recipe's, such as epochs=50"),
+    ] = None,
 ) -> None:
     """Train a network (CfC, wired CfC, LTC, LSTM, GRU, mixed memory) as a recipe says.
 
-    Example: ulnn train recipe.toml -o watch.safetensors
+    Without a recipe, on data: --set says what is not to be as it is by default.
+
+    Example: ulnn train recipe.toml -o watch.safetensors --set epochs=50
     """
-    from ..base import files
-    from ..train.recipe import read_recipe
-    from ..train.train import train as fit
+    from .. import api
+    from ..base import files, toml_text
 
     for target in (output, output.with_suffix(".toml")):
         files.check_output(target, recipe)
-    checkpoint = fit(read_recipe(recipe))
+    checkpoint = api.train(recipe, **toml_text.values(keys or ()))
     checkpoint.save(output)
     facts = checkpoint.hyper["training"]
     line = f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from . import container, cost
@@ -18,10 +17,8 @@ NAMES = {
 }
 
 
-def of_file(path: Path) -> dict[str, dict[str, Any]]:
-    """Facts by title: model, sections, layers, cost, metadata. Raises UlnnError with the file's
-    name."""
-    data, model = container.read_file(path)
+def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
+    """Facts about a file and the model in it, by title: model, sections, layers, cost, metadata."""
     return {
         "model": of_model(model),
         "sections, bytes": container.section_sizes(data),

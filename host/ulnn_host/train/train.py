@@ -57,6 +57,19 @@ class TrainedNetwork:
     state: dict[str, Tensor]
     hyper: dict[str, Any]
 
+    def __repr__(self) -> str:
+        hyper = self.hyper
+        scores = [
+            f", {key.replace('_', ' ')} {value:.4g}"
+            for key, value in hyper.get("metrics", {}).items()
+            if key.startswith("valid_")
+        ]
+        return (
+            f"<TrainedNetwork {hyper['cell']}: {hyper['input_size']} inputs, "
+            f"{hyper['output_size']} outputs, "
+            f"{sum(value.numel() for value in self.state.values()):,} weights{''.join(scores)}>"
+        )
+
     def network(self) -> Rollout:
         """The network, ready to evaluate."""
         net = networks.from_hyper(self.hyper)
@@ -119,9 +132,11 @@ def evaluate(checkpoint: TrainedNetwork, data: Sequences) -> Scores:
     return score(checkpoint.outputs(data), data, hyper["readout"])
 
 
-def train(recipe: Recipe, *, quiet: bool = False) -> TrainedNetwork:
-    """Train; the same recipe and data give the same weights on one machine. Raises UlnnError."""
-    fit, valid = _load(recipe)
+def train(recipe: Recipe, data: Sequences | None = None, *, quiet: bool = False) -> TrainedNetwork:
+    """Train; the same recipe and data give the same weights on one machine. data: in place of the
+    recipe's source. Raises UlnnError.
+    """
+    fit, valid = _load(recipe, data)
     if not quiet:
         _check_times(recipe, fit, valid)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
@@ -141,12 +156,14 @@ def _check_times(recipe: Recipe, fit: Sequences, valid: Sequences | None) -> Non
         warnings.warn(line, UlnnWarning, stacklevel=3)
 
 
-def _load(recipe: Recipe) -> tuple[Sequences, Sequences | None]:
+def _load(recipe: Recipe, data: Sequences | None = None) -> tuple[Sequences, Sequences | None]:
     """(to fit, to validate); what is validated has the windows and dropped samples of the recipe,
     always the same.
     """
     source, readout = recipe.data, recipe.model.readout
-    fit = _targets(sets.read_source(source.source, source, readout), readout)
+    if data is None:
+        data = sets.read_source(source.source, source, readout)
+    fit = _targets(data, readout)
     valid: Sequences | None = None
     rng = np.random.default_rng(recipe.seed)
     if source.valid:
