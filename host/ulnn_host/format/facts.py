@@ -18,7 +18,7 @@ NAMES = {
 
 
 def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
-    """Facts about a file and the model in it, by title: model, sections, layers, cost, metadata."""
+    """Facts about a file and its model, by title: model, sections, layers, cost, metadata."""
     return {
         "model": of_model(model),
         "sections, bytes": container.section_sizes(data),

@@ -176,8 +176,8 @@ def _input_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:
 
 def _time_span(dt: NDArray[Any], tick_ns: int) -> tuple[float, int]:
     """Seconds of 2^n ticks and dt_max, the largest dt that is not clamped, in ticks."""
-    longest = float(dt.max()) * 1e9 / tick_ns
-    bits = max(1, int(np.ceil(longest * 1.25)).bit_length())
+    longest = min(float(dt.max()) / tick_ns * 1e9 * 1.25, 2.0**32)
+    bits = max(1, int(np.ceil(longest)).bit_length())
     if bits > 31:
         raise UlnnError(
             f"elapsed time of {dt.max():g} s: expected at most {2**31 * tick_ns / 1e9 / 1.25:g} s "

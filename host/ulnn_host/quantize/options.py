@@ -37,7 +37,7 @@ class Options:
     """
 
     bits: int = 8
-    margin: float | None = number(None, 0.1, 100.0)
+    margin: float | None = number(None, 0.001, 1000.0)
     tick_ns: int = number(1000, 1, 2**32 - 1)
     compensate: bool = True
     fixed_dt: float | None = positive(None)

@@ -69,7 +69,7 @@ def convert_network(
     """
     if wishes.bits is not None and wishes.max_bytes is not None:
         raise UlnnError("expected --bits or --max-bytes, not both: --max-bytes chooses the widths")
-    options = dataclasses.replace(options, bits=wishes.bits or 8)
+    options = dataclasses.replace(options, bits=8 if wishes.bits is None else wishes.bits)
     rollout = FloatRollout(network, data)
     check_fixed_dt(rollout.data, options.fixed_dt)
     searched = chosen = None
