@@ -94,7 +94,7 @@ def test_a_time_scale_that_was_said_is_held_against_the_data() -> None:
 
 def test_the_file_knows_the_median_dt() -> None:
     model = uh.convert(timed(), steady(0.0123456, spread=0.0))
-    assert model.file.meta["dt_median"] == 0.0123
+    assert model.file.meta["dt_median"] == 0.012
 
 
 def test_room_for_gaps() -> None:

@@ -66,6 +66,11 @@ class FloatRollout:
         return np.asarray(self.y[self.data.mask])
 
     @cached_property
+    def dt_median(self) -> float:
+        """The median elapsed time of the data, seconds, to two digits."""
+        return float(f"{self.data.tick:.2g}")
+
+    @cached_property
     def seen(self) -> tuple[dict[str, Vectors], ...]:
         """For each layer what it saw in the valid steps, by name."""
         return tuple({n: Vectors(v) for n, v in layer.items()} for layer in self._trace.seen)
@@ -116,8 +121,7 @@ def _rounding_error(size: NDArray[Any], top: Any, axis: int | None) -> Any:
 class Calibration:
     """What a float rollout over the data says of the integers: input_scale and input_offset (I,):
     real input = integer * scale + offset; dt_max in ticks; span: seconds of 2^n ticks (SPEC.md
-    2.3); ranges: how the others are taken from the rollout; dt_median: seconds, to three digits.
-    """
+    2.3); ranges: how the others are taken from the rollout."""
 
     input_scale: Array
     input_offset: Array
@@ -125,7 +129,6 @@ class Calibration:
     span: float
     ranges: Ranges
     rollout: FloatRollout
-    dt_median: float
 
     def inputs_of(self, network: FloatNetwork) -> Signal:
         """What the integer inputs mean to the first layer of a network."""
@@ -148,7 +151,7 @@ def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
             "the float network's outputs are not finite on the calibration data; "
             "check its inputs, its elapsed times and the time scale"
         )
-    return Calibration(scale, offset, dt_max, span, ranges, rollout, float(f"{data.tick:.3g}"))
+    return Calibration(scale, offset, dt_max, span, ranges, rollout)
 
 
 def check_fixed_dt(data: Sequences, fixed: float | None) -> None:

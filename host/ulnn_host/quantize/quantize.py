@@ -93,7 +93,7 @@ def build_with_meaning(
         dt_max=calibration.dt_max,
         tables=tuple(_table(name) for name in tables),
         layers=tuple(converted.layer for converted in layers),
-        meta=_meta(network, options) | {"dt_median": calibration.dt_median},
+        meta=_meta(network, options) | {"dt_median": calibration.rollout.dt_median},
         dialect=network.dialect,
     )
     return model, tuple(layers)
