@@ -92,6 +92,12 @@ def test_a_time_scale_that_was_said_is_held_against_the_data() -> None:
     assert report_of(guessed, steady()).warnings == ()
 
 
+def test_an_error_that_another_unit_explains_says_so_first() -> None:
+    for tick, cause in ((1000, "elapsed time of"), (1_000_000, "elapsed times up to")):
+        with pytest.raises(UlnnError, match=rf"microseconds\? Else: {cause}"):
+            uh.convert(timed(), steady(20_000.0), tick_ns=tick)
+
+
 def test_the_file_knows_the_median_dt() -> None:
     model = uh.convert(timed(), steady(0.0123456, spread=0.0))
     assert model.file.meta["dt_median"] == 0.012

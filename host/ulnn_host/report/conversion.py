@@ -19,7 +19,7 @@ from ..quantize import precision, quantize, range_search
 from ..quantize.calibration import FloatRollout, calibrate, check_fixed_dt
 from ..quantize.options import Method, Options
 from ..quantize.rollouts import rms, sample
-from .convert_report import ConvertReport, Reporter
+from .convert_report import ConvertReport, Reporter, time_doubt
 
 Progress = Callable[[str], None]
 
@@ -69,6 +69,20 @@ def convert_network(
     """
     if wishes.bits is not None and wishes.max_bytes is not None:
         raise UlnnError("expected --bits or --max-bytes, not both: --max-bytes chooses the widths")
+    off = time_doubt(network, data)
+    try:
+        return _convert(network, data, options, wishes, progress)
+    except UlnnError as error:
+        raise UlnnError(f"{off} Else: {error}" if off else str(error)) from error
+
+
+def _convert(
+    network: FloatNetwork,
+    data: Sequences,
+    options: Options,
+    wishes: Wishes,
+    progress: Progress,
+) -> Conversion:
     options = dataclasses.replace(options, bits=8 if wishes.bits is None else wishes.bits)
     rollout = FloatRollout(network, data)
     check_fixed_dt(rollout.data, options.fixed_dt)

@@ -272,9 +272,7 @@ class Reporter:
 
     def _times(self, found: Coverage) -> tuple[str, ...]:
         """Lines about the elapsed times of the data, for the float network and for the model."""
-        network = self._rollout.network
-        scale = network.time_scale
-        off = far_off(found.median_dt, scale, "time_scale") if network.timed else ""
+        off = time_doubt(self._rollout.network, self._rollout.data)
         promised = replace(found, known_dt={}, clipped={}, late_steps=0, still=False)
         return tuple(filter(None, (off, *promised.warnings, *self._units())))
 
@@ -311,3 +309,8 @@ def _ram(content: bytes) -> int | None:
         return engines.native_memory(content)
     except (UlnnError, ValueError):
         return None  # not built, or built without these cells
+
+
+def time_doubt(network: FloatNetwork, data: Sequences) -> str:
+    """The line about a median dt that is far from the time scale that was said; else empty."""
+    return far_off(data.tick, network.time_scale, "time_scale") if network.timed else ""
