@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
+import fit_cost
 from ulnn_host.board.bench import bench_model
 from ulnn_host.format import cache, cost, facts, layout
+from ulnn_host.network.float_network import FloatNetwork
+from ulnn_host.quantize.calibration import FloatRollout
+from ulnn_host.quantize.options import Options
+from ulnn_host.quantize.quantize import convert
 
 LINES = cache.SIZE // cache.LINE
 
@@ -62,3 +68,28 @@ def test_int8_is_advised_where_int16_streams() -> None:
     assert cost.better_narrow(bench_model(16, 32)) is None  # it stays in the cache
     assert cost.better_narrow(bench_model(8, 128)) is None  # it is int8
     assert cost.better_narrow(dataclasses.replace(wide, golden=None)) == narrow
+
+
+def test_an_ltc_that_fits_is_fetched_once_and_one_that_does_not_at_every_unfold() -> None:
+    make = fit_cost._Maker(np.random.default_rng(0))
+    found = {}
+    for neurons in (30, 90):
+        for unfolds in (6, 64):
+            layer = dataclasses.replace(make.ltc(4, neurons, 0.6, 1), unfolds=unfolds)
+            net = FloatNetwork((layer,), np.zeros(4), np.ones(4))
+            seen = FloatRollout(net, make.data(4))
+            model = convert(seen, Options(compensate=False))
+            found[neurons, unfolds] = cache.model_misses(model)
+    assert found[30, 6] == found[30, 64] == 0
+    stream = 0.6 * 90 * 90 * 14 / cache.LINE
+    assert found[90, 6] == pytest.approx(6 * stream, rel=0.15)
+    assert found[90, 64] == pytest.approx(64 * stream, rel=0.15)
+
+
+def test_a_very_large_model_streams_without_being_simulated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = bench_model(16, 256)
+    simulated = cache.model_misses(model)
+    monkeypatch.setattr(cache, "LONG", 8)
+    assert cache.model_misses(model) == pytest.approx(simulated, rel=0.06)

@@ -18,9 +18,11 @@ from .model import Activation, Layer, Matrix, ModelFile
 SIZE, WAYS, LINE = 16384, 4, 32  # of the STM32H743: bytes, lines of a set, bytes of a line
 PENALTY = (15, 25, 40)  # cycles of a line from AXI SRAM: lowest, likely, highest; not measured
 WARM, MEASURED = 3, 4  # steps
-LONG = 64  # times the cache: nothing of what streams is still there at the next step
+MANY = 1 << 17  # lines of a step: it warms the cache by itself
+LONG = 16  # times the cache: nothing of what streams is still there when it comes again
 HEAD, LAYER_HEAD, MATRIX_HEAD = 96, 32, 24  # bytes in RAM of a model, a layer, a matrix
 STACK = 176  # bytes of a step
+SYNAPSE = 2 + 12  # bytes of an LTC's synapse: its source in RAM, its numbers
 LOOKUPS = 128  # segments of a table that are in use, around its middle
 
 
@@ -29,28 +31,43 @@ def misses(lines: Iterable[int]) -> int:
     Lines are replaced at random, as that cache does; the same at every call."""
     sets = SIZE // WAYS // LINE
     order = list(lines)
+    warm, measured = (WARM, MEASURED) if len(order) < MANY else (1, 1)
     cache: list[list[int]] = [[] for _ in range(sets)]
     chance, found = random.Random(1), 0
-    for step in range(WARM + MEASURED):
+    for step in range(warm + measured):
         for line in order:
             held = cache[line % sets]
             if line in held:
                 continue
-            found += step >= WARM
+            found += step >= warm
             if len(held) < WAYS:
                 held.append(line)
             else:
                 held[chance.getrandbits(2)] = line
-    return round(found / MEASURED)
+    return round(found / measured)
 
 
 def model_misses(model: ModelFile) -> int:
     """Lines that a step of a model fetches: 0 where all that it touches stays in the cache."""
+    long = [LONG if layer.ltc is None else LONG // layer.ltc.unfolds for layer in model.layers]
+    sizes = [_once(layer) / SIZE for layer in model.layers]
+    if any(size > max(limit, 4) for size, limit in zip(sizes, long, strict=True)):
+        return sum(_streamed(layer) for layer in model.layers) // LINE
     lines = list(trace(model))
-    touched = len(set(lines))
-    if touched * LINE <= SIZE // 2:
-        return 0
-    return touched if touched * LINE > LONG * SIZE else misses(lines)
+    return misses(lines) if len(set(lines)) * LINE > SIZE // 2 else 0
+
+
+def _once(layer: Layer) -> int:
+    """Bytes of weights."""
+    if layer.ltc is not None:
+        return SYNAPSE * len(layer.ltc.source)
+    return sum(layout.matrix_size(m) + _list(m) for m in layer.matrices)
+
+
+def _streamed(layer: Layer) -> int:
+    """Bytes of weights that a step reads, those of an LTC at every unfold."""
+    again = 0 if layer.ltc is None else int(layer.ltc.internal.sum()) * (layer.ltc.unfolds - 1)
+    return _once(layer) + SYNAPSE * again
 
 
 def trace(model: ModelFile) -> Iterator[int]:
@@ -156,20 +173,20 @@ class _Places:
         assert ltc is not None
         places = layout.ltc_places(ltc.neurons, len(ltc.source))
         sensory = int(ltc.sensory.sum())
-        internal = len(ltc.source) - sensory
-        parts = [(0, sensory, ltc.sensory)] + [(sensory, internal, ltc.internal)] * ltc.unfolds
-        for first, _, counts in parts:
-            at, before = first, layer.input_size if first else 0
-            for neuron, count in enumerate(counts):
-                if not first:
+        x = vector, 2 * layer.input_size
+        v = vector + 2 * layer.input_size, 2 * ltc.neurons
+        passes = [(0, ltc.sensory, x)] + [(sensory, ltc.internal, v)] * ltc.unfolds
+        for number, (first, counts, values) in enumerate(passes):
+            at = first
+            for neuron, count in enumerate(counts.tolist()):
+                if number == 0:
                     yield start + places.neurons + 16 * neuron, 16
                 yield self.scratch + 16 * neuron, 16
-                for _ in range(int(count)):
-                    yield lists + 2 * at, 2
-                    yield vector + 2 * (before + int(ltc.source[at])), 2
-                    yield start + places.synapses + 12 * at, 12
-                    yield from self._lookups(ltc.table, 1)
-                    at += 1
+                yield lists + 2 * at, 2 * count
+                yield values[0], min(values[1], 2 * LINE * count)
+                yield start + places.synapses + 12 * at, 12 * count
+                yield from self._lookups(ltc.table, min(count, LOOKUPS))
+                at += count
 
 
 def _rows(layer: Layer) -> list[int]:
