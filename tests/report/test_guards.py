@@ -123,10 +123,20 @@ def test_what_room_for_gaps_costs_is_said() -> None:
         for more in ({}, {"longest_gap": 100})
     )
     assert line == (
-        f"room for gaps to 100 s costs resolution: rms error {after:.3g}, {before:.3g} with gaps "
-        "to 2.1 s"
+        f"room for gaps to 2.24 min costs resolution: rms error {after:.3g}, {before:.3g} with "
+        "room to 2.1 s"
     )
     assert after > 20 * before
+
+
+def test_what_a_rare_gap_of_the_data_costs_is_said() -> None:
+    net = dataclasses.replace(network("lstm-1-dt"), time_scale=0.5, timed=True)
+    seen = data(net.input_size, 4, 60)
+    assert report_of(net, seen).warnings == ()
+    seen.dt[2, 30] = 1200
+    (line,) = report_of(net, seen).warnings
+    assert line.startswith("room for gaps to 35.8 min costs resolution")
+    assert line.endswith("with room to 2.1 s: --gap SECONDS splits recordings there")
 
 
 def test_a_promise_that_no_sample_keeps_is_refused() -> None:

@@ -21,6 +21,7 @@ from .options import Method, Options
 from .rounding import Signal, Vectors
 
 PERCENTILE = 99.95
+USUAL = 99.0  # percentile of the elapsed times that are usual
 MSE_SHARES = np.geomspace(1.0, 0.1, 24)
 SAMPLES = 20_000
 
@@ -152,6 +153,14 @@ def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
             "check its inputs, its elapsed times and the time scale"
         )
     return Calibration(scale, offset, dt_max, span, ranges, rollout)
+
+
+def for_usual_dt(calibration: Calibration, options: Options) -> Calibration:
+    """The same with room for the elapsed times of nearly all steps only."""
+    data = calibration.rollout.data
+    usual = np.percentile(data.dt[data.mask].astype(np.float64), USUAL)
+    span, dt_max = _time_span(np.array([usual]), options.tick_ns)
+    return dataclasses.replace(calibration, span=span, dt_max=dt_max)
 
 
 def check_fixed_dt(data: Sequences, fixed: float | None) -> None:

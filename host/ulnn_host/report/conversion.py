@@ -16,7 +16,7 @@ from ..format import container
 from ..format.model import ModelFile
 from ..network.float_network import FloatNetwork
 from ..quantize import precision, quantize, range_search
-from ..quantize.calibration import FloatRollout, calibrate, check_fixed_dt
+from ..quantize.calibration import FloatRollout, calibrate, check_fixed_dt, for_usual_dt
 from ..quantize.options import Method, Options
 from ..quantize.rollouts import rms, sample
 from .convert_report import ConvertReport, Reporter, time_doubt
@@ -24,6 +24,7 @@ from .convert_report import ConvertReport, Reporter, time_doubt
 Progress = Callable[[str], None]
 
 COSTLY = 1.1  # times the error without room for longer gaps
+RARE = 16  # times the room that nearly all steps need: a rare gap decides
 
 
 @dataclass(frozen=True)
@@ -143,23 +144,24 @@ def _outliers(data: Sequences, method: Method) -> tuple[str, ...]:
 
 
 def _gaps(rollout: FloatRollout, options: Options) -> tuple[str, ...]:
-    """A line where room for longer gaps than those of the data costs resolution."""
-    plain = dataclasses.replace(options, longest_gap=None)
-    if options.longest_gap is None:
-        return ()
-    wide, near = (calibrate(rollout, chosen) for chosen in (options, plain))
-    if wide.dt_max == near.dt_max:
+    """A line where room for long gaps costs resolution: for those of the options, or rare ones of
+    the data."""
+    wide = calibrate(rollout, options)
+    near = for_usual_dt(wide, options)
+    said = options.longest_gap is not None
+    if wide.dt_max <= near.dt_max * (1 if said else RARE):
         return ()
     measured = rollout.on(sample(rollout.data))
     after, before = (
-        rms(measured, quantize.build(rollout.network, made, chosen))
-        for made, chosen in ((wide, options), (near, plain))
+        rms(measured, quantize.build(rollout.network, made, options)) for made in (wide, near)
     )
     if after <= COSTLY * before:
         return ()
+    tick = options.tick_ns / 1e9
+    cure = "" if said else ": --gap SECONDS splits recordings there"
     return (
-        f"room for gaps to {duration(options.longest_gap)} costs resolution: rms error "
-        f"{after:.3g}, {before:.3g} with gaps to {duration(near.dt_max * options.tick_ns / 1e9)}",
+        f"room for gaps to {duration(wide.dt_max * tick)} costs resolution: rms error "
+        f"{after:.3g}, {before:.3g} with room to {duration(near.dt_max * tick)}{cure}",
     )
 
 
