@@ -13,7 +13,6 @@ import math
 import os
 import time
 import tomllib
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,17 +25,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..base import files, toml_text
-from ..base.errors import UlnnError, UlnnWarning
+from ..base.errors import UlnnError
 from ..base.progress import bar
 from ..data import sets
 from ..data.matched import matched
-from ..data.sampling import far_off, sampling
+from ..data.sampling import sampling
 from ..data.scores import Scores, score
 from ..data.sequences import Sequences, Statistics
 from ..data.targets import CLASSES
 from . import augment, networks
 from .cells import Rollout
 from .recipe import Recipe
+from .times import warn_of_times
 
 # the products of a step are so small that a second thread costs more than it gives
 THREADS = 1
@@ -138,22 +138,10 @@ def train(recipe: Recipe, data: Sequences | None = None, *, quiet: bool = False)
     """
     fit, valid = _load(recipe, data)
     if not quiet:
-        _check_times(recipe, fit, valid)
+        warn_of_times(recipe, fit, valid)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return _Training(recipe, fit, valid).run(quiet)
-
-
-def _check_times(recipe: Recipe, fit: Sequences, valid: Sequences | None) -> None:
-    """Warn of elapsed times that are not those of the time scale, or of the other data."""
-    known = {"model.time_scale": recipe.model.time_scale * (1 - recipe.data.drop)}
-    lines = [far_off(fit.tick, scale, what) for what, scale in known.items() if scale]
-    if valid is not None:
-        keep = 1 - recipe.data.drop
-        off = far_off(valid.tick * keep, fit.tick, "the data to fit")
-        lines.append(f"validation: {off}" if off else "")
-    for line in filter(None, lines):
-        warnings.warn(line, UlnnWarning, stacklevel=3)
 
 
 def _load(recipe: Recipe, data: Sequences | None = None) -> tuple[Sequences, Sequences | None]:
