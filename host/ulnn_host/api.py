@@ -424,7 +424,7 @@ def validate(
 
     source = data if isinstance(data, Sequences) else Path(data)
     with _as_file(model) as path, bar("streaming") as shown:
-        report = prove(
+        done = prove(
             path,
             source,
             resolve(port),
@@ -435,9 +435,9 @@ def validate(
             progress=shown.update,
             deployed=deployed,
         )
-    for line in report.coverage.warnings:
+    for line in done.coverage.warnings:
         _warn(line)
-    return report
+    return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
 
 
 @contextlib.contextmanager
