@@ -409,6 +409,7 @@ def validate(
     to: str | None = None,
     may_deploy: bool = True,
     window: int | None = None,
+    timeout: float = 60,
     deployed: Callable[[DeployReport], None] | None = None,
 ) -> ValidationReport:
     """Stream data through a model on a board, and compare every output with the reference.
@@ -417,7 +418,7 @@ def validate(
     all engines clamp alike, of which this warns (`UlnnWarning`). port, to: as for `deploy`.
     options: how data are read, where they are a path. may_deploy: bring what is missing there
     first, and call deployed with what was done. window: bytes that the board's port can hold while
-    a step runs.
+    a step runs. timeout: seconds for loading the model there.
     """
     from .board.discover import resolve
     from .board.validate import validate as prove
@@ -432,6 +433,7 @@ def validate(
             to=to,
             deploy=may_deploy,
             window=window,
+            timeout=timeout,
             progress=shown.update,
             deployed=deployed,
         )

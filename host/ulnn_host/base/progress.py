@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +18,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from .console import Terminal
 
 T = TypeVar("T")
 BYTES = TextColumn("{task.completed:,}/{task.total:,} bytes")
@@ -50,13 +52,13 @@ class Bars:
 @contextlib.contextmanager
 def bars(*, quiet: bool = False, count: ProgressColumn | None = None) -> Iterator[Bars]:
     """Bars while the block runs. quiet: show none. count: how an amount is written."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         count or MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
         disable=quiet or not _is_watched(console),
         transient=True,
@@ -64,7 +66,7 @@ def bars(*, quiet: bool = False, count: ProgressColumn | None = None) -> Iterato
         yield Bars(progress)
 
 
-def _is_watched(console: Console) -> bool:
+def _is_watched(console: Terminal) -> bool:
     if not console.is_jupyter:
         return console.is_terminal
     try:
@@ -96,9 +98,9 @@ def track(
 @contextlib.contextmanager
 def status() -> Iterator[Callable[[str], None]]:
     """A line that says what is being done now, for work without a total: call it with the text."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     if not _is_watched(console):
         yield lambda text: None
         return
     with console.status("") as shown:
-        yield shown.update
+        yield lambda text: shown.update(Text(text))

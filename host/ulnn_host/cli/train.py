@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from ..base.console import Terminal
 from .options import DATA
 
 
@@ -28,8 +28,7 @@ def train(
     from .. import api
     from ..base import files, toml_text
 
-    for target in (output, output.with_suffix(".toml")):
-        files.check_output(target, recipe)
+    files.check_output(output, recipe)
     checkpoint = api.train(recipe, **toml_text.values(keys or ()))
     checkpoint.save(output)
     facts = checkpoint.hyper["training"]
@@ -38,4 +37,4 @@ def train(
     for key, value in checkpoint.hyper["metrics"].items():
         if isinstance(value, float):
             line += f", {key.replace('_', ' ')} {value:.4f}"
-    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).print(line, highlight=False, soft_wrap=True)
