@@ -31,6 +31,8 @@ from .base.progress import BYTES, Bar, bar, bars, status
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
+from .engines.coverage import Coverage
+from .engines.coverage import coverage as measure
 from .engines.reference import Reference
 from .format import container, facts
 
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
     from .board.deploy import DeployReport, Plan
     from .board.deployed import Listed, RolledBack
-    from .board.link import Board
     from .board.validate import ValidationReport
     from .data.options import DataOptions
     from .data.scores import Scores
@@ -105,7 +106,7 @@ class Model:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the outputs; () without."""
-        return tuple(str(label) for label in self.file.meta.get("labels", ()))
+        return self.file.labels
 
     def run(
         self, x: ArrayLike | Sequences, dt: ArrayLike | None = None, engine: str = "reference"
@@ -114,7 +115,8 @@ class Model:
 
         x: (T, I) or (N, T, I), or Sequences, which have their dt; dt: seconds since the sample
         before, a number or (T,) or (N, T). engine: reference, native, pure, unix, cortex-m7 or
-        rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences.
+        rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences. Warns
+        (`UlnnWarning`) of times and inputs that the model does not know, as `coverage` counts.
         """
         if isinstance(x, Sequences):
             return self.outputs(x, engine).y
@@ -131,6 +133,8 @@ class Model:
 
             engines = board_engine.ENGINES
         done = registry.run(self.content, quantise(self.file, data), engine, engines)
+        for line in self.coverage(data).warnings:
+            _warn(line)
         y = np.where(data.mask[..., None], self.file.dequantise_output(done.y), 0)
         one = 0 if data.flat else slice(None)
         return Outputs(y.astype(np.float32)[one], done.y[one], done.state[one])
@@ -173,8 +177,13 @@ class Model:
         """Sizes, units and identity."""
         return facts.of_model(self.file)
 
+    def coverage(self, data: Sequences) -> Coverage:
+        """How far data lie within the times and ranges that the model knows: `.warnings` in words,
+        counts of what is clamped, by input."""
+        return measure(self.file, data)
+
     def facts(self) -> dict[str, dict[str, Any]]:
-        """All that `ulnn info` shows, by title: model, sections, layers, metadata."""
+        """All that `ulnn info` shows, by title: model, sections, layers, cost, metadata."""
         return facts.of_content(self.content, self.file)
 
     def report(self, data: Sequences) -> Scores:
@@ -234,6 +243,7 @@ def convert(
     max_bytes: int | None = None,
     calibration: str = "max",
     fixed_dt: float | None = None,
+    longest_gap: float | None = None,
     tick_ns: int = 1000,
     sparse: str = "auto",
     finetune: int = 0,
@@ -241,6 +251,7 @@ def convert(
     learning_rate: float = 1e-4,
     compare: bool = False,
     name: str = "",
+    model_version: int = 1,
     hyper: Mapping[str, Any] | None = None,
     call: Callable[..., Any] | None = None,
     mode: str | None = None,
@@ -258,8 +269,10 @@ def convert(
     FloatNetwork; or a checkpoint's path. data: what to calibrate on; options: how they are read,
     where they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
-    not say it. mode, activation, dialect, order, weights, check: of a path, as for `ulnn convert`.
-    Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
+    not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
+    its header, counts the releases of one model. mode, activation, dialect, order, weights, check:
+    of a path, as for `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks
+    wrong.
     """
     from .data import logs
     from .quantize.options import Options, sparsity
@@ -281,7 +294,12 @@ def convert(
     for line in assumed:
         _warn(line, UlnnAssumption)
     chosen = Options(
-        tick_ns=tick_ns, fixed_dt=fixed_dt, name=name or known, sparse=sparsity(sparse)
+        tick_ns=tick_ns,
+        fixed_dt=fixed_dt,
+        longest_gap=longest_gap,
+        name=name,
+        sparse=sparsity(sparse),
+        model_version=model_version,
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
@@ -289,7 +307,7 @@ def convert(
     for line in done.report.warnings:
         _warn(line)
     return Model(
-        done.content, name=chosen.name, report=done.report, original=original, assumed=assumed
+        done.content, name=name or known, report=done.report, original=original, assumed=assumed
     )
 
 
@@ -373,9 +391,10 @@ def deploy(
     """
     from .board import terminal
     from .board.deploy import deploy as send
+    from .board.discover import opened
 
     running: dict[str, Bar] = {}
-    with _as_file(model) as path, _board(port, baud) as board:
+    with _as_file(model) as path, opened(port, baud) as board:
         with bars(quiet=quiet, count=BYTES) as shown:
 
             def progress(name: str, sent: int, size: int) -> None:
@@ -383,9 +402,7 @@ def deploy(
                     running[name] = shown.bar(name, size)
                 running[name].update(sent)
 
-            report = send(
-                board, path, to, dry_run=dry_run, pure=pure, progress=progress, planned=planned
-            )  # fmt: skip
+            report = send(board, path, to, dry_run, pure, progress, planned)
         if done:
             done(report)
         terminal.follow(board, then)
@@ -395,34 +412,28 @@ def deploy(
 def deployed(port: str = "auto", *, baud: int = 115200) -> list[Listed]:
     """The versions that a board holds, the one that runs first."""
     from .board.deployed import listing
+    from .board.discover import opened
 
-    with _board(port, baud) as board:
+    with opened(port, baud) as board:
         return listing(board)
 
 
 def rollback(port: str = "auto", *, baud: int = 115200) -> RolledBack:
     """Go back to the version before the one that a board runs, which is forgotten."""
     from .board.deployed import rollback as go_back
+    from .board.discover import opened
 
-    with _board(port, baud) as board:
+    with opened(port, baud) as board:
         return go_back(board)
 
 
 def undeploy(port: str = "auto", *, baud: int = 115200) -> list[str]:
     """Remove all that was deployed to a board; the paths of what is gone."""
     from .board.deployed import remove
+    from .board.discover import opened
 
-    with _board(port, baud) as board:
+    with opened(port, baud) as board:
         return remove(board)
-
-
-@contextlib.contextmanager
-def _board(port: str, baud: int) -> Iterator[Board]:
-    from .board.discover import resolve
-    from .board.link import Board
-
-    with Board.open(resolve(port), baudrate=baud) as board:
-        yield board
 
 
 def validate(
@@ -444,13 +455,14 @@ def validate(
 ) -> ValidationReport:
     """Stream data through a model on a board, and compare every output with the reference.
 
-    `.equal` says whether all outputs and states are the same, bit for bit. port, to: as for
-    `deploy`. options: how data are read, where they are a path. may_deploy: bring what is missing
-    there first, and call deployed with what was done. window: bytes that the board's port can
-    hold; 0: what the board offers. wait: seconds for a board that was unplugged. inject_faults:
-    damage the line on purpose, RATE or RATE:KIND. resume: JSON report of a run that broke off, to
-    go on with. notice: called with a line when the line is in trouble. Raises BrokenOff, which
-    has the report, when the board does not come back. timeout: seconds for loading the model.
+    `.equal` says whether all outputs and states are the same, bit for bit; `.coverage` counts what
+    all engines clamp alike, of which this warns (`UlnnWarning`). port, to: as for `deploy`.
+    options: how data are read, where they are a path. may_deploy: bring what is missing there
+    first, and call deployed with what was done. window: bytes that the board's port can hold; 0:
+    what the board offers. wait: seconds for a board that was unplugged. inject_faults: damage the
+    line on purpose, RATE or RATE:KIND. resume: JSON report of a run that broke off, to go on with.
+    notice: called with a line when the line is in trouble. timeout: seconds for loading the model.
+    Raises BrokenOff, which has the report, when the board does not come back.
     """
     from .board.discover import resolve
     from .board.faults import Faults
@@ -475,6 +487,8 @@ def validate(
             notice=notice,
             deployed=deployed,
         )
+    for line in done.coverage.warnings:
+        _warn(line)
     return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
 
 

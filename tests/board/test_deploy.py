@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,13 @@ import ulnn_rules
 from support.board_tools import model_file, need_tools
 from support.paths import ROOT
 from support.pty_board import PtyBoard
-from support.ram_disk import DISK
+from support.ram_disk import Disk, fill, forget_modules, sha_of_model
 from support.random_models import Shape, random_model
 from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board import plan as planning
 from ulnn_host.board.deploy import DeployError, NoSpaceError, deploy, make_plan
-from ulnn_host.board.deployed import listing, remove, rollback
+from ulnn_host.board.deployed import listing, rollback
 from ulnn_host.board.identity import identify
 from ulnn_host.board.link import Board
 from ulnn_host.format import container
@@ -33,45 +32,8 @@ from ulnn_host.toolchain import bytecode, natmod
 TOOL = ROOT / "tools" / "deploy.py"
 
 
-@dataclass
-class Disk:
-    link: Board
-    pty: PtyBoard
-
-    def files(self) -> dict[str, int]:
-        """Sizes of all files on the disk."""
-        found: dict[str, int] = self.link.eval(
-            "(lambda walk: walk(walk, ''))(lambda walk, d: {k: v for e in "
-            "os.ilistdir('/ram' + d) for k, v in (walk(walk, d + '/' + e[0]) if e[1] == 0x4000 "
-            "else {d + '/' + e[0]: e[3]}).items()})"
-        )
-        return found
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Callable[[int], Disk]]:
-    with contextlib.ExitStack() as stack:
-
-        def make(blocks: int = 256) -> Disk:
-            pty = stack.enter_context(PtyBoard(tmp_path / "board", heap="4M"))
-            link = stack.enter_context(Board.open(pty.port))
-            link.exec(DISK.replace("BLOCKS", str(blocks)))
-            return Disk(link, pty)
-
-        yield make
-
-
-def fill(link: Board, folder: str, left: int) -> None:
-    """Fill a board's disk up to `left` bytes."""
-    link.exec(
-        f"import os\nv = os.statvfs({folder!r})\nn = v[1] * v[4] - {left}\n"
-        f"with open({folder!r} + '/fill', 'wb') as f:\n"
-        " while n > 0:\n  n -= f.write(bytes(min(n, 1024)))",
-        timeout=60,
-    )
-
-
-RULES = {f"ulnn_rules/{name}.mpy" for name in ("__init__", "float64", "readout", "scaling")}
+RULE_NAMES = ("__init__", "float64", "meaning", "readout", "scaling", "sections")
+RULES = {f"ulnn_rules/{name}.mpy" for name in RULE_NAMES}
 STUBS = {
     "/lib/ulnn_boot.mpy",
     "/lib/ulnn.mpy",
@@ -246,145 +208,6 @@ def test_flat_files_of_an_older_deployment_become_the_version_before(
     assert rollback(there.link).now.number == 1
     assert there.files()["/models/m.ulnn"] == old.stat().st_size
     assert sha_of_model(there) == container.read(old.read_bytes()).sha256
-
-
-# ---- versions -----------------------------------------------------------------------------------
-
-
-def forget_modules(there: Disk) -> None:
-    """What a soft reset does elsewhere."""
-    there.link.exec(
-        "import sys\nfor n in list(sys.modules):\n if n.startswith('ulnn'): del sys.modules[n]"
-    )
-
-
-def sha_of_model(there: Disk) -> str:
-    return str(there.link.eval("__import__('ulnn').load('/ram/models/m.ulnn').info()['sha256']"))
-
-
-@needs_micropython
-def test_rollback_and_list(disk: Callable[..., Disk], pure_only: None, tmp_path: Path) -> None:
-    there = disk()
-    with pytest.raises(DeployError, match="nothing is deployed here that this program made"):
-        rollback(there.link)
-    first = model_file(tmp_path, 1)
-    sha256 = container.read(first.read_bytes()).sha256
-    deploy(there.link, first)
-    with pytest.raises(DeployError, match="version 2 is the only one here"):
-        rollback(there.link)
-    deploy(there.link, model_file(tmp_path, 2))
-    deploy(there.link, model_file(tmp_path, 3, "other.ulnn"))
-    newest, before = listing(there.link)
-    assert (newest.version.number, newest.active, newest.whole) == (4, True, True)
-    assert (before.version.number, before.active, before.whole) == (3, False, True)
-    assert set(newest.version.models) == {"/ram/models/m.ulnn", "/ram/models/other.ulnn"}
-    assert set(before.version.models) == {"/ram/models/m.ulnn"}
-    assert json.dumps([v.to_json() for v in (newest, before)])
-
-    back = rollback(there.link)
-    assert (back.given_up, back.now.number, back.self_test) == (4, 3, 12)
-    assert "/models/other.ulnn" not in there.files()
-    assert sha_of_model(there) != sha256
-    assert len(listing(there.link)) == 1
-    assert len([n for n in there.files() if "/model_" in n]) == 1
-
-
-@needs_micropython
-def test_a_model_replaced_by_hand_stays_and_is_named(
-    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
-) -> None:
-    there = disk()
-    deploy(there.link, model_file(tmp_path, 1))
-    mine = model_file(tmp_path, 5, "mine.ulnn")
-    there.link.write_file("/ram/models/m.ulnn", mine.read_bytes())
-    assert sha_of_model(there) == container.read(mine.read_bytes()).sha256
-    assert listing(there.link)[0].changed == ("/ram/models/m.ulnn",)
-    deploy(there.link, model_file(tmp_path, 2, "other.ulnn"))
-    assert sha_of_model(there) == container.read(mine.read_bytes()).sha256
-    assert set(listing(there.link)[0].version.models) == {"/ram/models/other.ulnn"}
-
-
-@needs_micropython
-def test_remove_leaves_what_is_not_ours(
-    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
-) -> None:
-    there = disk()
-    there.link.exec("import os\nos.mkdir('lib')\nopen('main.py', 'w').close()\n"
-                    "open('lib/mine.py', 'w').close()")  # fmt: skip
-    deploy(there.link, model_file(tmp_path))
-    gone = remove(there.link)
-    assert "/ram/models/m.ulnn" in gone
-    assert set(there.files()) == {"/main.py", "/lib/mine.py"}
-    assert listing(there.link) == []
-    assert deploy(there.link, model_file(tmp_path)).self_test == 12
-
-
-@needs_micropython
-def test_the_version_before_comes_back_when_the_self_test_fails(
-    disk: Callable[..., Disk], pure_only: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = disk()
-    path = model_file(tmp_path, 1)
-    broken = tmp_path / "broken.py"
-    broken.write_text(
-        (ROOT / "firmware/ulnn.py").read_text() + "\ndef load(source):\n raise OSError('no')\n"
-    )
-    find = bytecode.find
-
-    def find_broken(name: str) -> bytes:
-        return bytecode.compiled(broken) if name == "ulnn.py" else find(name)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(bytecode, "find", find_broken)
-        with pytest.raises(DeployError, match="OSError: no; nothing is deployed now") as caught:
-            deploy(there.link, path)
-        assert caught.value.status == 5
-        assert there.files() == {}
-    deploy(there.link, path)
-    before = there.files()
-    with monkeypatch.context() as patch:
-        patch.setattr(bytecode, "find", find_broken)
-        with pytest.raises(DeployError, match="the board is back with the version before"):
-            deploy(there.link, model_file(tmp_path, 2))
-    assert there.files() == before
-    forget_modules(there)
-    model_file(tmp_path, 1)
-    assert sha_of_model(there) == container.read(path.read_bytes()).sha256
-
-
-@needs_micropython
-def test_without_room_for_three_the_version_before_goes_first(
-    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
-) -> None:
-    there = disk(256)
-    deploy(there.link, model_file(tmp_path, 1))
-    deploy(there.link, model_file(tmp_path, 2))
-    fill(there.link, "/ram", 30 * 512)
-    plan = make_plan(there.link, model_file(tmp_path, 3))
-    assert plan.forget
-    assert deploy(there.link, model_file(tmp_path, 3)).self_test == 12
-    assert [v.whole for v in listing(there.link)] == [True, True]
-
-
-@needs_micropython
-def test_a_read_only_disk_is_said_with_what_to_do(
-    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
-) -> None:
-    """As CircuitPython's drive is while the PC has it."""
-    there = disk()
-    deploy(there.link, model_file(tmp_path))
-    there.link.exec(
-        "class Read:\n def __init__(self, d): self.d = d\n"
-        " def readblocks(self, k, b): b[:] = memoryview(self.d)[512 * k : 512 * k + len(b)]\n"
-        " def ioctl(self, op, arg): return {4: len(self.d) // 512, 5: 512}.get(op, 0)\n"
-        "class Both(Read):\n"
-        " def writeblocks(self, k, b): self.d[512 * k : 512 * k + len(b)] = b\n"
-        "import os, vfs\nos.chdir('/')\nvfs.umount('/ram')\nfat = Both(bytearray(512 * 256))\n"
-        "vfs.VfsFat.mkfs(fat)\nvfs.mount(Read(fat.d), '/ram')\nos.chdir('/ram')"
-    )
-    with pytest.raises(DeployError, match=r"storage\.remount\('/', readonly=False\)") as caught:
-        deploy(there.link, model_file(tmp_path))
-    assert caught.value.status == 3
 
 
 @needs_micropython

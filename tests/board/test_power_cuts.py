@@ -15,14 +15,14 @@ from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.deployed import rollback
+from ulnn_host.board.identity import RULES
 from ulnn_host.format import container
 from ulnn_host.toolchain import bytecode
 
 pytestmark = needs_micropython
 
 TAGS = 4  # modules that say their version
-FLAT = ("ulnn", "ulnn_stream", "ulnn_rules/__init__", "ulnn_rules/float64", "ulnn_rules/readout",
-        "ulnn_rules/scaling")  # fmt: skip
+FLAT = ("ulnn", "ulnn_stream", *(f"ulnn_rules/{path.stem}" for path in RULES))
 
 
 class Releases:

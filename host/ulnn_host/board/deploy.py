@@ -99,7 +99,6 @@ def deploy(
     board: Board,
     model_path: Path,
     to: str | None = None,
-    *,
     dry_run: bool = False,
     pure: bool = False,
     progress: Progress | None = None,

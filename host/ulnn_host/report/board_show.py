@@ -135,6 +135,7 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
         )
     if r.traffic.faults:
         console.print(f"          {r.traffic.faults:,} faults were injected", highlight=False)
+    console.print(f"sampling  {r.coverage.sampling}", highlight=False)
     if r.score_board and r.score_reference:
         board, reference = (100 * s["accuracy"] for s in (r.score_board, r.score_reference))
         console.print(
@@ -148,6 +149,8 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
             f"{r.sequences} sequences, and the {r.sequences} last states"
         )
         console.print(Text.assemble(("equal", "green"), text))
+        for line in r.coverage.facts:
+            console.print(Text.assemble(("but", "yellow"), f"       {line}"), soft_wrap=True)
         return
     if r.broken_off and not r.different_steps and not r.different_states:
         text = f" after {r.compared:,} of {r.steps:,} steps, which are equal"
