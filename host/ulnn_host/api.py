@@ -378,16 +378,15 @@ def deploy(
     baud: int = 115200,
     quiet: bool = False,
     planned: Callable[[Plan], None] | None = None,
-    done: Callable[[DeployReport], None] | None = None,
+    done: Callable[[DeployReport], None] = lambda report: None,
     then: str = "",
 ) -> DeployReport:
     """Put a model, the engine and the serial loop on a board, and run the self test there.
 
     When that fails, the board goes back to what it had. port: a serial port, `auto` for the only
     board that is plugged in, or virtual:cortex-m7. to: path on the board. dry_run: only plan.
-    pure: use the engine in Python. baud: of a port that has a rate. planned: called with what is
-    to be done, before it is; done: with the report. quiet: no progress bars. then: "tail" shows
-    what the board prints until Ctrl-C, "repl" opens its REPL.
+    pure: use the engine in Python. planned: called with what is to be done, before it is; done:
+    with the report. quiet: no progress bars. then: `tail` shows what the board prints, or `repl`.
     """
     from .board import terminal
     from .board.deploy import deploy as send
@@ -403,8 +402,7 @@ def deploy(
                 running[name].update(sent)
 
             report = send(board, path, to, dry_run, pure, progress, planned)
-        if done:
-            done(report)
+        done(report)
         terminal.follow(board, then)
     return report
 
@@ -419,7 +417,7 @@ def deployed(port: str = "auto", *, baud: int = 115200) -> list[Listed]:
 
 
 def rollback(port: str = "auto", *, baud: int = 115200) -> RolledBack:
-    """Go back to the version before the one that a board runs, which is forgotten."""
+    """Go back to the version before the one that a board runs, which it forgets."""
     from .board.deployed import rollback as go_back
     from .board.discover import opened
 
@@ -428,7 +426,7 @@ def rollback(port: str = "auto", *, baud: int = 115200) -> RolledBack:
 
 
 def undeploy(port: str = "auto", *, baud: int = 115200) -> list[str]:
-    """Remove all that was deployed to a board; the paths of what is gone."""
+    """Remove all that was deployed to a board; its paths."""
     from .board.deployed import remove
     from .board.discover import opened
 
