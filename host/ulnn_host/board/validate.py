@@ -122,7 +122,6 @@ class ValidationReport:
     equal: bool
     sequences: int
     steps: int
-    compared: int
     outputs_compared: int
     different_steps: int
     different_states: int
@@ -142,6 +141,7 @@ class ValidationReport:
     model_facts: dict[str, Any]
     deployment: dict[str, Any] | None
     labels: tuple[str, ...] = ()
+    compared: int = 0
     broken_off: str = ""
     channels: tuple[str, ...] = ()
     costs: tuple[Estimate, ...] = ()
@@ -256,7 +256,6 @@ def validate(
             equal=False,
             sequences=len(data),
             steps=steps,
-            compared=kept.done,
             outputs_compared=kept.done * model.output_size,
             different_steps=0,
             different_states=0,
@@ -276,6 +275,7 @@ def validate(
             model_facts=facts.of_model(model),
             deployment=report.to_json() if report else None,
             labels=data.labels,
+            compared=kept.done,
             broken_off=str(broken or ""),
             channels=model.channels or data.channels,
             costs=estimates(model),
