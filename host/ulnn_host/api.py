@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .board.deploy import DeployReport, Plan
-    from .board.faults import Faults
     from .board.validate import ValidationReport
     from .data.options import DataOptions
     from .data.scores import Scores
@@ -399,7 +398,7 @@ def validate(
     baudrate: int = 115200,
     timeout: float = 60,
     wait: float = 10,
-    faults: Faults | None = None,
+    faults: str | None = None,
     resume: Path | None = None,
     notice: Callable[[str], None] | None = None,
     deployed: Callable[[DeployReport], None] | None = None,
@@ -411,10 +410,12 @@ def validate(
     there first, and call deployed with what was done. window: bytes that the board's port can hold
     while a step runs; 0: what the board offers. baudrate: of the port. timeout: seconds for
     loading the model there. wait: seconds until a board that was unplugged is back. faults: damage
-    on purpose. resume: the JSON report of a run that broke off, to go on with. notice: gets a line
-    about each restart. Raises board.validate.BrokenOff, which holds the report of what came.
+    on purpose, RATE or RATE:KIND. resume: the JSON report of a run that broke off, to go on with.
+    notice: gets a line about each restart. Raises base.errors.BrokenOff, which holds the report of
+    what came.
     """
     from .board.discover import resolve
+    from .board.faults import Faults
     from .board.validate import validate as prove
 
     source = data if isinstance(data, Sequences) else Path(data)
@@ -430,7 +431,7 @@ def validate(
             baudrate=baudrate,
             timeout=timeout,
             wait=wait,
-            faults=faults,
+            faults=Faults.parse(faults) if faults else None,
             resume=resume,
             progress=shown.update,
             notice=notice,

@@ -14,11 +14,11 @@ from support.board_tools import model_file, need_tools
 from support.paths import FIRMWARE
 from support.pty_board import PtyBoard
 from support.unix import needs_micropython
-from ulnn_host.base.errors import UlnnError
+from ulnn_host.base.errors import BrokenOff, UlnnError
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.faults import Faults
 from ulnn_host.board.link import Board
-from ulnn_host.board.validate import BrokenOff, Latency, ValidationReport, validate
+from ulnn_host.board.validate import Latency, ValidationReport, validate
 from ulnn_host.cli.main import app
 from ulnn_host.data.logs import read
 from ulnn_host.format import container

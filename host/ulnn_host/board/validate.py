@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import UlnnError
+from ..base.errors import BrokenOff, UlnnError
 from ..data import scores
 from ..data.logs import read_data
 from ..data.matched import matched
@@ -173,14 +173,6 @@ class ValidationReport:
         return content
 
 
-class BrokenOff(UlnnError):
-    """The board went away and did not come back in time. report: what came before."""
-
-    def __init__(self, reason: UlnnError, report: ValidationReport) -> None:
-        super().__init__(f"{reason} (broken off after {report.compared:,} of {report.steps:,})")
-        self.report = report
-
-
 def validate(
     model_path: Path,
     source: Path | Sequences,
@@ -285,7 +277,8 @@ def validate(
         )
     )
     if broken is not None:
-        raise BrokenOff(broken, result) from broken
+        done = f"(broken off after {result.compared:,} of {result.steps:,})"
+        raise BrokenOff(f"{broken} {done}", result) from broken
     return result
 
 

@@ -57,9 +57,7 @@ def validate(
     """
     from .. import api
     from ..base import files
-    from ..base.errors import UlnnError
-    from ..board.faults import Faults
-    from ..board.validate import BrokenOff
+    from ..base.errors import BrokenOff, UlnnError
     from ..report import board_show
 
     if html_path:
@@ -79,7 +77,7 @@ def validate(
             baudrate=baud,
             timeout=timeout,
             wait=wait,
-            faults=Faults.parse(inject_faults) if inject_faults else None,
+            faults=inject_faults,
             resume=resume,
             notice=lambda line: out.print(line, style="yellow"),
             deployed=lambda done: board_show.show_deployment(done, out),
