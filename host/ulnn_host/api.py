@@ -375,7 +375,7 @@ def deploy(
     to: str | None = None,
     dry_run: bool = False,
     pure: bool = False,
-    baud: int = 115200,
+    baudrate: int = 115200,
     quiet: bool = False,
     planned: Callable[[Plan], None] | None = None,
     done: Callable[[DeployReport], None] = lambda report: None,
@@ -393,7 +393,7 @@ def deploy(
     from .board.discover import opened
 
     running: dict[str, Bar] = {}
-    with _as_file(model) as path, opened(port, baud) as board:
+    with _as_file(model) as path, opened(port, baudrate) as board:
         with bars(quiet=quiet, count=BYTES) as shown:
 
             def progress(name: str, sent: int, size: int) -> None:
@@ -407,30 +407,30 @@ def deploy(
     return report
 
 
-def deployed(port: str = "auto", *, baud: int = 115200) -> list[Listed]:
+def deployed(port: str = "auto", *, baudrate: int = 115200) -> list[Listed]:
     """The versions that a board holds, the one that runs first."""
     from .board.deployed import listing
     from .board.discover import opened
 
-    with opened(port, baud) as board:
+    with opened(port, baudrate) as board:
         return listing(board)
 
 
-def rollback(port: str = "auto", *, baud: int = 115200) -> RolledBack:
+def rollback(port: str = "auto", *, baudrate: int = 115200) -> RolledBack:
     """Go back to the version before the one that a board runs, which it forgets."""
     from .board.deployed import rollback as go_back
     from .board.discover import opened
 
-    with opened(port, baud) as board:
+    with opened(port, baudrate) as board:
         return go_back(board)
 
 
-def undeploy(port: str = "auto", *, baud: int = 115200) -> list[str]:
+def undeploy(port: str = "auto", *, baudrate: int = 115200) -> list[str]:
     """Remove all that was deployed to a board; its paths."""
     from .board.deployed import remove
     from .board.discover import opened
 
-    with opened(port, baud) as board:
+    with opened(port, baudrate) as board:
         return remove(board)
 
 
@@ -443,9 +443,9 @@ def validate(
     to: str | None = None,
     may_deploy: bool = True,
     window: int = 0,
-    baud: int = 115200,
+    baudrate: int = 115200,
     wait: float = 10,
-    inject_faults: str | None = None,
+    faults: str | None = None,
     resume: Path | None = None,
     notice: Callable[[str], None] | None = None,
     timeout: float = 60,
@@ -457,8 +457,8 @@ def validate(
     all engines clamp alike, of which this warns (`UlnnWarning`). port, to: as for `deploy`.
     options: how data are read, where they are a path. may_deploy: bring what is missing there
     first, and call deployed with what was done. window: bytes that the board's port can hold; 0:
-    what the board offers. wait: seconds for a board that was unplugged. inject_faults: damage the
-    line on purpose, RATE or RATE:KIND. resume: JSON report of a run that broke off, to go on with.
+    what the board offers. wait: seconds for a board that was unplugged. faults: damage that is
+    done on purpose, RATE or RATE:KIND. resume: JSON report of a run that broke off, to go on with.
     notice: called with a line when the line is in trouble. timeout: seconds for loading the model.
     Raises BrokenOff, which has the report, when the board does not come back.
     """
@@ -476,10 +476,10 @@ def validate(
             to=to,
             deploy=may_deploy,
             window=window,
-            baudrate=baud,
+            baudrate=baudrate,
             timeout=timeout,
             wait=wait,
-            faults=Faults.parse(inject_faults) if inject_faults else None,
+            faults=Faults.parse(faults) if faults else None,
             resume=resume,
             progress=shown.update,
             notice=notice,

@@ -9,14 +9,6 @@ class UlnnError(Exception):
     """One line: what was seen, what was expected, what to do."""
 
 
-class BrokenOff(UlnnError):
-    """A run ended early. report: what came until then."""
-
-    def __init__(self, message: str, report: Any) -> None:
-        super().__init__(message)
-        self.report = report
-
-
 def one_line(text: str) -> str:
     """Text on one line, without characters that a terminal would obey: names in a file may hold
     them."""
@@ -36,3 +28,11 @@ class UlnnWarning(UserWarning):
 
 class UlnnAssumption(UlnnWarning):
     """One line about what a file does not say and was assumed."""
+
+
+class BrokenOff(UlnnError):
+    """A run that ended before its end. report: what came until then, marked as broken off."""
+
+    def __init__(self, text: str, report: Any) -> None:
+        super().__init__(text)
+        self.report = report

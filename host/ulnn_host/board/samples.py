@@ -43,11 +43,11 @@ class BoardInfo:
     state_size: int
     clock_cost: int
     allocates: bool
-    time_shift: int
     tick_ns: int
     clock_hz: int
-    step_ticks: int
     facts: dict[str, str] = field(default_factory=dict)
+    time_shift: int = 0
+    step_ticks: int = 1
 
     @classmethod
     def read(cls, payload: Int16) -> tuple[BoardInfo, int]:

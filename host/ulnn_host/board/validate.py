@@ -125,7 +125,6 @@ class ValidationReport:
     equal: bool
     sequences: int
     steps: int
-    compared: int
     outputs_compared: int
     different_steps: int
     different_states: int
@@ -146,6 +145,7 @@ class ValidationReport:
     deployment: dict[str, Any] | None
     coverage: Coverage
     labels: tuple[str, ...] = ()
+    compared: int = 0
     broken_off: str = ""
     channels: tuple[str, ...] = ()
     costs: tuple[Estimate, ...] = ()
@@ -253,7 +253,6 @@ def validate(
             equal=False,
             sequences=len(data),
             steps=steps,
-            compared=kept.done,
             outputs_compared=kept.done * model.output_size,
             different_steps=0,
             different_states=0,
@@ -274,6 +273,7 @@ def validate(
             deployment=report.to_json() if report else None,
             coverage=coverage(model, data),
             labels=data.labels,
+            compared=kept.done,
             broken_off=str(broken or ""),
             channels=model.channels or data.channels,
             costs=estimates(model),
@@ -283,8 +283,8 @@ def validate(
         )
     )
     if broken is not None:
-        done = f"broken off after {result.compared:,} of {result.steps:,}"
-        raise BrokenOff(f"{broken} ({done})", result) from broken
+        done = f"(broken off after {result.compared:,} of {result.steps:,})"
+        raise BrokenOff(f"{broken} {done}", result) from broken
     return result
 
 

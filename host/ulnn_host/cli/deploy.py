@@ -69,7 +69,7 @@ def deploy(
             to=to,
             dry_run=dry_run,
             pure=pure,
-            baud=baud,
+            baudrate=baud,
             quiet=as_json,
             planned=lambda plan: board_show.show_plan(plan, console),
             done=lambda done: board_show.show_deployment(done, console),
@@ -77,15 +77,15 @@ def deploy(
         )
         content: Any = report.to_json()
     elif rollback:
-        back = api.rollback(port, baud=baud)
+        back = api.rollback(port, baudrate=baud)
         board_show.show_rollback(back, console)
         content = back.to_json()
     elif list_versions:
-        found = api.deployed(port, baud=baud)
+        found = api.deployed(port, baudrate=baud)
         board_show.show_versions(found, console)
         content = [listed.to_json() for listed in found]
     else:
-        content = api.undeploy(port, baud=baud)
+        content = api.undeploy(port, baudrate=baud)
         console.print(f"removed {len(content)} files")
     if as_json:
         print(json.dumps(content, indent=2))
