@@ -3,7 +3,8 @@ deployments. `make bench-line` writes host/docs/line.md, in about half an hour; 
 small part of it.
 
 A proxy carries the bytes at the baud rate and damages them in both directions, byte 3 included.
-Every output and every last state is compared.
+Every output and every last state is compared. On a machine that does other things, run it with
+`chrt -r 5`.
 """
 
 from __future__ import annotations
@@ -320,7 +321,11 @@ Written by `make bench-line`; do not edit. [PROTOCOL.md](../../PROTOCOL.md) says
   full frames.
 * `unix` is the unix MicroPython with an engine of one line; the virtual board runs a model on the
   native engine. Every output and every last state was compared; `wrong` counts what differed.
-* {cores} cores, shared with other work, carried host, proxy and board.
+* {cores} cores, shared with other work, carried host, proxy and board. What the scheduler delays
+  is part of each round trip, so that the fast rows need a quiet machine, or `chrt -r 5` before the
+  command, as here.
+* The board reads byte by byte, since it waits at most 20 ms for the next one. On a chip that time
+  counts where the line is faster than the loop; no chip was at hand.
 
 """.replace("{outputs}", str(OUTPUTS))
 
