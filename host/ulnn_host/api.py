@@ -105,7 +105,7 @@ class Model:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the outputs; () without."""
-        return tuple(str(label) for label in self.file.meta.get("labels", ()))
+        return self.file.labels
 
     def run(
         self, x: ArrayLike | Sequences, dt: ArrayLike | None = None, engine: str = "reference"
@@ -250,6 +250,7 @@ def convert(
     learning_rate: float = 1e-4,
     compare: bool = False,
     name: str = "",
+    model_version: int = 1,
     hyper: Mapping[str, Any] | None = None,
     call: Callable[..., Any] | None = None,
     mode: str | None = None,
@@ -267,8 +268,10 @@ def convert(
     FloatNetwork; or a checkpoint's path. data: what to calibrate on; options: how they are read,
     where they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
-    not say it. mode, activation, dialect, order, weights, check: of a path, as for `ulnn convert`.
-    Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
+    not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
+    its header, counts the releases of one model. mode, activation, dialect, order, weights, check:
+    of a path, as for `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks
+    wrong.
     """
     from .data import logs
     from .quantize.options import Options, sparsity
@@ -293,8 +296,9 @@ def convert(
         tick_ns=tick_ns,
         fixed_dt=fixed_dt,
         longest_gap=longest_gap,
-        name=name or known,
+        name=name,
         sparse=sparsity(sparse),
+        model_version=model_version,
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
@@ -302,7 +306,7 @@ def convert(
     for line in done.report.warnings:
         _warn(line)
     return Model(
-        done.content, name=chosen.name, report=done.report, original=original, assumed=assumed
+        done.content, name=name or known, report=done.report, original=original, assumed=assumed
     )
 
 

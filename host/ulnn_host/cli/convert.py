@@ -74,6 +74,9 @@ def convert(
         str, typer.Option(help="what --finetune aims at: the outputs in float, or the labels y")
     ] = "float",
     learning_rate: Annotated[float, typer.Option(help="of --finetune")] = 1e-4,
+    model_version: Annotated[
+        int, typer.Option(help="number in the file, which counts the releases of one model")
+    ] = 1,
     report: Annotated[Path | None, typer.Option(help="picture to write (.png or .svg)")] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="int8 and int16 side by side")
@@ -109,6 +112,7 @@ def convert(
         longest_gap=longest_gap,
         tick_ns=tick_ns,
         sparse=sparse,
+        model_version=model_version,
         finetune=finetune,
         towards=towards,
         learning_rate=learning_rate,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from itertools import zip_longest
 from typing import Any
 
 from . import container, cost
-from .model import Kind, Layer, Matrix, Mode, ModelFile
+from .model import FORMAT, Kind, Layer, Matrix, Mode, ModelFile
 
 NAMES = {
     Kind.CFC: "CfC",
@@ -18,9 +20,14 @@ NAMES = {
 
 
 def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
-    """Facts about a file and its model, by title: model, sections, layers, cost, metadata."""
+    """Facts about a file and the model in it, by title: model, channels with their units, labels,
+    decision, sections, layers, cost, metadata."""
+    units = model.names.units if model.names else ()
     return {
         "model": of_model(model),
+        "channels": dict(zip_longest(model.channels, units, fillvalue="")),
+        "labels": {str(k): label for k, label in enumerate(model.labels)},
+        "decision": _decision(model),
         "sections, bytes": container.section_sizes(data),
         "layers": {str(k): describe(layer) for k, layer in enumerate(model.layers)},
         "cost of a step, about": of_cost(model),
@@ -33,7 +40,7 @@ def of_model(model: ModelFile) -> dict[str, Any]:
     return {
         "sha256": model.sha256,
         "file_size": model.file_size,
-        "format": "{}.{}".format(*container.FORMAT),
+        "format": f"{FORMAT[0]}.{model.format_minor}",
         "model_version": model.model_version,
         "dialect": model.dialect,
         "input_size": model.input_size,
@@ -64,6 +71,13 @@ def of_cost(model: ModelFile) -> dict[str, Any]:
             found[f"{what} from {cost.AXI}"] = list(estimate.cached)
             found["lines fetched there"] = estimate.misses
     return found
+
+
+def _decision(model: ModelFile) -> dict[str, Any]:
+    """How outputs become decisions; of a file without DECISION what its metadata say."""
+    if model.decision is None:
+        return {"readout": model.readout} if "readout" in model.meta else {}
+    return dataclasses.asdict(model.decision)
 
 
 def describe(layer: Layer) -> str:

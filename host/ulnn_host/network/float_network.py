@@ -51,6 +51,11 @@ class FloatNetwork:
         return tuple(str(name) for name in self.meta.get("channels", ()))
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """Units of the inputs, "" where there is none; empty: not known."""
+        return tuple(str(unit) for unit in self.meta.get("units", ()))
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes; empty: not known."""
         return tuple(str(name) for name in self.meta.get("labels", ()))

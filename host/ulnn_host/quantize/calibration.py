@@ -15,8 +15,10 @@ from ..data.matched import matched
 from ..data.sampling import duration, sampling
 from ..data.sequences import Sequences
 from ..engines.coverage import unkept
+from ..format.model import Decision
 from ..network.float_network import FloatNetwork, Trace
 from ..network.layers import Array
+from .decisions import decision
 from .options import Method, Options
 from .rounding import Signal, Vectors
 
@@ -122,7 +124,8 @@ def _rounding_error(size: NDArray[Any], top: Any, axis: int | None) -> Any:
 class Calibration:
     """What a float rollout over the data says of the integers: input_scale and input_offset (I,):
     real input = integer * scale + offset; dt_max in ticks; span: seconds of 2^n ticks (SPEC.md
-    2.3); ranges: how the others are taken from the rollout."""
+    2.3); ranges: how the others are taken from the rollout; decision: how outputs become decisions
+    as they do in the data."""
 
     input_scale: Array
     input_offset: Array
@@ -130,6 +133,7 @@ class Calibration:
     span: float
     ranges: Ranges
     rollout: FloatRollout
+    decision: Decision | None = None
 
     def inputs_of(self, network: FloatNetwork) -> Signal:
         """What the integer inputs mean to the first layer of a network."""
@@ -152,7 +156,8 @@ def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
             "the float network's outputs are not finite on the calibration data; "
             "check its inputs, its elapsed times and the time scale"
         )
-    return Calibration(scale, offset, dt_max, span, ranges, rollout)
+    found = decision(rollout.network, data, options.tick_ns)
+    return Calibration(scale, offset, dt_max, span, ranges, rollout, found)
 
 
 def for_usual_dt(calibration: Calibration, options: Options) -> Calibration:
@@ -180,10 +185,21 @@ def _input_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:
     errors = [_rounding_error(np.abs(x - offset), reach, 0) for offset, reach in tried]
     best = np.argmin(errors, axis=0)[None] if len(tried) > 1 else np.zeros((1, x.shape[1]), int)
     offset, reach = (np.take_along_axis(np.stack(v), best, 0)[0] for v in zip(*tried, strict=True))
-    scale = np.where(reach > 0, reach, np.maximum(np.abs(offset), 1.0)) / 32767
+    reach = np.where(reach > 0, reach, np.maximum(np.abs(offset), 1.0))
+    offset, reach = _rounded_outwards(offset, reach)
+    scale = reach / 32767
     return scale.astype(np.float32).astype(np.float64), offset.astype(np.float32).astype(
         np.float64
     )
+
+
+def _rounded_outwards(offset: NDArray[Any], reach: NDArray[Any]) -> tuple[Array, Array]:
+    """Middle and half width of a range whose ends are multiples of the second digit of the half
+    width: the exact extremes of somebody's data are in no file."""
+    digit = 10.0 ** (np.floor(np.log10(reach)) - 1)
+    low = np.floor((offset - reach) / digit) * digit
+    high = np.ceil((offset + reach) / digit) * digit
+    return (low + high) / 2, (high - low) / 2
 
 
 def _time_span(dt: NDArray[Any], tick_ns: int) -> tuple[float, int]:

@@ -29,8 +29,9 @@ from ..network.float_network import FloatNetwork, arrays, replaced
 from ..network.layers import Ltc
 from ..train.train import THREADS, settings, target_of
 from .calibration import Calibration, FloatRollout, calibrate
+from .golden import with_golden
 from .options import Options
-from .quantize import build, build_with_meaning, with_golden
+from .quantize import build, build_with_meaning
 from .rounding import Signal
 
 # (outputs (N, T, O), the sequences they belong to) -> loss
@@ -151,7 +152,7 @@ def finetune(
         for number in track(range(plan.epochs), "fine-tuning", quiet=quiet):
             sequences = epoch() if epoch is not None else rollout.data
             if loss is None:
-                sequences = dataclasses.replace(sequences, y=rollout.on(sequences).y)
+                sequences = dataclasses.replace(sequences, y=rollout.on(sequences).y, per="step")
             count = math.ceil(len(sequences) / plan.batch)
             for k, rows in enumerate(np.array_split(rng.permutation(len(sequences)), count)):
                 done = (number + k / count) / plan.epochs
@@ -178,7 +179,7 @@ def finetune(
         for weight, slow in zip(net.weights, mean, strict=True):
             weight.copy_(slow)
     net.keep_valid()
-    return net.network(), with_golden(net.model(), rollout.data)
+    return net.network(), with_golden(net.model(), options.room)
 
 
 def task_loss(data: Sequences, readout: str, smoothing: float = 0.0) -> Loss:

@@ -33,7 +33,8 @@ class Options:
     compensate: rounding that follows the data (else to nearest). fixed_dt: seconds, the promise
     that every sample comes that long after the one before (SPEC.md 3.4); None: any dt.
     longest_gap: seconds between samples that are to be expected in use; None: as in the data.
-    sparse: whether matrices with weights that are 0 are stored sparse.
+    sparse: whether matrices with weights that are 0 are stored sparse. name: in the file's
+    metadata, where everybody can read it. model_version: counts the releases of one model.
     """
 
     bits: int = 8
@@ -46,11 +47,14 @@ class Options:
     ranges: Method = "max"
     sparse: Sparsity = "auto"
     bits_of: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    model_version: int = 1
 
     def __post_init__(self) -> None:
         check(self)
         if self.bits not in (8, 16):
             raise UlnnError(f"bits: expected 8 or 16, got {self.bits}")
+        if not 0 <= self.model_version < 2**32:
+            raise UlnnError(f"model version {self.model_version}: expected 0 to {2**32 - 1}")
 
     @property
     def room(self) -> float:

@@ -126,14 +126,14 @@ class Page:
         self, header: Sequence[str], rows: Iterable[Sequence[Any]], best: int | None = None
     ) -> None:
         """A table; numbers stand right. best: index of a row to highlight."""
-        lines, numeric = [], [False] * len(header)
-        for k, row in enumerate(rows):
-            cells = ""
-            for column, value in enumerate(row):
-                text, number = _cell(value)
-                numeric[column] |= number
-                kind = ' class="n"' if number else ""
-                cells += f"<td{kind}>{escape(text)}</td>"
+        content = [[_cell(value) for value in row] for row in rows]
+        numeric = [any(row[k][1] for row in content) for k in range(len(header))]
+        lines = []
+        for k, row in enumerate(content):
+            cells = "".join(
+                f'<td class="n">{escape(text)}</td>' if n else f"<td>{escape(text)}</td>"
+                for (text, _), n in zip(row, numeric, strict=True)
+            )
             lines.append(f'<tr class="best">{cells}</tr>' if k == best else f"<tr>{cells}</tr>")
         head = "".join(
             f'<th class="n">{escape(h)}</th>' if n else f"<th>{escape(h)}</th>"

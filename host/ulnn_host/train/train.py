@@ -181,6 +181,19 @@ def _targets(data: Sequences, readout: str) -> Sequences:
     return dataclasses.replace(data, per="step")
 
 
+_CHOICES = ("unit", "missing", "clock", "target", "per")
+
+
+def _public(data: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint keeps of [data]: numbers and choices. Names of files, columns and groups
+    are those of people."""
+    return {
+        key: value
+        for key, value in data.items()
+        if not isinstance(value, str | tuple) or key in _CHOICES or value in sets.NAMES
+    }
+
+
 @dataclass
 class _Best:
     """The best weights so far, by validation."""
@@ -321,11 +334,7 @@ class _Training:
         plain = networks.decayed(self.mean_net)[0]
         metrics["largest_weight"] = max(float(value.detach().abs().max()) for value in plain)
         settings = dataclasses.asdict(recipe)
-        # a path says nothing elsewhere, and may say too much
-        settings["data"] |= {k: Path(settings["data"][k]).name for k in ("source", "valid")}
-        # and a name of a group is that of a person
-        numbers = [k for k in settings["data"]["valid_groups"] if isinstance(k, int)]
-        settings["data"]["valid_groups"] = numbers
+        settings["data"] = _public(settings["data"])
         training = {
             "seconds": round(seconds, 2),
             "epochs_run": len(self.history),
@@ -337,7 +346,6 @@ class _Training:
             state,
             now.hyper
             | {
-                "dataset": settings["data"]["source"],
                 "training": training,
                 "metrics": metrics,
                 "recipe": settings,
