@@ -75,7 +75,7 @@ def convert(
     ] = "float",
     learning_rate: Annotated[float, typer.Option(help="of --finetune")] = 1e-4,
     model_version: Annotated[
-        int, typer.Option(help="number in the file, which counts the releases of one model", min=0)
+        int, typer.Option(help="number in the file, which counts the releases of one model")
     ] = 1,
     report: Annotated[Path | None, typer.Option(help="picture to write (.png or .svg)")] = None,
     compare: Annotated[
