@@ -136,11 +136,14 @@ class Model:
         return facts.of_model(self.file)
 
     def report(self, data: Sequences) -> Scores:
-        """Scores of the decisions on labelled data that calibration has not seen."""
+        """Measures of the decisions, or of the values, on data with targets that calibration has
+        not seen: the object that `conversion` holds for its data, and `ulnn score` prints.
+        """
+        from .data.matched import matched
         from .data.scores import score
 
-        readout = self.file.readout
-        return score(self.run(dataclasses.replace(data, flat=False)), data, readout)
+        data = matched(dataclasses.replace(data, flat=False), self.file.channels, self.file.labels)
+        return score(self.run(data), data, self.file.readout)
 
     def save(self, path: str | Path) -> Path:
         """Write the file; it is whole or not there."""
@@ -186,6 +189,7 @@ def convert(
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
+    test: Sequences | None = None,
     name: str = "",
     hyper: Mapping[str, Any] | None = None,
     call: Callable[..., Any] | None = None,
@@ -194,7 +198,8 @@ def convert(
 
     source: what `train` returned; a module of torch (CfC, LTC or wired of ncps, LSTM or GRU of
     torch.nn, or a module around them), which is run beside the import and must give the same; a
-    FloatNetwork; or a checkpoint's path. hyper: what a checkpoint's TOML file says (mean, std,
+    FloatNetwork; or a checkpoint's path. test: data that calibration does not see, for the scores
+    in the model's `conversion`. hyper: what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
     not say it.
     """
@@ -210,7 +215,7 @@ def convert(
         learning_rate=learning_rate,
     )  # fmt: skip
     with status() as shown:
-        done = convert_network(network, data, options, wishes, shown)
+        done = convert_network(network, data, options, wishes, shown, test)
     return Model(done.content, name=options.name, report=done.report, original=original)
 
 

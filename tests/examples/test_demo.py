@@ -11,8 +11,8 @@ import pytest
 import demo
 from demo import Candidate, pick
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.data import watch
-from ulnn_host.data.scores import Scores
+from ulnn_host.data import degrade, watch
+from ulnn_host.data.scores import ClassScores
 from ulnn_host.train import recipe, train
 
 pytestmark = pytest.mark.skipif(
@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(
 
 
 def candidate(bits: int, seen: float) -> Candidate:
-    marks = [Scores(100, accuracy, accuracy, None, ((1,),)) for accuracy in (seen, 0.5)]
+    shares = [round(1000 * accuracy) for accuracy in (seen, 0.5)]
+    marks = [ClassScores(((n, 1000 - n), (0, 0))) for n in shares]
     return Candidate(f"int{bits}" if bits else "float", bits, 1000, marks[0], marks[1])
 
 
@@ -35,7 +36,7 @@ def few(split: watch.Split):
     """Some windows of every class."""
     data = watch.recordings(split).windows(watch.WINDOW, watch.WINDOW)
     chosen = np.concatenate([np.flatnonzero(data.y == k)[:3] for k in range(7)])
-    return data.take(chosen).drop_samples(watch.DROP, np.random.default_rng(3))
+    return degrade.drop(data.take(chosen), watch.DROP, np.random.default_rng(3))
 
 
 @pytest.mark.board

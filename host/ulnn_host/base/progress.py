@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from rich.console import Console
@@ -28,10 +28,15 @@ class Bar:
 
     _progress: Progress
     _task: TaskID
+    _lines: Console | None = None
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Show that `done` of `total` (None: as before) is done, and a note after it."""
         self._progress.update(self._task, completed=done, total=total, note=note)
+        if self._lines:
+            task = next(t for t in self._progress.tasks if t.id == self._task)
+            text = f"{task.description} {done}/{task.total:.0f}  {note}"
+            self._lines.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,15 @@ def bars(*, quiet: bool = False, count: ProgressColumn | None = None) -> Iterato
 
 
 @contextlib.contextmanager
-def bar(label: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Bar]:
-    """One bar while the block runs."""
+def bar(
+    label: str, total: int | None = None, *, quiet: bool = False, lines: bool = False
+) -> Iterator[Bar]:
+    """One bar while the block runs. lines: where there is no terminal, a line an update."""
     with bars(quiet=quiet) as shown:
-        yield shown.bar(label, total)
+        made = shown.bar(label, total)
+        console = Console(stderr=True)
+        plain = lines and not quiet and not console.is_terminal
+        yield replace(made, _lines=console) if plain else made
 
 
 def track(

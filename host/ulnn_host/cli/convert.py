@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..base.errors import one_line
+from ..base.errors import UlnnError, one_line
 from ..data.options import DataOptions
 from .data_options import with_data_options
 from .options import (
@@ -50,6 +50,9 @@ def convert(
         Path | None,
         typer.Option(help="outputs of the original model to prove the import (.npz: x, dt, y)"),
     ] = None,
+    test: Annotated[
+        str, typer.Option(help=f"to measure on what calibration does not see; {DATA}")
+    ] = "",
     tick_ns: Annotated[int, typer.Option(help="length of a tick of dt, ns")] = 1000,
     fixed_dt: Annotated[
         float | None,
@@ -80,9 +83,10 @@ def convert(
 
     A .pt file is a torch state_dict: of ncps.torch (CfC, wired CfC, LTC) or of nn.LSTM, nn.GRU.
     Prints how far the integer model is from the float network over whole sequences, what
-    saturates, and what a step costs; warns of layers in which errors grow along the rollout.
+    saturates, what a step costs, and where the data have targets how good the decisions are; warns
+    of layers in which errors grow along the rollout.
 
-    Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
+    Example: ulnn convert watch.safetensors --calib train.npz --test unseen.npz -o watch.ulnn
     """
     from ..base import files
     from ..base.progress import status
@@ -97,8 +101,11 @@ def convert(
         from ..report import convert_picture, pictures
 
         pictures.check_picture(report)
+    tested = Path(test) if test else None
+    if tested and tested.exists() and calib.exists() and tested.samefile(calib):
+        raise UlnnError(f"--test {test} is the calibration data: expected others, or no --test")
     for target in (output, report) if report else (output,):
-        files.check_output(target, checkpoint, calib, check)
+        files.check_output(target, checkpoint, calib, check, tested)
     loaded = checkpoints.read_checkpoint(
         checkpoint, mode, activation, dialect, order=names(order), weights=weights
     )
@@ -108,6 +115,9 @@ def convert(
     data = read_data(calib, data_options, loaded.network.readout or "last")
     if data.channels and not loaded.network.channels:
         print(f"assumed: the inputs are {one_line(', '.join(data.channels))}", file=sys.stderr)
+    unseen = None
+    if test:
+        unseen = read_data(test, data_options, loaded.network.readout or "last")
     options = Options(
         tick_ns=tick_ns,
         fixed_dt=fixed_dt,
@@ -116,7 +126,7 @@ def convert(
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
-        done = convert_to_file(loaded.network, data, options, wishes, output, shown)
+        done = convert_to_file(loaded.network, data, options, wishes, output, shown, unseen)
     for line in done.warnings:
         print(f"warning: {line}", file=sys.stderr)
     if report:

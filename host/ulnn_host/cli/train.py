@@ -15,19 +15,36 @@ def train(
 ) -> None:
     """Train a network (CfC, wired CfC, LTC, LSTM, GRU, mixed memory) as a recipe says.
 
+    Keeps the best epoch of what is validated: by balanced accuracy and then by loss, for values by
+    loss. Ctrl-C writes the best so far and ends with status 130.
+
     Example: ulnn train recipe.toml -o watch.safetensors
     """
     from ..base import files
+    from ..report.scores_text import show
     from ..train.recipe import read_recipe
+    from ..train.train import Stopped
     from ..train.train import train as fit
 
     for target in (output, output.with_suffix(".toml")):
         files.check_output(target, recipe)
-    checkpoint = fit(read_recipe(recipe))
-    checkpoint.save(output)
-    facts = checkpoint.hyper["training"]
-    line = f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s"
-    for key, value in checkpoint.hyper["metrics"].items():
-        if isinstance(value, float):
-            line += f", {key.replace('_', ' ')} {value:.4f}"
-    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+    plan, console, stopped = read_recipe(recipe), Console(stderr=True), False
+    try:
+        network = fit(plan)
+    except Stopped as early:
+        network, stopped = early.network, True
+    network.save(output)
+    facts, metrics = network.hyper["training"], network.hyper["metrics"]
+    why = f", the best by {metrics['kept_by']}" if "kept_by" in metrics else ", the last"
+    line = (
+        f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s, kept epoch "
+        f"{metrics['kept_epoch']}{why} (loss {metrics['loss']:.4f})"
+    )
+    if stopped:
+        line = f"stopped after {facts['epochs_run']} of {plan.training.epochs} epochs; {line}"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if network.validation:
+        title = f"on validation data, readout {plan.model.readout}"
+        show({"float": network.validation}, title, console)
+    if stopped:
+        raise typer.Exit(130)

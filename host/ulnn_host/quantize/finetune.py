@@ -26,7 +26,8 @@ from ..engines.reference import Reference
 from ..format.model import ModelFile
 from ..network.float_network import FloatNetwork, arrays, replaced
 from ..network.layers import Ltc
-from ..train.train import THREADS, settings, target_of
+from ..train.target import target_of
+from ..train.train import THREADS, settings
 from .calibration import Calibration, FloatRollout, calibrate
 from .options import Options
 from .quantize import build, build_with_meaning, with_golden

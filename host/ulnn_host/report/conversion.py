@@ -54,10 +54,11 @@ def convert_to_file(
     wishes: Wishes,
     output: Path,
     progress: Progress = lambda text: None,
+    test: Sequences | None = None,
 ) -> ConvertReport:
     """`convert_network`, and the file written. Raises UlnnError before anything is written."""
     files.check_output(output)
-    done = convert_network(network, data, options, wishes, progress)
+    done = convert_network(network, data, options, wishes, progress, test)
     files.write(output, done.content)
     return done.report
 
@@ -68,10 +69,12 @@ def convert_network(
     options: Options,
     wishes: Wishes,
     progress: Progress = lambda text: None,
+    test: Sequences | None = None,
 ) -> Conversion:
     """Convert a network, and measure the model on the data.
 
-    options: all that is not in the wishes. Raises UlnnError for wishes that contradict each other
+    options: all that is not in the wishes. test: data that calibration does not see, for the
+    measures of decisions or values. Raises UlnnError for wishes that contradict each other
     or cannot be fulfilled, and when the C engine on this computer does not repeat the model's
     golden vectors.
     """
@@ -80,7 +83,9 @@ def convert_network(
     if wishes.towards not in ("float", "labels"):
         raise UlnnError(f"--towards {wishes.towards}: expected float or labels")
     options = dataclasses.replace(options, bits=wishes.bits or 8)
+    options = _with_fixed_dt(options, network)
     rollout = FloatRollout(network, data)
+    reporter = Reporter(rollout, test)
     searched = chosen = None
     if wishes.calibration == "search":
         searched = range_search.search(
@@ -98,7 +103,6 @@ def convert_network(
     progress("converting")
     content = container.write(quantize.convert(rollout, options))
     progress("integer model")
-    reporter = Reporter(rollout)
     others = []
     if wishes.finetune:
         others.append(reporter.measure(f"{_name(options)}, before fine-tuning", content))
@@ -119,6 +123,18 @@ def convert_network(
     outliers = _outliers(rollout.data, options.ranges)
     report = dataclasses.replace(report, native_self_test=repeated, outliers=outliers)
     return Conversion(content, report)
+
+
+def _with_fixed_dt(options: Options, network: FloatNetwork) -> Options:
+    """The options with the fixed dt of a network that has one."""
+    if not network.fixed_dt:
+        return options
+    if options.fixed_dt not in (None, network.fixed_dt):
+        raise UlnnError(
+            f"--fixed-dt {options.fixed_dt:g}: the network has a fixed dt of "
+            f"{network.fixed_dt:g} s; leave it out"
+        )
+    return dataclasses.replace(options, fixed_dt=network.fixed_dt)
 
 
 def _outliers(data: Sequences, method: Method) -> tuple[str, ...]:

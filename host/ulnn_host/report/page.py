@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 
 from ..base import files
 from ..board.validate import Latency, ValidationReport
+from ..data.scores import ClassScores, Scores
+from . import scores_text
 from .pictures import render
 
 BOARD, REFERENCE = "#1f77b4", "#e07b39"
@@ -251,20 +253,15 @@ def add_validation(page: Page, report: ValidationReport) -> None:
             (f"{latency.p99:,.1f} us", "99 % of steps are faster"),
         ]
     if report.score_board and report.score_reference:
-        numbers.append((f"{100 * report.score_board['accuracy']:.1f} %", "accuracy, board"))
-        numbers.append(
-            (f"{100 * report.score_reference['accuracy']:.1f} %", "accuracy, reference")
-        )
+        for name, scores in (("board", report.score_board), ("reference", report.score_reference)):
+            figure, value = next(iter(scores.figures().items()))
+            numbers.append((scores_text.number(figure, value), f"{figure}, {name}"))
     page.numbers(numbers)
     _add_latency(page, report)
     _add_outputs(page, report)
-    if report.score_board:
-        page.section("Decisions of the board")
-        page.figure(
-            confusion_figure(report.score_board["confusion"], report.labels),
-            f"{report.score_board['count']} decisions, readout {report.readout}; "
-            "rows are true classes",
-        )
+    if report.score_board and report.score_reference:
+        both = {"reference": report.score_reference, "board": report.score_board}
+        add_scores(page, both, f"readout {report.readout}")
     page.section("Board")
     facts, info = report.board.facts, report.board
     page.facts(
@@ -284,6 +281,23 @@ def add_validation(page: Page, report: ValidationReport) -> None:
     page.facts(
         {k: v for k, v in report.model_facts.items() if k != "format" and not isinstance(v, list)}
     )
+
+
+def add_scores(page: Page, scores: Mapping[str, Scores], note: str) -> None:
+    """Measures of the same data by name, such as reference and board; of the last one also the
+    classes.
+    """
+    name, last = list(scores.items())[-1]
+    decisions = isinstance(last, ClassScores)
+    page.section("Decisions" if decisions else "Values")
+    page.text(f"{last.count:,} {'decisions' if decisions else 'values'}, {note}.")
+    tables = [scores_text.figures(scores), scores_text.details(last), scores_text.groups(scores)]
+    for table in filter(None, tables):
+        page.table(table.header, table.rows)
+        if table.note:
+            page.text(table.note)
+    if isinstance(last, ClassScores):
+        page.figure(confusion_figure(last.confusion, last.names), f"{name}; rows are true classes")
 
 
 def _verdict(report: ValidationReport) -> str:
