@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
     from .board.deploy import DeployReport
     from .board.validate import ValidationReport
+    from .data.degrade import Fill, Pattern
     from .data.scores import Scores
+    from .experiments.robustness import Robustness
     from .importers.check import Agreement
     from .network.float_network import FloatNetwork
     from .report.convert_report import ConvertReport
@@ -144,6 +146,26 @@ class Model:
 
         data = matched(dataclasses.replace(data, flat=False), self.file.channels, self.file.labels)
         return score(self.run(data), data, self.file.readout)
+
+    def score(
+        self,
+        data: Sequences,
+        drops: Sequence[float] = (),
+        noises: Sequence[float] = (),
+        *,
+        pattern: Pattern = "samples",
+        fill: Fill = "skip",
+        network: FloatNetwork | None = None,
+        seed: int = 0,
+    ) -> Robustness:
+        """Measures on data as they are, with shares of the samples lost (`drops`), and with noise
+        in standard deviations of each channel, as `ulnn score`. pattern: "samples" or "bursts";
+        fill: "skip", "hold" or "mean"; network: one in float to measure beside.
+        """
+        from .experiments.robustness import conditions, robustness
+
+        tried = conditions(drops, noises, pattern, fill)
+        return robustness(data, network=network, model=self.content, tried=tried, seed=seed)
 
     def save(self, path: str | Path) -> Path:
         """Write the file; it is whole or not there."""

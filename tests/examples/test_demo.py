@@ -48,7 +48,7 @@ def test_all_of_it(monkeypatch, tmp_path, request, capsys):
     assert result.validation.sequences == 21
     on_board = result.validation.score_board
     assert on_board is not None
-    assert on_board["accuracy"] == result.picked.unseen.accuracy
+    assert on_board.accuracy == result.picked.unseen.accuracy
     page = (tmp_path / "report.html").read_text()
     assert "Accuracy on the PC" in page
     assert "bit for bit" in page

@@ -107,6 +107,6 @@ def score(
         return
     scores_text.show(found.results[0].scores, f"on {data}, readout {found.readout}", out)
     if len(tried) > 1:
-        out.print(robustness_text.table(found).rich)
+        robustness_text.table(found).show(out)
     if plot:
         out.print(f"picture: {plot}")

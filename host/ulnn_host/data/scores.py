@@ -98,6 +98,10 @@ def score_classes(y: NDArray[Any], data: Sequences, readout: str) -> ClassScores
     wanted = data.mask.shape if readout == "each" else (len(data),)
     if data.y.shape != wanted:
         raise UlnnError(f"y has shape {data.y.shape}, expected {wanted} for readout {readout!r}")
+    if y.shape[-1] == 1:
+        raise UlnnError(
+            'y holds labels, the network has one output, a value: target = "value" reads values'
+        )
     truth, decided, group = data.y, values.argmax(-1), _group(data, readout)
     if readout == "each":
         truth, decided = truth[data.mask], decided[data.mask]

@@ -40,9 +40,7 @@ class Condition:
     fill: Fill = "skip"
 
     def __str__(self) -> str:
-        way = "in bursts" if self.pattern == "bursts" else "at random"
-        filled = {"skip": "", "hold": ", held", "mean": ", filled with the mean"}[self.fill]
-        parts = [f"{self.drop:.0%} lost {way}{filled}"] if self.drop else []
+        parts = [f"{self.drop:.0%} lost"] if self.drop else []
         parts += [f"noise {self.noise:g}"] if self.noise else []
         return ", ".join(parts) or "as it is"
 
@@ -118,7 +116,7 @@ def robustness(
     """
     if data.y is None:
         raise UlnnError(
-            "the data have no targets y, so there is nothing to measure: --label says what they are"
+            "the data have no targets y, so there is nothing to measure; label says where they are"
         )
     runners = list(_runners(network, model))
     if not runners:

@@ -64,8 +64,7 @@ def _figures(report: ConvertReport, models: tuple[ModelReport, ...]) -> Table:
         line("rms error on test data", lambda m: f"{m.test_rms:.6f}")
     if report.scores:
         name, value = next(iter(report.scores.figures().items()))
-        real = f"float {scores_text.number(name, value)}"
-        line(f"{name} on {report.measured_on} ({real})", partial(_change, name, value))
+        line(f"{name} on {report.measured_on}", partial(_change, name, value))
     line("MACs a step", lambda m: f"{m.macs:,}")
     line("synapses / neurons", lambda m: f"{m.synapses:,} / {m.neurons:,}")
     line("RAM beside the file, bytes", lambda m: "?" if m.ram is None else f"{m.ram:,}")

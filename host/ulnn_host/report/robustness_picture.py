@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from ..experiments.robustness import FLOAT, Result, Robustness
 from .page import BOARD, REFERENCE
-from .robustness_text import shown
+from .robustness_text import lost, shown
 
 COLORS = {FLOAT: REFERENCE}
 STYLES = ("-", "--", ":", "-.")
@@ -33,12 +33,10 @@ def picture(found: Robustness) -> Figure:
                 places, values, marker="o", ms=4, lw=1.6 if network == FLOAT else 1.2,
                 color=COLORS.get(network, BOARD), ls=STYLES[k % len(STYLES)], label=label,
             )  # fmt: skip
-    condition = found.results[-1].condition
-    way = "in bursts" if condition.pattern == "bursts" else "at random"
-    filled = {"skip": "dt grows", "hold": "held", "mean": "filled with the mean"}[condition.fill]
-    lost = f"share of samples lost {way} ({filled})"
-    axes.set_xlabel(lost if over_drop else "noise, standard deviations of a channel")
+    share = f"share of samples lost ({lost(found.results[-1].condition)})"
+    axes.set_xlabel(share if over_drop else "noise, standard deviations of a channel")
     axes.set_ylabel(name)
+    axes.set_ylim(0, None if name == "RMSE" else 1.02)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..experiments.robustness import Robustness
-from .scores_text import Cells, number
+from ..experiments.robustness import Condition, Robustness
+from .scores_text import Cells, heading, number
 
+FILLED = {"skip": "dt grows", "hold": "the value before held", "mean": "filled with the mean"}
 CLAMPED = "clamped: steps with an elapsed time that the integer model does not compute with"
 
 
@@ -12,7 +13,7 @@ def table(found: Robustness) -> Cells:
     """A row for each condition; two measures of each network side by side."""
     networks, names = found.results[0].scores, shown(found)
     late = any(any(result.clamped.values()) for result in found.results)
-    header = ["data", "samples", *(f"{network} {name}" for name in names for network in networks)]
+    header = ["data", "steps", *(heading(m, network) for m in names for network in networks)]
     rows = []
     for result in found.results:
         values = [
@@ -22,7 +23,16 @@ def table(found: Robustness) -> Cells:
         ]
         row = [str(result.condition), f"{result.samples:,}", *values]
         rows.append((*row, f"{sum(result.clamped.values()):,}") if late else tuple(row))
-    return Cells((*header, "clamped") if late else tuple(header), tuple(rows), CLAMPED * late)
+    condition = found.results[-1].condition
+    notes = [f"lost: {lost(condition)}"] if condition.drop else []
+    notes += [CLAMPED] if late else []
+    return Cells((*header, "clamped") if late else tuple(header), tuple(rows), "\n".join(notes))
+
+
+def lost(condition: Condition) -> str:
+    """How samples are lost."""
+    pattern = "in bursts" if condition.pattern == "bursts" else "one by one"
+    return f"{pattern}, {FILLED[condition.fill]}"
 
 
 def shown(found: Robustness) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,7 @@ from ..data.scores import ClassScores, Scores
 
 CLASSES = 16  # of which a confusion matrix is written out
 SHOWN = 40  # groups and outputs
+WIDTH = 1000
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,18 @@ class Cells:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
 
-    @property
-    def rich(self) -> Table:
-        """For the command line."""
+    def show(self, console: Console) -> None:
+        """Print; a narrow console, such as a file, cuts nothing off."""
         table = Table(box=None, pad_edge=False)
         for k, name in enumerate(self.header):
             table.add_column(Text(name), justify="right" if k else "left", no_wrap=True)
         for row in self.rows:
             table.add_row(*map(Text, row))
+        wide = console.options.update(max_width=WIDTH)
+        table.width = Measurement.get(console, wide, table).maximum
+        console.print(table, crop=False, no_wrap=True, overflow="ignore")
         if self.note:
-            table.caption, table.caption_justify = Text(self.note), "left"
-        return table
+            console.print(Text(self.note), soft_wrap=True)
 
 
 def number(name: str, value: float) -> str:
@@ -63,7 +66,9 @@ def figures(scores: Mapping[str, Scores]) -> Cells:
 
 
 def details(scores: Scores) -> Cells:
-    """Measures of each class, and the confusion matrix where there are few; or of each output."""
+    """Measures of each class, and where there are few the decisions for each (the columns with a
+    number); or of each output.
+    """
     if isinstance(scores, ClassScores):
         return _classes(scores)
     rows = list(zip(scores.rmse, scores.mae, scores.r2, strict=True))
@@ -77,7 +82,7 @@ def details(scores: Scores) -> Cells:
 
 def _classes(scores: ClassScores) -> Cells:
     few = len(scores.names) <= CLASSES
-    columns = tuple(f"as {k}" for k in range(len(scores.names))) if few else ()
+    columns = tuple(f"{k:3}" for k in range(len(scores.names))) if few else ()
     rows = []
     for k, name in enumerate(scores.names):
         shares = (scores.precision[k], scores.recall[k], scores.f1[k])
@@ -103,9 +108,14 @@ def groups(scores: Mapping[str, Scores]) -> Cells | None:
         for group, measures in list(known.items())[:SHOWN]
     ]  # fmt: skip
     several = len(scores) > 1
-    columns = [f"{key} {name}" if several else name for key in scores for name in names]
+    columns = [heading(name, key if several else "") for key in scores for name in names]
     more = f"and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
     return Cells(("group", "count", *columns), tuple(rows), more)
+
+
+def heading(measure: str, network: str) -> str:
+    """The heading of a narrow column."""
+    return "\n".join([*measure.split(), *network.split()])
 
 
 def show(scores: Mapping[str, Scores], title: str, console: Console) -> None:
@@ -114,8 +124,8 @@ def show(scores: Mapping[str, Scores], title: str, console: Console) -> None:
     """
     last = list(scores.values())[-1]
     console.print(Text(title, "bold"), soft_wrap=True)
-    console.print(figures(scores).rich)
+    figures(scores).show(console)
     several = isinstance(last, ClassScores) or len(last.rmse) > 1
     for table in (details(last) if several else None, groups(scores)):
         if table:
-            console.print(table.rich)
+            table.show(console)

@@ -385,7 +385,7 @@ class _Training:
 def _tensors(
     data: Sequences, statistics: Statistics, time_scale: float, fixed_dt: float
 ) -> tuple[Tensor, Tensor]:
-    """Normalised x (N, T, I), and dt (N, T) in units of the cell; fixed_dt: its value, 0: as is."""
+    """Normalised x (N, T, I), and dt (N, T) in units of the cell. fixed_dt: seconds; 0: none."""
     dt = np.full(data.dt.shape, fixed_dt, np.float32) if fixed_dt else data.dt
     return torch.from_numpy(statistics.apply(data.x)), torch.from_numpy(
         dt / np.float32(time_scale)
