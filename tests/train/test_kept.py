@@ -124,4 +124,5 @@ def test_ctrl_c_in_the_first_epoch_writes_nothing(tmp_path, monkeypatch):
     target = tmp_path / "n.safetensors"
     done = CliRunner().invoke(app, ["train", write_recipe(tmp_path), "-o", str(target)])
     assert done.exit_code == 130
+    assert done.stderr == "stopped in the first epoch: nothing is written\n"
     assert not target.exists()

@@ -33,6 +33,9 @@ def train(
         network = fit(plan)
     except Stopped as early:
         network, stopped = early.network, True
+    except KeyboardInterrupt:
+        console.print("stopped in the first epoch: nothing is written")
+        raise typer.Exit(130) from None
     network.save(output)
     facts, metrics = network.hyper["training"], network.hyper["metrics"]
     why = f", the best by {metrics['kept_by']}" if "kept_by" in metrics else ", the last"

@@ -42,7 +42,7 @@ th, td { padding: .35rem .8rem; text-align: left; border-bottom: 1px solid #edf0
 th { font-weight: 600; background: #f9fafb; } td.n, th.n { text-align: right;
   font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.best td { background: #e7f6ed; font-weight: 600; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; } .wide + .wide { margin-top: .8rem; }
 figure { margin: 1rem 0; background: #fff; border: 1px solid #dfe5ea; border-radius: 8px;
   padding: .8rem; }
 figure img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
