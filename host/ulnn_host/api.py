@@ -16,7 +16,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +26,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .base import files
-from .base.errors import UlnnError
-from .base.progress import bar, status
+from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
+from .base.progress import BYTES, Bar, bar, bars, status
 from .data.sequences import Sequences
+from .engines import registry
 from .engines.batch import quantise
 from .engines.reference import Reference
 from .format import container, facts
@@ -34,9 +37,10 @@ from .format import container, facts
 if TYPE_CHECKING:
     from torch import nn
 
-    from .board.deploy import DeployReport
+    from .board.deploy import DeployReport, Plan
     from .board.validate import ValidationReport
     from .data.degrade import Fill, Pattern
+    from .data.options import DataOptions
     from .data.scores import Scores
     from .experiments.robustness import Robustness
     from .importers.check import Agreement
@@ -47,12 +51,25 @@ if TYPE_CHECKING:
 Float = NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """What a model gave for N sequences of T steps, 0 after the end of shorter ones.
+
+    y: (N, T, O) in real units; y_int: (N, T, O) the integers; state: (N, state_size) after the
+    last step of each. Without N where the data were one sequence.
+    """
+
+    y: Float
+    y_int: NDArray[np.int16]
+    state: NDArray[np.int16]
+
+
 class Model:
     """An integer model: what reading its file gives, and a state to step it with.
 
-    content: the bytes of the file. report: how good it was on the data it was calibrated on;
-    original: how far the import is from the module it was made of. Both are None for a model that
-    was loaded from a file.
+    content: the bytes of the file. conversion: how good it was on the data it was calibrated on;
+    original: how far the import is from the module or the pairs it was compared with; assumed:
+    what the checkpoint did not say. None and () for a model that was loaded from a file.
     """
 
     def __init__(
@@ -62,12 +79,14 @@ class Model:
         name: str = "",
         report: ConvertReport | None = None,
         original: Agreement | None = None,
+        assumed: tuple[str, ...] = (),
     ) -> None:
         self.content = content
         self.file = container.read(content)
         self.name = name or str(self.file.meta.get("name", "")) or "model"
         self.conversion = report
         self.original = original
+        self.assumed = assumed
         self._engine = Reference(self.file)
 
     def __repr__(self) -> str:
@@ -97,17 +116,34 @@ class Model:
         before, a number or (T,) or (N, T). engine: reference, native, pure, unix, cortex-m7 or
         rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences.
         """
-        from .board.board_engine import run
-
         if isinstance(x, Sequences):
-            data = x
-        elif dt is None:
+            return self.outputs(x, engine).y
+        if dt is None:
             raise UlnnError("dt: expected seconds since the sample before, a number or an array")
-        else:
-            data = Sequences(np.asarray(x, np.float32), np.asarray(dt, np.float32))
-        y = self.file.dequantise_output(run(self.content, quantise(self.file, data), engine).y)
-        y = np.where(data.mask[..., None], y, 0).astype(np.float32)
-        return y[0] if data.flat else y
+        data = Sequences(np.asarray(x, np.float32), np.asarray(dt, np.float32))
+        return self.outputs(data, engine).y
+
+    def outputs(self, data: Sequences, engine: str = "reference") -> Outputs:
+        """As `run`, with the integers and the last states."""
+        engines = registry.ENGINES
+        if engine not in engines:
+            from .board import board_engine  # which needs a serial port's drivers
+
+            engines = board_engine.ENGINES
+        done = registry.run(self.content, quantise(self.file, data), engine, engines)
+        y = np.where(data.mask[..., None], self.file.dequantise_output(done.y), 0)
+        one = 0 if data.flat else slice(None)
+        return Outputs(y.astype(np.float32)[one], done.y[one], done.state[one])
+
+    def read(
+        self, *sources: str | Path, options: DataOptions | None = None, **keys: Any
+    ) -> Sequences:
+        """As the function `read`, for this model: its readout says whether labels belong to
+        sequences or to steps.
+        """
+        from .data import logs
+
+        return logs.read_data(sources, options or logs.said(keys), self.file.readout)
 
     def step(self, x: ArrayLike, dt: float) -> Float:
         """One step from the state now: real inputs (I,), dt in seconds. Returns (O,)."""
@@ -134,8 +170,12 @@ class Model:
         self._engine.state = np.asarray(values, np.int16)
 
     def info(self) -> dict[str, Any]:
-        """Sizes, units and identity, as `ulnn info` shows them."""
+        """Sizes, units and identity."""
         return facts.of_model(self.file)
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """All that `ulnn info` shows, by title: model, sections, layers, metadata."""
+        return facts.of_content(self.content, self.file)
 
     def report(self, data: Sequences) -> Scores:
         """Measures of the decisions, or of the values, on data with targets that calibration has
@@ -175,7 +215,7 @@ class Model:
 
 def load(path: str | Path) -> Model:
     """The model of a file (.ulnn)."""
-    content, _ = container.read_file(Path(path))
+    content, _ = container.read_file(Path(path))  # names the file in errors
     return Model(content, name=Path(path).stem)
 
 
@@ -190,17 +230,29 @@ def read(*sources: str | Path, **keys: Any) -> Sequences:
     return logs.read(*sources, **keys)
 
 
-def train(recipe: str | Path) -> TrainedNetwork:
-    """Train a network as a recipe says."""
-    from .train.recipe import read_recipe
+def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
+    """Train a network as a recipe says, or on data.
+
+    source: a recipe's path (.toml); or data, or the path of some, with the keys of a recipe by
+    their names alone: `train("takes/", label="what", cell="ltc", epochs=50, valid_fraction=0.2)`.
+    Beside a recipe, keys take the place of its own. Ctrl-C raises `train.train.Stopped`, a
+    KeyboardInterrupt whose `network` is the best so far.
+    """
+    from .train import recipe
     from .train.train import train as fit
 
-    return fit(read_recipe(Path(recipe)))
+    if not isinstance(source, Sequences) and Path(source).suffix == ".toml":
+        return fit(recipe.read_recipe(Path(source), keys))
+    if "source" in keys:
+        raise UlnnError("train: got data and the key source, expected one of them")
+    if isinstance(source, Sequences):
+        return fit(recipe.with_keys({"data": {"source": ""}}, keys), source)
+    return fit(recipe.with_keys({"data": {"source": str(source)}}, keys))
 
 
 def convert(
     source: str | Path | FloatNetwork | TrainedNetwork | nn.Module,
-    data: Sequences,
+    data: Sequences | str | Path,
     *,
     bits: int | None = None,
     max_bytes: int | None = None,
@@ -211,34 +263,90 @@ def convert(
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
-    test: Sequences | None = None,
+    test: Sequences | str | Path | None = None,
+    compare: bool = False,
     name: str = "",
     hyper: Mapping[str, Any] | None = None,
     call: Callable[..., Any] | None = None,
+    mode: str | None = None,
+    activation: str | None = None,
+    dialect: str | None = None,
+    order: Sequence[str] = (),
+    weights: str | None = None,
+    check: str | Path | None = None,
+    options: DataOptions | None = None,
 ) -> Model:
     """An integer model of a network, calibrated on data, as `ulnn convert` makes it.
 
     source: what `train` returned; a module of torch (CfC, LTC or wired of ncps, LSTM or GRU of
     torch.nn, or a module around them), which is run beside the import and must give the same; a
-    FloatNetwork; or a checkpoint's path. test: data that calibration does not see, for the scores
-    in the model's `conversion`. hyper: what a checkpoint's TOML file says (mean, std,
+    FloatNetwork; or a checkpoint's path. data: what to calibrate on; test: data that calibration
+    does not see, for the scores in the model's `conversion`; options: how they are read, where
+    they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
-    not say it.
+    not say it. mode, activation, dialect, order, weights, check: of a path, as for `ulnn convert`.
+    Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
     """
+    from .data import logs
     from .quantize.options import Options, sparsity
     from .report.conversion import Wishes, convert_network
 
-    network, original, known = _network(source, data, dict(hyper or {}), call)
-    options = Options(
+    if isinstance(source, str | Path):
+        said = _Said(mode, activation, dialect, tuple(order), weights, check)
+        network, original, assumed = _checkpoint(Path(source), said)
+        known = Path(source).stem
+    else:
+        if not isinstance(data, Sequences):
+            data = logs.read_data(data, options)
+        network, original, known = _network(source, data, dict(hyper or {}), call)
+        assumed = ()
+    if not isinstance(data, Sequences):
+        data = logs.read_data(data, options, network.readout or "last")
+    if test is not None and not isinstance(test, Sequences):
+        test = logs.read_data(test, options, network.readout or "last")
+    if data.channels and not network.channels:
+        assumed += (f"the inputs are {', '.join(data.channels)}",)
+    for line in assumed:
+        _warn(line, UlnnAssumption)
+    chosen = Options(
         tick_ns=tick_ns, fixed_dt=fixed_dt, name=name or known, sparse=sparsity(sparse)
     )
-    wishes = Wishes(
-        bits, max_bytes, calibration, finetune=finetune, towards=towards,
-        learning_rate=learning_rate,
-    )  # fmt: skip
+    wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
-        done = convert_network(network, data, options, wishes, shown, test)
-    return Model(done.content, name=options.name, report=done.report, original=original)
+        done = convert_network(network, data, chosen, wishes, shown, test)
+    for line in done.report.warnings:
+        _warn(line)
+    return Model(
+        done.content, name=chosen.name, report=done.report, original=original, assumed=assumed
+    )
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What is said about a checkpoint."""
+
+    mode: str | None
+    activation: str | None
+    dialect: str | None
+    order: tuple[str, ...]
+    weights: str | None
+    check: str | Path | None
+
+
+def _checkpoint(path: Path, said: _Said) -> tuple[FloatNetwork, Agreement | None, tuple[str, ...]]:
+    """The network of a file, its agreement with pairs of the original, if there are some, and
+    what was assumed without them.
+    """
+    from .importers import check
+    from .importers.checkpoint import read_checkpoint
+
+    loaded = read_checkpoint(
+        path, said.mode, said.activation, said.dialect, order=list(said.order),
+        weights=said.weights,
+    )  # fmt: skip
+    if said.check is not None:
+        return loaded.network, check.check_file(loaded, Path(said.check)), ()
+    return loaded.network, None, loaded.assumed
 
 
 def _network(
@@ -249,10 +357,6 @@ def _network(
 
     if isinstance(source, FloatNetwork):
         return source, None, str(source.meta.get("name", ""))
-    if isinstance(source, str | Path):
-        from .importers.checkpoint import read_checkpoint
-
-        return read_checkpoint(Path(source)).network, None, Path(source).stem
     from torch import nn
 
     from .importers import checkpoint, torch_module
@@ -270,35 +374,82 @@ def _network(
     )
 
 
+def _warn(line: str, kind: type[UlnnWarning] = UlnnWarning) -> None:
+    warnings.warn(line, kind, stacklevel=3)
+
+
 def deploy(
-    model: Model | str | Path, port: str = "auto", *, to: str | None = None
+    model: Model | str | Path,
+    port: str = "auto",
+    *,
+    to: str | None = None,
+    dry_run: bool = False,
+    pure: bool = False,
+    quiet: bool = False,
+    planned: Callable[[Plan], None] | None = None,
 ) -> DeployReport:
     """Put a model, the engine and the serial loop on a board, and run the self test there.
 
     port: a serial port, `auto` for the only board that is plugged in, or virtual:cortex-m7.
-    to: path on the board.
+    to: path on the board. dry_run: only plan. pure: use the engine in Python. planned: called with
+    what is to be done, before it is. quiet: no progress bars.
     """
     from .board.deploy import deploy as send
     from .board.discover import resolve
     from .board.link import Board
 
-    with _as_file(model) as path, Board.open(resolve(port)) as board:
-        return send(board, path, to)
+    running: dict[str, Bar] = {}
+    with (
+        _as_file(model) as path,
+        Board.open(resolve(port)) as board,
+        bars(quiet=quiet, count=BYTES) as shown,
+    ):
+
+        def progress(name: str, sent: int, size: int) -> None:
+            if name not in running:
+                running[name] = shown.bar(name, size)
+            running[name].update(sent)
+
+        return send(
+            board, path, to, dry_run=dry_run, pure=pure, progress=progress, planned=planned
+        )  # fmt: skip
 
 
 def validate(
-    model: Model | str | Path, data: Sequences | str | Path, port: str = "auto"
+    model: Model | str | Path,
+    data: Sequences | str | Path,
+    port: str = "auto",
+    *,
+    options: DataOptions | None = None,
+    to: str | None = None,
+    may_deploy: bool = True,
+    window: int | None = None,
+    deployed: Callable[[DeployReport], None] | None = None,
 ) -> ValidationReport:
     """Stream data through a model on a board, and compare every output with the reference.
 
-    `.equal` says whether all outputs and states are the same, bit for bit. port: as for `deploy`.
+    `.equal` says whether all outputs and states are the same, bit for bit. port, to: as for
+    `deploy`. options: how data are read, where they are a path. may_deploy: bring what is missing
+    there first, and call deployed with what was done. window: bytes that the board's port can hold
+    while a step runs.
     """
     from .board.discover import resolve
     from .board.validate import validate as prove
 
     source = data if isinstance(data, Sequences) else Path(data)
     with _as_file(model) as path, bar("streaming") as shown:
-        return prove(path, source, resolve(port), progress=shown.update)
+        done = prove(
+            path,
+            source,
+            resolve(port),
+            options=options,
+            to=to,
+            deploy=may_deploy,
+            window=window,
+            progress=shown.update,
+            deployed=deployed,
+        )
+    return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
 
 
 @contextlib.contextmanager

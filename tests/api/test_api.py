@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,3 +145,39 @@ def test_importing_is_quick() -> None:
     code = "import sys, ulnn_host; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_training_on_data_by_keys(tmp_path: Path) -> None:
+    data = uh.Sequences(X, DT, np.arange(6) % 2)
+    trained = uh.train(data, hidden=5, backbone_units=6, epochs=2, seed=3)
+    assert trained.hyper["hidden_size"] == 5
+    assert repr(trained) == "<TrainedNetwork cfc: 3 inputs, 2 outputs, 206 weights>"
+    save_npz(tmp_path / "d.npz", data)
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        'seed = 3\n[data]\nsource = "d.npz"\n[model]\nhidden = 9\nbackbone_units = 6\n'
+        "[training]\nepochs = 2\n"
+    )
+    again = uh.train(recipe, hidden=5)
+    assert all(torch.equal(again.state[key], value) for key, value in trained.state.items())
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"epoch": 3}, "unknown key epoch, expected epochs"),
+        ({"hidden": 0}, "model.hidden is 0, expected 1 to 1024"),
+        ({"cell": "ltc", "hidden": 3}, "model.hidden is not for cell 'ltc'"),
+        ({"source": "d.npz"}, "got data and the key source, expected one of them"),
+    ],
+)
+def test_wrong_keys_of_a_training(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(uh.UlnnError, match=message):
+        uh.train(uh.Sequences(X, DT, np.arange(6) % 2), **keys)
+
+
+def test_data_show_themselves_in_one_line() -> None:
+    data = uh.Sequences(X, DT, np.arange(6) % 2, labels=("a", "b"), channels=("x", "y", "z"))
+    assert repr(data) == (
+        "<Sequences 6 recordings, 120 samples, 3 channels (x, y, z), labels, classes a, b>"
+    )

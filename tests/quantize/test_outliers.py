@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from support.conversions import convert_to_file
 from support.ncps_models import Spec, data, network
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.data.sequences import Sequences
 from ulnn_host.quantize import quantize
 from ulnn_host.quantize.calibration import FloatRollout, Ranges, calibrate
 from ulnn_host.quantize.options import Options
-from ulnn_host.report.conversion import Wishes, convert_to_file
+from ulnn_host.report.conversion import Wishes
 
 SPEC = Spec(inputs=3, hidden=12)
 CLEAN = data(SPEC, 3, 400, 5)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from support.conversions import convert_to_file
 from support.convert_cases import data, network
 from ulnn_host.format import container
 from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.quantize.options import Options
-from ulnn_host.report.conversion import Wishes, convert_to_file
+from ulnn_host.report.conversion import Wishes
 
 
 @pytest.fixture

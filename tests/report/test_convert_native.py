@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 import ulnn
+from support.conversions import convert_to_file
 from support.convert_cases import data, network
 from support.raw_file import GOLDEN, File
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.quantize.options import Options
 from ulnn_host.quantize.quantize import GOLDEN_STEPS
-from ulnn_host.report.conversion import Wishes, convert_to_file
+from ulnn_host.report.conversion import Wishes
 from ulnn_host.report.convert_report import ConvertReport
 
 

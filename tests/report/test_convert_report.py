@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
+from support.conversions import convert_to_file
 from support.convert_cases import NAMES, chaotic, data, model, network
 from support.every_cell import scaled, torch_models
 from ulnn_host.base.errors import UlnnError
@@ -24,7 +25,7 @@ from ulnn_host.quantize import quantize, rollouts
 from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.quantize.options import Options
 from ulnn_host.report import convert_picture, convert_text, pictures
-from ulnn_host.report.conversion import Wishes, convert_to_file
+from ulnn_host.report.conversion import Wishes
 from ulnn_host.report.convert_report import ConvertReport, Reporter
 
 KEYS = {"bytes", "bits", "macs", "max_error", "rms_error", "steps", "clamped_steps"}

@@ -38,6 +38,7 @@ def test_the_best_epoch_is_kept(tmp_path, monkeypatch):
     assert (metrics["kept_epoch"], metrics["score"]) == (best, states[best].score)
     assert metrics["kept_by"] == "balanced accuracy, then loss"
     assert done.validation == states[best].scores
+    assert f"balanced accuracy {done.validation.balanced:.4g} held out" in repr(done)
     assert metrics["validation"]["accuracy"] == done.validation.accuracy
     for key, value in done.state.items():
         assert torch.equal(value, states[best].state[key])

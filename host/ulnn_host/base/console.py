@@ -9,7 +9,7 @@ from typing import TextIO
 
 import typer
 
-from .errors import UlnnError, UlnnWarning, one_line
+from .errors import UlnnAssumption, UlnnError, UlnnWarning, one_line
 from .extras import explained
 
 EXPECTED = (UlnnError, ValueError, OSError, MemoryError)
@@ -57,6 +57,7 @@ def _show(
     line: str | None = None,
 ) -> None:
     """One line on stderr; where in the code matters only for warnings that are not ours."""
+    kind = "assumed" if issubclass(category, UlnnAssumption) else "warning"
     ours = issubclass(category, UlnnWarning)
     text = "" if ours else f"{filename}:{lineno}: {category.__name__}: "
-    print(f"warning: {text}{one_line(str(message))}", file=file or sys.stderr)
+    print(f"{kind}: {text}{one_line(str(message))}", file=file or sys.stderr)

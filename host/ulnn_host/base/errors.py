@@ -15,3 +15,7 @@ def one_line(text: str) -> str:
 
 class UlnnWarning(UserWarning):
     """One line about what was read: it may be right, but looks wrong."""
+
+
+class UlnnAssumption(UlnnWarning):
+    """One line about what a file does not say and was assumed."""

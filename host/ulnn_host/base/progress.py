@@ -1,4 +1,6 @@
-"""Progress bars: one look for all long work, on stderr, and only where that is a terminal."""
+"""Progress bars: one look for all long work, on stderr, and only where that is a terminal or a
+notebook with ipywidgets.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +63,20 @@ def bars(*, quiet: bool = False, count: ProgressColumn | None = None) -> Iterato
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=quiet or not console.is_terminal,
+        disable=quiet or not _is_watched(console),
         transient=True,
     ) as progress:
         yield Bars(progress)
+
+
+def _is_watched(console: Console) -> bool:
+    if not console.is_jupyter:
+        return console.is_terminal
+    try:
+        import ipywidgets  # noqa: F401, rich draws with it
+    except ImportError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -75,7 +87,7 @@ def bar(
     with bars(quiet=quiet) as shown:
         made = shown.bar(label, total)
         console = Console(stderr=True)
-        plain = lines and not quiet and not console.is_terminal
+        plain = lines and not quiet and not _is_watched(console)
         yield replace(made, _lines=console) if plain else made
 
 
@@ -94,5 +106,9 @@ def track(
 @contextlib.contextmanager
 def status() -> Iterator[Callable[[str], None]]:
     """A line that says what is being done now, for work without a total: call it with the text."""
-    with Console(stderr=True).status("") as shown:
+    console = Console(stderr=True)
+    if not _is_watched(console):
+        yield lambda text: None
+        return
+    with console.status("") as shown:
         yield shown.update

@@ -1,10 +1,15 @@
-"""TOML text of plain values, which the standard library reads but does not write."""
+"""TOML text of plain values, which the standard library reads but does not write; and values that
+are said on a command line.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from .errors import UlnnError
 
 
 def dumps(table: Mapping[str, Any], prefix: str = "") -> str:
@@ -29,3 +34,19 @@ def _value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_value(v) for v in value)}]"
     return json.dumps(str(value), ensure_ascii=False)
+
+
+def values(texts: Iterable[str]) -> dict[str, Any]:
+    """The values of texts such as "epochs=50": TOML, or a word as it is. Raises UlnnError."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = (part.strip() for part in text.partition("="))
+        if not (key and sign and value):
+            raise UlnnError(f"got {text!r}, expected KEY=VALUE such as epochs=50")
+        if key in found:
+            raise UlnnError(f"{key} is said twice, expected once")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value
+    return found

@@ -34,6 +34,16 @@ class DeployReport:
     info: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        plan = self.plan
+        count = f"{len(plan.to_send)} of {len(plan.items)} files"
+        if self.dry_run:
+            return f"<DeployReport {plan.model_path}: dry run, {count} to send>"
+        return (
+            f"<DeployReport {plan.model_path}: {count} sent, {self.engine} engine, self test "
+            f"{self.self_test} steps>"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the contents of the files."""
         plan = self.plan

@@ -129,6 +129,13 @@ class ValidationReport:
     labels: tuple[str, ...] = ()
     arrays: Arrays | None = field(default=None, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        verdict = "equal" if self.equal else f"DIFFERENT in {self.different_steps:,} steps"
+        return (
+            f"<ValidationReport {self.model} on {self.port}: {verdict}, {self.steps:,} steps, "
+            f"{self.samples_per_second:,.0f} samples/s>"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, ready for json.dump."""
         content = {k: v for k, v in vars(self).items() if k != "arrays"}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..base.errors import UlnnError, one_line
+from ..base.errors import UlnnError
 from ..data.options import DataOptions
 from .data_options import with_data_options
 from .options import (
@@ -51,8 +50,8 @@ def convert(
         typer.Option(help="outputs of the original model to prove the import (.npz: x, dt, y)"),
     ] = None,
     test: Annotated[
-        str, typer.Option(help=f"to measure on what calibration does not see; {DATA}")
-    ] = "",
+        Path | None, typer.Option(help=f"to measure on what calibration does not see; {DATA}")
+    ] = None,
     tick_ns: Annotated[int, typer.Option(help="length of a tick of dt, ns")] = 1000,
     fixed_dt: Annotated[
         float | None,
@@ -88,51 +87,48 @@ def convert(
 
     Example: ulnn convert watch.safetensors --calib train.npz --test unseen.npz -o watch.ulnn
     """
+    from .. import api
     from ..base import files
-    from ..base.progress import status
-    from ..data.logs import read_data
-    from ..importers import check as original
-    from ..importers import checkpoint as checkpoints
-    from ..quantize.options import Options, sparsity
     from ..report import convert_text
-    from ..report.conversion import Wishes, convert_to_file
 
     if report:
         from ..report import convert_picture, pictures
 
         pictures.check_picture(report)
-    tested = Path(test) if test else None
-    if tested and tested.exists() and calib.exists() and tested.samefile(calib):
+    if test and test.exists() and calib.exists() and test.samefile(calib):
         raise UlnnError(f"--test {test} is the calibration data: expected others, or no --test")
     for target in (output, report) if report else (output,):
-        files.check_output(target, checkpoint, calib, check, tested)
-    loaded = checkpoints.read_checkpoint(
-        checkpoint, mode, activation, dialect, order=names(order), weights=weights
-    )
-    proof = original.check_file(loaded, check) if check else None
-    for line in () if proof else loaded.assumed:
-        print(f"assumed: {one_line(line)}", file=sys.stderr)
-    data = read_data(calib, data_options, loaded.network.readout or "last")
-    if data.channels and not loaded.network.channels:
-        print(f"assumed: the inputs are {one_line(', '.join(data.channels))}", file=sys.stderr)
-    unseen = None
-    if test:
-        unseen = read_data(test, data_options, loaded.network.readout or "last")
-    options = Options(
-        tick_ns=tick_ns,
+        files.check_output(target, checkpoint, calib, check, test)
+    model = api.convert(
+        checkpoint,
+        calib,
+        test=test,
+        bits=bits,
+        max_bytes=max_bytes,
+        calibration=calibration,
         fixed_dt=fixed_dt,
-        name=checkpoint.stem,
-        sparse=sparsity(sparse),
+        tick_ns=tick_ns,
+        sparse=sparse,
+        finetune=finetune,
+        towards=towards,
+        learning_rate=learning_rate,
+        compare=compare,
+        mode=mode,
+        activation=activation,
+        dialect=dialect,
+        order=names(order),
+        weights=weights,
+        check=check,
+        options=data_options,
     )
-    wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
-    with status() as shown:
-        done = convert_to_file(loaded.network, data, options, wishes, output, shown, unseen)
-    for line in done.warnings:
-        print(f"warning: {line}", file=sys.stderr)
+    model.save(output)
+    done, proof = model.conversion, model.original
+    assert done is not None
     if report:
         pictures.save(convert_picture.figure(done), report)
     if as_json:
-        facts = {"model": str(output), "original": dataclasses.asdict(proof) if proof else None}
+        proven = dataclasses.asdict(proof) if proof else None
+        facts = {"model": str(output), "assumed": model.assumed, "original": proven}
         print(json.dumps(facts | done.to_dict(), indent=2))
         return
     if proof:

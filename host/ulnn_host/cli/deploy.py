@@ -30,32 +30,19 @@ def deploy(
 
     Example: ulnn deploy watch.ulnn --port /dev/ttyACM0
     """
-    from ..base.progress import BYTES, Bar, bars
-    from ..board.deploy import deploy as send
-    from ..board.discover import resolve
-    from ..board.link import Board
-    from ..format import container
+    from .. import api
     from ..report import board_show
 
     console = Console(quiet=as_json)
-    container.read_file(model)
-    with Board.open(resolve(port)) as board, bars(quiet=as_json, count=BYTES) as shown:
-        running: dict[str, Bar] = {}
-
-        def progress(path: str, sent: int, size: int) -> None:
-            if path not in running:
-                running[path] = shown.bar(path, size)
-            running[path].update(sent)
-
-        report = send(
-            board,
-            model,
-            to,
-            dry_run=dry_run,
-            pure=pure,
-            progress=progress,
-            planned=lambda plan: board_show.show_plan(plan, console),
-        )
+    report = api.deploy(
+        api.load(model),
+        port,
+        to=to,
+        dry_run=dry_run,
+        pure=pure,
+        quiet=as_json,
+        planned=lambda plan: board_show.show_plan(plan, console),
+    )
     board_show.show_deployment(report, console)
     if as_json:
         print(json.dumps(report.to_json(), indent=2))

@@ -24,16 +24,16 @@ def info(
 
     Example: ulnn info watch.ulnn --graph watch.svg
     """
-    from ..format import facts
+    from .. import api
 
-    content = facts.of_file(model)
+    loaded = api.load(model)
+    content = loaded.facts()
     if graph is not None:
-        from ..format import container
         from ..report import graph as graphs
         from ..report import pictures
 
         pictures.check_picture(graph)
-        drawn = graphs.draw(graphs.of_model(container.read_file(model)[1]), model.stem)
+        drawn = graphs.draw(graphs.of_model(loaded.file), model.stem)
         pictures.save(drawn, graph)
     if as_json:
         print(json.dumps(content, indent=2))

@@ -30,24 +30,13 @@ def run(
     """
     import numpy as np
 
+    from .. import api
     from ..base import files
-    from ..data.logs import read_data
-    from ..engines import registry
-    from ..engines.batch import quantise
-    from ..format import container
 
-    content, parsed = container.read_file(model)
+    loaded = api.load(model)
     files.check_output(output, model, data)
-    sequences = read_data(data, data_options, parsed.readout)
-    engines = registry.ENGINES
-    if engine not in engines:
-        from ..board.board_engine import ENGINES as engines  # these need a serial port's drivers
-
-    result = registry.run(content, quantise(parsed, sequences), engine, engines)
-    y_int, state = result.y, result.state
-    y = np.where(sequences.mask[..., None], parsed.dequantise_output(y_int), 0).astype(np.float32)
-    if sequences.flat:
-        y_int, y, state = y_int[0], y[0], state[0]
+    sequences = loaded.read(data, options=data_options)
+    made = loaded.outputs(sequences, engine)
     with files.replacing(output) as file:
-        np.savez(file, y_int=y_int, y=y, state=state)
+        np.savez(file, y_int=made.y_int, y=made.y, state=made.state)
     out.print(f"{output}: {int(sequences.length.sum())} steps under {engine}")

@@ -8,29 +8,35 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from .options import DATA
+
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="recipe (.toml)")],
+    recipe: Annotated[Path, typer.Argument(help=f"recipe (.toml), or data; {DATA}")],
     output: Annotated[Path, typer.Option("-o", "--output", help="checkpoint (.safetensors)")],
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE in place of the recipe's, such as epochs=50"),
+    ] = None,
 ) -> None:
     """Train a network (CfC, wired CfC, LTC, LSTM, GRU, mixed memory) as a recipe says.
 
     Keeps the best epoch of what is validated: by balanced accuracy and then by loss, for values by
-    loss. Ctrl-C writes the best so far and ends with status 130.
+    loss. Ctrl-C writes the best so far and ends with status 130. Without a recipe, on data: --set
+    says what is not to be as it is by default.
 
-    Example: ulnn train recipe.toml -o watch.safetensors
+    Example: ulnn train recipe.toml -o watch.safetensors --set epochs=50
     """
-    from ..base import files
+    from .. import api
+    from ..base import files, toml_text
     from ..report.scores_text import show
-    from ..train.recipe import read_recipe
     from ..train.train import Stopped
-    from ..train.train import train as fit
 
     for target in (output, output.with_suffix(".toml")):
         files.check_output(target, recipe)
-    plan, console, stopped = read_recipe(recipe), Console(stderr=True), False
+    console, stopped = Console(stderr=True), False
     try:
-        network = fit(plan)
+        network = api.train(recipe, **toml_text.values(keys or ()))
     except Stopped as early:
         network, stopped = early.network, True
     except KeyboardInterrupt:
@@ -44,10 +50,11 @@ def train(
         f"{metrics['kept_epoch']}{why} (loss {metrics['loss']:.4f})"
     )
     if stopped:
-        line = f"stopped after {facts['epochs_run']} of {plan.training.epochs} epochs; {line}"
+        planned = network.hyper["recipe"]["training"]["epochs"]
+        line = f"stopped after {facts['epochs_run']} of {planned} epochs; {line}"
     console.print(line, highlight=False, markup=False, soft_wrap=True)
     if network.validation:
-        title = f"on validation data, readout {plan.model.readout}"
+        title = f"on validation data, readout {network.hyper['readout']}"
         show({"float": network.validation}, title, console)
     if stopped:
         raise typer.Exit(130)

@@ -36,28 +36,24 @@ def validate(
 
     Example: ulnn validate watch.ulnn test.npz --port /dev/ttyACM0 --html report.html
     """
+    from .. import api
     from ..base import files
-    from ..base.progress import bar
-    from ..board.discover import resolve
-    from ..board.validate import validate as prove
     from ..report import board_show
 
     if html_path:
         from ..report.page import validation_page
     for path in filter(None, (json_path, html_path)):
         files.check_output(path, model, data)
-    with bar("streaming") as shown:
-        report = prove(
-            model,
-            data,
-            resolve(port),
-            options=data_options,
-            to=to,
-            deploy=not no_deploy,
-            window=window,
-            progress=shown.update,
-            deployed=lambda done: board_show.show_deployment(done, out),
-        )
+    report = api.validate(
+        model,
+        data,
+        port,
+        options=data_options,
+        to=to,
+        may_deploy=not no_deploy,
+        window=window,
+        deployed=lambda done: board_show.show_deployment(done, out),
+    )
     board_show.show_validation(report, out)
     if json_path:
         files.write_json(json_path, report.to_json())

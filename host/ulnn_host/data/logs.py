@@ -44,6 +44,11 @@ def read(*sources: str | Path, **keys: Any) -> Sequences:
     A recording is a sequence: a file, a group in it, or what is between two gaps. Warns
     (`UlnnWarning`) of what looks wrong, raises UlnnError for what is.
     """
+    return read_data(sources, said(keys))
+
+
+def said(keys: dict[str, Any]) -> DataOptions:
+    """The options that keys such as `unit="ms"` say. Raises UlnnError for an unknown one."""
     known = DataOptions.__dataclass_fields__
     for key in keys:
         if key not in known:
@@ -51,7 +56,7 @@ def read(*sources: str | Path, **keys: Any) -> Sequences:
     plain: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in keys.items()
     }
-    return read_data(sources, DataOptions(**plain))
+    return DataOptions(**plain)
 
 
 def read_data(

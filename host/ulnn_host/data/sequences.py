@@ -82,6 +82,22 @@ class Sequences:
             if values is not None and values.shape != (n,):
                 raise UlnnError(f"{name} has shape {values.shape}, expected {(n,)} to match x")
 
+    def __repr__(self) -> str:
+        count, samples = len(self), int(self.length.sum())
+        parts = [
+            f"{count:,} recording{'s'[: count != 1]}",
+            f"{samples:,} samples",
+            f"{self.x.shape[2]} channels",
+        ]
+        parts[2] += f" ({', '.join(self.channels)})" if self.channels else ""
+        if self.y is not None:
+            each = "step" if self.per == "step" else "recording" if self.per else ""
+            kind = "labels" if self.y.dtype.kind in "iu" else "values"
+            parts.append(f"{kind} of each {each}" if each else kind)
+        if self.labels:
+            parts.append(f"classes {', '.join(self.labels)}")
+        return f"<Sequences {', '.join(parts)}>"
+
     def _take_plain(self) -> None:
         """Arrays as people have them: of any type, without the leading axis, one dt for all steps,
         no length where all sequences are equally long."""

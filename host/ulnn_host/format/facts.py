@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from . import container
@@ -18,9 +17,8 @@ NAMES = {
 }
 
 
-def of_file(path: Path) -> dict[str, dict[str, Any]]:
-    """Facts by title: model, sections, layers, metadata. Raises UlnnError naming the file."""
-    data, model = container.read_file(path)
+def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
+    """Facts about a file and the model in it, by title: model, sections, layers, metadata."""
     return {
         "model": of_model(model),
         "sections, bytes": container.section_sizes(data),

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from ..base import files
 from ..base.errors import UlnnError
 from ..data.outliers import ranges
 from ..data.sequences import Sequences
@@ -45,22 +43,6 @@ class Conversion:
 
     content: bytes
     report: ConvertReport
-
-
-def convert_to_file(
-    network: FloatNetwork,
-    data: Sequences,
-    options: Options,
-    wishes: Wishes,
-    output: Path,
-    progress: Progress = lambda text: None,
-    test: Sequences | None = None,
-) -> ConvertReport:
-    """`convert_network`, and the file written. Raises UlnnError before anything is written."""
-    files.check_output(output)
-    done = convert_network(network, data, options, wishes, progress, test)
-    files.write(output, done.content)
-    return done.report
 
 
 def convert_network(

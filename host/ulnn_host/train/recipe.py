@@ -8,9 +8,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from ..base import toml_text
+from ..base import toml_tables, toml_text
 from ..base.errors import UlnnError
 from ..base.toml_tables import choice, number, table
 from ..data import sets
@@ -192,8 +192,9 @@ class Recipe:
     seed: int = number(0, 0, 2**63 - 1)
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe in a file. A data file in it becomes a path relative to the working directory.
+    keys: in place of the file's, as for `with_keys`.
 
     Raises UlnnError, one line that names the file and the key.
     """
@@ -204,12 +205,14 @@ def read_recipe(path: Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UlnnError(f"{path}: not valid TOML ({error})") from None
     try:
-        recipe = parse(content)
+        recipe = with_keys(content, keys or {})
     except UlnnError as error:
         raise UlnnError(f"{path}: {error}") from None
     source, valid = (
-        str(path.parent / value) if value and value not in sets.NAMES else value
-        for value in (recipe.data.source, recipe.data.valid)
+        value
+        if not value or value in sets.NAMES or key in (keys or {})
+        else str(path.parent / value)
+        for key, value in (("source", recipe.data.source), ("valid", recipe.data.valid))
     )
     data = dataclasses.replace(recipe.data, source=source, valid=valid)
     return dataclasses.replace(recipe, data=data)
@@ -250,6 +253,24 @@ def parse(content: Mapping[str, Any]) -> Recipe:
             "give data.valid, valid_groups or valid_fraction"
         )
     return recipe
+
+
+def with_keys(content: Mapping[str, Any], keys: Mapping[str, Any]) -> Recipe:
+    """The recipe of a parsed document in which some keys have other values. keys: by their names
+    alone, as `epochs=50`, since no two tables share one. Raises UlnnError.
+    """
+    tables = ("data", "model", "training", "augment")
+    kinds = get_type_hints(Recipe)
+    places = {f.name: name for name in tables for f in dataclasses.fields(kinds[name])}
+    changed: dict[str, Any] = {key: content[key] for key in content}
+    for key, value in keys.items():
+        if key == "seed":
+            changed[key] = value
+        elif key in places:
+            changed[places[key]] = {**changed.get(places[key], {}), key: value}
+        else:
+            raise toml_tables.unknown_key(key, (*places, "seed"))
+    return parse(changed)
 
 
 def dump(recipe: Recipe, folder: Path) -> str:

@@ -57,6 +57,20 @@ class TrainedNetwork:
     hyper: dict[str, Any]
     validation: Scores | None = field(default=None, compare=False)
 
+    def __repr__(self) -> str:
+        hyper = self.hyper
+        measured = hyper.get("metrics", {}).get("validation", {})
+        scores = [
+            f", {name} {measured[key]:.4g} held out"
+            for key, name in (("balanced", "balanced accuracy"), ("rmse", "RMSE"))
+            if key in measured
+        ]
+        return (
+            f"<TrainedNetwork {hyper['cell']}: {hyper['input_size']} inputs, "
+            f"{hyper['output_size']} outputs, "
+            f"{sum(value.numel() for value in self.state.values()):,} weights{''.join(scores)}>"
+        )
+
     def network(self) -> Rollout:
         """The network, ready to evaluate."""
         net = networks.from_hyper(self.hyper)
@@ -129,24 +143,27 @@ class Stopped(KeyboardInterrupt):
         self.network = network
 
 
-def train(recipe: Recipe, *, quiet: bool = False) -> TrainedNetwork:
-    """Train; the same recipe and data give the same weights on one machine.
+def train(recipe: Recipe, data: Sequences | None = None, *, quiet: bool = False) -> TrainedNetwork:
+    """Train; the same recipe and data give the same weights on one machine. data: in place of the
+    recipe's source.
 
     The result is the epoch with the best validation, or the last one where nothing is held out.
     Raises UlnnError, and Stopped (a KeyboardInterrupt) with the best so far.
     """
-    fit, valid = _load(recipe)
+    fit, valid = _load(recipe, data)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return _Training(recipe, fit, valid).run(quiet)
 
 
-def _load(recipe: Recipe) -> tuple[Sequences, Sequences | None]:
+def _load(recipe: Recipe, data: Sequences | None = None) -> tuple[Sequences, Sequences | None]:
     """(to fit, to validate); what is validated has the windows and dropped samples of the recipe,
     always the same.
     """
     source, readout = recipe.data, recipe.model.readout
-    fit = _targets(sets.read_source(source.source, source, readout), readout)
+    if data is None:
+        data = sets.read_source(source.source, source, readout)
+    fit = _targets(data, readout)
     valid: Sequences | None = None
     rng = np.random.default_rng(recipe.seed)
     if source.valid:
