@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..base.errors import UlnnError, one_line
+from ..base.errors import UlnnAssumption, UlnnError
 from ..data.options import DataOptions
 from .data_options import with_data_options
 from .options import DataPath, Json, numbers, out
@@ -85,7 +85,7 @@ def score(
     content = container.read_file(network)[0] if network.suffix == MODEL else None
     loaded = read_checkpoint(real) if real else None
     for line in loaded.assumed if loaded else ():
-        print(f"assumed: {one_line(line)}", file=sys.stderr)
+        warnings.warn(line, UlnnAssumption, stacklevel=1)
     readout = loaded.network.readout if loaded else ""
     if content and not readout:
         readout = container.read(content).readout
