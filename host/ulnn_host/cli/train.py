@@ -30,18 +30,17 @@ def train(
     from .. import api
     from ..base import files, toml_text
     from ..report.scores_text import show
-    from ..train.train import Stopped
 
     for target in (output, output.with_suffix(".toml")):
         files.check_output(target, recipe)
     console, stopped = Console(stderr=True), False
     try:
         network = api.train(recipe, **toml_text.values(keys or ()))
-    except Stopped as early:
-        network, stopped = early.network, True
-    except KeyboardInterrupt:
-        console.print("stopped in the first epoch: nothing is written")
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as early:
+        network, stopped = getattr(early, "network", None), True
+        if network is None:
+            console.print("stopped in the first epoch: nothing is written")
+            raise typer.Exit(130) from None
     network.save(output)
     facts, metrics = network.hyper["training"], network.hyper["metrics"]
     why = f", the best by {metrics['kept_by']}" if "kept_by" in metrics else ", the last"
