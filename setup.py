@@ -17,7 +17,7 @@ NATIVE = Path("native_module")
 LIST = NATIVE / "sources.txt"
 SOURCES = [NATIVE / name for name in LIST.read_text().split() if name.endswith(".c")]
 SOURCES.append(NATIVE / "bindings/cpython/ulnn_cpython.c")
-HEADERS = sorted(NATIVE.glob("[ck]*/*.h"))
+HEADERS = sorted([*NATIVE.glob("[ck]*/*.h"), *NATIVE.glob("bindings/cpython/*.h")])
 # No debug information: it would hold the paths of this machine.
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-O2", "-g0"]
 STRICT = bool(os.environ.get("ULNN_WERROR"))

@@ -102,5 +102,8 @@ class Model:
 def load(source: str | Buffer) -> Model:
     """Loads a model from a path, or from a buffer that holds the file (kept, not copied).
 
+    The buffer must not change while the model is used. In MicroPython a bytearray moves when it
+    grows, under the model: never `extend` one that a model was loaded from.
+
     Raises ValueError, saying what is wrong with the file; OSError; MemoryError; TypeError.
     """

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -62,6 +63,17 @@ def run(checkout: Path, folder: Path, *words: str) -> None:
         sys.exit(f"error: {checkout}: ulnn {' '.join(words)}: {done.stderr.strip()}")
 
 
+def content(path: Path) -> bytes:
+    """The bytes of a file, of a checkpoint those of its tensors: it notes times, too."""
+    data = path.read_bytes()
+    if path.suffix != ".safetensors":
+        return data
+    end = 8 + int.from_bytes(data[:8], "little")
+    tensors = json.loads(data[8:end])
+    tensors.pop("__metadata__", None)
+    return json.dumps(tensors, sort_keys=True).encode() + data[end:]
+
+
 def make(checkout: Path, folder: Path, micropython: Path | None) -> dict[str, str]:
     """SHA-256 by the name of what a checkout makes in a folder."""
     data(folder / "data.npz")
@@ -85,7 +97,7 @@ def make(checkout: Path, folder: Path, micropython: Path | None) -> dict[str, st
         subprocess.run(command, cwd=build, check=True, capture_output=True)
     files = [*folder.rglob("*.safetensors"), *folder.rglob("*.ulnn"), *folder.rglob("*.mpy")]
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): hashlib.sha256(content(path)).hexdigest()
         for path in sorted(files)
         if "build" not in path.relative_to(folder).parts
     }

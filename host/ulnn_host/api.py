@@ -424,6 +424,7 @@ def validate(
     to: str | None = None,
     may_deploy: bool = True,
     window: int | None = None,
+    timeout: float = 60,
     deployed: Callable[[DeployReport], None] | None = None,
 ) -> ValidationReport:
     """Stream data through a model on a board, and compare every output with the reference.
@@ -431,7 +432,7 @@ def validate(
     `.equal` says whether all outputs and states are the same, bit for bit. port, to: as for
     `deploy`. options: how data are read, where they are a path. may_deploy: bring what is missing
     there first, and call deployed with what was done. window: bytes that the board's port can hold
-    while a step runs.
+    while a step runs. timeout: seconds for loading the model there.
     """
     from .board.discover import resolve
     from .board.validate import validate as prove
@@ -446,6 +447,7 @@ def validate(
             to=to,
             deploy=may_deploy,
             window=window,
+            timeout=timeout,
             progress=shown.update,
             deployed=deployed,
         )

@@ -170,6 +170,11 @@ void ulnn_state_set(ulnn_model_t *model, const void *state);
 //   returns  1 when everything is equal (also without golden vectors), 0 when not
 int ulnn_self_test(ulnn_model_t *model, uint32_t *differs);
 
+// A part of ulnn_self_test, for callers that do something between: `count` golden steps from
+// `first`, and, where they are the last, the state. The parts follow each other after ulnn_reset;
+// whoever is done resets. first + count is at most golden_steps.
+int ulnn_self_test_part(ulnn_model_t *model, uint32_t first, uint32_t count, uint32_t *differs);
+
 // The name of the inner kernels in this build: "portable" or an architecture's.
 const char *ulnn_kernel_name(void);
 

@@ -81,7 +81,7 @@ def test_equal(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
     validation_page(report).write(html)
     page = html.read_text()
     assert "Equal: all" in page
-    assert page.count("<img ") == 3
+    assert page.count("<img ") == 4
     assert "http" not in page.replace("http://www.w3.org", "")
 
 

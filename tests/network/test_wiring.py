@@ -163,3 +163,20 @@ def test_graphs_of_integer_models(tmp_path, kind, density):
     assert b"inputs" in picture.read_bytes()
     with pytest.raises(UlnnError, match=r"ends in \.png, \.svg or \.pdf"):
         pictures.save(graph.draw(drawn), tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("size", "lines", "said"),
+    [(1001, 1, "1,001 neurons in a column and 1 synapses"), (200, 30001, "30,001 synapses")],
+)
+def test_a_network_too_large_for_a_picture_is_one_line(size, lines, said):
+    drawn = graph.Graph()
+    for name in ("inputs", "outputs"):
+        drawn.column(name, size, name)
+    pairs = np.array([divmod(k, size) for k in range(lines)])
+    drawn.links.append(graph.Link(0, 1, pairs))
+    with pytest.raises(UlnnError, match=f"{said} are too many for a picture, expected at most"):
+        graph.draw(drawn)
+    drawn.columns = [graph.Column(c.title, min(size, 200), c.colour) for c in drawn.columns]
+    drawn.links[0] = graph.Link(0, 1, pairs[: graph.LINES_MAX])
+    assert graph.draw(drawn).axes

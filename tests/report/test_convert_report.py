@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,19 @@ def test_pictures(suffix: str, steps: int, tmp_path: Path) -> None:
     report = convert_to_file(net, seen, Options(), wishes, tmp_path / "m.ulnn")
     pictures.save(convert_picture.figure(report), picture)
     assert picture.read_bytes()[:4] in (b"\x89PNG", b"<?xm")
+
+
+def test_a_picture_has_no_box_for_what_is_not_there(tmp_path: Path) -> None:
+    report = convert_to_file(network("cfc-default"), data(3), Options(), Wishes(), tmp_path / "m")
+    for clipped, axes in ((1, 3), (0, 2)):
+        saturation = tuple(replace(s, clipped=clipped) for s in report.model.saturation)
+        made = replace(report, model=replace(report.model, saturation=saturation))
+        figure = convert_picture.figure(made)
+        assert len(figure.axes) == axes
+        texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+        assert "none" not in texts
+    said = figure.axes[-1].get_xlabel()
+    assert said == f"No value saturates in {len(report.model.saturation)} tensors."
 
 
 # ---- saturation ---------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ulnn_host.report.page import Page, confusion_figure
+import numpy as np
+
+from ulnn_host.report.page import Page, confusion_figure, trace_figure
 
 
 def test_page_escapes_and_stands_alone(tmp_path: Path) -> None:
@@ -22,3 +24,14 @@ def test_page_escapes_and_stands_alone(tmp_path: Path) -> None:
         assert raw not in text
     assert "1,234,567" in text
     assert "data:image/png;base64," in text
+
+
+def test_a_figure_is_drawn_in_the_colours_that_its_legend_names() -> None:
+    rng = np.random.default_rng(0)
+    figure = trace_figure(np.arange(9), rng.random((9, 2)), rng.random((9, 2)), ("a", "b"))
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    named = {line.get_color() for line in legend.get_lines()}
+    drawn = {line.get_color() for ax in figure.axes for line in ax.lines}
+    assert drawn == named
+    assert all(line.get_alpha() is None for ax in figure.axes for line in ax.lines)

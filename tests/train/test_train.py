@@ -15,7 +15,7 @@ from support.training import SMALL, plan, waves
 from ulnn_host.base import toml_text
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli.train import train as cli_train
-from ulnn_host.data import scores
+from ulnn_host.data import scores, sets
 from ulnn_host.data.sequences import Sequences, Statistics, from_arrays, save_npz
 from ulnn_host.train import augment, recipe, target, train
 from ulnn_host.train.recipe import AugmentRecipe, DataRecipe
@@ -279,6 +279,28 @@ def test_recipe_files(tmp_path):
     assert found.data == DataRecipe(source=str(tmp_path / "sub" / "a.npz"), window=2.0)
 
 
+def test_valid_names_a_set_of_a_package(tmp_path):
+    """The held-out part of the set, and not a file of that name beside the recipe."""
+    (tmp_path / "vowels").write_text("no data")
+    for source in ("vowels", "a.npz"):
+        (tmp_path / "r.toml").write_text(f"[data]\nsource = '{source}'\nvalid = 'vowels'")
+        assert recipe.read_recipe(tmp_path / "r.toml").data.valid == "vowels"
+    fit, valid = (sets.read_source("vowels", held_out=held) for held in (False, True))
+    assert (len(fit), len(valid)) == (270, 370)
+    made = recipe.parse(
+        {
+            "data": {"source": "vowels", "valid": "vowels"},
+            "model": {"hidden": 2},
+            "training": {"epochs": 1},
+        }
+    )
+    history = train.train(made, quiet=True).hyper["history"]
+    assert "valid" in history[0]
+    again = tmp_path / "again.toml"
+    again.write_text(recipe.dump(made, tmp_path))
+    assert recipe.read_recipe(again) == made
+
+
 def test_recipes_of_the_package():
     assert recipe.read_recipe(recipe.RECIPES / "watch.toml").data.source == "watch"
     example = recipe.read_recipe(recipe.RECIPES / "own_data.toml")
@@ -408,4 +430,5 @@ def test_command(tmp_path, capsys):
     )
     cli_train(tmp_path / "r.toml", tmp_path / "out" / "net.safetensors")
     assert "net.safetensors: 2 epochs in" in capsys.readouterr().err
-    assert str(tmp_path) not in (tmp_path / "out" / "net.toml").read_text()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["net.safetensors"]
+    assert str(tmp_path).encode() not in (tmp_path / "out" / "net.safetensors").read_bytes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,9 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from ulnn_host.base import console
+from ulnn_host.base import console, files
 from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import bar
 from ulnn_host.board import validate
@@ -31,7 +29,7 @@ from ulnn_host.importers import checkpoint as checkpoints
 from ulnn_host.quantize import quantize
 from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.quantize.options import Options
-from ulnn_host.report import board_show
+from ulnn_host.report import board_show, pictures
 from ulnn_host.report import page as report
 from ulnn_host.train import recipe, train
 
@@ -89,7 +87,7 @@ def run_demo(
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("report.html", "demo.json", "validation.json", "model.ulnn"):
         (folder / name).unlink(missing_ok=True)
-    out = Console(highlight=False, soft_wrap=True)
+    out = console.Terminal(highlight=False, soft_wrap=True)
 
     with _step(out, "1/6", f"board at {port}"):
         # now, so that a wrong port or a missing tool shows before the training
@@ -173,7 +171,7 @@ def _candidates(
     for bits in (8, 16):
         model = quantize.convert(floats, Options(bits=bits, name="watch"))
         content = container.write(model)
-        (folder / f"int{bits}.ulnn").write_bytes(content)
+        files.write(folder / f"int{bits}.ulnn", content)
         marks = []
         for data in (seen, unseen):
             outputs = engines.run(content, quantise(model, data), "reference")
@@ -214,11 +212,11 @@ def _reason(picked: Candidate) -> str:
 
 
 @contextmanager
-def _step(out: Console, number: str, text: str) -> Iterator[None]:
-    out.print(f"[bold]{number} {text}[/]")
+def _step(out: console.Terminal, number: str, text: str) -> Iterator[None]:
+    out.print(f"{number} {text}", style="bold")
     start = time.perf_counter()
     yield
-    out.print(f"    [dim]{time.perf_counter() - start:.1f} s[/]")
+    out.print(f"    {time.perf_counter() - start:.1f} s", style="dim")
 
 
 def _write(
@@ -235,10 +233,8 @@ def _write(
         "training_seconds": result.training_seconds,
         "seconds": result.seconds,
     }
-    (folder / "demo.json").write_text(json.dumps(content, indent=2) + "\n")
-    (folder / "validation.json").write_text(
-        json.dumps(result.validation.to_json(), indent=2) + "\n"
-    )
+    files.write_json(folder / "demo.json", content)
+    files.write_json(folder / "validation.json", result.validation.to_json())
     _page(result, trained, unseen).write(result.page)
 
 
@@ -262,12 +258,12 @@ def _page(result: DemoResult, trained: train.TrainedNetwork, unseen: Sequences) 
         [
             (
                 c.name,
-                f"{c.unseen.accuracy:.2%}",
-                f"{c.unseen.balanced:.2%}",
-                f"{c.unseen.by_recording or 0:.2%}",
-                f"{c.seen.accuracy:.2%}",
-                f"{c.rms_error:.4f}" if c.bits else "-",
-                f"{c.max_error:.4f}" if c.bits else "-",
+                f"{c.unseen.accuracy:.1%}",
+                f"{c.unseen.balanced:.1%}",
+                f"{c.unseen.by_recording or 0:.1%}",
+                f"{c.seen.accuracy:.1%}",
+                c.rms_error if c.bits else None,
+                c.max_error if c.bits else None,
                 c.size,
             )
             for c in result.candidates
@@ -296,9 +292,9 @@ def _method(unseen: Sequences) -> str:
 
 
 def _training_figure(trained: train.TrainedNetwork) -> Any:
-    figure, (ax,) = report.new_figure(9, 2.4)
+    figure, (ax,) = pictures.new_figure(9, 2.4)
     history = trained.hyper["history"]
-    ax.plot([h["epoch"] for h in history], [h["loss"] for h in history], color=report.BOARD)
+    ax.plot([h["epoch"] for h in history], [h["loss"] for h in history], color=pictures.BOARD)
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
     return figure

@@ -1,16 +1,42 @@
-"""How every command ends: one clear line for an error, a traceback only with --debug."""
+"""What a person sees: a terminal that obeys no text it is given, and how every command ends, with
+one clear line for an error and a traceback only with --debug.
+"""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
-from .errors import UlnnAssumption, UlnnError, UlnnWarning, one_line
+from .errors import UlnnAssumption, UlnnError, UlnnWarning, one_line, printable
 from .extras import explained
+
+
+class Terminal(Console):
+    """A console for texts of others: names in a file, answers of a board.
+
+    Nothing in a text is markup, and characters that a terminal would obey are left out. Styles
+    come from `style` and from `rich.text.Text`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """The segments of anything that can be printed; what is not printable is left out."""
+        for segment in super().render(renderable, options):
+            if not segment.control:
+                segment = Segment(printable(segment.text), segment.style)
+            yield segment
+
 
 EXPECTED = (UlnnError, ValueError, OSError, MemoryError)
 

@@ -10,7 +10,14 @@ class UlnnError(Exception):
 def one_line(text: str) -> str:
     """Text on one line, without characters that a terminal would obey: names in a file may hold
     them."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Text without characters that a terminal would obey, but for the ends of its lines."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else " " * c.isspace() for c in text)
 
 
 class UlnnWarning(UserWarning):

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +18,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from .console import Terminal
 
 T = TypeVar("T")
 BYTES = TextColumn("{task.completed:,}/{task.total:,} bytes")
@@ -30,7 +32,7 @@ class Bar:
 
     _progress: Progress
     _task: TaskID
-    _lines: Console | None = None
+    _lines: Terminal | None = None
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Show that `done` of `total` (None: as before) is done, and a note after it."""
@@ -38,7 +40,7 @@ class Bar:
         if self._lines:
             task = next(t for t in self._progress.tasks if t.id == self._task)
             text = f"{task.description} {done}/{task.total:.0f}  {note}"
-            self._lines.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._lines.print(text, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,13 @@ class Bars:
 @contextlib.contextmanager
 def bars(*, quiet: bool = False, count: ProgressColumn | None = None) -> Iterator[Bars]:
     """Bars while the block runs. quiet: show none. count: how an amount is written."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         count or MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
         disable=quiet or not _is_watched(console),
         transient=True,
@@ -69,7 +71,7 @@ def bars(*, quiet: bool = False, count: ProgressColumn | None = None) -> Iterato
         yield Bars(progress)
 
 
-def _is_watched(console: Console) -> bool:
+def _is_watched(console: Terminal) -> bool:
     if not console.is_jupyter:
         return console.is_terminal
     try:
@@ -86,7 +88,7 @@ def bar(
     """One bar while the block runs. lines: where there is no terminal, a line an update."""
     with bars(quiet=quiet) as shown:
         made = shown.bar(label, total)
-        console = Console(stderr=True)
+        console = Terminal(stderr=True)
         plain = lines and not quiet and not _is_watched(console)
         yield replace(made, _lines=console) if plain else made
 
@@ -106,9 +108,9 @@ def track(
 @contextlib.contextmanager
 def status() -> Iterator[Callable[[str], None]]:
     """A line that says what is being done now, for work without a total: call it with the text."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     if not _is_watched(console):
         yield lambda text: None
         return
     with console.status("") as shown:
-        yield shown.update
+        yield lambda text: shown.update(Text(text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,7 +126,10 @@ def time_model(board: Board, bits: int, hidden: int) -> BoardTime:
     board.make_folders(MODEL_PATH)
     board.write_file(MODEL_PATH, container.write(bench_model(bits, hidden)))
     script = SCRIPT.replace("PATH", repr(MODEL_PATH)).replace("CALLS", str(CALLS))
-    said = ast.literal_eval(board.exec(script, timeout=600).strip().splitlines()[-1])
+    lines = board.exec(script, timeout=600).strip().splitlines()
+    said = board.literal(lines[-1] if lines else "", "the bench")
+    if not isinstance(said, list) or [type(v) for v in said] != [*[int] * 4, str, str, int]:
+        raise board.odd(said, "the bench")
     call, loop, block, cycles, engine, kernel, ram = said
     return BoardTime(
         *(f"int{bits}", hidden, engine, kernel, (call - loop) / CALLS, block / CALLS),

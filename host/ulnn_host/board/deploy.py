@@ -127,15 +127,18 @@ def deploy(
     board.soft_reset()
     board.exec(_PROVE)
     try:
-        engine, version, steps, info = board.eval(f"_ulnn_prove({plan.model_path!r})", timeout=120)
+        said = board.eval(f"_ulnn_prove({plan.model_path!r})", timeout=120)
     except BoardError as error:
         if plan.engine.startswith("native,") and _is_load_failure(error) and not pure:
             return _fall_back(board, model_path, to, progress, error)
         raise DeployError(
-            f"port {board.name}: the model does not work on the board: "
-            f"{error.remote.strip().splitlines()[-1]}",
+            f"port {board.name}: the model does not work on the board: {error.line}",
             5,
         ) from error
+    kinds = (str, str, int, dict)
+    if not isinstance(said, tuple) or tuple(map(type, said)) != kinds:
+        raise board.odd(said, "the model's self test")
+    engine, version, steps, info = said
     warnings = []
     if not plan.engine.startswith(engine):
         warnings.append(f"the engine that runs is {engine!r}, not the one that was sent")
@@ -152,7 +155,7 @@ def deploy(
 
 
 def _is_load_failure(error: BoardError) -> bool:
-    return "mpy" in error.remote.strip().splitlines()[-1] or error.kind == "ImportError"
+    return "mpy" in error.line or error.kind == "ImportError"
 
 
 def _fall_back(
@@ -163,7 +166,7 @@ def _fall_back(
     error: BoardError,
 ) -> DeployReport:
     """The board refuses the native module after all: the engine in Python takes its place."""
-    why = error.remote.strip().splitlines()[-1]
+    why = error.line
     report = deploy(board, model_path, to, pure=True, progress=progress)
     warning = f"the board refuses the native module ({why}); the slower engine in Python is used"
     return DeployReport(**{**vars(report), "warnings": (warning, *report.warnings)})

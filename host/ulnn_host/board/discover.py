@@ -47,7 +47,10 @@ def serial_ports(*, ask: bool = False) -> list[SerialPort]:
 def _asked(device: str) -> tuple[str | None, str]:
     try:
         with Board.open(device, soft_reset=False) as board:
-            name, *version = board.eval(_ASK)
+            said = board.eval(_ASK)
+            if not isinstance(said, list) or not said:
+                raise board.odd(said, "its name")
+            name, *version = said
             number = ".".join(map(str, version))
             return f"{board.eval(_MACHINE)}, {name} {number}", ""
     except UlnnError as error:

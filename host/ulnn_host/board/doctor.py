@@ -168,7 +168,7 @@ def _board(port: str) -> Iterator[Finding]:
             choice = engine_files(identity)
             yield Finding("engine for it", "deploy, validate", choice.engine)
             yield _room(identity.free, sum(len(data) for _, data, _ in choice.files))
-            free = int(board.eval("(__import__('gc').collect(), __import__('gc').mem_free())[1]"))
+            free = board.whole("(__import__('gc').collect(), __import__('gc').mem_free())[1]")
             yield Finding("heap", "running models", f"{free:,} bytes free")
     except UlnnError as error:
         yield Finding("board", "deploy, validate", "", str(error), "see above")

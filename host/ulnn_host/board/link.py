@@ -21,7 +21,7 @@ from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 from serial.tools import list_ports
 
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, one_line
 from .stream import Session
 
 BANNER = b"raw REPL; CTRL-B to exit\r\n"
@@ -29,15 +29,19 @@ CHUNK = 768
 INTERRUPT_SECONDS = 2.0
 PROMPT_SECONDS = 2.0
 REPL_TIMEOUT = 10
+# what ast.literal_eval raises for what a board might print
+NOT_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
 class BoardError(UlnnError):
-    """Code on the board raised: `kind` is the exception's class, `remote` the whole traceback."""
+    """Code on the board raised: `kind` is the exception's class, `line` it and its text, `remote`
+    the whole traceback."""
 
     def __init__(self, name: str, remote: str) -> None:
         lines = remote.strip().splitlines() or ["unknown error"]
-        super().__init__(f"port {name}: the board says: {lines[-1]}")
-        self.kind = lines[-1].split(":")[0]
+        self.line = one_line(lines[-1])
+        super().__init__(f"port {name}: the board says: {self.line}")
+        self.kind = self.line.split(":")[0]
         self.remote = remote
 
 
@@ -192,13 +196,28 @@ class Board:
 
     def eval(self, expression: str, *, timeout: float = 10) -> Any:
         """Value of an expression made of literals."""
-        text = self.exec(f"print(repr({expression}))", timeout=timeout).strip()
+        return self.literal(self.exec(f"print(repr({expression}))", timeout=timeout), expression)
+
+    def whole(self, expression: str) -> int:
+        """Value of an expression that is a whole number."""
+        value = self.eval(expression)
+        if type(value) is not int:
+            raise self.odd(value, expression)
+        return value
+
+    def literal(self, text: str, what: str) -> Any:
+        """Value of what the board printed for `what`. Raises UlnnError where it is no literal."""
         try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError) as error:
-            raise UlnnError(
-                f"port {self.name}: the board printed {text[:60]!r} for {expression}"
-            ) from error
+            return ast.literal_eval(text.strip())
+        except NOT_LITERAL as error:
+            raise self.odd(text.strip(), what) from error
+
+    def odd(self, answer: object, what: str) -> UlnnError:
+        """The error for an answer that is not of the kind that `what` has."""
+        return UlnnError(
+            f"port {self.name}: the board printed {str(answer)[:60]!r} for {what}; is the line "
+            "disturbed? Reset the board and try again"
+        )
 
     # ---- files --------------------------------------------------------------------------------
 
@@ -219,6 +238,8 @@ class Board:
         self.exec(f"_f = open({path!r}, 'rb')")
         data = bytearray()
         while part := self.eval(f"_f.read({CHUNK})"):
+            if not isinstance(part, bytes):
+                raise self.odd(part, f"a part of {path}")
             data += part
         self.exec("_f.close()")
         return bytes(data)
@@ -331,24 +352,37 @@ def _sha(p):
     return ''.join('%02x' % c for c in h.digest())
 """
 
-# FAT does not rename over a file that is there; littlefs does, and atomically.
+# FAT does not rename over a file that is there (EEXIST, 17); littlefs does, and atomically. The
+# old file goes only when the new one has its name.
 _RENAME = """
 import os
 def _ren(a, b):
     try:
         os.rename(a, b)
+        return
+    except OSError as e:
+        if e.args[0] != 17:
+            raise
+    old = b + '.old'
+    try:
+        os.remove(old)
     except OSError:
-        os.remove(b)
+        pass
+    os.rename(b, old)
+    try:
         os.rename(a, b)
+    except BaseException:
+        os.rename(old, b)
+        raise
+    os.remove(old)
 """
 
 
 def _is_errno(error: BoardError, number: int) -> bool:
-    line = error.remote.strip().splitlines()[-1]
     return error.kind == "OSError" and (
-        errno.errorcode[number] in line
-        or line.startswith(f"OSError: {number}")
-        or f"[Errno {number}]" in line
+        errno.errorcode[number] in error.line
+        or error.line.startswith(f"OSError: {number}")
+        or f"[Errno {number}]" in error.line
     )
 
 

@@ -307,7 +307,7 @@ def _item(board: Board, path: str, data: bytes, note: str) -> Item:
     if there is None:
         return Item(path, data, "new", 0, note)
     same = there == hashlib.sha256(data).hexdigest()
-    size = len(data) if same else int(board.eval(f"__import__('os').stat({path!r})[6]"))
+    size = len(data) if same else board.whole(f"__import__('os').stat({path!r})[6]")
     return Item(path, data, "same" if same else "changed", size, note)
 
 

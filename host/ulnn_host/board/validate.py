@@ -22,6 +22,7 @@ from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
 from ..engines.reference import clamped_steps
 from ..format import container, facts
+from ..format.cost import Estimate, estimates
 from ..format.model import ModelFile
 from . import deploy as deployment
 from .link import Board
@@ -127,6 +128,9 @@ class ValidationReport:
     model_facts: dict[str, Any]
     deployment: dict[str, Any] | None
     labels: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    costs: tuple[Estimate, ...] = ()
+    truth: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     arrays: Arrays | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
@@ -138,7 +142,8 @@ class ValidationReport:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, ready for json.dump."""
-        content = {k: v for k, v in vars(self).items() if k != "arrays"}
+        content = {k: v for k, v in vars(self).items() if k not in ("arrays", "truth")}
+        content["costs"] = [asdict(cost) for cost in self.costs]
         content["emulated"] = self.board.emulated
         for key, value in content.items():
             if isinstance(value, Scores):
@@ -221,6 +226,9 @@ def validate(
             model_facts=facts.of_model(model),
             deployment=report.to_json() if report else None,
             labels=data.labels,
+            channels=model.channels or data.channels,
+            costs=estimates(model),
+            truth=data.y,
             arrays=arrays,
         ),
         data,

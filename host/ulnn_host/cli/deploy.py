@@ -6,8 +6,8 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from ..base.console import Terminal
 from .options import Json, ModelPath
 
 
@@ -33,7 +33,7 @@ def deploy(
     from .. import api
     from ..report import board_show
 
-    console = Console(quiet=as_json)
+    console = Terminal(quiet=as_json)
     report = api.deploy(
         api.load(model),
         port,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from .options import Json, out
 
@@ -32,14 +32,12 @@ def doctor(
         found.append(finding)
         if as_json:
             continue
-        mark = "[green]works[/]  " if finding.good else "[red]missing[/]"
+        mark = ("works  ", "green") if finding.good else ("missing", "red")
         text = finding.result if finding.good else finding.problem
-        out.print(
-            f"{mark} {finding.thing:21} {escape(text)}  [dim]({escape(finding.needed_for)})[/]",
-            highlight=False,
-        )
+        needed = (f"({finding.needed_for})", "dim")
+        out.print(Text.assemble(mark, f" {finding.thing:21} {text}  ", needed))
         if not finding.good:
-            out.print(f"        {escape(finding.mend)}", style="yellow", highlight=False)
+            out.print(f"        {finding.mend}", style="yellow", highlight=False)
     if as_json:
         print(json.dumps([asdict(finding) for finding in found], indent=2))
     if any(finding.thing == "board" and not finding.good for finding in found):

@@ -56,6 +56,7 @@ def export(
     if c is not None:
         _export_c(source, c, as_json)
     elif onnx is not None:
+        files.check_output(onnx, source)
         from ..importers import checkpoint
 
         loaded = checkpoint.read_checkpoint(

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from ..base.errors import one_line
 from .options import Json, ModelPath, out
 
 
@@ -29,10 +30,12 @@ def info(
     loaded = api.load(model)
     content = loaded.facts()
     if graph is not None:
+        from ..base import files
         from ..report import graph as graphs
         from ..report import pictures
 
         pictures.check_picture(graph)
+        files.check_output(graph, model)
         drawn = graphs.draw(graphs.of_model(loaded.file), model.stem)
         pictures.save(drawn, graph)
     if as_json:
@@ -41,5 +44,6 @@ def info(
     for title, rows in content.items():
         table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
         for key, value in rows.items():
-            table.add_row(key, Text(str(value), overflow="fold"))
+            cells = (Text(one_line(str(cell)), overflow="fold") for cell in (key, value))
+            table.add_row(*cells)
         out.print(table)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from ..base.console import Terminal
 from ..base.errors import UlnnError
 from ..format.model import DIALECTS, MODES
 from ..network.layers import ACTIVATIONS
 
-out = Console()
+out = Terminal()
 
 ModelPath = Annotated[Path, typer.Argument(help="model file (.ulnn)")]
 DATA = "data: a file (.npz, .csv, .parquet ...), a folder or a pattern"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from .options import Json, out
 
@@ -35,6 +36,7 @@ def ports(
         return
     table = Table("port", "usb", "what it is", box=None, pad_edge=False)
     for port in found:
-        answer = f"[green]{port.answer}[/]" if port.answer else port.problem or port.description
+        what = port.answer or port.problem or port.description
+        answer = Text(what, "green" if port.answer else "")
         table.add_row(port.device, port.usb, answer)
     out.print(table)

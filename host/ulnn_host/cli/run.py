@@ -16,7 +16,7 @@ from .options import DataPath, ModelPath, out
 def run(
     model: ModelPath,
     data: DataPath,
-    output: Annotated[Path, typer.Option("-o", "--output", help="outputs (.npz)")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="outputs (.npz or .csv)")],
     engine: Annotated[
         str, typer.Option(help="reference, native, pure, unix, cortex-m7 or rv32")
     ] = "reference",
@@ -24,7 +24,8 @@ def run(
 ) -> None:
     """Run a model over data; the state is reset before each sequence.
 
-    Writes y_int (int16), y (float32) and state (int16, after each sequence's last step).
+    A .npz file holds y_int (int16), y (float32) and state (int16, after each sequence's last
+    step); a .csv file the time in seconds, outputs by their labels, and decisions.
 
     Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
     """
@@ -32,11 +33,18 @@ def run(
 
     from .. import api
     from ..base import files
+    from ..base.errors import UlnnError
+    from ..report.outputs_csv import write_csv
 
+    if output.suffix not in (".npz", ".csv"):
+        raise UlnnError(f"{output}: expected a name that ends in .npz or .csv")
     loaded = api.load(model)
     files.check_output(output, model, data)
     sequences = loaded.read(data, options=data_options)
     made = loaded.outputs(sequences, engine)
-    with files.replacing(output) as file:
-        np.savez(file, y_int=made.y_int, y=made.y, state=made.state)
+    if output.suffix == ".csv":
+        write_csv(output, loaded.file, sequences, made.y)
+    else:
+        with files.replacing(output) as file:
+            np.savez(file, y_int=made.y_int, y=made.y, state=made.state)
     out.print(f"{output}: {int(sequences.length.sum())} steps under {engine}")

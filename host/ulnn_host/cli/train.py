@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from ..base.console import Terminal
 from .options import DATA
 
 
@@ -31,16 +31,16 @@ def train(
     from ..base import files, toml_text
     from ..report.scores_text import show
 
-    for target in (output, output.with_suffix(".toml")):
-        files.check_output(target, recipe)
-    console, stopped = Console(stderr=True), False
+    files.check_output(output, recipe)
+    console, stopped = Terminal(stderr=True), False
     try:
         network = api.train(recipe, **toml_text.values(keys or ()))
     except KeyboardInterrupt as early:
-        network, stopped = getattr(early, "network", None), True
-        if network is None:
+        kept = getattr(early, "network", None)
+        if kept is None:
             console.print("stopped in the first epoch: nothing is written")
             raise typer.Exit(130) from None
+        network, stopped = kept, True
     network.save(output)
     facts, metrics = network.hyper["training"], network.hyper["metrics"]
     why = f", the best by {metrics['kept_by']}" if "kept_by" in metrics else ", the last"
@@ -51,7 +51,7 @@ def train(
     if stopped:
         planned = network.hyper["recipe"]["training"]["epochs"]
         line = f"stopped after {facts['epochs_run']} of {planned} epochs; {line}"
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(line, highlight=False, soft_wrap=True)
     if network.validation:
         title = f"on validation data, readout {network.hyper['readout']}"
         show({"float": network.validation}, title, console)

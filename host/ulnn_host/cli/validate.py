@@ -28,6 +28,9 @@ def validate(
     window: Annotated[
         int | None, typer.Option(help="bytes the board's port can hold while a step runs")
     ] = None,
+    timeout: Annotated[
+        float, typer.Option(help="seconds for loading the model on the board", min=1)
+    ] = 60,
     data_options: DataOptions = DataOptions(),  # noqa: B008, it is frozen
 ) -> None:
     """Stream data through the model on a board; compare every output with the reference.
@@ -52,6 +55,7 @@ def validate(
         to=to,
         may_deploy=not no_deploy,
         window=window,
+        timeout=timeout,
         deployed=lambda done: board_show.show_deployment(done, out),
     )
     board_show.show_validation(report, out)

@@ -1,9 +1,9 @@
 """Reading trained weights of every dialect we know into a `FloatNetwork`.
 
 A checkpoint is a file of arrays (`.safetensors`, `.pt`, `.npz`; Keras' `.keras`, `.weights.h5`
-and `.h5`) and, beside it, `NAME.toml` with what weights do not say (`checkpoint_toml`). What is
-missing there is assumed, and reported; what would be a guess is refused, with the option that
-says it.
+and `.h5`) and what weights do not say (`checkpoint_toml`): in the file itself, where `ulnn train`
+wrote it, or in `NAME.toml` beside it. What is missing there is assumed, and reported; what would
+be a guess is refused, with the option that says it.
 
 dialect         what it is
 ncps.torch      state dict of `ncps.torch` CfC (wired, mixed memory) and LTC, alone or stacked
@@ -68,13 +68,14 @@ def read_checkpoint(
     order: Sequence[str] = (),
     weights: str | None = None,
 ) -> Loaded:
-    """The network of a checkpoint file; what is given here overrides what its TOML file says.
+    """The network of a checkpoint file; what is given here overrides what the file says of
+    itself, or its TOML file.
 
     order: the modules from input to output, and the functions after them. weights: which state
     dict, where the file holds several. Raises UlnnError when the file is missing, damaged, of no
     dialect we know, or does not say what the network is.
     """
-    hyper = checkpoint_toml.read_toml(path)
+    hyper = checkpoint_toml.read_hyper(path)
     said = {
         "mode": mode, "activation": activation, "dialect": dialect, "order": list(order) or None,
         "weights": weights,

@@ -65,7 +65,7 @@ def _reader(path: Path) -> Reader:
         return _keras
     if start.startswith(b"PK\x03\x04"):
         return _of_archive(path)
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+    if torch_files.is_safetensors(start, path.stat().st_size):
         return _safetensors
     for head, what in OTHERS.items():
         if text.startswith(head):

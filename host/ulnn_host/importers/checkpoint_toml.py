@@ -1,20 +1,25 @@
-"""What weights do not say: the keys of `NAME.toml` beside a checkpoint, checked like a recipe."""
+"""What weights do not say, as TOML: in the metadata of a .safetensors file of `ulnn train`, or in
+`NAME.toml` beside another checkpoint. The keys are checked like those of a recipe.
+"""
 
 from __future__ import annotations
 
 import tomllib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import UlnnError, one_line
+from ..base.errors import UlnnError, UlnnWarning, one_line
 from ..base.toml_tables import choice, number, positive, table
 from ..data.scores import READOUTS
 from ..format.limits import SIZE_MAX, UNFOLDS_MAX
 from ..format.model import DIALECTS, MODES
 from ..network.layers import ACTIVATIONS, CELLS
+from .torch_files import read_metadata
 
+METADATA = "ulnn"  # the key in the metadata of a .safetensors file
 ALIASES = {"lecun": "lecun_tanh", "swish": "silu"}
 
 
@@ -66,25 +71,44 @@ class CheckpointToml:
     history: tuple[dict[str, Any], ...] = ()
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The keys in the TOML file beside a checkpoint: NAME.toml for NAME.pt and NAME.weights.h5;
-    none where there is no such file. Raises UlnnError with its name."""
+def read_hyper(path: Path) -> dict[str, Any]:
+    """What is known of the weights of a checkpoint: the keys in its own metadata, where it has
+    them; else those of the TOML file beside it, NAME.toml for NAME.pt and NAME.weights.h5; else
+    none. Warns of a TOML file that does not count. Raises UlnnError with the file's name."""
     toml = path.with_name(path.name.removesuffix(path.suffix).removesuffix(".weights") + ".toml")
+    inside = read_metadata(path).get(METADATA)
+    if inside is not None:
+        if toml.exists() and not _is_recipe(toml):
+            text = f"{toml} is not read: {path.name} holds its hyper-parameters itself"
+            warnings.warn(text, UlnnWarning, stacklevel=2)
+        return _keys(inside, f"{path}: metadata")
     if not toml.exists():
         return {}
-    try:
-        content = tomllib.loads(toml.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UlnnError(f"{toml}: not valid TOML ({error})") from error
-    if isinstance(content.get("data"), Mapping):
+    if _is_recipe(toml):
         raise UlnnError(
             f"{toml} is a training recipe; expected the hyper-parameters of {path.name}: give one "
             "of the two another name"
         )
     try:
-        return checked(content)
+        return _keys(toml.read_text(encoding="utf-8"), str(toml))
+    except UnicodeDecodeError as error:
+        raise UlnnError(f"{toml}: not valid TOML ({error})") from error
+
+
+def _is_recipe(toml: Path) -> bool:
+    try:
+        return isinstance(tomllib.loads(toml.read_text(encoding="utf-8")).get("data"), Mapping)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
+
+
+def _keys(text: str, name: str) -> dict[str, Any]:
+    try:
+        return checked(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UlnnError(f"{name}: not valid TOML ({error})") from error
     except UlnnError as error:
-        raise UlnnError(f"{toml}: {one_line(str(error))}") from error
+        raise UlnnError(f"{name}: {one_line(str(error))}") from error
 
 
 def checked(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..base.archives import check_total
 from ..base.errors import UlnnError
+from ..base.extras import explained
 from ..network.layers import Array
 from .state_dict import check_type, some
 from .state_dict_forms import below
@@ -55,6 +56,30 @@ def read_safetensors(path: Path, wanted: str) -> dict[str, Array]:
     with safe_open(path, framework="pt") as file:
         tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     return floats_of(below(tensors, wanted) if wanted else tensors)
+
+
+def is_safetensors(start: bytes, size: int) -> bool:
+    """Whether a file of `size` bytes that begins so is one of safetensors."""
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < size
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The strings that a .safetensors file holds beside its tensors; none for any other file, or
+    for one that is damaged: reading its tensors says so. Raises UlnnError."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        if not is_safetensors(start, path.stat().st_size):
+            return {}
+    except OSError:
+        return {}
+    with explained(f"{path.name}: reading it"):
+        from safetensors import SafetensorError, safe_open
+    try:
+        with safe_open(path, framework="np") as opened:
+            return opened.metadata() or {}
+    except SafetensorError:
+        return {}
 
 
 def _chosen(content: Any, wanted: str) -> Mapping[str, Any]:

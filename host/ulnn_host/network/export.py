@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..base import extras
+from ..base import extras, files
 from .float_network import FloatNetwork, mapped
 from .layers import Ltc, State
 
@@ -99,8 +100,10 @@ def write(network: FloatNetwork, path: Path) -> Exported:
     program.model.metadata_props.update(
         {"dialect": network.dialect, "meta": json.dumps(network.meta)}
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    program.save(path)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, "network.onnx")
+        program.save(made)
+        files.write(path, made.read_bytes())
     return Exported(inputs, outputs, path.stat().st_size, difference(network, path))
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from ..base.console import Terminal
 from ..board.deploy import DeployReport
 from ..board.plan import Plan
 from ..board.validate import ValidationReport
 from . import scores_text
 
 
-def show_plan(plan: Plan, console: Console) -> None:
+def show_plan(plan: Plan, console: Terminal) -> None:
     """Print the board and what is to be done."""
     b = plan.board
     version = ".".join(map(str, b.version))
@@ -25,26 +26,26 @@ def show_plan(plan: Plan, console: Console) -> None:
     for item in plan.items:
         style = styles[item.status]
         table.add_row(
-            item.path, f"{len(item.data):,}", f"[{style}]{item.status}[/]", item.note, style=None
+            item.path, f"{len(item.data):,}", Text(item.status, style), item.note, style=None
         )
     for paths, why in ((plan.stale, "left by a deployment cut off"), (plan.hiding, "hides ours")):
         for path in paths:
-            table.add_row(path, "", "[red]remove[/]", why)
+            table.add_row(path, "", Text("remove", "red"), why)
     console.print(table)
     main = [path for path in b.files if path.rpartition("/")[2] == "main.py"]
     if main:
         console.print(f"{main[0]} is there and stays as it is")
     for warning in plan.warnings:
-        console.print(f"[yellow]warning[/] {warning}", highlight=False)
+        console.print(Text.assemble(("warning", "yellow"), f" {warning}"))
 
 
-def show_deployment(report: DeployReport, console: Console) -> None:
+def show_deployment(report: DeployReport, console: Terminal) -> None:
     """Print what was done."""
     if report.dry_run:
         console.print("dry run: nothing was written")
         return
     for warning in report.warnings:
-        console.print(f"[yellow]warning[/] {warning}", highlight=False)
+        console.print(Text.assemble(("warning", "yellow"), f" {warning}"))
     info = report.info
     sent = report.plan.to_send
     test = (
@@ -53,15 +54,17 @@ def show_deployment(report: DeployReport, console: Console) -> None:
         else "the model holds no golden vectors, so there was no self test"
     )
     console.print(
-        f"[green]done[/]    {len(sent)} of {len(report.plan.items)} files sent and compared, "
-        f"{report.seconds:.1f} s\n"
-        f"running {report.engine} engine {report.version}, kernel {info.get('kernel')}, "
-        f"{info.get('ram')} bytes RAM; {test}",
-        highlight=False,
+        Text.assemble(
+            ("done", "green"),
+            f"    {len(sent)} of {len(report.plan.items)} files sent and compared, "
+            f"{report.seconds:.1f} s\n"
+            f"running {report.engine} engine {report.version}, kernel {info.get('kernel')}, "
+            f"{info.get('ram')} bytes RAM; {test}",
+        )
     )
 
 
-def show_validation(report: ValidationReport, console: Console) -> None:
+def show_validation(report: ValidationReport, console: Terminal) -> None:
     """Print the verdict and what was measured."""
     r, info = report, report.board
     console.print(
@@ -87,17 +90,17 @@ def show_validation(report: ValidationReport, console: Console) -> None:
         both = {"reference": r.score_reference, "board": r.score_board}
         scores_text.show(both, title, console)
     if r.equal:
-        console.print(
-            f"[green]equal[/]     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "
-            f"{r.sequences} sequences, and the {r.sequences} last states",
-            highlight=False,
+        text = (
+            f"     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "
+            f"{r.sequences} sequences, and the {r.sequences} last states"
         )
+        console.print(Text.assemble(("equal", "green"), text))
         return
-    console.print(
-        f"[red]DIFFERENT[/] {r.different_steps:,} of {r.steps:,} steps, {r.different_states} of "
-        f"{r.sequences} last states",
-        highlight=False,
+    text = (
+        f" {r.different_steps:,} of {r.steps:,} steps, {r.different_states} of "
+        f"{r.sequences} last states"
     )
+    console.print(Text.assemble(("DIFFERENT", "red"), text))
     d = r.first_difference
     if d:
         console.print(

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from .convert_report import ConvertReport, ModelReport
 from .convert_text import same_tensor
-from .page import BOARD, REFERENCE
+from .pictures import BOARD, REFERENCE
 
 COLORS = (BOARD, REFERENCE, "#2a9d5c", "#8e5bb5")
 BARS = 14
@@ -22,8 +22,13 @@ def figure(report: ConvertReport) -> Figure:
     result = Figure(figsize=(10, 3.6 + below), layout="constrained")
     grid = result.add_gridspec(2, 2, height_ratios=(3.6, below))
     _draw_errors(result.add_subplot(grid[0, :]), models)
-    _draw_saturation(result.add_subplot(grid[1, 0]), models)
-    _draw_sections(result.add_subplot(grid[1, 1]), models)
+    if any(s.clipped for model in models for s in model.saturation):
+        _draw_saturation(result.add_subplot(grid[1, 0]), models)
+        _draw_sections(result.add_subplot(grid[1, 1]), models)
+    else:
+        ax = result.add_subplot(grid[1, :])
+        _draw_sections(ax, models)
+        ax.set_xlabel(f"No value saturates in {len(models[0].saturation)} tensors.", loc="left")
     for ax in result.axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_axisbelow(True)
@@ -57,11 +62,6 @@ def _draw_saturation(ax: Axes, models: tuple[ModelReport, ...]) -> None:
     tensors = [s for s in models[0].saturation if any(same_tensor(m, s).clipped for m in models)]
     tensors = sorted(tensors, key=lambda s: -max(same_tensor(m, s).share for m in models))[:BARS]
     ax.set_title("Saturated values, % of a tensor (pale: harmless)", loc="left", size=11)
-    if not tensors:
-        ax.text(0.5, 0.5, "none", ha="center", va="center", transform=ax.transAxes)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        return
     height = 0.8 / len(models)
     for k, model in enumerate(models):
         at = np.arange(len(tensors)) + (k - (len(models) - 1) / 2) * height

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from ..data.sequences import Sequences
 from ..data.summary import Summary
 from .data_text import count
+from .pictures import plain
 
 POINTS = 2000  # of a line
 RECORDINGS = 3  # drawn, at most
@@ -31,7 +32,7 @@ def picture(data: Sequences, made: Summary) -> Figure:
         longest = np.maximum.reduceat(dt, np.arange(0, steps, stride))
         rows[-1].plot(time, longest, lw=0.8, label=label)
     for axes, name in zip(rows, [*names, "dt, s"], strict=True):
-        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+        axes.set_ylabel(plain(name), rotation=0, ha="right", va="center")
         axes.grid(alpha=0.3)
     if made.gaps:
         rows[-1].set_yscale("log")

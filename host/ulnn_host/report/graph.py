@@ -17,11 +17,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Polygon
 from numpy.typing import NDArray
 
+from ..base.errors import UlnnError
 from ..format import model as integers
 from ..format.model import Kind, Matrix, ModelFile
 from ..network import layers as floats
 from ..network.float_network import FloatNetwork
 from ..network.wiring import Wiring
+from .pictures import plain
 
 COLOURS = {
     "inputs": "#8a9a3b",
@@ -32,6 +34,9 @@ COLOURS = {
 }
 EXCITES, INHIBITS, PLAIN = "#2a9d5c", "#c8382c", "#55606b"
 GAP = 2.4  # between columns, where neurons are 1 apart
+# beyond these nobody sees anything, and a picture takes minutes and hundreds of megabytes
+NEURONS_MAX = 1000  # in a column
+LINES_MAX = 30000
 
 
 @dataclass(frozen=True)
@@ -294,8 +299,14 @@ def _listed(matrix: Matrix, rows: int) -> NDArray[np.bool_]:
 
 
 def draw(graph: Graph, title: str = "") -> Figure:
-    """The picture."""
+    """The picture. Raises UlnnError for a network beyond NEURONS_MAX or LINES_MAX."""
     tallest = max(column.size for column in graph.columns)
+    lines = sum(len(link.pairs) for link in graph.links if link.pairs is not None)
+    if tallest > NEURONS_MAX or lines > LINES_MAX:
+        raise UlnnError(
+            f"{tallest:,} neurons in a column and {lines:,} synapses are too many for a picture, "
+            f"expected at most {NEURONS_MAX:,} and {LINES_MAX:,}"
+        )
     unit = min(0.32, 9.0 / tallest)  # inches between neurons
     gap = GAP / unit if unit < 0.32 else GAP / 0.32
     width = 1.6 + GAP * (len(graph.columns) - 1)
@@ -316,7 +327,7 @@ def draw(graph: Graph, title: str = "") -> Figure:
             ha="center", va="bottom", fontsize=9, color="#1c2733",
         )  # fmt: skip
         for (x, y), name in zip(place, column.names, strict=False):
-            axes.text(x + 0.22 / unit, y, name, va="center", fontsize=7, color="#1c2733")
+            axes.text(x + 0.22 / unit, y, plain(name), va="center", fontsize=7, color="#1c2733")
     for link in graph.links:
         if link.source == link.target and link.pairs is not None:
             own = places[link.source][link.pairs[link.pairs[:, 0] == link.pairs[:, 1], 0]]
@@ -327,7 +338,7 @@ def draw(graph: Graph, title: str = "") -> Figure:
     bundled = any(k.pairs is None and k.target <= k.source for k in graph.links)
     below = 1.6 + (1.0 / unit if bundled else 0.0)
     axes.set_ylim(-tallest / 2 - below, tallest / 2 + 1.2 + 0.45 / unit)
-    figure.suptitle(title, fontsize=11, color="#1c2733", y=0.985)
+    figure.suptitle(plain(title), fontsize=11, color="#1c2733", y=0.985)
     return figure
 
 

@@ -4,52 +4,65 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..base import files
+from ..base.errors import printable
 from ..board.validate import Latency, ValidationReport
 from ..data.scores import ClassScores, Scores
 from . import scores_text
-from .pictures import render
+from .pictures import BOARD, INK, REFERENCE, new_figure, plain, render, render_dark
+from .timeline import class_names, timeline
 
-BOARD, REFERENCE = "#1f77b4", "#e07b39"
-TRACES = 6
+TRACES = 16
 _STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; color: #1c2733; margin: 0;
-  background: #f5f7f9; }
+:root { color-scheme: light dark; --ink: #1c2733; --pale: #5b6875; --ground: #f5f7f9;
+  --card: #fff; --line: #dfe5ea; --head: #f9fafb; --good: #2a9d5c; --good-card: #e7f6ed;
+  --bad: #c8382c; --bad-card: #fdeceb; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e9ee; --pale: #a3afba; --ground: #11161b;
+  --card: #1a2128; --line: #313b45; --head: #212a33; --good: #3fbf77; --good-card: #16301f;
+  --bad: #ec6a5e; --bad-card: #3a1d1b; } }
+body { font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; color: var(--ink); margin: 0;
+  background: var(--ground); overflow-wrap: break-word; }
 main { max-width: 960px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-h1 { font-size: 1.8rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
-.sub { color: #5b6875; margin: .2rem 0 1.2rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.8rem; margin: 0; line-height: 1.25; }
+h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
+.sub { color: var(--pale); margin: .2rem 0 1.2rem; overflow-wrap: anywhere; }
 .verdict { border-left: 6px solid; padding: .8rem 1.1rem; border-radius: 6px; font-size: 1.1rem; }
-.verdict.good { border-color: #2a9d5c; background: #e7f6ed; }
-.verdict.bad { border-color: #c8382c; background: #fdeceb; }
+.verdict.good { border-color: var(--good); background: var(--good-card); }
+.verdict.bad { border-color: var(--bad); background: var(--bad-card); }
 .numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
-.numbers div { background: #fff; border: 1px solid #dfe5ea; border-radius: 8px;
+.numbers div { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: .7rem 1rem; flex: 1 1 8rem; }
 .numbers b { display: block; font-size: 1.45rem; font-weight: 650; white-space: nowrap; }
-.numbers span { color: #5b6875; font-size: .85rem; }
-table { border-collapse: collapse; background: #fff; border: 1px solid #dfe5ea;
+.numbers span { color: var(--pale); font-size: .85rem; }
+table { border-collapse: collapse; background: var(--card); border: 1px solid var(--line);
   font-size: .92rem; }
-th, td { padding: .35rem .8rem; text-align: left; border-bottom: 1px solid #edf0f3;
-  vertical-align: top; overflow-wrap: anywhere; }
-th { font-weight: 600; background: #f9fafb; } td.n, th.n { text-align: right;
+th, td { padding: .35rem .8rem; text-align: left; border-bottom: 1px solid var(--line);
+  vertical-align: top; max-width: 34rem; }
+th { font-weight: 600; background: var(--head); } td.n, th.n { text-align: right;
   font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr.best td { background: #e7f6ed; font-weight: 600; }
+.facts td { overflow-wrap: anywhere; min-width: 10rem; }
+tr.best td { background: var(--good-card); font-weight: 600; }
 .wide { overflow-x: auto; } .wide + .wide { margin-top: .8rem; }
-figure { margin: 1rem 0; background: #fff; border: 1px solid #dfe5ea; border-radius: 8px;
-  padding: .8rem; }
-figure img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
-figcaption { color: #5b6875; font-size: .88rem; margin-top: .4rem; }
-.row { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
-.row > * { flex: 1 1 26rem; min-width: 0; }
+figure { margin: 1rem 0; background: var(--card); border: 1px solid var(--line);
+  border-radius: 8px; padding: .8rem; }
+figure img { height: auto; display: block; margin: 0 auto; }
+figcaption { color: var(--pale); font-size: .88rem; margin-top: .4rem; }
+@media (max-width: 600px) {
+  main { padding: 1.2rem .8rem 3rem; } h1 { font-size: 1.5rem; } figure { padding: .5rem; }
+  .facts, .facts tbody, .facts tr, .facts th, .facts td { display: block; max-width: none; }
+  .facts th { border-bottom: 0; padding-bottom: 0; } .facts td { background: var(--head); }
+}
 """
+# A figure is scaled down to this share of its size, and scrolls where even that is too wide.
+SMALLEST = 0.75
 
 
 def _cell(value: Any) -> tuple[str, bool]:
@@ -59,8 +72,18 @@ def _cell(value: Any) -> tuple[str, bool]:
     if isinstance(value, int | np.integer):
         return f"{int(value):,}", True
     if isinstance(value, float | np.floating):
-        return f"{float(value):,.4g}" if abs(float(value)) < 1e5 else f"{float(value):,.0f}", True
-    return str(value), False
+        return digits(float(value)), True
+    return str(value), bool(re.fullmatch(r"-?[\d.,]+ ?%?", str(value)))
+
+
+def escape(text: str) -> str:
+    """Text in HTML, without characters that are not for reading."""
+    return html.escape(printable(text))
+
+
+def digits(value: float) -> str:
+    """A measured number: three digits, and no more than a thousandth."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{float(f'{value:.3g}'):g}"
 
 
 class Page:
@@ -68,27 +91,27 @@ class Page:
 
     def __init__(self, title: str, subtitle: str = "") -> None:
         self._title = title
-        self._blocks = [f"<h1>{html.escape(title)}</h1>"]
+        self._blocks = [f"<h1>{escape(title)}</h1>"]
         if subtitle:
-            self._blocks.append(f'<p class="sub">{html.escape(subtitle)}</p>')
+            self._blocks.append(f'<p class="sub">{escape(subtitle)}</p>')
 
     def section(self, title: str) -> None:
         """A heading."""
-        self._blocks.append(f"<h2>{html.escape(title)}</h2>")
+        self._blocks.append(f"<h2>{escape(title)}</h2>")
 
     def text(self, text: str) -> None:
         """A paragraph."""
-        self._blocks.append(f"<p>{html.escape(text)}</p>")
+        self._blocks.append(f"<p>{escape(text)}</p>")
 
     def verdict(self, good: bool, text: str) -> None:
         """The one thing to know, in green or red."""
         kind = "good" if good else "bad"
-        self._blocks.append(f'<p class="verdict {kind}">{html.escape(text)}</p>')
+        self._blocks.append(f'<p class="verdict {kind}">{escape(text)}</p>')
 
     def numbers(self, numbers: Iterable[tuple[str, str]]) -> None:
         """A row of (value, what it is)."""
         cells = "".join(
-            f"<div><b>{html.escape(value)}</b><span>{html.escape(what)}</span></div>"
+            f"<div><b>{escape(value)}</b><span>{escape(what)}</span></div>"
             for value, what in numbers
         )
         self._blocks.append(f'<div class="numbers">{cells}</div>')
@@ -96,10 +119,10 @@ class Page:
     def facts(self, facts: Mapping[str, Any]) -> None:
         """A table of names and values."""
         rows = "".join(
-            f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(_cell(v)[0])}</td></tr>"
+            f"<tr><th>{escape(str(k))}</th><td>{escape(_cell(v)[0])}</td></tr>"
             for k, v in facts.items()
         )
-        self._blocks.append(f'<div class="wide"><table>{rows}</table></div>')
+        self._blocks.append(f'<div class="wide"><table class="facts">{rows}</table></div>')
 
     def table(
         self, header: Sequence[str], rows: Iterable[Sequence[Any]], best: int | None = None
@@ -112,10 +135,10 @@ class Page:
                 text, number = _cell(value)
                 numeric[column] |= number
                 kind = ' class="n"' if number else ""
-                cells += f"<td{kind}>{html.escape(text)}</td>"
+                cells += f"<td{kind}>{escape(text)}</td>"
             lines.append(f'<tr class="best">{cells}</tr>' if k == best else f"<tr>{cells}</tr>")
         head = "".join(
-            f'<th class="n">{html.escape(h)}</th>' if n else f"<th>{html.escape(h)}</th>"
+            f'<th class="n">{escape(h)}</th>' if n else f"<th>{escape(h)}</th>"
             for h, n in zip(header, numeric, strict=True)
         )
         self._blocks.append(
@@ -123,13 +146,22 @@ class Page:
         )
 
     def figure(self, figure: Figure, caption: str, *, vector: bool = True) -> None:
-        """A matplotlib figure, as SVG or, for very many points, as PNG."""
-        picture = render(figure, ".svg" if vector else ".png", 160, tight=True)
-        data = base64.b64encode(picture).decode()
-        mime = "image/svg+xml" if vector else "image/png"
-        text = html.escape(caption)
+        """A matplotlib figure, as SVG or, for very many points, as PNG; for light and dark pages.
+
+        Its colours are those of a dark page afterwards.
+        """
+        kind, mime = (".svg", "image/svg+xml") if vector else (".png", "image/png")
+        width = figure.get_figwidth() * 96
+        light, dark = (
+            f"data:{mime};base64,{base64.b64encode(picture).decode()}"
+            for picture in (render(figure, kind, 160, tight=True), render_dark(figure, kind, 160))
+        )
+        text = escape(caption)
         self._blocks.append(
-            f'<figure><img alt="{text}" src="data:{mime};base64,{data}">'
+            '<figure><div class="wide"><picture>'
+            f'<source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+            f'<img alt="{text}" src="{light}" style="width: 100%; min-width: '
+            f'{width * SMALLEST:.0f}px; max-width: {width:.0f}px"></picture></div>'
             f"<figcaption>{text}</figcaption></figure>"
         )
 
@@ -138,7 +170,7 @@ class Page:
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{html.escape(self._title)}</title><style>{_STYLE}</style></head>\n"
+            f"<title>{escape(self._title)}</title><style>{_STYLE}</style></head>\n"
             "<body><main>\n" + "\n".join(self._blocks) + "\n</main></body></html>\n"
         )
 
@@ -150,28 +182,15 @@ class Page:
 # ---- figures ----------------------------------------------------------------------------------
 
 
-def new_figure(
-    width: float = 9.0, height: float = 3.0, rows: int = 1
-) -> tuple[Figure, list[Axes]]:
-    """A figure with axes below each other, in the style of the reports."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = list(np.atleast_1d(np.array(figure.subplots(rows, 1, sharex=rows > 1))))
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(alpha=0.25, linewidth=0.6)
-        ax.set_axisbelow(True)
-    return figure, axes
-
-
 def confusion_figure(confusion: Sequence[Sequence[int]], labels: Sequence[str] = ()) -> Figure:
     """Counts by true class (rows) and decided class (columns), shaded by the share of the row."""
     counts = np.array(confusion)
-    names = list(labels) if len(labels) == len(counts) else [str(k) for k in range(len(counts))]
+    names = [plain(name) for name in class_names(labels, len(counts))]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 1.6 + 0.55 * len(counts)
     figure, (ax,) = new_figure(side + 1.2, side)
     ax.grid(False)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ax.imshow(np.ma.masked_equal(shares, 0), cmap="Blues", vmin=0, vmax=1)
     ax.set_xticks(range(len(names)), names, rotation=40, ha="right")
     ax.set_yticks(range(len(names)), names)
     ax.set_xlabel("decided")
@@ -203,7 +222,7 @@ def latency_figure(microseconds: Any, collections: Any = ()) -> Figure:
         )
     for percent, style in ((50, "-"), (99, "--")):
         value = float(np.percentile(times, percent)) if len(times) else 0.0
-        ax.axvline(value, color="#1c2733", linewidth=1, linestyle=style, label=f"p{percent}")
+        ax.axvline(value, color=INK, linewidth=1, linestyle=style, label=f"p{percent}")
     ax.set_yscale("log")
     ax.set_xlabel("time of a step, us (the last bar holds everything beyond)")
     ax.set_ylabel("steps")
@@ -220,11 +239,13 @@ def trace_figure(
     """
     time, got, wanted = (np.asarray(v, float) for v in (seconds, board, reference))
     shown = np.sort(np.argsort(-np.ptp(wanted, axis=0), kind="stable")[:TRACES])
-    figure, axes = new_figure(9, 0.9 + 1.05 * len(shown), len(shown))
+    figure, axes = new_figure(9, 0.9 + 0.8 * len(shown), len(shown))
     for ax, k in zip(axes, shown, strict=True):
-        ax.plot(time, wanted[:, k], color=REFERENCE, linewidth=3.2, alpha=0.6, label="reference")
-        ax.plot(time, got[:, k], color=BOARD, linewidth=1.1, label="board")
-        ax.set_ylabel(names[k] if k < len(names) else f"output {k}", size=9)
+        ax.plot(time, wanted[:, k], color=REFERENCE, linewidth=3.6, label="reference")
+        ax.plot(time, got[:, k], color=BOARD, linewidth=1.0, label="board")
+        name = plain(names[k]) if k < len(names) else f"output {k}"
+        ax.ticklabel_format(axis="y", useOffset=False)
+        ax.set_ylabel(name, size=9, rotation=0, ha="right", va="center")
         if marked is not None:
             ax.axvline(time[marked], color="#c8382c", linewidth=1)
     axes[0].legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
@@ -246,22 +267,24 @@ def add_validation(page: Page, report: ValidationReport) -> None:
     """The blocks of a validation, for a page that may hold more."""
     page.verdict(report.equal, _verdict(report))
     latency = report.latency or report.latency_gc
-    numbers = [(f"{report.samples_per_second:,.0f}", "samples/s over the serial line")]
-    if latency:
+    numbers = []
+    if not report.board.emulated:
+        numbers.append((digits(report.samples_per_second), "samples/s over the serial line"))
+    for cost in report.costs if report.board.emulated or not latency else ():
+        numbers.append((f"{cost.count:,}", f"{cost.unit} a step, modelled: {cost.machine}"))
+    if latency and not report.board.emulated:
         numbers += [
-            (f"{latency.p50:,.1f} us", "median step"),
-            (f"{latency.p99:,.1f} us", "99 % of steps are faster"),
+            (f"{digits(latency.p50)} us", "median step"),
+            (f"{digits(latency.p99)} us", "99 % of steps are faster"),
         ]
     if report.score_board and report.score_reference:
         for name, scores in (("board", report.score_board), ("reference", report.score_reference)):
             figure, value = next(iter(scores.figures().items()))
             numbers.append((scores_text.number(figure, value), f"{figure}, {name}"))
     page.numbers(numbers)
-    _add_latency(page, report)
+    _add_decisions(page, report)
     _add_outputs(page, report)
-    if report.score_board and report.score_reference:
-        both = {"reference": report.score_reference, "board": report.score_board}
-        add_scores(page, both, f"readout {report.readout}")
+    _add_latency(page, report)
     page.section("Board")
     facts, info = report.board.facts, report.board
     page.facts(
@@ -289,7 +312,7 @@ def add_scores(page: Page, scores: Mapping[str, Scores], note: str) -> None:
     """
     name, last = list(scores.items())[-1]
     decisions = isinstance(last, ClassScores)
-    page.section("Decisions" if decisions else "Values")
+    page.section(f"{'Decisions' if decisions else 'Values'} of the {name}")
     page.text(f"{last.count:,} {'decisions' if decisions else 'values'}, {note}.")
     tables = [scores_text.figures(scores), scores_text.details(last), scores_text.groups(scores)]
     for table in filter(None, tables):
@@ -297,7 +320,12 @@ def add_scores(page: Page, scores: Mapping[str, Scores], note: str) -> None:
         if table.note:
             page.text(table.note)
     if isinstance(last, ClassScores):
-        page.figure(confusion_figure(last.confusion, last.names), f"{name}; rows are true classes")
+        page.table(("class", "right", "of", "share", "most often taken for"),
+                   _by_class(last.confusion, last.names))  # fmt: skip
+        page.figure(
+            confusion_figure(last.confusion, last.names),
+            "rows are true classes, shaded by their share",
+        )
 
 
 def _verdict(report: ValidationReport) -> str:
@@ -321,6 +349,28 @@ def _verdict(report: ValidationReport) -> str:
     return text
 
 
+def _add_decisions(page: Page, report: ValidationReport) -> None:
+    if report.score_board and report.score_reference:
+        both = {"reference": report.score_reference, "board": report.score_board}
+        add_scores(page, both, f"readout {report.readout}")
+    if report.arrays is not None:
+        page.section("Over time")
+        page.figure(*timeline(report), vector=False)
+
+
+def _by_class(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> list[list[Any]]:
+    """A row for every class, also for those that the data do not have."""
+    names = class_names(labels, len(confusion))
+    rows: list[list[Any]] = []
+    for k, counts in enumerate(confusion):
+        others = [count if j != k else 0 for j, count in enumerate(counts)]
+        worst = int(np.argmax(others))
+        share = f"{counts[k] / sum(counts):.1%}" if sum(counts) else None
+        taken = f"{names[worst]} ({others[worst]:,})" if others[worst] else None
+        rows.append([names[k], counts[k], sum(counts), share, taken])
+    return rows
+
+
 def _add_latency(page: Page, report: ValidationReport) -> None:
     page.section("Time of a step")
     rows: list[tuple[str, Latency]] = []
@@ -337,6 +387,7 @@ def _add_latency(page: Page, report: ValidationReport) -> None:
     )
     if report.board.emulated:
         page.text("The board is emulated: these are times of the emulator, not of a chip.")
+        return
     arrays = report.arrays
     if arrays is None:
         return
@@ -357,6 +408,7 @@ def _add_outputs(page: Page, report: ValidationReport) -> None:
     scale, offset = (
         np.array(report.model_facts[k], np.float64) for k in ("output_scale", "output_offset")
     )
+    some = f"The {TRACES} most active of {len(scale)} outputs. " if len(scale) > TRACES else ""
     seconds = np.cumsum(arrays.batch.dt[n, :steps]) * report.model_facts["tick_ns"] / 1e9
     page.section(f"Outputs of sequence {n}")
     page.figure(
@@ -367,7 +419,8 @@ def _add_outputs(page: Page, report: ValidationReport) -> None:
             report.labels,
             first.step if first else None,
         ),
-        "Board over reference; samples come at irregular times, as their dt says"
+        some
+        + "Board over reference; samples come at irregular times, as their dt says"
         + (". Red: the first step that differs" if first else ""),
         vector=steps <= 2000,
     )

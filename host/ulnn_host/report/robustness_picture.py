@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from ..experiments.robustness import FLOAT, Result, Robustness
-from .page import BOARD, REFERENCE
+from .pictures import BOARD, REFERENCE
 from .robustness_text import lost, shown
 
 COLORS = {FLOAT: REFERENCE}

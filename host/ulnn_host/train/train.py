@@ -1,8 +1,8 @@
 """Training a network as a recipe says; checkpoints; accuracy in float.
 
-A checkpoint is `NAME.safetensors`, a plain state_dict with the keys of ncps.torch 1.0.1 (CfC,
-wired, LTC, mixed memory) or of torch.nn (LSTM, GRU), and `NAME.toml` beside it: hyper-parameters,
-input normalisation, labels, metrics and history.
+A checkpoint is `NAME.safetensors`: a plain state_dict with the keys of ncps.torch 1.0.1 (CfC,
+wired, LTC, mixed memory) or of torch.nn (LSTM, GRU), and in its metadata, as TOML,
+hyper-parameters, input normalisation, labels, metrics and history.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import dataclasses
 import math
 import os
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from ..data import sets
 from ..data.matched import matched
 from ..data.scores import ClassScores, Scores, score
 from ..data.sequences import Sequences, Statistics
+from ..importers.checkpoint_toml import METADATA, read_hyper
 from . import augment, networks
 from .cells import Rollout
 from .recipe import Recipe
@@ -44,7 +44,7 @@ CONSISTENCY_NOISE = 0.1  # standard deviations of a channel
 class TrainedNetwork:
     """Weights and all that is needed to use them.
 
-    state: a state_dict. hyper: the content of the TOML file: dialect ("ncps.torch", "ulnn" for our
+    state: a state_dict. hyper: what its metadata say: dialect ("ncps.torch", "ulnn" for our
     own wired CfC, "torch" for LSTM and GRU), cell, the cell's own (mode, activation,
     backbone_units, backbone_layers, layers, dt_input, ode_unfolds, implicit_param_constraints,
     wiring; `networks.describe`), input_size, hidden_size, output_size, proj_size, time_scale (s),
@@ -95,37 +95,31 @@ class TrainedNetwork:
         return torch.cat(parts).numpy()
 
     def save(self, path: Path) -> None:
-        """Write PATH (.safetensors) and the .toml beside it; an old pair stays whole until the new
-        one is.
-        """
+        """Write PATH (.safetensors), weights and hyper-parameters in one. Raises UlnnError."""
         from safetensors.torch import save as to_bytes
 
         if path.suffix != ".safetensors":
             raise UlnnError(f"{path}: expected a name that ends in .safetensors")
         tensors = {key: value.detach().contiguous() for key, value in self.state.items()}
-        text = "# hyper-parameters of the weights beside this file\n" + toml_text.dumps(self.hyper)
-        for target, content in (
-            (path, to_bytes(tensors)),
-            (path.with_suffix(".toml"), text.encode()),
-        ):
-            files.write(target, content)
+        files.write(path, to_bytes(tensors, {METADATA: toml_text.dumps(self.hyper)}))
 
 
 def read_trained(path: Path) -> TrainedNetwork:
-    """A checkpoint written by `TrainedNetwork.save`. Raises UlnnError."""
+    """A checkpoint written by `TrainedNetwork.save`, or by older versions as a pair of
+    .safetensors and .toml. Raises UlnnError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    toml = path.with_suffix(".toml")
-    for file in (path, toml):
-        if not file.exists():
-            raise UlnnError(
-                f"{file}: no such file; a checkpoint is a .safetensors and a .toml file"
-            )
+    if not path.exists():
+        raise UlnnError(f"{path}: no such file; expected a .safetensors of ulnn train")
+    hyper = read_hyper(path)
     try:
-        return TrainedNetwork(load_file(path), tomllib.loads(toml.read_text(encoding="utf-8")))
-    except (SafetensorError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        state = load_file(path)
+    except SafetensorError as error:
         raise UlnnError(f"{path}: not a readable checkpoint ({error})") from None
+    if not hyper:
+        raise UlnnError(f"{path}: holds no hyper-parameters, expected a checkpoint of ulnn train")
+    return TrainedNetwork(state, hyper)
 
 
 def evaluate(checkpoint: TrainedNetwork, data: Sequences) -> Scores:

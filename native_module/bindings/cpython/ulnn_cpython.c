@@ -2,90 +2,57 @@
 // The CPython extension `ulnn`: the engine with the interface of SPEC section 5.
 //
 // Same core, same texts and same numbers as the MicroPython binding (bindings/modulnn.c).
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <string.h>
+// run and self_test let other threads run and answer Ctrl-C; `busy` keeps those out of the model.
+#include "arguments.h"
 
 #include "../../core/ulnn.h"
 
 typedef struct {
-    PyObject_HEAD ulnn_model_t *model; // in `memory`
+    PyObject_HEAD ulnn_model_t *model; // in `memory`; NULL after garbage collection
     void *memory;
     void *copy;       // of the file, or NULL
     Py_buffer buffer; // of the file, when there is no copy: holds the exporter
     size_t ram;
     int in_place;
+    int busy; // changed with the GIL held
 } ModelObject;
 
 typedef struct {
     PyObject *model_type;
 } ModuleState;
 
+// Multiply-accumulates between two looks for signals: about a millisecond.
+#define CHUNK_MACS 1000000u
+
 /******************************************************************************/
-// Arguments
+// Model
 
-static PyObject *raise_refused(const ulnn_error_t *error) {
-    char text[ULNN_TEXT_MAX];
-    ulnn_error_text(error, text);
-    PyErr_SetString(PyExc_ValueError, text);
-    return NULL;
-}
-
-// Exporters refuse a request with BufferError or ValueError; SPEC section 5 wants TypeError.
-static int get_buffer(PyObject *object, Py_buffer *view, int flags) {
-    if (PyObject_GetBuffer(object, view, flags) == 0) {
-        return 0;
-    }
-    if (PyErr_ExceptionMatches(PyExc_BufferError) || PyErr_ExceptionMatches(PyExc_ValueError)) {
-        PyObject *type = PyType_GetName(Py_TYPE(object));
-        if (type != NULL) {
-            PyErr_Format(PyExc_TypeError,
-                "a %s, contiguous bytes-like object is required, not '%U'",
-                flags & PyBUF_WRITABLE ? "read-write" : "readable", type);
-            Py_DECREF(type);
-        }
-    }
-    return -1;
-}
-
-// The typecode of a buffer of native values, or 0.
-static char typecode(const Py_buffer *view) {
-    const char *format = view->format == NULL ? "B" : view->format;
-    if (*format == '@' || *format == '=' || *format == '<') {
-        format++;
-    }
-    return format[0] != 0 && format[1] == 0 ? format[0] : 0;
-}
-
-// Gets a buffer of int16 values. `name` is that of the argument in the error text.
-static int get_values(PyObject *object, Py_buffer *view, int flags, const char *name) {
-    if (get_buffer(object, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags) < 0) {
+// Fails where the model must not be touched now.
+static int check_free(const ModelObject *self) {
+    if (self->model == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the model was taken apart by garbage collection");
         return -1;
     }
-    if (typecode(view) != 'h' || view->itemsize != 2) {
-        PyBuffer_Release(view);
-        PyErr_Format(PyExc_ValueError, "%s: expected int16 values (array 'h')", name);
+    if (self->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "the model is in use by another run or self_test");
         return -1;
     }
     return 0;
 }
 
-static int check_length(const Py_buffer *view, size_t want, const char *name) {
-    size_t got = (size_t)view->len / 2;
-    if (got != want) {
-        PyErr_Format(PyExc_ValueError, "%s: expected %zu values, got %zu", name, want, got);
-        return -1;
-    }
-    return 0;
+// Steps between two looks for signals.
+static size_t chunk_steps(const ModelObject *self) {
+    // What a step costs beside its multiplications is about a hundred of them.
+    return CHUNK_MACS / (ulnn_model_info(self->model)->macs + 100) + 1;
 }
 
 // Gets the int16 values of x and y, of `steps` steps.
 static int get_x_y(ModelObject *self, PyObject *const *args, size_t steps, Py_buffer *x,
     Py_buffer *y, const char *x_name, const char *y_name) {
-    const ulnn_info_t *info = ulnn_model_info(self->model);
-    if (get_values(args[0], x, PyBUF_SIMPLE, x_name) < 0) {
+    if (check_free(self) < 0 || get_values(args[0], x, PyBUF_SIMPLE, x_name) < 0) {
         return -1;
     }
+    const ulnn_info_t *info = ulnn_model_info(self->model);
     if (check_length(x, steps * info->input_size, x_name) == 0 &&
         get_values(args[1], y, PyBUF_WRITABLE, y_name) == 0) {
         if (check_length(y, steps * info->output_size, y_name) == 0) {
@@ -97,47 +64,19 @@ static int get_x_y(ModelObject *self, PyObject *const *args, size_t steps, Py_bu
     return -1;
 }
 
-// A dt as the core takes it; 0 with an exception. Whatever exceeds 32 bits is clamped anyway.
-static uint32_t get_dt(PyObject *object) {
-    PyObject *number = PyNumber_Index(object);
-    if (number == NULL) {
-        return 0;
-    }
-    int overflow;
-    long long dt = PyLong_AsLongLongAndOverflow(number, &overflow);
-    if (overflow > 0 || dt > UINT32_MAX) {
-        dt = UINT32_MAX;
-    } else if (overflow < 0 || dt < 1) {
-        PyErr_Format(PyExc_ValueError, "dt: expected 1 or more ticks, got %S", number);
-        dt = 0;
-    }
-    Py_DECREF(number);
-    return (uint32_t)dt;
-}
-
-static int check_arguments(const char *name, Py_ssize_t count) {
-    if (count != 3) {
-        PyErr_Format(PyExc_TypeError, "%s() takes exactly 3 arguments (%zd given)", name, count);
-        return -1;
-    }
-    return 0;
-}
-
-/******************************************************************************/
-// Model
-
 static PyObject *model_step(ModelObject *self, PyObject *const *args, Py_ssize_t count) {
     Py_buffer x, y;
     if (check_arguments("step", count) < 0 || get_x_y(self, args, 1, &x, &y, "x", "y") < 0) {
         return NULL;
     }
     uint32_t dt = get_dt(args[2]);
-    if (dt != 0) {
+    int ready = dt != 0 && check_free(self) == 0;
+    if (ready) {
         ulnn_step(self->model, x.buf, y.buf, dt);
     }
     PyBuffer_Release(&y);
     PyBuffer_Release(&x);
-    if (dt == 0) {
+    if (!ready) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -149,8 +88,29 @@ static uint32_t dt_at(const Py_buffer *dts, size_t k) {
     return dt;
 }
 
-static int run(ModelObject *self, PyObject *const *args, const Py_buffer *dts) {
+// Steps through buffers that were checked. Other threads run meanwhile, and may write to them.
+static int run_steps(
+    ModelObject *self, const Py_buffer *xs, const Py_buffer *ys, const Py_buffer *dts) {
     const ulnn_info_t *info = ulnn_model_info(self->model);
+    const size_t steps = (size_t)dts->len / 4, chunk = chunk_steps(self);
+    int result = 0;
+    self->busy = 1;
+    for (size_t start = 0; start < steps && result == 0; start += chunk) {
+        const size_t end = steps - start < chunk ? steps : start + chunk;
+        PyThreadState *thread = PyEval_SaveThread();
+        for (size_t k = start; k < end; k++) {
+            const uint32_t dt = dt_at(dts, k);
+            ulnn_step(self->model, (const char *)xs->buf + 2 * k * info->input_size,
+                (char *)ys->buf + 2 * k * info->output_size, dt != 0 ? dt : 1);
+        }
+        PyEval_RestoreThread(thread);
+        result = PyErr_CheckSignals();
+    }
+    self->busy = 0;
+    return result;
+}
+
+static int run(ModelObject *self, PyObject *const *args, const Py_buffer *dts) {
     const char code = typecode(dts);
     if (dts->itemsize != 4 || code == 0 || strchr("iIlL", code) == NULL) {
         PyErr_SetString(PyExc_ValueError, "dts: expected 32-bit values (array 'I')");
@@ -171,9 +131,8 @@ static int run(ModelObject *self, PyObject *const *args, const Py_buffer *dts) {
             result = -1;
         }
     }
-    for (size_t k = 0; k < steps && result == 0; k++) {
-        ulnn_step(self->model, (const char *)xs.buf + 2 * k * info->input_size,
-            (char *)ys.buf + 2 * k * info->output_size, dt_at(dts, k));
+    if (result == 0) {
+        result = check_free(self) == 0 ? run_steps(self, &xs, &ys, dts) : -1;
     }
     PyBuffer_Release(&ys);
     PyBuffer_Release(&xs);
@@ -195,14 +154,37 @@ static PyObject *model_run(ModelObject *self, PyObject *const *args, Py_ssize_t 
 }
 
 static PyObject *model_reset(ModelObject *self, PyObject *Py_UNUSED(unused)) {
+    if (check_free(self) < 0) {
+        return NULL;
+    }
     ulnn_reset(self->model);
     Py_RETURN_NONE;
 }
 
 static PyObject *model_self_test(ModelObject *self, PyObject *Py_UNUSED(unused)) {
+    if (check_free(self) < 0) {
+        return NULL;
+    }
+    const uint32_t steps = ulnn_model_info(self->model)->golden_steps;
+    const uint32_t chunk = (uint32_t)chunk_steps(self);
     uint32_t differs;
-    if (ulnn_self_test(self->model, &differs)) {
-        return PyLong_FromUnsignedLong(ulnn_model_info(self->model)->golden_steps);
+    int equal = 1, stopped = 0;
+    self->busy = 1;
+    ulnn_reset(self->model);
+    for (uint32_t start = 0; start < steps && equal && !stopped; start += chunk) {
+        const uint32_t count = steps - start < chunk ? steps - start : chunk;
+        PyThreadState *thread = PyEval_SaveThread();
+        equal = ulnn_self_test_part(self->model, start, count, &differs);
+        PyEval_RestoreThread(thread);
+        stopped = PyErr_CheckSignals() < 0;
+    }
+    ulnn_reset(self->model);
+    self->busy = 0;
+    if (stopped) {
+        return NULL;
+    }
+    if (equal) {
+        return PyLong_FromUnsignedLong(steps);
     }
     if (differs == ULNN_STATE_DIFFERS) {
         PyErr_SetString(PyExc_ValueError, "self test: state differs");
@@ -213,6 +195,9 @@ static PyObject *model_self_test(ModelObject *self, PyObject *Py_UNUSED(unused))
 }
 
 static PyObject *model_info(ModelObject *self, PyObject *Py_UNUSED(unused)) {
+    if (check_free(self) < 0) {
+        return NULL;
+    }
     const ulnn_info_t *info = ulnn_model_info(self->model);
     char sha256[2 * sizeof(info->sha256) + 1];
     for (size_t i = 0; i < sizeof(info->sha256); i++) {
@@ -239,6 +224,9 @@ static PyObject *model_info(ModelObject *self, PyObject *Py_UNUSED(unused)) {
 }
 
 static PyObject *model_get_state(ModelObject *self, void *Py_UNUSED(closure)) {
+    if (check_free(self) < 0) {
+        return NULL;
+    }
     Py_ssize_t bytes = 2 * (Py_ssize_t)ulnn_model_info(self->model)->state_size;
     PyObject *state = PyBytes_FromStringAndSize(NULL, bytes);
     if (state != NULL) {
@@ -253,32 +241,46 @@ static int model_set_state(ModelObject *self, PyObject *value, void *Py_UNUSED(c
         return -1;
     }
     Py_buffer view;
-    if (get_buffer(value, &view, PyBUF_C_CONTIGUOUS) < 0) {
+    if (check_free(self) < 0 || get_buffer(value, &view, PyBUF_C_CONTIGUOUS) < 0) {
         return -1;
     }
     size_t want = 2 * (size_t)ulnn_model_info(self->model)->state_size;
-    int equal = (size_t)view.len == want;
-    if (equal) {
-        ulnn_state_set(self->model, view.buf);
-    } else {
+    int result = -1;
+    if ((size_t)view.len != want) {
         PyErr_Format(
             PyExc_ValueError, "state: expected %zu bytes, got %zu", want, (size_t)view.len);
+    } else if (check_free(self) == 0) {
+        ulnn_state_set(self->model, view.buf);
+        result = 0;
     }
     PyBuffer_Release(&view);
-    return equal ? 0 : -1;
+    return result;
 }
 
 static PyObject *model_get_clamped(ModelObject *self, void *Py_UNUSED(closure)) {
-    return PyLong_FromUnsignedLong(ulnn_clamped(self->model));
+    return check_free(self) < 0 ? NULL : PyLong_FromUnsignedLong(ulnn_clamped(self->model));
+}
+
+static int model_traverse(ModelObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE((PyObject *)self));
+    Py_VISIT(self->buffer.obj);
+    return 0;
+}
+
+static int model_clear(ModelObject *self) {
+    self->model = NULL; // it may lie on the buffer
+    if (self->buffer.obj != NULL) {
+        PyBuffer_Release(&self->buffer);
+    }
+    return 0;
 }
 
 static void model_dealloc(ModelObject *self) {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
+    PyObject_GC_UnTrack(self);
+    model_clear(self);
     PyMem_Free(self->memory);
     PyMem_Free(self->copy);
-    if (self->buffer.obj != NULL) {
-        PyBuffer_Release(&self->buffer);
-    }
     freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
     free_object(self);
     Py_DECREF(type);
@@ -308,6 +310,8 @@ static PyGetSetDef model_attributes[] = {
 static PyType_Slot model_slots[] = {
     {Py_tp_doc, "A loaded model. Made by ulnn.load."},
     {Py_tp_dealloc, model_dealloc},
+    {Py_tp_traverse, model_traverse},
+    {Py_tp_clear, model_clear},
     {Py_tp_methods, model_methods},
     {Py_tp_getset, model_attributes},
     {0, NULL},
@@ -316,7 +320,8 @@ static PyType_Slot model_slots[] = {
 static PyType_Spec model_spec = {
     .name = "ulnn.Model",
     .basicsize = sizeof(ModelObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_HAVE_GC,
     .slots = model_slots,
 };
 
@@ -351,6 +356,13 @@ static PyObject *read_file(PyObject *path, size_t *size) {
         *size = (size_t)PyBytes_Size(data);
     }
     return data;
+}
+
+static PyObject *raise_refused(const ulnn_error_t *error) {
+    char text[ULNN_TEXT_MAX];
+    ulnn_error_text(error, text);
+    PyErr_SetString(PyExc_ValueError, text);
+    return NULL;
 }
 
 // Fills a fresh object from the file in self->buffer, of which `size` bytes are said to be there.

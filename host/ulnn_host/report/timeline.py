@@ -1,0 +1,108 @@
+"""Inputs, labels and decisions over time, sequence after sequence: a figure of a validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from ..board.validate import Arrays, ValidationReport
+from ..data.scores import ClassScores, pool
+from .pictures import COLOURS, INK, new_figure, plain
+
+STEPS = 3000  # drawn, at most, but one sequence at least
+CHANNELS = 12
+Int = NDArray[np.int64]
+
+
+def class_names(labels: Sequence[str], count: int) -> list[str]:
+    """The names of classes, or their numbers."""
+    return list(labels) if len(labels) == count else [str(k) for k in range(count)]
+
+
+def timeline(report: ValidationReport) -> tuple[Figure, str]:
+    """(figure, caption): the first sequences, as they are streamed. Labels and decisions are there
+    where there are classes; the colours are named in a legend."""
+    arrays = report.arrays
+    assert arrays is not None
+    batch = arrays.batch
+    ends = np.cumsum(batch.length)
+    shown = range(max(1, int(np.searchsorted(ends, STEPS, "right"))))
+    dt = np.concatenate([batch.dt[n, : batch.length[n]] for n in shown])
+    time = np.cumsum(dt) * (report.model_facts["tick_ns"] / 1e9)
+    rows = _classes(report, arrays, shown)
+    channels = min(batch.x.shape[2], CHANNELS)
+    figure, axes = new_figure(9, 2.6 + 0.45 * len(rows), 1 + len(rows), (4.5, *[1] * len(rows)))
+    _draw_inputs(axes[0], report, arrays, shown, time, channels)
+    for ax, (name, classes) in zip(axes[1:], rows, strict=True):
+        _draw_classes(ax, name, time, classes)
+    starts = time[np.minimum(ends[: len(shown) - 1], len(time) - 1)]
+    for ax in axes:
+        for start in starts if len(starts) <= 60 else ():
+            ax.axvline(start, color=INK, linewidth=0.5, alpha=0.5)
+    axes[-1].set_xlabel("seconds of the sequences, one after the other")
+    if rows:
+        names = class_names(report.labels, report.model_facts["output_size"])
+        handles = [
+            Patch(color=COLOURS[k % len(COLOURS)], label=plain(name))
+            for k, name in enumerate(names)
+        ]
+        axes[-1].legend(
+            handles=handles, frameon=False, fontsize=8, ncols=4, loc="upper center",
+            bbox_to_anchor=(0.5, -1.9),
+        )  # fmt: skip
+    caption = f"The first {len(shown):,} of {len(batch.length):,} sequences as the board sees them"
+    if batch.x.shape[2] > channels:
+        caption += f"; {channels} of {batch.x.shape[2]} inputs"
+    return figure, caption
+
+
+def _classes(report: ValidationReport, arrays: Arrays, shown: range) -> list[tuple[str, Int]]:
+    """(name, class of each step, or -1) of labels and decisions."""
+    if not isinstance(report.score_board, ClassScores) or report.truth is None:
+        return []
+    length = arrays.batch.length
+    scale, offset = (np.array(report.model_facts[k]) for k in ("output_scale", "output_offset"))
+    decided = pool(arrays.got.y * scale + offset, length, report.readout).argmax(-1)
+    return [
+        (name, np.concatenate([np.broadcast_to(values[n], arrays.batch.dt.shape[1])[: length[n]]
+                               for n in shown]))
+        for name, values in (("label", report.truth), ("board", decided))
+    ]  # fmt: skip
+
+
+def _draw_inputs(
+    ax: Axes,
+    report: ValidationReport,
+    arrays: Arrays,
+    shown: range,
+    time: NDArray[np.float64],
+    channels: int,
+) -> None:
+    x = np.concatenate([arrays.batch.x[n, : arrays.batch.length[n]] for n in shown])
+    names = report.channels if len(report.channels) == x.shape[1] else ()
+    scale, offset = (np.array(report.model_facts[k]) for k in ("input_scale", "input_offset"))
+    for k in range(channels):
+        name = plain(names[k]) if names else f"input {k}"
+        value = x[:, k] * scale[k] + offset[k]
+        ax.plot(time, value, color=COLOURS[k % len(COLOURS)], linewidth=0.8, label=name)
+    ax.set_ylabel("inputs")
+    ax.margins(x=0)
+    ax.legend(
+        frameon=False, fontsize=8, ncols=6, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0
+    )
+
+
+def _draw_classes(ax: Axes, name: str, time: NDArray[np.float64], classes: Int) -> None:
+    """A band whose colour is the class of each step."""
+    change = np.flatnonzero(np.diff(classes)) + 1
+    for start, end in zip([0, *change], [*change, len(classes)], strict=True):
+        left = time[start - 1] if start else 0.0
+        ax.axvspan(left, time[end - 1], color=COLOURS[classes[start] % len(COLOURS)], lw=0)
+    ax.set_ylabel(name, rotation=0, ha="right", va="center")
+    ax.set_yticks([])
+    ax.grid(False)
