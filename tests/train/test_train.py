@@ -295,7 +295,7 @@ def test_valid_names_a_set_of_a_package(tmp_path):
         }
     )
     history = train.train(made, quiet=True).hyper["history"]
-    assert "valid" in history[0]
+    assert "valid_loss" in history[0]
     again = tmp_path / "again.toml"
     again.write_text(recipe.dump(made, tmp_path))
     assert recipe.read_recipe(again) == made
