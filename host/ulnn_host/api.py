@@ -31,6 +31,8 @@ from .base.progress import BYTES, Bar, bar, bars, status
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
+from .engines.coverage import Coverage
+from .engines.coverage import coverage as measure
 from .engines.reference import Reference
 from .format import container, facts
 
@@ -105,7 +107,7 @@ class Model:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the outputs; () without."""
-        return tuple(str(label) for label in self.file.meta.get("labels", ()))
+        return self.file.labels
 
     def run(
         self, x: ArrayLike | Sequences, dt: ArrayLike | None = None, engine: str = "reference"
@@ -114,7 +116,8 @@ class Model:
 
         x: (T, I) or (N, T, I), or Sequences, which have their dt; dt: seconds since the sample
         before, a number or (T,) or (N, T). engine: reference, native, pure, unix, cortex-m7 or
-        rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences.
+        rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences. Warns
+        (`UlnnWarning`) of times and inputs that the model does not know, as `coverage` counts.
         """
         if isinstance(x, Sequences):
             return self.outputs(x, engine).y
@@ -131,6 +134,8 @@ class Model:
 
             engines = board_engine.ENGINES
         done = registry.run(self.content, quantise(self.file, data), engine, engines)
+        for line in self.coverage(data).warnings:
+            _warn(line)
         y = np.where(data.mask[..., None], self.file.dequantise_output(done.y), 0)
         one = 0 if data.flat else slice(None)
         return Outputs(y.astype(np.float32)[one], done.y[one], done.state[one])
@@ -173,8 +178,13 @@ class Model:
         """Sizes, units and identity."""
         return facts.of_model(self.file)
 
+    def coverage(self, data: Sequences) -> Coverage:
+        """How far data lie within the times and ranges that the model knows: `.warnings` in words,
+        counts of what is clamped, by input."""
+        return measure(self.file, data)
+
     def facts(self) -> dict[str, dict[str, Any]]:
-        """All that `ulnn info` shows, by title: model, sections, layers, metadata."""
+        """All that `ulnn info` shows, by title: model, sections, layers, cost, metadata."""
         return facts.of_content(self.content, self.file)
 
     def report(self, data: Sequences) -> Scores:
@@ -258,6 +268,7 @@ def convert(
     max_bytes: int | None = None,
     calibration: str = "max",
     fixed_dt: float | None = None,
+    longest_gap: float | None = None,
     tick_ns: int = 1000,
     sparse: str = "auto",
     finetune: int = 0,
@@ -266,6 +277,7 @@ def convert(
     test: Sequences | str | Path | None = None,
     compare: bool = False,
     name: str = "",
+    model_version: int = 1,
     hyper: Mapping[str, Any] | None = None,
     call: Callable[..., Any] | None = None,
     mode: str | None = None,
@@ -284,8 +296,10 @@ def convert(
     does not see, for the scores in the model's `conversion`; options: how they are read, where
     they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
-    not say it. mode, activation, dialect, order, weights, check: of a path, as for `ulnn convert`.
-    Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
+    not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
+    its header, counts the releases of one model. mode, activation, dialect, order, weights, check:
+    of a path, as for `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks
+    wrong.
     """
     from .data import logs
     from .quantize.options import Options, sparsity
@@ -309,7 +323,12 @@ def convert(
     for line in assumed:
         _warn(line, UlnnAssumption)
     chosen = Options(
-        tick_ns=tick_ns, fixed_dt=fixed_dt, name=name or known, sparse=sparsity(sparse)
+        tick_ns=tick_ns,
+        fixed_dt=fixed_dt,
+        longest_gap=longest_gap,
+        name=name,
+        sparse=sparsity(sparse),
+        model_version=model_version,
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
@@ -317,7 +336,7 @@ def convert(
     for line in done.report.warnings:
         _warn(line)
     return Model(
-        done.content, name=chosen.name, report=done.report, original=original, assumed=assumed
+        done.content, name=name or known, report=done.report, original=original, assumed=assumed
     )
 
 
@@ -429,10 +448,11 @@ def validate(
 ) -> ValidationReport:
     """Stream data through a model on a board, and compare every output with the reference.
 
-    `.equal` says whether all outputs and states are the same, bit for bit. port, to: as for
-    `deploy`. options: how data are read, where they are a path. may_deploy: bring what is missing
-    there first, and call deployed with what was done. window: bytes that the board's port can hold
-    while a step runs. timeout: seconds for loading the model there.
+    `.equal` says whether all outputs and states are the same, bit for bit; `.coverage` counts what
+    all engines clamp alike, of which this warns (`UlnnWarning`). port, to: as for `deploy`.
+    options: how data are read, where they are a path. may_deploy: bring what is missing there
+    first, and call deployed with what was done. window: bytes that the board's port can hold while
+    a step runs. timeout: seconds for loading the model there.
     """
     from .board.discover import resolve
     from .board.validate import validate as prove
@@ -451,6 +471,8 @@ def validate(
             progress=shown.update,
             deployed=deployed,
         )
+    for line in done.coverage.warnings:
+        _warn(line)
     return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
 
 

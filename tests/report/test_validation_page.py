@@ -119,7 +119,7 @@ def test_inputs_labels_and_decisions_are_shown_over_time(
     named = {patch.get_facecolor() for patch in legend.get_patches()}
     shown = {patch.get_facecolor() for ax in figure.axes[1:] for patch in ax.patches}
     assert shown <= named
-    assert caption.startswith("The first 40 of 40 sequences")
+    assert caption == "40 of 40 sequences as the board sees them"
 
 
 def test_without_labels_there_are_inputs_alone() -> None:
@@ -127,12 +127,20 @@ def test_without_labels_there_are_inputs_alone() -> None:
     assert [ax.get_ylabel() for ax in figure.axes] == ["inputs"]
 
 
-def test_long_data_are_cut_at_whole_sequences(
+def test_of_long_data_sequences_are_taken_from_all_of_them(
     emulated: ValidationReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ulnn_host.report.timeline.STEPS", 120)
+    figure, caption = pages.timeline(emulated)
+    assert caption.startswith("2 of 40 sequences")
+    arrays = emulated.arrays
+    assert arrays is not None
+    scale, offset = (np.array(emulated.model_facts[f"input_{k}"]) for k in ("scale", "offset"))
+    drawn = np.stack([line.get_ydata() for line in figure.axes[0].lines[:6]], axis=1)
+    assert np.allclose(drawn, arrays.batch.x[[0, 39]].reshape(100, 6) * scale + offset)
+    monkeypatch.setattr("ulnn_host.report.timeline.STEPS", 20)
     _, caption = pages.timeline(emulated)
-    assert caption.startswith("The first 2 of 40 sequences")
+    assert caption.endswith(", the first 20 steps")
 
 
 def test_tables_and_pictures_scroll_rather_than_break(page: str) -> None:

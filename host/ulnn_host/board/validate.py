@@ -20,6 +20,7 @@ from ..data.scores import Scores
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
+from ..engines.coverage import Coverage, coverage
 from ..engines.reference import clamped_steps
 from ..format import container, facts
 from ..format.cost import Estimate, estimates
@@ -101,7 +102,8 @@ class Arrays:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """The result. equal: every output and every last state is the reference's."""
+    """The result. equal: every output and every last state is the reference's. coverage: what
+    board and reference clamped alike, since the model does not know it."""
 
     model: str
     data: str
@@ -127,6 +129,7 @@ class ValidationReport:
     board: BoardInfo
     model_facts: dict[str, Any]
     deployment: dict[str, Any] | None
+    coverage: Coverage
     labels: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     costs: tuple[Estimate, ...] = ()
@@ -150,6 +153,7 @@ class ValidationReport:
                 content[key] = value.to_dict()
             elif hasattr(value, "__dataclass_fields__"):
                 content[key] = asdict(value)
+        content["coverage"] = self.coverage.to_dict()
         return content
 
 
@@ -225,6 +229,7 @@ def validate(
             board=info,
             model_facts=facts.of_model(model),
             deployment=report.to_json() if report else None,
+            coverage=coverage(model, data),
             labels=data.labels,
             channels=model.channels or data.channels,
             costs=estimates(model),

@@ -45,8 +45,9 @@ def train(
     facts, metrics = network.hyper["training"], network.hyper["metrics"]
     why = f", the best by {metrics['kept_by']}" if "kept_by" in metrics else ", the last"
     line = (
-        f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s, kept epoch "
-        f"{metrics['kept_epoch']}{why} (loss {metrics['loss']:.4f})"
+        f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s on "
+        f"{facts['sampling']}, kept epoch {metrics['kept_epoch']}{why} "
+        f"(loss {metrics['loss']:.4f})"
     )
     if stopped:
         planned = network.hyper["recipe"]["training"]["epochs"]

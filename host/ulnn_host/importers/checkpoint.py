@@ -38,7 +38,7 @@ from .module_order import Part, Row
 from .state_dict import some
 from .state_dict_forms import below, resolve
 
-META = ("labels", "readout", "channels", "dataset")
+META = ("labels", "readout", "channels", "units")
 # keys that are for one kind of cell
 FOR_CELLS = (
     "mode", "activation", "ode_unfolds", "implicit_param_constraints", "motor_neurons",
@@ -165,6 +165,7 @@ def _with_units(
         float(hyper.get("time_scale", 1.0)),
         dialect,
         {k: hyper[k] for k in META if k in hyper},
+        "time_scale" in hyper,
         float(hyper.get("fixed_dt", 0.0)),
     )
 

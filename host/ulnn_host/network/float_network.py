@@ -34,8 +34,8 @@ class FloatNetwork:
     """Layers one after the other.
 
     Inputs are normalised as (x - mean) / std; the elapsed time of the equations is seconds /
-    time_scale. fixed_dt: seconds that every sample is taken to come after the one before; 0: as
-    dt says.
+    time_scale. timed: whether somebody said the time scale; else it is a guess. fixed_dt: seconds
+    that every sample is taken to come after the one before; 0: as dt says.
     """
 
     layers: tuple[FloatLayer, ...]
@@ -44,12 +44,18 @@ class FloatNetwork:
     time_scale: float = 1.0
     dialect: str = "ncps.torch"
     meta: dict[str, Any] = field(default_factory=dict)
+    timed: bool = False
     fixed_dt: float = 0.0
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Names of the inputs; empty: not known."""
         return tuple(str(name) for name in self.meta.get("channels", ()))
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Units of the inputs, "" where there is none; empty: not known."""
+        return tuple(str(unit) for unit in self.meta.get("units", ()))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -102,8 +108,9 @@ class FloatNetwork:
         """Roll out from a zero state. x (N, T, I), dt (N, T) seconds, length (N,) valid steps."""
         count, steps = dt.shape
         valid = np.arange(steps) < (np.full(count, steps) if length is None else length)[:, None]
-        inputs = (np.asarray(x, np.float64) - self.mean) / self.std
-        # behind the valid steps dt may be 0, which an LTC divides by
+        # behind the valid steps x may be anything, and dt 0, which an LTC divides by
+        inputs = np.where(valid[..., None], np.asarray(x, np.float64), 0.0)
+        inputs = (inputs - self.mean) / self.std
         ts = self.times(np.where(valid, np.asarray(dt, np.float64), 1.0))
         states = self.zero_state(inputs[:, 0])
         outputs, rows = [], [dict[str, list[Array]]() for _ in self.layers]

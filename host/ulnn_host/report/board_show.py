@@ -85,6 +85,7 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
         f"{r.traffic.resent} frames sent again; {r.wall_seconds:.1f} s in all",
         highlight=False,
     )
+    console.print(f"sampling  {r.coverage.sampling}", highlight=False)
     if r.score_board and r.score_reference:
         title = f"measures  on {r.data}, readout {r.readout}"
         both = {"reference": r.score_reference, "board": r.score_board}
@@ -95,6 +96,8 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
             f"{r.sequences} sequences, and the {r.sequences} last states"
         )
         console.print(Text.assemble(("equal", "green"), text))
+        for line in r.coverage.facts:
+            console.print(Text.assemble(("but", "yellow"), f"       {line}"), soft_wrap=True)
         return
     text = (
         f" {r.different_steps:,} of {r.steps:,} steps, {r.different_states} of "

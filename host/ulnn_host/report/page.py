@@ -128,14 +128,14 @@ class Page:
         self, header: Sequence[str], rows: Iterable[Sequence[Any]], best: int | None = None
     ) -> None:
         """A table; numbers stand right. best: index of a row to highlight."""
-        lines, numeric = [], [False] * len(header)
-        for k, row in enumerate(rows):
-            cells = ""
-            for column, value in enumerate(row):
-                text, number = _cell(value)
-                numeric[column] |= number
-                kind = ' class="n"' if number else ""
-                cells += f"<td{kind}>{escape(text)}</td>"
+        content = [[_cell(value) for value in row] for row in rows]
+        numeric = [any(row[k][1] for row in content) for k in range(len(header))]
+        lines = []
+        for k, row in enumerate(content):
+            cells = "".join(
+                f'<td class="n">{escape(text)}</td>' if n else f"<td>{escape(text)}</td>"
+                for (text, _), n in zip(row, numeric, strict=True)
+            )
             lines.append(f'<tr class="best">{cells}</tr>' if k == best else f"<tr>{cells}</tr>")
         head = "".join(
             f'<th class="n">{escape(h)}</th>' if n else f"<th>{escape(h)}</th>"
@@ -297,6 +297,7 @@ def add_validation(page: Page, report: ValidationReport) -> None:
             "clock of the step times": f"{info.clock_hz / 1e6:,.3f} MHz",
             "line": f"window {info.window} bytes, {report.traffic.lost} samples lost, "
             f"{report.traffic.resent} frames sent again",
+            "sampling": report.coverage.sampling,
             "time": f"{report.stream_seconds:.2f} s streaming, {report.wall_seconds:.2f} s in all",
         }
     )
@@ -330,10 +331,11 @@ def add_scores(page: Page, scores: Mapping[str, Scores], note: str) -> None:
 
 def _verdict(report: ValidationReport) -> str:
     if report.equal:
+        known = "".join(f", but {line}" for line in report.coverage.facts)
         return (
             f"Equal: all {report.outputs_compared:,} outputs of {report.steps:,} steps and the "
             f"last state of each of the {report.sequences:,} sequences are those of the "
-            "reference, bit for bit."
+            f"reference, bit for bit{known}."
         )
     text = (
         f"Different: {report.different_steps:,} of {report.steps:,} steps and "

@@ -27,6 +27,7 @@ from ..base.errors import UlnnError
 from ..base.progress import bar
 from ..data import sets
 from ..data.matched import matched
+from ..data.sampling import sampling
 from ..data.scores import ClassScores, Scores, score
 from ..data.sequences import Sequences, Statistics
 from ..importers.checkpoint_toml import METADATA, read_hyper
@@ -34,6 +35,7 @@ from . import augment, networks
 from .cells import Rollout
 from .recipe import Recipe
 from .target import target_of
+from .times import warn_of_times
 
 # the products of a step are so small that a second thread costs more than it gives
 THREADS = 1
@@ -145,6 +147,8 @@ def train(recipe: Recipe, data: Sequences | None = None, *, quiet: bool = False)
     Raises UlnnError, and Stopped (a KeyboardInterrupt) with the best so far.
     """
     fit, valid = _load(recipe, data)
+    if not quiet:
+        warn_of_times(recipe, fit, valid)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return _Training(recipe, fit, valid).run(quiet)
@@ -190,6 +194,19 @@ def _targets(data: Sequences, readout: str) -> Sequences:
     if data.y is None or data.per or readout != "each":
         return data
     return dataclasses.replace(data, per="step")
+
+
+_CHOICES = ("unit", "missing", "clock", "target", "per", "drop", "drop_pattern", "fill")
+
+
+def _public(data: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint keeps of [data]: numbers and choices. Names of files, columns and groups
+    are those of people."""
+    return {
+        key: value
+        for key, value in data.items()
+        if not isinstance(value, str | tuple) or key in _CHOICES or value in sets.NAMES
+    }
 
 
 @dataclass(frozen=True)
@@ -367,23 +384,19 @@ class _Training:
         plain = networks.decayed(self.mean_net)[0]
         metrics["largest_weight"] = max(float(value.detach().abs().max()) for value in plain)
         settings = dataclasses.asdict(recipe)
-        # a path says nothing elsewhere, and may say too much
-        settings["data"] |= {k: Path(settings["data"][k]).name for k in ("source", "valid")}
-        # and a name of a group is that of a person
-        numbers = [k for k in settings["data"]["valid_groups"] if isinstance(k, int)]
-        settings["data"]["valid_groups"] = numbers
+        settings["data"] = _public(settings["data"])
         training = {
             "seconds": round(seconds, 2),
             "epochs_run": len(self.history),
             "stopped": stopped,
             "sequences": len(self.fit),
+            "sampling": sampling(self.fit.dt[self.fit.mask]),
             "torch": torch.__version__,
         }
         return TrainedNetwork(
             state,
             now.hyper
             | {
-                "dataset": settings["data"]["source"],
                 "training": training,
                 "metrics": metrics,
                 "recipe": settings,
