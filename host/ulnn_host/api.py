@@ -31,6 +31,8 @@ from .base.progress import BYTES, Bar, bar, bars, status
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
+from .engines.coverage import Coverage
+from .engines.coverage import coverage as measure
 from .engines.reference import Reference
 from .format import container, facts
 
@@ -112,7 +114,8 @@ class Model:
 
         x: (T, I) or (N, T, I), or Sequences, which have their dt; dt: seconds since the sample
         before, a number or (T,) or (N, T). engine: reference, native, pure, unix, cortex-m7 or
-        rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences.
+        rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences. Warns
+        (`UlnnWarning`) of times and inputs that the model does not know, as `coverage` counts.
         """
         if isinstance(x, Sequences):
             return self.outputs(x, engine).y
@@ -129,6 +132,8 @@ class Model:
 
             engines = board_engine.ENGINES
         done = registry.run(self.content, quantise(self.file, data), engine, engines)
+        for line in self.coverage(data).warnings:
+            _warn(line)
         y = np.where(data.mask[..., None], self.file.dequantise_output(done.y), 0)
         one = 0 if data.flat else slice(None)
         return Outputs(y.astype(np.float32)[one], done.y[one], done.state[one])
@@ -171,8 +176,13 @@ class Model:
         """Sizes, units and identity."""
         return facts.of_model(self.file)
 
+    def coverage(self, data: Sequences) -> Coverage:
+        """How far data lie within the times and ranges that the model knows: `.warnings` in words,
+        counts of what is clamped, by input."""
+        return measure(self.file, data)
+
     def facts(self) -> dict[str, dict[str, Any]]:
-        """All that `ulnn info` shows, by title: model, sections, layers, metadata."""
+        """All that `ulnn info` shows, by title: model, sections, layers, cost, metadata."""
         return facts.of_content(self.content, self.file)
 
     def report(self, data: Sequences) -> Scores:
@@ -232,6 +242,7 @@ def convert(
     max_bytes: int | None = None,
     calibration: str = "max",
     fixed_dt: float | None = None,
+    longest_gap: float | None = None,
     tick_ns: int = 1000,
     sparse: str = "auto",
     finetune: int = 0,
@@ -282,9 +293,13 @@ def convert(
     for line in assumed:
         _warn(line, UlnnAssumption)
     chosen = Options(
-        tick_ns=tick_ns, fixed_dt=fixed_dt, name=name, sparse=sparsity(sparse),
+        tick_ns=tick_ns,
+        fixed_dt=fixed_dt,
+        longest_gap=longest_gap,
+        name=name,
+        sparse=sparsity(sparse),
         model_version=model_version,
-    )  # fmt: skip
+    )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
         done = convert_network(network, data, chosen, wishes, shown)
@@ -403,10 +418,11 @@ def validate(
 ) -> ValidationReport:
     """Stream data through a model on a board, and compare every output with the reference.
 
-    `.equal` says whether all outputs and states are the same, bit for bit. port, to: as for
-    `deploy`. options: how data are read, where they are a path. may_deploy: bring what is missing
-    there first, and call deployed with what was done. window: bytes that the board's port can hold
-    while a step runs. timeout: seconds for loading the model there.
+    `.equal` says whether all outputs and states are the same, bit for bit; `.coverage` counts what
+    all engines clamp alike, of which this warns (`UlnnWarning`). port, to: as for `deploy`.
+    options: how data are read, where they are a path. may_deploy: bring what is missing there
+    first, and call deployed with what was done. window: bytes that the board's port can hold while
+    a step runs. timeout: seconds for loading the model there.
     """
     from .board.discover import resolve
     from .board.validate import validate as prove
@@ -425,6 +441,8 @@ def validate(
             progress=shown.update,
             deployed=deployed,
         )
+    for line in done.coverage.warnings:
+        _warn(line)
     return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 
 from support.training import SMALL, plan, waves
 from ulnn_host.base import toml_text
-from ulnn_host.base.errors import UlnnError
+from ulnn_host.base.errors import UlnnError, UlnnWarning
 from ulnn_host.cli.train import train as cli_train
 from ulnn_host.data import scores, sets
 from ulnn_host.data.sequences import Sequences, Statistics, from_arrays, save_npz
@@ -428,3 +429,34 @@ def test_command(tmp_path, capsys):
     assert "net.safetensors: 2 epochs in" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["net.safetensors"]
     assert str(tmp_path).encode() not in (tmp_path / "out" / "net.safetensors").read_bytes()
+
+
+def test_times_that_are_not_those_of_the_time_scale_are_warned_of(tmp_path):
+    planned = plan(tmp_path, waves(), model={"time_scale": 0.1}, training={"epochs": 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained = train.train(planned)
+    assert trained.hyper["training"]["sampling"] == "about 9.75 Hz (61.9 to 140 ms)"
+    slow = replace(planned, model=replace(planned.model, time_scale=100.0))
+    with pytest.warns(UlnnWarning, match="of model.time_scale, 975 times shorter"):
+        train.train(slow)
+    guessed = replace(planned, model=replace(planned.model, time_scale=0.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train.train(guessed)
+
+
+def test_validation_in_another_unit_of_time_is_warned_of(tmp_path):
+    planned = plan(tmp_path, waves(), training={"epochs": 1})
+    other = waves(seed=1)
+    save_npz(tmp_path / "b.npz", replace(other, dt=other.dt / 60))
+    valid = replace(planned, data=replace(planned.data, valid=str(tmp_path / "b.npz")))
+    with pytest.warns(UlnnWarning, match=r"validation: median dt .* shorter: minutes\?"):
+        train.train(valid)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_windows_of_no_length_are_one_line(value):
+    for seconds, stride in ((value, 0.1), (1.0, value)):
+        with pytest.raises(UlnnError, match="expected a finite number, 0 or more"):
+            waves().windows(seconds, stride)

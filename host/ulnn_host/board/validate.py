@@ -19,6 +19,7 @@ from ..data.options import DataOptions
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
+from ..engines.coverage import Coverage, coverage
 from ..engines.reference import clamped_steps
 from ..format import container, facts
 from ..format.cost import Estimate, estimates
@@ -100,7 +101,8 @@ class Arrays:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """The result. equal: every output and every last state is the reference's."""
+    """The result. equal: every output and every last state is the reference's. coverage: what
+    board and reference clamped alike, since the model does not know it."""
 
     model: str
     data: str
@@ -126,6 +128,7 @@ class ValidationReport:
     board: BoardInfo
     model_facts: dict[str, Any]
     deployment: dict[str, Any] | None
+    coverage: Coverage
     labels: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     costs: tuple[Estimate, ...] = ()
@@ -147,6 +150,7 @@ class ValidationReport:
         for key, value in content.items():
             if hasattr(value, "__dataclass_fields__"):
                 content[key] = asdict(value)
+        content["coverage"] = self.coverage.to_dict()
         return content
 
 
@@ -222,6 +226,7 @@ def validate(
             board=info,
             model_facts=facts.of_model(model),
             deployment=report.to_json() if report else None,
+            coverage=coverage(model, data),
             labels=data.labels,
             channels=model.channels or data.channels,
             costs=estimates(model),

@@ -53,6 +53,13 @@ def convert(
         float | None,
         typer.Option(help="promise that all samples are this many seconds apart: a faster model"),
     ] = None,
+    longest_gap: Annotated[
+        float | None,
+        typer.Option(
+            help="seconds between samples to make room for; else little more than the calibration "
+            "has (longer ones are shortened)"
+        ),
+    ] = None,
     sparse: Annotated[
         str,
         typer.Option(
@@ -61,12 +68,12 @@ def convert(
     ] = "auto",
     finetune: Annotated[
         int,
-        typer.Option(help="epochs of quantisation-aware training on the calibration data", min=0),
+        typer.Option(help="epochs of quantisation-aware training on the calibration data"),
     ] = 0,
     towards: Annotated[
         str, typer.Option(help="what --finetune aims at: the outputs in float, or the labels y")
     ] = "float",
-    learning_rate: Annotated[float, typer.Option(help="of --finetune", min=1e-7)] = 1e-4,
+    learning_rate: Annotated[float, typer.Option(help="of --finetune")] = 1e-4,
     model_version: Annotated[
         int, typer.Option(help="number in the file, which counts the releases of one model", min=0)
     ] = 1,
@@ -102,6 +109,7 @@ def convert(
         max_bytes=max_bytes,
         calibration=calibration,
         fixed_dt=fixed_dt,
+        longest_gap=longest_gap,
         tick_ns=tick_ns,
         sparse=sparse,
         model_version=model_version,

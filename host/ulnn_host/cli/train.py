@@ -33,6 +33,7 @@ def train(
     checkpoint.save(output)
     facts = checkpoint.hyper["training"]
     line = f"{output}: {facts['epochs_run']} epochs in {facts['seconds']:.0f} s"
+    line += f" on {facts['sampling']}"
     for key, value in checkpoint.hyper["metrics"].items():
         if isinstance(value, float):
             line += f", {key.replace('_', ' ')} {value:.4f}"

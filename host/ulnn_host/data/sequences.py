@@ -326,6 +326,9 @@ class Sequences:
         enough.
         """
         tick = self.tick
+        for name, value in (("window", seconds), ("stride", stride)):
+            if not (np.isfinite(value) and value >= 0):
+                raise UlnnError(f"{name} is {value} s, expected a finite number, 0 or more")
         size, hop = round(seconds / tick), max(1, round(stride / tick))
         if size < 1:
             raise UlnnError(f"window of {seconds} s is shorter than a sample ({tick:g} s)")

@@ -86,8 +86,10 @@ def search(
     """Trials in their order. epochs: of each training, None: a fifth of the recipe's. minutes: no
     trial is begun that would probably end later; 0: no limit. report: called after each trial
     with it and the number of trials. Raises UlnnError."""
-    if trials < 1:
-        raise UlnnError(f"{trials} trials, expected 1 or more")
+    limits = {"trials": (trials, 1), "epochs": (epochs, 1), "seed": (seed, 0)}
+    for name, (value, low) in (limits | {"minutes": (minutes, 0)}).items():
+        if value is not None and not low <= value < math.inf:
+            raise UlnnError(f"{name} is {value}, expected {low} or more")
     started = time.perf_counter()
     base = with_validation(recipe, _source(recipe), seed)
     epochs = epochs or max(5, recipe.training.epochs // 5)

@@ -6,7 +6,7 @@ import dataclasses
 from itertools import zip_longest
 from typing import Any
 
-from . import container
+from . import container, cost
 from .model import FORMAT, Kind, Layer, Matrix, Mode, ModelFile
 
 NAMES = {
@@ -20,8 +20,8 @@ NAMES = {
 
 
 def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
-    """Facts about a file and the model in it, by title: model, channels with their units, labels,
-    decision, sections, layers, metadata."""
+    """Facts about a file and its model, by title: model, channels with their units, labels,
+    decision, sections, layers, cost, metadata."""
     units = model.names.units if model.names else ()
     return {
         "model": of_model(model),
@@ -30,6 +30,7 @@ def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
         "decision": _decision(model),
         "sections, bytes": container.section_sizes(data),
         "layers": {str(k): describe(layer) for k, layer in enumerate(model.layers)},
+        "cost of a step, about": of_cost(model),
         "metadata": model.meta,
     }
 
@@ -65,6 +66,18 @@ def _decision(model: ModelFile) -> dict[str, Any]:
     if model.decision is None:
         return {"readout": model.readout} if "readout" in model.meta else {}
     return dataclasses.asdict(model.decision)
+
+
+def of_cost(model: ModelFile) -> dict[str, Any]:
+    """What a step costs, and where that holds; a range behind the cache, where it has to fetch."""
+    found: dict[str, Any] = {}
+    for estimate in cost.estimates(model):
+        what = f"{estimate.machine}, {estimate.unit}"
+        found[f"{what} in {estimate.memory}" if estimate.memory else what] = estimate.count
+        if estimate.cached:
+            found[f"{what} from {cost.AXI}"] = list(estimate.cached)
+            found["lines fetched there"] = estimate.misses
+    return found
 
 
 def describe(layer: Layer) -> str:

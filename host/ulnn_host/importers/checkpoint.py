@@ -162,6 +162,7 @@ def _with_units(
         float(hyper.get("time_scale", 1.0)),
         dialect,
         {k: hyper[k] for k in META if k in hyper},
+        "time_scale" in hyper,
     )
 
 

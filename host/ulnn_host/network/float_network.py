@@ -34,7 +34,7 @@ class FloatNetwork:
     """Layers one after the other.
 
     Inputs are normalised as (x - mean) / std; the elapsed time of the equations is seconds /
-    time_scale.
+    time_scale. timed: whether somebody said the time scale; else it is a guess.
     """
 
     layers: tuple[FloatLayer, ...]
@@ -43,6 +43,7 @@ class FloatNetwork:
     time_scale: float = 1.0
     dialect: str = "ncps.torch"
     meta: dict[str, Any] = field(default_factory=dict)
+    timed: bool = False
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -100,8 +101,9 @@ class FloatNetwork:
         """Roll out from a zero state. x (N, T, I), dt (N, T) seconds, length (N,) valid steps."""
         count, steps = dt.shape
         valid = np.arange(steps) < (np.full(count, steps) if length is None else length)[:, None]
-        inputs = (np.asarray(x, np.float64) - self.mean) / self.std
-        # behind the valid steps dt may be 0, which an LTC divides by
+        # behind the valid steps x may be anything, and dt 0, which an LTC divides by
+        inputs = np.where(valid[..., None], np.asarray(x, np.float64), 0.0)
+        inputs = (inputs - self.mean) / self.std
         ts = np.where(valid, np.asarray(dt, np.float64), 1.0) / self.time_scale
         states = self.zero_state(inputs[:, 0])
         outputs, rows = [], [dict[str, list[Array]]() for _ in self.layers]

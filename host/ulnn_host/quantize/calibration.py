@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
 from ..data.matched import matched
+from ..data.sampling import duration, sampling
 from ..data.sequences import Sequences
+from ..engines.coverage import unkept
 from ..format.model import Decision
 from ..network.float_network import FloatNetwork, Trace
 from ..network.layers import Array
@@ -21,6 +23,7 @@ from .options import Method, Options
 from .rounding import Signal, Vectors
 
 PERCENTILE = 99.95
+USUAL = 99.0  # percentile of the elapsed times that are usual
 MSE_SHARES = np.geomspace(1.0, 0.1, 24)
 SAMPLES = 20_000
 
@@ -64,6 +67,11 @@ class FloatRollout:
     def outputs(self) -> Array:
         """Outputs of the valid steps (steps, O)."""
         return np.asarray(self.y[self.data.mask])
+
+    @cached_property
+    def dt_median(self) -> float:
+        """The median elapsed time of the data, seconds, to two digits."""
+        return float(f"{self.data.tick:.2g}")
 
     @cached_property
     def seen(self) -> tuple[dict[str, Vectors], ...]:
@@ -140,7 +148,8 @@ def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
     data, valid = rollout.data, rollout.data.mask
     ranges = Ranges(options.room, options.ranges)
     scale, offset = _input_scaling(data.x[valid], ranges)
-    every_dt = np.append(data.dt[valid].astype(np.float64), options.fixed_dt or 0.0)
+    expected = options.fixed_dt or 0.0, options.longest_gap or 0.0
+    every_dt = np.append(data.dt[valid].astype(np.float64), expected)
     span, dt_max = _time_span(every_dt, options.tick_ns)
     if not np.isfinite(rollout.outputs).all():
         raise UlnnError(
@@ -149,6 +158,24 @@ def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
         )
     found = decision(rollout.network, data, options.tick_ns)
     return Calibration(scale, offset, dt_max, span, ranges, rollout, found)
+
+
+def for_usual_dt(calibration: Calibration, options: Options) -> Calibration:
+    """The same with room for the elapsed times of nearly all steps only."""
+    data = calibration.rollout.data
+    usual = np.percentile(data.dt[data.mask].astype(np.float64), USUAL)
+    span, dt_max = _time_span(np.array([usual]), options.tick_ns)
+    return dataclasses.replace(calibration, span=span, dt_max=dt_max)
+
+
+def check_fixed_dt(data: Sequences, fixed: float | None) -> None:
+    """Raises UlnnError for a fixed dt (seconds) that no sample keeps."""
+    dt = data.dt[data.mask].astype(np.float64)
+    if fixed is not None and unkept(dt, fixed) == len(dt):
+        raise UlnnError(
+            f"fixed dt of {duration(fixed)}: no sample of the calibration data is that far from "
+            f"the one before ({sampling(dt)}); expected {np.median(dt):.3g} s, or no --fixed-dt"
+        )
 
 
 def _input_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:
@@ -177,8 +204,8 @@ def _rounded_outwards(offset: NDArray[Any], reach: NDArray[Any]) -> tuple[Array,
 
 def _time_span(dt: NDArray[Any], tick_ns: int) -> tuple[float, int]:
     """Seconds of 2^n ticks and dt_max, the largest dt that is not clamped, in ticks."""
-    longest = float(dt.max()) * 1e9 / tick_ns
-    bits = max(1, int(np.ceil(longest * 1.25)).bit_length())
+    longest = min(float(dt.max()) / tick_ns * 1e9 * 1.25, 2.0**32)
+    bits = max(1, int(np.ceil(longest)).bit_length())
     if bits > 31:
         raise UlnnError(
             f"elapsed time of {dt.max():g} s: expected at most {2**31 * tick_ns / 1e9 / 1.25:g} s "

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..base.errors import UlnnError
 from ..base.progress import track
+from ..base.toml_tables import check, number, positive
 from ..data.sequences import Sequences
 from ..engines.batch import quantise
 from ..engines.reference import Reference
@@ -40,14 +41,17 @@ Loss = Callable[[Tensor, Sequences], Tensor]
 @dataclass(frozen=True)
 class Plan:
     """How to fine-tune: Adam with a cosine schedule; average: decay of the running mean of the
-    weights, which is the result."""
+    weights, which is the result. Raises UlnnError for a number that cannot be meant."""
 
-    epochs: int = 10
-    batch: int = 64
-    learning_rate: float = 1e-4
-    clip: float = 1.0
-    average: float = 0.95
-    seed: int = 0
+    epochs: int = number(10, 0)
+    batch: int = number(64, 1)
+    learning_rate: float = number(1e-4, 1e-7, 10.0)
+    clip: float = positive(1.0)
+    average: float = number(0.95, 0.0, 0.9999)
+    seed: int = number(0, 0)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class IntegerNetwork(nn.Module):

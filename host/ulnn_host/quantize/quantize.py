@@ -92,7 +92,7 @@ def build_with_meaning(
         dt_max=calibration.dt_max,
         tables=tuple(_table(name) for name in tables),
         layers=tuple(converted.layer for converted in layers),
-        meta=_meta(network, options),
+        meta=_meta(network, options) | {"dt_median": calibration.rollout.dt_median},
         names=names(network),
         decision=calibration.decision,
         dialect=network.dialect,

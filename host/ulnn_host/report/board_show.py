@@ -84,6 +84,7 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
         f"{r.traffic.resent} frames sent again; {r.wall_seconds:.1f} s in all",
         highlight=False,
     )
+    console.print(f"sampling  {r.coverage.sampling}", highlight=False)
     if r.score_board and r.score_reference:
         board, reference = (100 * s["accuracy"] for s in (r.score_board, r.score_reference))
         console.print(
@@ -97,6 +98,8 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
             f"{r.sequences} sequences, and the {r.sequences} last states"
         )
         console.print(Text.assemble(("equal", "green"), text))
+        for line in r.coverage.facts:
+            console.print(Text.assemble(("but", "yellow"), f"       {line}"), soft_wrap=True)
         return
     text = (
         f" {r.different_steps:,} of {r.steps:,} steps, {r.different_states} of "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from ..base.errors import UlnnError, UlnnWarning
 from ..data import scores
+from ..data.sampling import duration, far_off
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import quantise
+from ..engines.coverage import Coverage, coverage
+from ..engines.reference import BEFORE_TABLE
 from ..format import container, cost
 from ..format.cost import Estimate
 from ..network import contraction
@@ -27,6 +30,7 @@ from ..quantize.rollouts import Saturation, observed_run
 
 CURVE_POINTS = 64
 COARSE_DT = 0.01
+FAR_INPUT = 10.0  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class ModelReport:
     the output. clamped_steps: elapsed times that dt_max or a fixed dt replaced. coarse_dt: median
     relative error of the elapsed times in whole ticks. accuracy: 0 to 1, None without labels.
     ram: bytes beside the file, as the C engine on this computer says (a 32-bit board needs less);
-    None where it is not built.
+    None where it is not built. coverage: of the calibration data by the model. narrow: what int8
+    weights would need on a Cortex-M7, where these stream through its cache.
     """
 
     name: str
@@ -81,11 +86,47 @@ class ModelReport:
     neurons: int
     ram: int | None
     costs: tuple[Estimate, ...]
+    coverage: Coverage
+    narrow: Estimate | None
 
     @property
     def bits(self) -> int:
         """The largest width of a weight; 16 without matrices (LTC)."""
         return max((bits for layer in self.widths for bits in layer), default=16)
+
+    @property
+    def harm(self) -> tuple[str, ...]:
+        """A line for each table whose saturation the outputs do not say to be harmless."""
+        lines = []
+        for found in self.saturation:
+            if not found.clipped or found.harmless or not found.tensor.endswith(BEFORE_TABLE):
+                continue
+            name = found.name.removesuffix(BEFORE_TABLE)
+            timed = found.tensor.startswith(("gate", "elapsed"))
+            cure = (
+                "put the unit of dt right, or retrain with a time_scale near "
+                f"{duration(self.coverage.median_dt)}"
+                if timed
+                else "retrain with a training.weight_limit"
+            )
+            lines.append(
+                f"{name} saturates in {found.share:.2%} of its values, where the outputs are off "
+                f"by {found.error:.0%} of their spread (rms): {cure}"
+                + (", or try --bits 16" if self.bits == 8 else "")
+            )
+        return tuple(lines)
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What would be better, one line each."""
+        if self.narrow is None:
+            return ()
+        chip, now = self.costs[0], self.narrow
+        return (
+            f"int16 weights stream through the 16 KB D-cache of an STM32H743, where MicroPython's "
+            f"heap is AXI SRAM: about {chip.likely:,} {chip.unit} a step; int8 needs about "
+            f"{now.likely:,} (--bits 8)",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; the curve at most CURVE_POINTS steps."""
@@ -105,7 +146,8 @@ class ModelReport:
             "widths": self.widths,
             "sections": self.sections,
             "costs": [asdict(estimate) for estimate in self.costs],
-            "saturation": [asdict(s) | {"harmless": s.harmless} for s in self.saturation],
+            "coverage": self.coverage.to_dict(),
+            "saturation": [asdict(s) for s in self.saturation],
             "error_over_time": {
                 "step": at.tolist(),
                 "max": self.curve.largest[at].tolist(),
@@ -121,7 +163,7 @@ class ConvertReport:
     accuracy: of the float network, None without labels; readout: how outputs become decisions.
     chosen, searched: how widths and ranges were chosen, where they were. native_self_test: golden
     steps that the C engine on this computer repeated; None where it is not built. outliers: lines
-    about inputs whose ranges come from one.
+    about inputs whose ranges come from one. times: lines about the elapsed times.
     """
 
     model: ModelReport
@@ -133,12 +175,13 @@ class ConvertReport:
     searched: Found | None = None
     native_self_test: int | None = None
     outliers: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """One line each, for the user."""
         lines = [layer.warning for layer in self.contraction if not layer.contractive]
-        lines += self.outliers
+        lines += [*self.outliers, *self.times, *self.model.harm]
         if self.model.coarse_dt > COARSE_DT:
             lines.append(
                 f"whole ticks miss the elapsed times by {self.model.coarse_dt:.0%}; "
@@ -154,6 +197,7 @@ class ConvertReport:
                 asdict(layer) | {"contractive": layer.contractive} for layer in self.contraction
             ],
             "warnings": self.warnings,
+            "advice": self.model.advice,
             "native_self_test": self.native_self_test,
         }
         if self.compared:
@@ -186,6 +230,8 @@ class Reporter:
         run = observed_run(model, data)
         error = run.y - self._rollout.y
         valid = error[data.mask]
+        spread = float(np.sqrt(self._rollout.outputs.var(axis=0).mean()))
+        run = run.judged(error, spread, data.mask)
         ticks = quantise(model, data).dt * (model.tick_ns / 1e9)
         late = next(s for s in run.saturation if s.layer is None and s.tensor == "elapsed time")
         return ModelReport(
@@ -206,6 +252,8 @@ class Reporter:
             neurons=model.neurons,
             ram=_ram(content),
             costs=cost.estimates(model),
+            coverage=coverage(model, data),
+            narrow=cost.better_narrow(model),
         )
 
     def report(
@@ -217,9 +265,30 @@ class Reporter:
     ) -> ConvertReport:
         """The whole, contraction of the float network included."""
         measured = contraction.measure(self._rollout.network, self._rollout.data)
-        return ConvertReport(
+        report = ConvertReport(
             model, measured, self.accuracy, self.readout, compared, chosen, searched
         )
+        return replace(report, times=self._times(model.coverage))
+
+    def _times(self, found: Coverage) -> tuple[str, ...]:
+        """Lines about the elapsed times of the data, for the float network and for the model."""
+        off = time_doubt(self._rollout.network, self._rollout.data)
+        promised = replace(found, known_dt={}, clipped={}, late_steps=0, still=False)
+        return tuple(filter(None, (off, *promised.warnings, *self._units())))
+
+    def _units(self) -> list[str]:
+        """Lines about inputs that lie far from those that the network was trained on."""
+        network, data = self._rollout.network, self._rollout.data
+        if (network.std == 1).all() and not network.mean.any():
+            return []
+        x = np.abs((data.x[data.mask] - network.mean) / network.std)
+        names = data.channels or tuple(f"x{k}" for k in range(x.shape[1]))
+        return [
+            f"input {name} lies {middle:,.3g} standard deviations from the mean that the network "
+            "was trained with (median): is its unit right?"
+            for name, middle in zip(names, np.median(x, axis=0), strict=True)
+            if middle > FAR_INPUT
+        ]
 
     def _accuracy(self, y: Array) -> float | None:
         if not self.readout:
@@ -240,3 +309,8 @@ def _ram(content: bytes) -> int | None:
         return engines.native_memory(content)
     except (UlnnError, ValueError):
         return None  # not built, or built without these cells
+
+
+def time_doubt(network: FloatNetwork, data: Sequences) -> str:
+    """The line about a median dt that is far from the time scale that was said; else empty."""
+    return far_off(data.tick, network.time_scale, "time_scale") if network.timed else ""

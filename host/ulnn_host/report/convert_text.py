@@ -9,6 +9,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ..data.sampling import duration
+from ..engines.coverage import Coverage
+from ..format.cost import AXI
 from ..network.contraction import Contraction
 from ..quantize.rollouts import Saturation
 from .convert_report import ConvertReport, ModelReport
@@ -19,6 +22,7 @@ Cell = Callable[[ModelReport], str]
 def show(report: ConvertReport, out: Console) -> None:
     """Print everything but the first two lines of `ulnn convert`."""
     models = (report.model, *report.compared)
+    out.print(_times(report.model.coverage), soft_wrap=True)
     if report.searched:
         best = report.searched.best
         out.print(
@@ -33,6 +37,15 @@ def show(report: ConvertReport, out: Console) -> None:
     out.print(_saturated(models))
     for layer in report.contraction:
         out.print(_contraction(layer), soft_wrap=True)
+    for advice in report.model.advice:
+        out.print(f"better: {advice}", soft_wrap=True)
+
+
+def _times(found: Coverage) -> str:
+    text = f"elapsed times: {found.sampling}; "
+    if found.fixed_dt:
+        return f"{text}the model takes {duration(found.fixed_dt)} for all of them"
+    return f"{text}longer ones than {duration(found.dt_max)} are shortened to it (--longest-gap)"
 
 
 def _table(title: str, models: tuple[ModelReport, ...]) -> Table:
@@ -62,7 +75,10 @@ def _figures(report: ConvertReport, models: tuple[ModelReport, ...]) -> Table:
     line("synapses / neurons", lambda m: f"{m.synapses:,} / {m.neurons:,}")
     line("RAM beside the file, bytes", lambda m: "?" if m.ram is None else f"{m.ram:,}")
     for k, estimate in enumerate(report.model.costs):
-        line(f"{estimate.machine}, {estimate.unit} a step", partial(_cost, k))
+        where = f" in {estimate.memory}" if estimate.memory else ""
+        line(f"{estimate.machine}, {estimate.unit} a step{where}", partial(_cost, k))
+        if any(model.costs[k].misses for model in models):
+            line(f"  from {AXI}", partial(_cached, k))
     return table
 
 
@@ -73,6 +89,12 @@ def _error_at(step: int, model: ModelReport) -> str:
 def _cost(machine: int, model: ModelReport) -> str:
     estimate = model.costs[machine]
     return f"about {estimate.count:,}"
+
+
+def _cached(machine: int, model: ModelReport) -> str:
+    estimate = model.costs[machine]
+    low, _, high = (round(count, -2) for count in estimate.cached)
+    return f"{low:,} to {high:,}" if estimate.misses else "the same"
 
 
 def _change(model: ModelReport, accuracy: float) -> str:

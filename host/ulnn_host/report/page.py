@@ -296,6 +296,7 @@ def add_validation(page: Page, report: ValidationReport) -> None:
             "clock of the step times": f"{info.clock_hz / 1e6:,.3f} MHz",
             "line": f"window {info.window} bytes, {report.traffic.lost} samples lost, "
             f"{report.traffic.resent} frames sent again",
+            "sampling": report.coverage.sampling,
             "time": f"{report.stream_seconds:.2f} s streaming, {report.wall_seconds:.2f} s in all",
         }
     )
@@ -307,10 +308,11 @@ def add_validation(page: Page, report: ValidationReport) -> None:
 
 def _verdict(report: ValidationReport) -> str:
     if report.equal:
+        known = "".join(f", but {line}" for line in report.coverage.facts)
         return (
             f"Equal: all {report.outputs_compared:,} outputs of {report.steps:,} steps and the "
             f"last state of each of the {report.sequences:,} sequences are those of the "
-            "reference, bit for bit."
+            f"reference, bit for bit{known}."
         )
     text = (
         f"Different: {report.different_steps:,} of {report.steps:,} steps and "

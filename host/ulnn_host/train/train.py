@@ -28,6 +28,7 @@ from ..base.errors import UlnnError
 from ..base.progress import bar
 from ..data import sets
 from ..data.matched import matched
+from ..data.sampling import sampling
 from ..data.scores import Scores, score
 from ..data.sequences import Sequences, Statistics
 from ..data.targets import CLASSES
@@ -35,6 +36,7 @@ from ..importers.checkpoint_toml import METADATA, read_hyper
 from . import augment, networks
 from .cells import Rollout
 from .recipe import Recipe
+from .times import warn_of_times
 
 # the products of a step are so small that a second thread costs more than it gives
 THREADS = 1
@@ -129,6 +131,8 @@ def train(recipe: Recipe, data: Sequences | None = None, *, quiet: bool = False)
     recipe's source. Raises UlnnError.
     """
     fit, valid = _load(recipe, data)
+    if not quiet:
+        warn_of_times(recipe, fit, valid)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return _Training(recipe, fit, valid).run(quiet)
@@ -335,6 +339,7 @@ class _Training:
             "seconds": round(seconds, 2),
             "epochs_run": len(self.history),
             "sequences": len(self.fit),
+            "sampling": sampling(self.fit.dt[self.fit.mask]),
             "torch": torch.__version__,
         }
         return TrainedNetwork(
