@@ -42,8 +42,10 @@ if TYPE_CHECKING:
     from .board.deploy import DeployReport, Plan
     from .board.deployed import Listed, RolledBack
     from .board.validate import ValidationReport
+    from .data.degrade import Fill, Pattern
     from .data.options import DataOptions
     from .data.scores import Scores
+    from .experiments.robustness import Robustness
     from .importers.check import Agreement
     from .network.float_network import FloatNetwork
     from .report.convert_report import ConvertReport
@@ -187,11 +189,34 @@ class Model:
         return facts.of_content(self.content, self.file)
 
     def report(self, data: Sequences) -> Scores:
-        """Scores of the decisions on labelled data that calibration has not seen."""
+        """Measures of the decisions, or of the values, on data with targets that calibration has
+        not seen: the object that `conversion` holds for its data, and `ulnn score` prints.
+        """
+        from .data.matched import matched
         from .data.scores import score
 
-        readout = self.file.readout
-        return score(self.run(dataclasses.replace(data, flat=False)), data, readout)
+        data = matched(dataclasses.replace(data, flat=False), self.file.channels, self.file.labels)
+        return score(self.run(data), data, self.file.readout)
+
+    def score(
+        self,
+        data: Sequences,
+        drops: Sequence[float] = (),
+        noises: Sequence[float] = (),
+        *,
+        pattern: Pattern = "samples",
+        fill: Fill = "skip",
+        network: FloatNetwork | None = None,
+        seed: int = 0,
+    ) -> Robustness:
+        """Measures on data as they are, with shares of the samples lost (`drops`), and with noise
+        in standard deviations of each channel, as `ulnn score`. pattern: "samples" or "bursts";
+        fill: "skip", "hold" or "mean"; network: one in float to measure beside.
+        """
+        from .experiments.robustness import conditions, robustness
+
+        tried = conditions(drops, noises, pattern, fill)
+        return robustness(data, network=network, model=self.content, tried=tried, seed=seed)
 
     def save(self, path: str | Path) -> Path:
         """Write the file; it is whole or not there."""
@@ -221,7 +246,8 @@ def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
 
     source: a recipe's path (.toml); or data, or the path of some, with the keys of a recipe by
     their names alone: `train("takes/", label="what", cell="ltc", epochs=50, valid_fraction=0.2)`.
-    Beside a recipe, keys take the place of its own.
+    Beside a recipe, keys take the place of its own. Ctrl-C raises `train.train.Stopped`, a
+    KeyboardInterrupt whose `network` is the best so far.
     """
     from .train import recipe
     from .train.train import train as fit
@@ -249,6 +275,7 @@ def convert(
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
+    test: Sequences | str | Path | None = None,
     compare: bool = False,
     name: str = "",
     model_version: int = 1,
@@ -266,8 +293,9 @@ def convert(
 
     source: what `train` returned; a module of torch (CfC, LTC or wired of ncps, LSTM or GRU of
     torch.nn, or a module around them), which is run beside the import and must give the same; a
-    FloatNetwork; or a checkpoint's path. data: what to calibrate on; options: how they are read,
-    where they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
+    FloatNetwork; or a checkpoint's path. data: what to calibrate on; test: data that calibration
+    does not see, for the scores in the model's `conversion`; options: how they are read, where
+    they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
     not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
     its header, counts the releases of one model. mode, activation, dialect, order, weights, check:
@@ -289,6 +317,8 @@ def convert(
         assumed = ()
     if not isinstance(data, Sequences):
         data = logs.read_data(data, options, network.readout or "last")
+    if test is not None and not isinstance(test, Sequences):
+        test = logs.read_data(test, options, network.readout or "last")
     if data.channels and not network.channels:
         assumed += (f"the inputs are {', '.join(data.channels)}",)
     for line in assumed:
@@ -303,7 +333,7 @@ def convert(
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
-        done = convert_network(network, data, chosen, wishes, shown)
+        done = convert_network(network, data, chosen, wishes, shown, test)
     for line in done.report.warnings:
         _warn(line)
     return Model(

@@ -72,7 +72,7 @@ def test_equal(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
     assert report.clamped_equal
     assert report.score_board == report.score_reference
     assert report.score_board is not None
-    assert report.score_board["count"] == 6
+    assert report.score_board.count == 6
     assert report.latency is not None
     latency = report.latency
     assert 0 <= latency.min <= latency.p50 <= latency.p99 <= latency.max

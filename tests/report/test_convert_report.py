@@ -68,7 +68,7 @@ def test_accuracy_is_that_of_the_labels(tmp_path: Path) -> None:
     assert report.model.accuracy == pytest.approx(report.accuracy, abs=0.3)
     assert "points" in text_of(report)
     bare = dataclasses.replace(data(3), y=None)
-    assert Reporter(FloatRollout(network("cfc-default"), bare)).accuracy is None
+    assert Reporter(FloatRollout(network("cfc-default"), bare)).scores is None
 
 
 def test_compare_puts_int8_and_int16_side_by_side(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def validation(board: str = "QEMU Cortex-M7", *, labels: bool = True) -> Validat
     ticks = rng.integers(100, 140, batch.dt.shape)
     score = None
     if labels:
-        score = scores.score(model.dequantise_output(outputs.y), data, "last").to_dict()
+        score = scores.score(model.dequantise_output(outputs.y), data, "last")
     total = count * steps
     return ValidationReport(
         model="watch.ulnn", data="test.npz", port="virtual:cortex-m7", equal=True,

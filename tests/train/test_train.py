@@ -18,7 +18,7 @@ from ulnn_host.base.errors import UlnnError, UlnnWarning
 from ulnn_host.cli.train import train as cli_train
 from ulnn_host.data import scores, sets
 from ulnn_host.data.sequences import Sequences, Statistics, from_arrays, save_npz
-from ulnn_host.train import augment, recipe, train
+from ulnn_host.train import augment, recipe, target, train
 from ulnn_host.train.recipe import AugmentRecipe, DataRecipe
 
 
@@ -128,11 +128,11 @@ def test_early_stopping_returns_the_best(tmp_path):
     steps = {"epochs": 60, "patience": 3, "average": 0.0}
     made = plan(tmp_path, waves(), data={"valid_fraction": 0.5}, training=steps)
     hyper = train.train(made, quiet=True).hyper
-    values = [line["valid"] for line in hyper["history"]]
-    best = int(np.argmax(values))
-    assert hyper["metrics"]["best_epoch"] == best + 1
-    assert hyper["metrics"]["valid_balanced_accuracy"] == pytest.approx(max(values), abs=1e-4)
-    assert len(values) == min(60, best + 1 + 3)
+    lines = [(line["valid_balanced"], -line["valid_loss"]) for line in hyper["history"]]
+    best = lines.index(max(lines))
+    assert hyper["metrics"]["kept_epoch"] == best + 1
+    assert hyper["metrics"]["score"] == pytest.approx(lines[best][0], abs=1e-4)
+    assert len(lines) == min(60, best + 1 + 3)
 
 
 def test_validation_by_group_and_by_file(tmp_path):
@@ -142,7 +142,9 @@ def test_validation_by_group_and_by_file(tmp_path):
     save_npz(tmp_path / "v.npz", waves(seed=4))
     made = plan(tmp_path, data, data={"valid": "v.npz"})
     made = replace(made, data=replace(made.data, valid=str(tmp_path / "v.npz")))
-    assert len(train.train(made, quiet=True).hyper["history"][0]) == 3
+    assert train.train(made, quiet=True).hyper["history"][0].keys() == {
+        "epoch", "loss", "valid_loss", "valid_balanced",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("readout", ["last", "mean", "each"])
@@ -164,7 +166,9 @@ def test_every_kind_of_target(tmp_path, readout, mode):
         )
         result = train.train(made, quiet=True)
         assert result.hyper["output_size"] == (1 if targets.ndim == y.ndim else 2)
-        assert result.hyper["metrics"]["valid_minus_mse"] < 0
+        metrics = result.hyper["metrics"]
+        assert metrics["score"] == -metrics["valid_loss"] < 0
+        assert len(metrics["validation"]["outputs"]) == result.hyper["output_size"]
 
 
 def test_padding_changes_nothing(tmp_path):
@@ -183,7 +187,7 @@ def test_weight_limit_and_class_weights(tmp_path):
     made = plan(tmp_path, waves(y=y), training={"weight_limit": 0.25, "average": 0.0})
     result = train.train(made, quiet=True)
     assert result.hyper["metrics"]["largest_weight"] <= 0.25
-    weights = train.target_of(waves(y=y), "mean").weights
+    weights = target.target_of(waves(y=y), "mean").weights
     assert np.allclose(weights, [0.6, 3.0])
 
 
@@ -292,7 +296,7 @@ def test_valid_names_a_set_of_a_package(tmp_path):
         }
     )
     history = train.train(made, quiet=True).hyper["history"]
-    assert "valid" in history[0]
+    assert "valid_loss" in history[0]
     again = tmp_path / "again.toml"
     again.write_text(recipe.dump(made, tmp_path))
     assert recipe.read_recipe(again) == made

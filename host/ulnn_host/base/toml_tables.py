@@ -76,6 +76,10 @@ def _value(hint: Any, value: Any, name: str, rule: Mapping[str, Any]) -> Any:
         if not isinstance(value, Mapping):
             raise UlnnError(f"{name} is {value!r}, expected a table [{name}]")
         return table(hint, value, f"{name}.") if isinstance(hint, type) else dict(value)
+    listed = next((arm for arm in get_args(hint) if get_origin(arm) is tuple), None)
+    if listed is not None:
+        plain = next(arm for arm in get_args(hint) if arm is not listed)
+        return _value(listed if isinstance(value, list | tuple) else plain, value, name, rule)
     if get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)):
             raise UlnnError(f"{name} is {value!r}, expected a list")

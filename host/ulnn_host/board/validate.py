@@ -16,6 +16,7 @@ from ..data import scores
 from ..data.logs import read_data
 from ..data.matched import matched
 from ..data.options import DataOptions
+from ..data.scores import Scores
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
@@ -132,8 +133,8 @@ class ValidationReport:
     clamped_steps: int
     clamped_equal: bool
     readout: str
-    score_board: dict[str, Any] | None
-    score_reference: dict[str, Any] | None
+    score_board: Scores | None
+    score_reference: Scores | None
     latency: Latency | None
     latency_gc: Latency | None
     samples_per_second: float
@@ -172,7 +173,9 @@ class ValidationReport:
         if self.broken_off and self.kept:
             content["resume"] = self.kept.to_json()
         for key, value in content.items():
-            if hasattr(value, "__dataclass_fields__"):
+            if isinstance(value, Scores):
+                content[key] = value.to_dict()
+            elif hasattr(value, "__dataclass_fields__"):
                 content[key] = asdict(value)
         content["coverage"] = self.coverage.to_dict()
         return content
@@ -288,13 +291,13 @@ def validate(
     return result
 
 
-def _score(
-    model: ModelFile, data: Sequences, outputs: Outputs, readout: str
-) -> dict[str, Any] | None:
-    """Accuracy against integer labels, where the data have any."""
-    if data.y is None or data.y.dtype.kind not in "iu":
+def _score(model: ModelFile, data: Sequences, outputs: Outputs, readout: str) -> Scores | None:
+    """Measures against the targets, where the data have any. Raises UlnnError when they do not fit
+    the model.
+    """
+    if data.y is None:
         return None
-    return scores.score(model.dequantise_output(outputs.y), data, readout).to_dict()
+    return scores.score(model.dequantise_output(outputs.y), data, readout)
 
 
 def _present(board: Board, identity: Identity, model_path: Path, to: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..base.errors import UlnnError
 from ..data.options import DataOptions
 from .data_options import with_data_options
 from .options import (
@@ -48,6 +49,9 @@ def convert(
         Path | None,
         typer.Option(help="outputs of the original model to prove the import (.npz: x, dt, y)"),
     ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help=f"to measure on what calibration does not see; {DATA}")
+    ] = None,
     tick_ns: Annotated[int, typer.Option(help="length of a tick of dt, ns")] = 1000,
     fixed_dt: Annotated[
         float | None,
@@ -75,7 +79,7 @@ def convert(
     ] = "float",
     learning_rate: Annotated[float, typer.Option(help="of --finetune")] = 1e-4,
     model_version: Annotated[
-        int, typer.Option(help="number in the file, which counts the releases of one model", min=0)
+        int, typer.Option(help="number in the file, which counts the releases of one model")
     ] = 1,
     report: Annotated[Path | None, typer.Option(help="picture to write (.png or .svg)")] = None,
     compare: Annotated[
@@ -88,9 +92,10 @@ def convert(
 
     A .pt file is a torch state_dict: of ncps.torch (CfC, wired CfC, LTC) or of nn.LSTM, nn.GRU.
     Prints how far the integer model is from the float network over whole sequences, what
-    saturates, and what a step costs; warns of layers in which errors grow along the rollout.
+    saturates, what a step costs, and where the data have targets how good the decisions are; warns
+    of layers in which errors grow along the rollout.
 
-    Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
+    Example: ulnn convert watch.safetensors --calib train.npz --test unseen.npz -o watch.ulnn
     """
     from .. import api
     from ..base import files
@@ -100,11 +105,14 @@ def convert(
         from ..report import convert_picture, pictures
 
         pictures.check_picture(report)
+    if test and test.exists() and calib.exists() and test.samefile(calib):
+        raise UlnnError(f"--test {test} is the calibration data: expected others, or no --test")
     for target in (output, report) if report else (output,):
-        files.check_output(target, checkpoint, calib, check)
+        files.check_output(target, checkpoint, calib, check, test)
     model = api.convert(
         checkpoint,
         calib,
+        test=test,
         bits=bits,
         max_bytes=max_bytes,
         calibration=calibration,

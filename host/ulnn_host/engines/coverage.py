@@ -89,7 +89,7 @@ class Coverage:
         count, total = sum(self.clipped.values()), self.steps * self.inputs
         named = [f"{name} {n:,}" for name, n in list(self.clipped.items())[:NAMED]]
         more = f" and {len(self.clipped) - NAMED} more" if len(self.clipped) > NAMED else ""
-        share = f"{100 * count / total:.2g} %" if count < total else "100 %"
+        share = f"{100 * count / total:.3g} %" if count < total else "100 %"
         fact = (
             f"{count:,} of {total:,} input values ({share}) lie outside the range that the model "
             f"knows, and were clipped: {', '.join(named)}{more}"

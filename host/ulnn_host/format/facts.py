@@ -20,7 +20,7 @@ NAMES = {
 
 
 def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
-    """Facts about a file and its model, by title: model, channels with their units, labels,
+    """Facts about a file and the model in it, by title: model, channels with their units, labels,
     decision, sections, layers, cost, metadata."""
     units = model.names.units if model.names else ()
     return {
@@ -61,13 +61,6 @@ def of_model(model: ModelFile) -> dict[str, Any]:
     }
 
 
-def _decision(model: ModelFile) -> dict[str, Any]:
-    """How outputs become decisions; of a file without DECISION what its metadata say."""
-    if model.decision is None:
-        return {"readout": model.readout} if "readout" in model.meta else {}
-    return dataclasses.asdict(model.decision)
-
-
 def of_cost(model: ModelFile) -> dict[str, Any]:
     """What a step costs, and where that holds; a range behind the cache, where it has to fetch."""
     found: dict[str, Any] = {}
@@ -78,6 +71,13 @@ def of_cost(model: ModelFile) -> dict[str, Any]:
             found[f"{what} from {cost.AXI}"] = list(estimate.cached)
             found["lines fetched there"] = estimate.misses
     return found
+
+
+def _decision(model: ModelFile) -> dict[str, Any]:
+    """How outputs become decisions; of a file without DECISION what its metadata say."""
+    if model.decision is None:
+        return {"readout": model.readout} if "readout" in model.meta else {}
+    return dataclasses.asdict(model.decision)
 
 
 def describe(layer: Layer) -> str:

@@ -33,6 +33,7 @@ class CheckpointToml:
              ["rnn", "relu", "fc"]
     weights  which state dict, where a file holds several: its key, or the prefix of its names
     mean, std, time_scale   inputs are normalised as (x - mean) / std, seconds by time_scale
+    fixed_dt the network takes every sample to come that many seconds after the one before
     labels, readout; channels: names of the inputs (inputs: the same, as older files have it),
     units: their units, "" where there is none
     all others: what `ulnn train` notes about a network; sizes must be those of the weights
@@ -51,6 +52,7 @@ class CheckpointToml:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = positive(())
     time_scale: float = positive(1.0)
+    fixed_dt: float = positive(0.0)
     labels: tuple[str, ...] = ()
     readout: str = choice("last", *READOUTS)
     channels: tuple[str, ...] = ()

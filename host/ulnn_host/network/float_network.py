@@ -34,7 +34,8 @@ class FloatNetwork:
     """Layers one after the other.
 
     Inputs are normalised as (x - mean) / std; the elapsed time of the equations is seconds /
-    time_scale. timed: whether somebody said the time scale; else it is a guess.
+    time_scale. timed: whether somebody said the time scale; else it is a guess. fixed_dt: seconds
+    that every sample is taken to come after the one before; 0: as dt says.
     """
 
     layers: tuple[FloatLayer, ...]
@@ -44,6 +45,7 @@ class FloatNetwork:
     dialect: str = "ncps.torch"
     meta: dict[str, Any] = field(default_factory=dict)
     timed: bool = False
+    fixed_dt: float = 0.0
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -75,6 +77,11 @@ class FloatNetwork:
         """Number of outputs."""
         return self.layers[-1].output_size
 
+    def times(self, dt: Any) -> Any:
+        """Elapsed times in units of the cells, from seconds, of any library and shape."""
+        # 0 * dt: an exported graph keeps its input
+        return (0 * dt + self.fixed_dt if self.fixed_dt else dt) / self.time_scale
+
     def zero_state(self, like: Any) -> tuple[State, ...]:
         """States 0 for the batch of `like` (N, ...), of its library, type and device."""
         xp = array_namespace(like)
@@ -104,7 +111,7 @@ class FloatNetwork:
         # behind the valid steps x may be anything, and dt 0, which an LTC divides by
         inputs = np.where(valid[..., None], np.asarray(x, np.float64), 0.0)
         inputs = (inputs - self.mean) / self.std
-        ts = np.where(valid, np.asarray(dt, np.float64), 1.0) / self.time_scale
+        ts = self.times(np.where(valid, np.asarray(dt, np.float64), 1.0))
         states = self.zero_state(inputs[:, 0])
         outputs, rows = [], [dict[str, list[Array]]() for _ in self.layers]
         for t in range(steps):

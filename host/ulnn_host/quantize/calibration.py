@@ -32,14 +32,18 @@ SAMPLES = 20_000
 class FloatRollout:
     """A float network over data. It runs once, when its outputs are first asked for; whoever needs
     them gets this object. Channels and classes are put in the network's order, by name; a network
-    without names of channels takes those of the data. Raises
-    UlnnError for a wrong number of inputs, and for names that the network does not know."""
+    without names of channels takes those of the data; for one with a fixed dt, that is the dt of
+    the data. Raises UlnnError for a wrong number of inputs, and for names that the network does
+    not know."""
 
     network: FloatNetwork
     data: Sequences
 
     def __post_init__(self) -> None:
         data = matched(self.data, self.network.channels, self.network.labels)
+        if self.network.fixed_dt:
+            dt = np.full(data.dt.shape, self.network.fixed_dt, np.float32)
+            data = dataclasses.replace(data, dt=dt)
         object.__setattr__(self, "data", data)
         if data.channels and not self.network.channels:
             meta = self.network.meta | {"channels": list(data.channels)}

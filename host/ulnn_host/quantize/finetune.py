@@ -27,7 +27,8 @@ from ..engines.reference import Reference
 from ..format.model import ModelFile
 from ..network.float_network import FloatNetwork, arrays, replaced
 from ..network.layers import Ltc
-from ..train.train import THREADS, settings, target_of
+from ..train.target import target_of
+from ..train.train import THREADS, settings
 from .calibration import Calibration, FloatRollout, calibrate
 from .golden import with_golden
 from .options import Options

@@ -10,6 +10,7 @@ from ..board.deploy import DeployReport
 from ..board.deployed import Listed, RolledBack
 from ..board.plan import Plan
 from ..board.validate import ValidationReport
+from . import scores_text
 
 
 def show_plan(plan: Plan, console: Terminal) -> None:
@@ -137,12 +138,9 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
         console.print(f"          {r.traffic.faults:,} faults were injected", highlight=False)
     console.print(f"sampling  {r.coverage.sampling}", highlight=False)
     if r.score_board and r.score_reference:
-        board, reference = (100 * s["accuracy"] for s in (r.score_board, r.score_reference))
-        console.print(
-            f"accuracy  board {board:.2f} %, reference {reference:.2f} % "
-            f"({r.score_board['count']} decisions, readout {r.readout})",
-            highlight=False,
-        )
+        title = f"measures  on {r.data}, readout {r.readout}"
+        both = {"reference": r.score_reference, "board": r.score_board}
+        scores_text.show(both, title, console)
     if r.equal:
         text = (
             f"     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "

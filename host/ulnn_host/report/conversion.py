@@ -61,18 +61,21 @@ def convert_network(
     options: Options,
     wishes: Wishes,
     progress: Progress = lambda text: None,
+    test: Sequences | None = None,
 ) -> Conversion:
     """Convert a network, and measure the model on the data.
 
-    options: all that is not in the wishes. Raises UlnnError for wishes that contradict each other
+    options: all that is not in the wishes. test: data that calibration does not see, for the
+    measures of decisions or values. Raises UlnnError for wishes that contradict each other
     or cannot be fulfilled, and when the C engine on this computer does not repeat the model's
     golden vectors.
     """
     if wishes.bits is not None and wishes.max_bytes is not None:
         raise UlnnError("expected --bits or --max-bytes, not both: --max-bytes chooses the widths")
+    options = _with_fixed_dt(options, network)
     off = time_doubt(network, data)
     try:
-        return _convert(network, data, options, wishes, progress)
+        return _convert(network, data, options, wishes, progress, test)
     except UlnnError as error:
         raise UlnnError(f"{off} Else: {error}" if off else str(error)) from error
 
@@ -83,10 +86,12 @@ def _convert(
     options: Options,
     wishes: Wishes,
     progress: Progress,
+    test: Sequences | None,
 ) -> Conversion:
     options = dataclasses.replace(options, bits=8 if wishes.bits is None else wishes.bits)
     rollout = FloatRollout(network, data)
     check_fixed_dt(rollout.data, options.fixed_dt)
+    reporter = Reporter(rollout, test)
     searched = chosen = None
     if wishes.calibration == "search":
         searched = range_search.search(
@@ -104,7 +109,6 @@ def _convert(
     progress("converting")
     content = container.write(quantize.convert(rollout, options))
     progress("integer model")
-    reporter = Reporter(rollout)
     others = []
     if wishes.finetune:
         others.append(reporter.measure(f"{_name(options)}, before fine-tuning", content))
@@ -129,6 +133,18 @@ def _convert(
         times=(*report.times, *_gaps(rollout, options)),
     )
     return Conversion(content, report)
+
+
+def _with_fixed_dt(options: Options, network: FloatNetwork) -> Options:
+    """The options with the fixed dt of a network that has one."""
+    if not network.fixed_dt:
+        return options
+    if options.fixed_dt not in (None, network.fixed_dt):
+        raise UlnnError(
+            f"--fixed-dt {options.fixed_dt:g}: the network has a fixed dt of "
+            f"{network.fixed_dt:g} s; leave it out"
+        )
+    return dataclasses.replace(options, fixed_dt=network.fixed_dt)
 
 
 def _outliers(data: Sequences, method: Method) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import UlnnError, UlnnWarning
-from ..data import scores
 from ..data.sampling import duration, far_off
+from ..data.scores import ClassScores, Scores, score
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import quantise
@@ -19,6 +19,7 @@ from ..engines.coverage import Coverage, coverage
 from ..engines.reference import BEFORE_TABLE
 from ..format import container, cost
 from ..format.cost import Estimate
+from ..format.model import ModelFile
 from ..network import contraction
 from ..network.contraction import Contraction
 from ..network.float_network import FloatNetwork
@@ -59,14 +60,15 @@ class ErrorCurve:
 
 @dataclass(frozen=True)
 class ModelReport:
-    """One integer model on the calibration data.
+    """One integer model on the calibration data, its scores on what the report measures on.
 
     widths: bits of each matrix of each layer. max_error, rms_error: over all steps, real units of
     the output. clamped_steps: elapsed times that dt_max or a fixed dt replaced. coarse_dt: median
-    relative error of the elapsed times in whole ticks. accuracy: 0 to 1, None without labels.
-    ram: bytes beside the file, as the C engine on this computer says (a 32-bit board needs less);
-    None where it is not built. coverage: of the calibration data by the model. narrow: what int8
-    weights would need on a Cortex-M7, where these stream through its cache.
+    relative error of the elapsed times in whole ticks. scores: None without targets. test_rms: as
+    rms_error over the test data, None without. ram: bytes beside the file, as the C engine on
+    this computer says (a 32-bit board needs less); None where it is not built. coverage: of the
+    calibration data by the model. narrow: what int8 weights would need on a Cortex-M7, where these
+    stream through its cache.
     """
 
     name: str
@@ -80,7 +82,8 @@ class ModelReport:
     clamped_steps: int
     coarse_dt: float
     saturation: tuple[Saturation, ...]
-    accuracy: float | None
+    scores: Scores | None
+    test_rms: float | None
     macs: int
     synapses: int
     neurons: int
@@ -93,6 +96,11 @@ class ModelReport:
     def bits(self) -> int:
         """The largest width of a weight; 16 without matrices (LTC)."""
         return max((bits for layer in self.widths for bits in layer), default=16)
+
+    @property
+    def accuracy(self) -> float | None:
+        """0 to 1; None without labels."""
+        return _accuracy(self.scores)
 
     @property
     def harm(self) -> tuple[str, ...]:
@@ -140,6 +148,8 @@ class ModelReport:
             "steps": self.steps,
             "clamped_steps": self.clamped_steps,
             "accuracy": self.accuracy,
+            "scores": self.scores.to_dict() if self.scores else None,
+            "test_rms_error": self.test_rms,
             "synapses": self.synapses,
             "neurons": self.neurons,
             "ram": self.ram,
@@ -160,7 +170,8 @@ class ModelReport:
 class ConvertReport:
     """The model that was written, and others to compare it with.
 
-    accuracy: of the float network, None without labels; readout: how outputs become decisions.
+    scores: of the float network, None without targets; readout: how outputs become decisions;
+    measured_on: the data of all scores, in words, "calibration data" where no others were given.
     chosen, searched: how widths and ranges were chosen, where they were. native_self_test: golden
     steps that the C engine on this computer repeated; None where it is not built. outliers: lines
     about inputs whose ranges come from one. times: lines about the elapsed times.
@@ -168,14 +179,20 @@ class ConvertReport:
 
     model: ModelReport
     contraction: tuple[Contraction, ...]
-    accuracy: float | None = None
+    scores: Scores | None = None
     readout: str = ""
+    measured_on: str = ""
     compared: tuple[ModelReport, ...] = ()
     chosen: Choice | None = None
     searched: Found | None = None
     native_self_test: int | None = None
     outliers: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+
+    @property
+    def accuracy(self) -> float | None:
+        """Of the float network, 0 to 1; None without labels."""
+        return _accuracy(self.scores)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -193,6 +210,8 @@ class ConvertReport:
         """For JSON."""
         content = self.model.to_dict() | {
             "float_accuracy": self.accuracy,
+            "float_scores": self.scores.to_dict() if self.scores else None,
+            "measured_on": self.measured_on,
             "contraction": [
                 asdict(layer) | {"contractive": layer.contractive} for layer in self.contraction
             ],
@@ -211,18 +230,31 @@ class ConvertReport:
 
 
 class Reporter:
-    """Makes reports of the integer models of one float network over its data."""
+    """Makes reports of the integer models of one float network over its data.
 
-    def __init__(self, rollout: FloatRollout) -> None:
+    test: other data, for the scores. Raises UlnnError when their targets do not fit the network;
+    for those of the calibration data, which conversion does not need, it warns.
+    """
+
+    def __init__(self, rollout: FloatRollout, test: Sequences | None = None) -> None:
         self._rollout = rollout
-        self.readout = _readout(rollout.network, rollout.data)
-        self.accuracy = None
-        if self.readout:
-            try:
-                self.accuracy = self._accuracy(rollout.y)
-            except UlnnError as error:
-                self.readout = ""
-                warnings.warn(f"no accuracy: {error}", UlnnWarning, stacklevel=2)
+        self._test = None if test is None else FloatRollout(rollout.network, test)
+        self.measured_on = "calibration data" if test is None else "test data"
+        self.readout = ""
+        self.scores = None
+        measured = self._test or rollout
+        if test is not None and test.y is None:
+            raise UlnnError("the test data have no targets y, so there is nothing to measure")
+        if measured.data.y is None:
+            return
+        try:
+            self.readout = _readout(rollout.network, measured.data)
+            self.scores = score(measured.y, measured.data, self.readout)
+        except UlnnError as error:
+            if test is not None:
+                raise UlnnError(f"test data: {error}") from error
+            self.readout = ""
+            warnings.warn(f"no measures: {error}", UlnnWarning, stacklevel=2)
 
     def measure(self, name: str, content: bytes) -> ModelReport:
         """The report of a model file."""
@@ -233,6 +265,7 @@ class Reporter:
         spread = float(np.sqrt(self._rollout.outputs.var(axis=0).mean()))
         run = run.judged(error, spread, data.mask)
         ticks = quantise(model, data).dt * (model.tick_ns / 1e9)
+        scores, test_rms = self._measured(model, run.y)
         late = next(s for s in run.saturation if s.layer is None and s.tensor == "elapsed time")
         return ModelReport(
             name=name,
@@ -246,7 +279,8 @@ class Reporter:
             clamped_steps=late.clipped,
             coarse_dt=float(np.median(np.abs(ticks[data.mask] / data.dt[data.mask] - 1))),
             saturation=run.saturation,
-            accuracy=self._accuracy(run.y),
+            scores=scores,
+            test_rms=test_rms,
             macs=model.macs,
             synapses=model.synapses,
             neurons=model.neurons,
@@ -266,8 +300,9 @@ class Reporter:
         """The whole, contraction of the float network included."""
         measured = contraction.measure(self._rollout.network, self._rollout.data)
         report = ConvertReport(
-            model, measured, self.accuracy, self.readout, compared, chosen, searched
-        )
+            model, measured, self.scores, self.readout, self.measured_on if self.scores else "",
+            compared, chosen, searched,
+        )  # fmt: skip
         return replace(report, times=self._times(model.coverage))
 
     def _times(self, found: Coverage) -> tuple[str, ...]:
@@ -290,18 +325,26 @@ class Reporter:
             if middle > FAR_INPUT
         ]
 
-    def _accuracy(self, y: Array) -> float | None:
-        if not self.readout:
-            return None
-        return scores.score(y, self._rollout.data, self.readout).accuracy
+    def _measured(self, model: ModelFile, y: Array) -> tuple[Scores | None, float | None]:
+        """The scores of a model, and its rms error over the test data. y: its outputs over the
+        calibration data."""
+        if self._test is None:
+            scores = score(y, self._rollout.data, self.readout) if self.readout else None
+            return scores, None
+        data = self._test.data
+        outputs = observed_run(model, data).y
+        error = (outputs - self._test.y)[data.mask]
+        return score(outputs, data, self.readout), float(np.sqrt(np.mean(error**2)))
+
+
+def _accuracy(scores: Scores | None) -> float | None:
+    return scores.accuracy if isinstance(scores, ClassScores) else None
 
 
 def _readout(network: FloatNetwork, data: Sequences) -> str:
-    """How outputs become decisions: as trained, else one a step or one a sequence as the labels
-    are; empty without labels of classes."""
-    if data.y is None or data.y.dtype.kind not in "iu":
-        return ""
-    return network.readout or ("each" if data.y.ndim == 2 else "last")
+    """How outputs become decisions or values: as trained, else one a step or one a sequence as the
+    targets are. Raises UlnnError where that is not certain."""
+    return network.readout or ("each" if data.per_step else "last")
 
 
 def _ram(content: bytes) -> int | None:

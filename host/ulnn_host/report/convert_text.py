@@ -14,6 +14,7 @@ from ..engines.coverage import Coverage
 from ..format.cost import AXI
 from ..network.contraction import Contraction
 from ..quantize.rollouts import Saturation
+from . import scores_text
 from .convert_report import ConvertReport, ModelReport
 
 Cell = Callable[[ModelReport], str]
@@ -37,6 +38,10 @@ def show(report: ConvertReport, out: Console) -> None:
     out.print(_saturated(models))
     for layer in report.contraction:
         out.print(_contraction(layer), soft_wrap=True)
+    if report.scores and report.model.scores:
+        models_by_name = {"float": report.scores, report.model.name: report.model.scores}
+        title = f"on {report.measured_on}, readout {report.readout}"
+        scores_text.show(models_by_name, title, out)
     for advice in report.model.advice:
         out.print(f"better: {advice}", soft_wrap=True)
 
@@ -68,9 +73,11 @@ def _figures(report: ConvertReport, models: tuple[ModelReport, ...]) -> Table:
     line("rms error", lambda m: f"{m.rms_error:.6f}")
     for place in report.model.curve.places:
         line(f"  at step {place + 1}, max / rms", partial(_error_at, place))
-    if report.accuracy is not None:
-        accuracy = report.accuracy
-        line(f"accuracy ({report.readout}; float {accuracy:.2%})", lambda m: _change(m, accuracy))
+    if report.model.test_rms is not None:
+        line("rms error on test data", lambda m: f"{m.test_rms:.6f}")
+    if report.scores:
+        name, value = next(iter(report.scores.figures().items()))
+        line(f"{name} on {report.measured_on}", partial(_change, name, value))
     line("MACs a step", lambda m: f"{m.macs:,}")
     line("synapses / neurons", lambda m: f"{m.synapses:,} / {m.neurons:,}")
     line("RAM beside the file, bytes", lambda m: "?" if m.ram is None else f"{m.ram:,}")
@@ -97,10 +104,14 @@ def _cached(machine: int, model: ModelReport) -> str:
     return f"{low:,} to {high:,}" if estimate.misses else "the same"
 
 
-def _change(model: ModelReport, accuracy: float) -> str:
-    if model.accuracy is None:
+def _change(name: str, real: float, model: ModelReport) -> str:
+    if model.scores is None:
         return "?"
-    return f"{model.accuracy:.2%} ({100 * (model.accuracy - accuracy):+.2f} points)"
+    value = model.scores.figures()[name]
+    text = scores_text.number(name, value)
+    if model.accuracy is None:
+        return f"{text} ({value - real:+.2g})"
+    return f"{text} ({100 * (value - real):+.2f} points)"
 
 
 def _sections(models: tuple[ModelReport, ...]) -> Table:

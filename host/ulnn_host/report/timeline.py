@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..board.validate import Arrays, ValidationReport
-from ..data.scores import pool
+from ..data.scores import ClassScores, pool
 from .pictures import COLOURS, INK, new_figure, plain
 
 STEPS = 3000  # drawn, at most
@@ -79,7 +79,7 @@ def _classes(
     report: ValidationReport, arrays: Arrays, shown: Sequence[tuple[int, int]]
 ) -> list[tuple[str, Int]]:
     """(name, class of each step, or -1) of labels and decisions."""
-    if report.score_board is None or report.truth is None:
+    if not isinstance(report.score_board, ClassScores) or report.truth is None:
         return []
     length = arrays.batch.length
     scale, offset = (np.array(report.model_facts[k]) for k in ("output_scale", "output_offset"))

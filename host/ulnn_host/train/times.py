@@ -14,7 +14,7 @@ def warn_of_times(recipe: Recipe, fit: Sequences, valid: Sequences | None) -> No
     """Warn (`UlnnWarning`) of a median dt that is far from the time scale that the recipe says,
     and of validation data whose median dt is far from that of the data to fit.
     """
-    kept = 1 - recipe.data.drop  # samples are dropped later, in fit alone
+    kept = 1 / recipe.data.stretch  # samples are dropped later, in fit alone
     scale = recipe.model.time_scale * kept
     lines = [far_off(fit.tick, scale, "model.time_scale") if scale else ""]
     if valid is not None:
