@@ -14,11 +14,10 @@ rooms of the package do.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .base import files
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
-from .base.progress import BYTES, Bar, bar, bars, status
+from .base.progress import BYTES, bar, bars, status
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .board.deploy import DeployReport, Plan
-    from .board.deployed import Listed, RolledBack
+    from .board.deployed import Deployed
     from .board.validate import ValidationReport
     from .data.degrade import Fill, Pattern
     from .data.options import DataOptions
@@ -195,7 +194,7 @@ class Model:
         from .data.matched import matched
         from .data.scores import score
 
-        data = matched(dataclasses.replace(data, flat=False), self.file.channels, self.file.labels)
+        data = matched(replace(data, flat=False), self.file.channels, self.file.labels)
         return score(self.run(data), data, self.file.readout)
 
     def score(
@@ -414,54 +413,26 @@ def deploy(
     """Put a model, the engine and the serial loop on a board, and run the self test there.
 
     When that fails, the board goes back to what it had. port: a serial port, `auto` for the only
-    board that is plugged in, or virtual:cortex-m7. to: path on the board. dry_run: only plan.
-    pure: use the engine in Python. planned: called with what is to be done, before it is; done:
-    with the report. quiet: no progress bars. then: `tail` shows what the board prints, or `repl`.
+    board that is plugged in, or virtual:cortex-m7. to: path on the board. pure: use the engine in
+    Python. planned: called with what is to be done; done: with the report. then: tail or repl.
     """
     from .board import terminal
     from .board.deploy import deploy as send
     from .board.discover import opened
 
-    running: dict[str, Bar] = {}
     with _as_file(model) as path, opened(port, baudrate) as board:
         with bars(quiet=quiet, count=BYTES) as shown:
-
-            def progress(name: str, sent: int, size: int) -> None:
-                if name not in running:
-                    running[name] = shown.bar(name, size)
-                running[name].update(sent)
-
-            report = send(board, path, to, dry_run, pure, progress, planned)
+            report = send(board, path, to, dry_run, pure, shown.update, planned)
         done(report)
         terminal.follow(board, then)
     return report
 
 
-def deployed(port: str = "auto", *, baudrate: int = 115200) -> list[Listed]:
-    """The versions that a board holds, the one that runs first."""
-    from .board.deployed import listing
-    from .board.discover import opened
+def deployed(port: str = "auto", *, baudrate: int = 115200) -> Deployed:
+    """What a board holds: `versions()`, `rollback()` and `remove()`, each of which opens it."""
+    from .board.deployed import Deployed
 
-    with opened(port, baudrate) as board:
-        return listing(board)
-
-
-def rollback(port: str = "auto", *, baudrate: int = 115200) -> RolledBack:
-    """Go back to the version before the one that a board runs, which it forgets."""
-    from .board.deployed import rollback as go_back
-    from .board.discover import opened
-
-    with opened(port, baudrate) as board:
-        return go_back(board)
-
-
-def undeploy(port: str = "auto", *, baudrate: int = 115200) -> list[str]:
-    """Remove all that was deployed to a board; its paths."""
-    from .board.deployed import remove
-    from .board.discover import opened
-
-    with opened(port, baudrate) as board:
-        return remove(board)
+    return Deployed(port, baudrate)
 
 
 def validate(
@@ -486,11 +457,10 @@ def validate(
     `.equal` says whether all outputs and states are the same, bit for bit; `.coverage` counts what
     all engines clamp alike, of which this warns (`UlnnWarning`). port, to: as for `deploy`.
     options: how data are read, where they are a path. may_deploy: bring what is missing there
-    first, and call deployed with what was done. window: bytes that the board's port can hold; 0:
-    what the board offers. wait: seconds for a board that was unplugged. faults: damage that is
-    done on purpose, RATE or RATE:KIND. resume: JSON report of a run that broke off, to go on with.
-    notice: called with a line when the line is in trouble. timeout: seconds for loading the model.
-    Raises BrokenOff, which has the report, when the board does not come back.
+    first, and call deployed with what was done. window: bytes that the board's port holds; 0: what
+    it offers. wait: seconds for a board that was unplugged. faults: damage on purpose, RATE or
+    RATE:KIND. resume: JSON report of a run that broke off. notice: called with a line when the line
+    is in trouble. timeout: seconds for loading the model. Raises BrokenOff, with the report.
     """
     from .board.discover import resolve
     from .board.faults import Faults
@@ -517,7 +487,7 @@ def validate(
         )
     for line in done.coverage.warnings:
         _warn(line)
-    return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
+    return replace(done, model=model.name) if isinstance(model, Model) else done
 
 
 @contextlib.contextmanager

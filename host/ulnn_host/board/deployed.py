@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import versions
+from .discover import opened
 from .identity import DeployError, Identity, identify
+from .line import BAUDRATE
 from .link import Board, BoardError, is_errno
 from .versions import Held, Version
 
@@ -30,6 +32,29 @@ def _ulnn_prove(path):
     m = ulnn.load(path)
     return ulnn.ENGINE, ulnn.__version__, m.self_test(), m.info()
 """
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What was deployed to the board at a port; `auto` is the only one that is plugged in."""
+
+    port: str
+    baudrate: int = BAUDRATE
+
+    def versions(self) -> list[Listed]:
+        """The versions there, the one that counts first."""
+        with opened(self.port, self.baudrate) as board:
+            return listing(board)
+
+    def rollback(self) -> RolledBack:
+        """As the function."""
+        with opened(self.port, self.baudrate) as board:
+            return rollback(board)
+
+    def remove(self) -> list[str]:
+        """As the function."""
+        with opened(self.port, self.baudrate) as board:
+            return remove(board)
 
 
 @dataclass(frozen=True)

@@ -77,15 +77,15 @@ def deploy(
         )
         content: Any = report.to_json()
     elif rollback:
-        back = api.rollback(port, baudrate=baud)
+        back = api.deployed(port, baudrate=baud).rollback()
         board_show.show_rollback(back, console)
         content = back.to_json()
     elif list_versions:
-        found = api.deployed(port, baudrate=baud)
+        found = api.deployed(port, baudrate=baud).versions()
         board_show.show_versions(found, console)
         content = [listed.to_json() for listed in found]
     else:
-        content = api.undeploy(port, baudrate=baud)
+        content = api.deployed(port, baudrate=baud).remove()
         console.print(f"removed {len(content)} files")
     if as_json:
         print(json.dumps(content, indent=2))
