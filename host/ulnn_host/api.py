@@ -459,8 +459,8 @@ def validate(
     options: how data are read, where they are a path. may_deploy: bring what is missing there
     first, and call deployed with what was done. window: bytes that the board's port holds; 0: what
     it offers. wait: seconds for a board that was unplugged. faults: damage on purpose, RATE or
-    RATE:KIND. resume: JSON report of a run that broke off. notice: called with a line when the line
-    is in trouble. timeout: seconds for loading the model. Raises BrokenOff, with the report.
+    RATE:KIND. resume: JSON report of a run that broke off. notice: called with a line where there
+    is trouble. timeout: seconds for loading the model. Raises BrokenOff, with the report.
     """
     from .board.discover import resolve
     from .board.faults import Faults
