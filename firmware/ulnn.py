@@ -610,23 +610,23 @@ def _check_table(b, o, t):
 
 
 def _check_list(b, o, end, groups, columns, wide, where):
-    """Checks 40a to 41a of the sparse stream at `o`; the section ends at `end`. Returns the
+    """Checks 45 to 49 of the sparse stream at `o`; the section ends at `end`. Returns the
     places of the first record and of the stream's end, and the most columns of a group."""
     offsets = o + 2 * groups
-    if offsets > end:  # 40a
+    if offsets > end:  # 45
         _fail("%sweights do not fit in the section", where)
     at = offsets
     most = size = 0
     for r in range(groups):
         (n,) = unpack_from("<H", b, o + 2 * r)
-        if n < 1 or n > columns:  # 40b
+        if n < 1 or n > columns:  # 46
             _fail("%sgroup %d: columns %d, expected 1 to %d", where, r, n, columns)
         most = max(most, n)
         n = (n + 3) & ~3
         at += 2 * n
         size += 32 + (n << (2 + wide))
     first = at + (-(at - o) & 15)
-    if first + size > end:  # 41
+    if first + size > end:  # 47
         _fail("%sweights do not fit in the section", where)
     at = offsets
     entry = 0
@@ -634,11 +634,11 @@ def _check_list(b, o, end, groups, columns, wide, where):
         (n,) = unpack_from("<H", b, o + 2 * r)
         for c in range((n + 3) & ~3):
             (v,) = unpack_from("<H", b, at)
-            if v & 1 or v >= 2 * columns or (v and c >= n):  # 41a
+            if v & 1 or v >= 2 * columns or (v and c >= n):  # 48
                 _fail("%sentry %d: offset %d not supported", where, entry, v)
             entry += 1
             at += 2
-    _check_zeros(b, at, first, where)
+    _check_zeros(b, at, first, where)  # 49
     return first, first + size, most
 
 
@@ -649,7 +649,7 @@ def _check_zeros(b, o, end, where):
 
 
 def _check_stream(b, o, at, rows, columns, wide, where):
-    """Checks 42 to 44 of the records at `o`; the sparse list's place, or 0. Returns the
+    """Checks 50 to 52 of the records at `o`; the sparse list's place, or 0. Returns the
     connections and, of its rows, the products."""
     # Where the weights of a row stand in a block, in the order of the columns
     places = (0, 2, 16, 18) if wide else (0, 2, 1, 3)
@@ -684,13 +684,13 @@ def _check_stream(b, o, at, rows, columns, wide, where):
         for r in range(4):
             (bias,) = unpack_from("<i", b, first)
             low, high = unpack_from("<HH", b, o)
-            if high > 32767:  # 42
+            if high > 32767:  # 50
                 _fail("%srow %d: multiplier is negative", where, row + r)
             if row + r >= rows:
                 fill[r] = bias or low or high or sums[r]
-            if fill[r]:  # 43
+            if fill[r]:  # 51
                 _fail("%srow %d: filling is not 0", where, row + r)
-            if sums[r] > 65535 or 32768 * sums[r] + abs(bias) > 2147483647:  # 44
+            if sums[r] > 65535 or 32768 * sums[r] + abs(bias) > 2147483647:  # 52
                 _fail("%srow %d: accumulator can overflow", where, row + r)
             first += 4
             o += 4
@@ -698,50 +698,50 @@ def _check_stream(b, o, at, rows, columns, wide, where):
 
 
 def _check_neurons(b, o, end, size, number):
-    """Checks 44b, 44c of the neurons' numbers of mode `pure` at `o`. Returns their end."""
-    if o + 16 * size > end:  # 44b
+    """Checks 53, 54 of the neurons' numbers of mode `pure` at `o`. Returns their end."""
+    if o + 16 * size > end:  # 53
         _fail("layer %d: neurons do not fit in the section", number)
     for r in range(size):
         tau, a, _, reserved = unpack_from("<iiii", b, o)
-        if tau < 0 or tau > 1073741824 or a < -32768 or a > 32767 or reserved:  # 44c
+        if tau < 0 or tau > 1073741824 or a < -32768 or a > 32767 or reserved:  # 54
             _fail("layer %d: neuron %d: bad numbers", number, r)
         o += 16
     return o
 
 
 def _check_ltc(b, base, size, number, inputs, outputs, tables):
-    """Checks 51 to 60. Returns what a step needs (see _ltc), the number of synapses, and the
+    """Checks 56 to 65. Returns what a step needs (see _ltc), the number of synapses, and the
     products of a step."""
     where = "layer %d: " % number
     n, unfolds, table, count, reserved, reserved2 = unpack_from("<HBBIII", b, base + 16)
-    if n < outputs or n > _SIZE_MAX:  # 51
+    if n < outputs or n > _SIZE_MAX:  # 56
         _fail("%sneurons %d, expected %d to %d", where, n, outputs, _SIZE_MAX)
-    if unfolds < 1 or unfolds > _UNFOLDS_MAX:  # 52
+    if unfolds < 1 or unfolds > _UNFOLDS_MAX:  # 57
         _fail("%sunfolds %d not supported", where, unfolds)
-    if table >= len(tables):  # 53
+    if table >= len(tables):  # 58
         _fail("%stable %d not supported", where, table)
-    if reserved or reserved2:  # 54
+    if reserved or reserved2:  # 59
         _fail("%sreserved field is not 0", where)
-    if count > _SYNAPSES_MAX:  # 55
+    if count > _SYNAPSES_MAX:  # 60
         _fail("%ssynapses %d, expected at most %d", where, count, _SYNAPSES_MAX)
     sources = 32 + 4 * n
     neurons = (sources + 2 * count + 15) & ~15
     synapses = neurons + 16 * n
     want = (synapses + 12 * count + 15) & ~15
-    if size != want:  # 56
+    if size != want:  # 61
         _fail("%ssection size %d, expected %d", where, size, want)
     sensory = total = 0
     for r in range(2 * n):
         if r == n:
             sensory = total
         total += unpack_from("<H", b, base + 32 + 2 * r)[0]
-    if total != count:  # 57
+    if total != count:  # 62
         _fail("%ssynapses %d, expected %d", where, total, count)
     for r in range(count):
         (v,) = unpack_from("<H", b, base + sources + 2 * r)
-        if v & 1 or v >= 2 * (inputs if r < sensory else n):  # 58
+        if v & 1 or v >= 2 * (inputs if r < sensory else n):  # 63
             _fail("%sentry %d: offset %d not supported", where, r, v)
-    _check_zeros(b, base + sources + 2 * count, base + neurons, where)  # 59
+    _check_zeros(b, base + sources + 2 * count, base + neurons, where)  # 64
     _check_zeros(b, base + synapses + 12 * count, base + size, where)
     # Where the next sensory and the next internal synapse stand
     at = [base + synapses, base + synapses + 12 * sensory]
@@ -760,7 +760,7 @@ def _check_ltc(b, base, size, number, inputs, outputs, tables):
                 o += 12
         dens *= 32768
         bad = bad or dens > den or dens + den > 2147483647
-        if bad or 32768 * nums + abs(num) > 2147483647:  # 60
+        if bad or 32768 * nums + abs(num) > 2147483647:  # 65
             _fail("%sneuron %d: bad numbers", where, r)
     ltc = (
         n, unfolds, tables[table], base + 32, base + sources, base + neurons, base + synapses,
@@ -787,7 +787,7 @@ def _wanted(kind, mode, j, last, size, inputs, width):
 
 
 def _layer(model, base, size, number, width, tables):
-    """Checks 24 to 45 and 51 to 60. Adds the layer to the model; returns its output size."""
+    """Checks 24 to 65. Adds the layer to the model; returns its output size."""
     b = model._b
     where = "layer %d: " % number
     head = unpack_from("<HBBHHHBBI", b, base)
@@ -808,16 +808,16 @@ def _layer(model, base, size, number, width, tables):
     most = _MATRICES_MAX if cfc else (0, 0, 1, 1, 3, 0)[kind]
     if count < (0, 1, 1, 1, 3, 0, 2)[kind] or count > most:  # 29
         _fail("%smatrix count %d not supported", where, count)
-    if state_shift > (8 if kind == 4 or pure else 0):  # 29a
+    if state_shift > (8 if kind == 4 or pure else 0):  # 30
         _fail("%sstate shift %d not supported", where, state_shift)
-    if cell_shift > (8 if kind == 3 or kind == 6 else 0):  # 29b
+    if cell_shift > (8 if kind == 3 or kind == 6 else 0):  # 31
         _fail("%scell shift %d not supported", where, cell_shift)
-    if fixed and not constant:  # 30
+    if fixed and not constant:  # 32
         _fail("%sreserved field is not 0", where)
-    if constant and (fixed < 1 or fixed > model._dt_max):  # 30a
+    if constant and (fixed < 1 or fixed > model._dt_max):  # 33
         _fail("%sfixed dt %d, expected 1 to %d", where, fixed, model._dt_max)
     end = 16 + 16 * count
-    if size < (32 if kind == 5 else end):  # 31
+    if size < (32 if kind == 5 else end):  # 34
         _fail("%sdescriptors do not fit in the section", where)
 
     # Where the state begins in the layer's vector, and how many neurons and values it has
@@ -847,26 +847,26 @@ def _layer(model, base, size, number, width, tables):
         acts, want, width = _wanted(kind, mode, j, count - 1, output_size, start, width)
         head = unpack_from("<BBBBBBHHHI", b, base + 16 + 16 * j)
         bits, act, shift, oshift, table, sparse, rows, columns, reserved, offset = head
-        if bits != 8 and bits != 16:  # 32
+        if bits != 8 and bits != 16:  # 35
             _fail("%sweight bits %d not supported", where, bits)
-        if act > 3 or not acts >> act & 1:  # 33
+        if act > 3 or not acts >> act & 1:  # 36
             _fail("%sactivation %d not supported", where, act)
-        if shift > 8:  # 34
+        if shift > 8:  # 37
             _fail("%sshift %d not supported", where, shift)
-        if oshift > (14 if act == 3 else 0):  # 35
+        if oshift > (14 if act == 3 else 0):  # 38
             _fail("%soutput shift %d not supported", where, oshift)
         looks = act > 1 or last
-        if table >= (len(tables) if looks else 1):  # 36
+        if table >= (len(tables) if looks else 1):  # 39
             _fail("%stable %d not supported", where, table)
-        if sparse > 1:  # 36a
+        if sparse > 1:  # 40
             _fail("%sstorage %d not supported", where, sparse)
-        if reserved:  # 37
+        if reserved:  # 41
             _fail("%sreserved field is not 0", where)
-        if rows != want if want else rows < 1 or rows > _ROWS_MAX:  # 38
+        if rows != want if want else rows < 1 or rows > _ROWS_MAX:  # 42
             _fail("%srows %d not supported", where, rows)
-        if columns != width:  # 39
+        if columns != width:  # 43
             _fail("%scolumns %d, expected %d", where, columns, width)
-        if offset != end:  # 40
+        if offset != end:  # 44
             _fail("%soffset %d, expected %d", where, offset, end)
         wide = bits >> 4
         groups = (rows + 3) >> 2
@@ -879,7 +879,7 @@ def _layer(model, base, size, number, width, tables):
             model._listed = max(model._listed, (most + 3) & ~3)
         else:
             end += groups * (32 + (n << (2 + wide)))
-            if end > size:  # 41
+            if end > size:  # 47
                 _fail("%sweights do not fit in the section", where)
         synapses, macs = _check_stream(b, first, sparse, rows, columns, wide, where)
         at = tables[table] if looks else 0
@@ -894,7 +894,7 @@ def _layer(model, base, size, number, width, tables):
     if pure:
         numbers = base + end
         end = _check_neurons(b, numbers, base + size, output_size, number) - base
-    if size != end:  # 45
+    if size != end:  # 55
         _fail("layer %d: section size %d, expected %d", number, size, end)
 
     states = 2 * neurons if kind == 3 or kind == 6 else neurons
@@ -931,20 +931,20 @@ def _layer(model, base, size, number, width, tables):
 
 
 def _check_golden(b, o, size, values, state_size):
-    """Checks 47 to 50. Returns the number of steps."""
-    if size < 8:  # 47
+    """Checks 67 to 71. Returns the number of steps."""
+    if size < 8:  # 67
         _fail("golden vectors: size %d, expected at least 8", size)
     steps, reserved = unpack_from("<II", b, o)
-    if steps < 1 or steps > _GOLDEN_MAX:  # 48
+    if steps < 1 or steps > _GOLDEN_MAX:  # 68
         _fail("golden vectors: steps %d, expected 1 to %d", steps, _GOLDEN_MAX)
-    if reserved:  # 49
+    if reserved:  # 69
         _fail("golden vectors: reserved field is not 0")
     want = 8 + steps * (4 + 2 * values) + 2 * state_size
-    if size != want:
+    if size != want:  # 70
         _fail("golden vectors: size %d, expected %d", size, want)
     for k in range(steps):
         low, high = unpack_from("<HH", b, o + 8 + 4 * k)
-        if high > 32767 or not (low or high):  # 50
+        if high > 32767 or not (low or high):  # 71
             _fail("golden vectors: bad dt at step %d", k)
     return steps
 
@@ -1001,7 +1001,7 @@ class Model:
         for k in range(len(layers)):
             offset, length = layers[k]
             width = _layer(self, offset, length, k, width, tables)
-        if width != self._out:  # 46
+        if width != self._out:  # 66
             _fail("output size %d, expected %d", width, self._out)
         if golden:
             self._golden = _check_golden(

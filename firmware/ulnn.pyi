@@ -15,7 +15,7 @@ class Info(TypedDict):
     """What `Model.info` returns."""
 
     format: str
-    """Version of the file format, as `"1.1"`."""
+    """Version of the file format, as `"1.2"`."""
     engine: str
     kernel: str
     """`"portable"`, an architecture's name, or `"python"`."""

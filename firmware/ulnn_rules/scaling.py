@@ -12,12 +12,15 @@ also on boards whose floats are shorter. The engines themselves take and give in
 from array import array
 from struct import unpack_from
 
-from ulnn_rules import float64
+from ulnn_rules import float64, sections
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableSequence, Sequence
+    from collections.abc import MutableSequence, Sequence
 
+    from ulnn_rules.sections import Bytes
+
+TIME, INPUT, OUTPUT = 1, 2, 3
 _IS_FLOAT64 = float64.TINY < 1e-15
 # A quotient so near to its integer is rounded right by any float, in int16's range.
 _SURE = 0.5 - 131072 * float64.TINY
@@ -32,38 +35,17 @@ class Scaling:
     Raises ValueError for a file in which they cannot be found; the engine checks all the rest.
     """
 
-    def __init__(self, source: "str | bytes | bytearray | memoryview") -> None:
+    def __init__(self, source: "str | Bytes") -> None:
         self._in = self._out = array("f")
         self._float = array("f", [0.0])
         self.tick_ns = 0
-        if isinstance(source, str):
-            with open(source, "rb") as f:
-
-                def read(offset: int, size: int) -> bytes:
-                    f.seek(offset)
-                    return f.read(size)
-
-                self._read(read)
-        else:
-            m = memoryview(source)
-            self._read(lambda offset, size: m[offset : offset + size])
-
-    def _read(self, read: "Callable[[int, int], bytes | memoryview]") -> None:
-        head = read(0, 64)
-        if len(head) < 64 or unpack_from("<4s", head, 0)[0] != b"ULNN":
-            raise ValueError("not a ulnn file: it does not start with ULNN")
-        count, self.input_size, self.output_size = unpack_from("<HHH", head, 54)
-        table = read(64, 16 * count)
-        for k in range(len(table) >> 4):
-            kind, _, offset, size = unpack_from("<HHII", table, 16 * k)
-            if kind == 1:
-                time = read(offset, 8)
-                if len(time) == 8:
-                    (self.tick_ns,) = unpack_from("<I", time, 0)
-            elif kind == 2:
-                self._in = self._pairs(read(offset, size), self.input_size)
-            elif kind == 3:
-                self._out = self._pairs(read(offset, size), self.output_size)
+        self.input_size, self.output_size, found = sections.read(source, (TIME, INPUT, OUTPUT))
+        if len(found.get(TIME, b"")) == 8:
+            (self.tick_ns,) = unpack_from("<I", found[TIME], 0)
+        if INPUT in found:
+            self._in = self._pairs(found[INPUT], self.input_size)
+        if OUTPUT in found:
+            self._out = self._pairs(found[OUTPUT], self.output_size)
         if not (len(self._in) and len(self._out) and self.tick_ns):
             raise ValueError("the file has no scales: section TIME, INPUT or OUTPUT is damaged")
         first, offset = self._out[0:2]
@@ -79,7 +61,7 @@ class Scaling:
         self._of_us = self.tick_ns // a
 
     @staticmethod
-    def _pairs(data: "bytes | memoryview", n: int) -> "array[float]":
+    def _pairs(data: "Bytes", n: int) -> "array[float]":
         if len(data) != 8 * n:
             return array("f")
         pairs = array("f", unpack_from("<%df" % (2 * n), data, 0))

@@ -22,7 +22,7 @@ from ulnn_host.base import console
 from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import track
 from ulnn_host.data import vowels, watch
-from ulnn_host.data.scores import score
+from ulnn_host.data.scores import score_classes
 from ulnn_host.data.sequences import Sequences, Statistics
 from ulnn_host.engines.batch import quantise
 from ulnn_host.engines.reference import Reference
@@ -91,7 +91,7 @@ def _run(task: str, seed: int, epochs: int | None) -> Result:
         "int8, fine-tuned": _tuned(floats, made, plan),
     }
     readout = trained.hyper["readout"]
-    accuracy = {"float": train.evaluate(trained, unseen).accuracy}
+    accuracy = {"float": score_classes(trained.outputs(unseen), unseen, readout).accuracy}
     accuracy |= {way: _accuracy(model, unseen, readout) for way, model in models.items()}
     rms = {way: quantize.rollout_error(floats_unseen, m).rms for way, m in models.items()}
     return Result(task, seed, accuracy, rms, len(unseen))
@@ -114,7 +114,7 @@ def _tuned(rollout: FloatRollout, made: Recipe, plan: finetune.Plan) -> ModelFil
 def _accuracy(model: ModelFile, data: Sequences, readout: str) -> float:
     batch = quantise(model, data)
     y = Reference(model, lanes=len(data)).run(batch.x, batch.dt)
-    return score(model.dequantise_output(y), data, readout).accuracy
+    return score_classes(model.dequantise_output(y), data, readout).accuracy
 
 
 def picture(results: Sequence[Result]) -> Figure:

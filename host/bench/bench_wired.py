@@ -23,6 +23,7 @@ from ulnn_host.base import console
 from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import track
 from ulnn_host.data import watch
+from ulnn_host.data.scores import score_classes
 from ulnn_host.importers import checkpoint
 from ulnn_host.network import sizes
 from ulnn_host.network.wiring import DIALECTS
@@ -67,7 +68,8 @@ def compare(
 
 def _run(made: Recipe) -> Result:
     trained = train.train(made, quiet=True)
-    found = train.evaluate(trained, watch.windows("unseen"))
+    unseen = watch.windows("unseen")
+    found = score_classes(trained.outputs(unseen), unseen, made.model.readout)
     weights = {key: value.double().numpy() for key, value in trained.state.items()}
     network = checkpoint.from_weights(weights, trained.hyper).network
     return Result(

@@ -31,6 +31,8 @@ from .base.progress import BYTES, Bar, bar, bars, status
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
+from .engines.coverage import Coverage
+from .engines.coverage import coverage as measure
 from .engines.reference import Reference
 from .format import container, facts
 
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
 
     from .board.deploy import DeployReport, Plan
     from .board.validate import ValidationReport
+    from .data.degrade import Fill, Pattern
     from .data.options import DataOptions
     from .data.scores import Scores
+    from .experiments.robustness import Robustness
     from .importers.check import Agreement
     from .network.float_network import FloatNetwork
     from .report.convert_report import ConvertReport
@@ -103,7 +107,7 @@ class Model:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the outputs; () without."""
-        return tuple(str(label) for label in self.file.meta.get("labels", ()))
+        return self.file.labels
 
     def run(
         self, x: ArrayLike | Sequences, dt: ArrayLike | None = None, engine: str = "reference"
@@ -112,7 +116,8 @@ class Model:
 
         x: (T, I) or (N, T, I), or Sequences, which have their dt; dt: seconds since the sample
         before, a number or (T,) or (N, T). engine: reference, native, pure, unix, cortex-m7 or
-        rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences.
+        rv32. Returns (T, O) or (N, T, O), 0 after the end of shorter sequences. Warns
+        (`UlnnWarning`) of times and inputs that the model does not know, as `coverage` counts.
         """
         if isinstance(x, Sequences):
             return self.outputs(x, engine).y
@@ -129,6 +134,8 @@ class Model:
 
             engines = board_engine.ENGINES
         done = registry.run(self.content, quantise(self.file, data), engine, engines)
+        for line in self.coverage(data).warnings:
+            _warn(line)
         y = np.where(data.mask[..., None], self.file.dequantise_output(done.y), 0)
         one = 0 if data.flat else slice(None)
         return Outputs(y.astype(np.float32)[one], done.y[one], done.state[one])
@@ -171,16 +178,44 @@ class Model:
         """Sizes, units and identity."""
         return facts.of_model(self.file)
 
+    def coverage(self, data: Sequences) -> Coverage:
+        """How far data lie within the times and ranges that the model knows: `.warnings` in words,
+        counts of what is clamped, by input."""
+        return measure(self.file, data)
+
     def facts(self) -> dict[str, dict[str, Any]]:
-        """All that `ulnn info` shows, by title: model, sections, layers, metadata."""
+        """All that `ulnn info` shows, by title: model, sections, layers, cost, metadata."""
         return facts.of_content(self.content, self.file)
 
     def report(self, data: Sequences) -> Scores:
-        """Scores of the decisions on labelled data that calibration has not seen."""
+        """Measures of the decisions, or of the values, on data with targets that calibration has
+        not seen: the object that `conversion` holds for its data, and `ulnn score` prints.
+        """
+        from .data.matched import matched
         from .data.scores import score
 
-        readout = self.file.readout
-        return score(self.run(dataclasses.replace(data, flat=False)), data, readout)
+        data = matched(dataclasses.replace(data, flat=False), self.file.channels, self.file.labels)
+        return score(self.run(data), data, self.file.readout)
+
+    def score(
+        self,
+        data: Sequences,
+        drops: Sequence[float] = (),
+        noises: Sequence[float] = (),
+        *,
+        pattern: Pattern = "samples",
+        fill: Fill = "skip",
+        network: FloatNetwork | None = None,
+        seed: int = 0,
+    ) -> Robustness:
+        """Measures on data as they are, with shares of the samples lost (`drops`), and with noise
+        in standard deviations of each channel, as `ulnn score`. pattern: "samples" or "bursts";
+        fill: "skip", "hold" or "mean"; network: one in float to measure beside.
+        """
+        from .experiments.robustness import conditions, robustness
+
+        tried = conditions(drops, noises, pattern, fill)
+        return robustness(data, network=network, model=self.content, tried=tried, seed=seed)
 
     def save(self, path: str | Path) -> Path:
         """Write the file; it is whole or not there."""
@@ -210,7 +245,8 @@ def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
 
     source: a recipe's path (.toml); or data, or the path of some, with the keys of a recipe by
     their names alone: `train("takes/", label="what", cell="ltc", epochs=50, valid_fraction=0.2)`.
-    Beside a recipe, keys take the place of its own.
+    Beside a recipe, keys take the place of its own. Ctrl-C raises `train.train.Stopped`, a
+    KeyboardInterrupt whose `network` is the best so far.
     """
     from .train import recipe
     from .train.train import train as fit
@@ -232,13 +268,16 @@ def convert(
     max_bytes: int | None = None,
     calibration: str = "max",
     fixed_dt: float | None = None,
+    longest_gap: float | None = None,
     tick_ns: int = 1000,
     sparse: str = "auto",
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
+    test: Sequences | str | Path | None = None,
     compare: bool = False,
     name: str = "",
+    model_version: int = 1,
     hyper: Mapping[str, Any] | None = None,
     call: Callable[..., Any] | None = None,
     mode: str | None = None,
@@ -253,11 +292,14 @@ def convert(
 
     source: what `train` returned; a module of torch (CfC, LTC or wired of ncps, LSTM or GRU of
     torch.nn, or a module around them), which is run beside the import and must give the same; a
-    FloatNetwork; or a checkpoint's path. data: what to calibrate on; options: how they are read,
-    where they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
+    FloatNetwork; or a checkpoint's path. data: what to calibrate on; test: data that calibration
+    does not see, for the scores in the model's `conversion`; options: how they are read, where
+    they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
-    not say it. mode, activation, dialect, order, weights, check: of a path, as for `ulnn convert`.
-    Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
+    not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
+    its header, counts the releases of one model. mode, activation, dialect, order, weights, check:
+    of a path, as for `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks
+    wrong.
     """
     from .data import logs
     from .quantize.options import Options, sparsity
@@ -274,20 +316,27 @@ def convert(
         assumed = ()
     if not isinstance(data, Sequences):
         data = logs.read_data(data, options, network.readout or "last")
+    if test is not None and not isinstance(test, Sequences):
+        test = logs.read_data(test, options, network.readout or "last")
     if data.channels and not network.channels:
         assumed += (f"the inputs are {', '.join(data.channels)}",)
     for line in assumed:
         _warn(line, UlnnAssumption)
     chosen = Options(
-        tick_ns=tick_ns, fixed_dt=fixed_dt, name=name or known, sparse=sparsity(sparse)
+        tick_ns=tick_ns,
+        fixed_dt=fixed_dt,
+        longest_gap=longest_gap,
+        name=name,
+        sparse=sparsity(sparse),
+        model_version=model_version,
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
-        done = convert_network(network, data, chosen, wishes, shown)
+        done = convert_network(network, data, chosen, wishes, shown, test)
     for line in done.report.warnings:
         _warn(line)
     return Model(
-        done.content, name=chosen.name, report=done.report, original=original, assumed=assumed
+        done.content, name=name or known, report=done.report, original=original, assumed=assumed
     )
 
 
@@ -405,14 +454,13 @@ def validate(
 ) -> ValidationReport:
     """Stream data through a model on a board, and compare every output with the reference.
 
-    `.equal` says whether all outputs and states are the same, bit for bit. port, to: as for
-    `deploy`. options: how data are read, where they are a path. may_deploy: bring what is missing
-    there first, and call deployed with what was done. window: bytes that the board's port can hold
-    while a step runs; 0: what the board offers. baudrate: of the port. timeout: seconds for
-    loading the model there. wait: seconds until a board that was unplugged is back. faults: damage
-    on purpose, RATE or RATE:KIND. resume: the JSON report of a run that broke off, to go on with.
-    notice: gets a line about each restart. Raises base.errors.BrokenOff, which holds the report of
-    what came.
+    `.equal` says whether all outputs and states are the same, bit for bit; `.coverage` counts what
+    all engines clamp alike, of which this warns (`UlnnWarning`). port, to: as for `deploy`.
+    options: how data are read, where they are a path. may_deploy: bring what is missing there
+    first, and call deployed with what was done. window: bytes that the port holds while a step
+    runs; 0: as the board offers. timeout: seconds for loading the model there. wait: seconds until
+    an unplugged board is back. faults: damage on purpose, RATE[:KIND]. resume: report (JSON) of a
+    run that broke off (base.errors.BrokenOff, which has it). notice: a line about each restart.
     """
     from .board.discover import resolve
     from .board.faults import Faults
@@ -437,6 +485,8 @@ def validate(
             notice=notice,
             deployed=deployed,
         )
+    for line in done.coverage.warnings:
+        _warn(line)
     return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
 
 

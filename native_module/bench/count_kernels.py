@@ -46,6 +46,8 @@ class Count:
     code: int | None = None
     recorded: bool = False
     cell: str = CFC
+    misses: int | None = None
+    """Lines that the data cache of an STM32H743 fetches."""
 
 
 def count_kernel(
@@ -81,6 +83,7 @@ def count_kernel(
                 *(kernel.machine.target, label, name, hidden, INPUTS),
                 *(result.instructions, result.macs, version, result.cycles),
                 *(result.stack, result.ram, code),
+                misses=result.misses,
             )
         )
     for result in results[len(shapes) :]:
@@ -114,6 +117,7 @@ def count_cells(kernel: Kernel, folder: Path, plugin: Path | None = None) -> lis
                 *(result.instructions, result.macs, version, result.cycles),
                 *(result.stack, result.ram),
                 cell=case.cell,
+                misses=result.misses,
             )
         )
     return counts

@@ -18,6 +18,7 @@ import cycle_model
 from count_cases import Case, bundle
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.base.paths import project_root
+from ulnn_host.format import cache
 
 TIMEOUT_S = 300
 CMSIS_VARIABLE = "CMSIS_DIR"
@@ -110,6 +111,8 @@ class Result:
     stack: int = 0
     hidden: int = 0
     cycles: int | None = None
+    misses: int | None = None
+    """Lines that the data cache of an STM32H743 fetches (`ulnn_host.format.cache`)."""
 
 
 def available(machine: Machine) -> bool:
@@ -256,12 +259,21 @@ def run(
         code = cycle_model.read_code(elf)
         regions = cycle_model.read_trace(trace)
         results = [
-            replace(result, cycles=cycle_model.simulate(region, code).cycles)
+            replace(
+                result,
+                cycles=cycle_model.simulate(region, code).cycles,
+                misses=cache.misses(lines(region)),
+            )
             for result, region in zip(results, regions, strict=True)
         ]
         trace.unlink()
     image.unlink()
     return results
+
+
+def lines(region: Sequence[tuple[int, int]]) -> list[int]:
+    """The cache lines of a region of a trace, in order."""
+    return [at // cache.LINE for _, at in region if at > cycle_model.NO_ADDRESS]
 
 
 def _parse(line: str) -> Result:

@@ -9,6 +9,7 @@ from count_cells import HIDDEN
 from count_kernels import ALL_SHAPES, CFC, FIXED_DT, Count
 from cycle_model import ERROR
 from ulnn_host.board.bench import HIDDEN_SIZES, INPUTS
+from ulnn_host.format import cache
 
 CMSIS = (
     "CMSIS-NN 99f736a (2026-07-15), arm-none-eabi-gcc 12.2.1 -O3, int16: activations, int8 weights"
@@ -91,6 +92,19 @@ def _rows(counts: Sequence[Count], target: str, field: str) -> list[list[str]]:
         share = f"{per_mac / last.macs:.2f}" if last and per_mac else ""
         rows.append([name, form, *map(_number, values), share])
     return rows
+
+
+def _cached(counts: Sequence[Count]) -> list[list[str]]:
+    """Rows of the kernel cortex-m7: lines fetched, and cycles with each penalty."""
+    return [
+        [
+            *(c.kernel, c.format, str(c.H), _number(c.modelled_cycles), _number(c.misses)),
+            *(_number(c.modelled_cycles + c.misses * penalty) for penalty in cache.PENALTY),
+            f"{(c.modelled_cycles + c.misses * cache.PENALTY[1]) / c.macs:.2f}",
+        ]
+        for c in counts
+        if c.kernel.startswith("cortex-m7") and c.modelled_cycles and c.misses is not None
+    ]
 
 
 def _targets(counts: Sequence[Count]) -> list[list[str]]:
@@ -176,7 +190,8 @@ def render(counts: Sequence[Count], calls: Sequence[dict[str, Any]]) -> str:
         " those of the reference, bit for bit.",
         "* **Instructions** are exact: QEMU with `-icount` counts them, twice the same.\n"
         "* **Cycles are modelled**, not measured (`native_module/bench/cycle_model.py`: Cortex-M7,"
-        f" memory without wait states, warm branch predictor; expect {ERROR} against a board)."
+        f" memory without wait states, warm branch predictor; expect {ERROR} against a board"
+        " whose model lies in TCM, and more behind a cache, see below)."
         " `ulnn bench --port` measures on a board.\n"
         "* The Xtensa kernels are not counted: their compiler is in no registry. MAC16 was run"
         " once, under QEMU's dc233c: equal bit for bit. PIE was not run.\n"
@@ -191,6 +206,22 @@ def render(counts: Sequence[Count], calls: Sequence[dict[str, Any]]) -> str:
         " `cortex-m7` spends more of them and fewer cycles on a core that issues two.",
         "## Cortex-M7: modelled cycles of a step",
         _table(heads, _rows(counts, "cortex-m7", "modelled_cycles")),
+        "## Cortex-M7 with the model behind a data cache",
+        "The cycles above hold where the model, its memory and the stack are tightly coupled"
+        " (TCM). On an STM32H743 MicroPython's heap is AXI SRAM behind 16 KB of D-cache: models of"
+        " more than about 14 KB stream through it at every step. Lines fetched in a step are"
+        " simulated over every address of the emulator's trace (4 ways, lines of 32 bytes,"
+        " replaced at random, after three steps; `host/ulnn_host/format/cache.py`). What a line"
+        " costs was not measured: 15, 25 and 40 cycles are assumed. MicroPython's own work between"
+        " two steps, which takes lines, too, is not in it.",
+        _table(
+            [
+                *("kernel", "weights", "H", "cycles, TCM", "lines fetched"),
+                *(f"cycles, {penalty} a line" for penalty in cache.PENALTY),
+                f"per MAC, {cache.PENALTY[1]} a line",
+            ],
+            _cached(counts),
+        ),
         "## RV32IMC: instructions of a step",
         _table(heads, _rows(counts, "rv32imc", "instructions")),
         "`rv32imc-fewest` (`-DULNN_KERNEL_RV32IMC_FEWEST=1`) makes twenty rows at once instead of"

@@ -209,7 +209,7 @@ static int ulnn_load_time_tables(ulnn_loader_t *load) {
     return 1;
 }
 
-// Checks 47 to 50.
+// Checks 67 to 71.
 static int ulnn_load_golden(ulnn_loader_t *load) {
     const uint8_t *data = load->golden.data;
     const uint32_t size = load->golden.size;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The loader's checks 24 to 31 and 44b to 45: layers.
+// The loader's checks 24 to 34 and 53 to 55: layers.
 #include "ulnn_loader.h"
 
 // The number, 0 to 31, that belongs to a kind
@@ -29,7 +29,7 @@ static void ulnn_add_matrix(ulnn_loader_t *load, const ulnn_matrix_t *matrix) {
     }
 }
 
-// Check 30a.
+// Check 33.
 static int ulnn_load_fixed_dt(ulnn_loader_t *load, uint32_t dt_fixed) {
     if (dt_fixed < 1 || dt_fixed > load->info.dt_max) {
         return ulnn_fail(load, ULNN_LAYER_FIXED_DT, dt_fixed, load->info.dt_max);
@@ -43,7 +43,7 @@ static int ulnn_load_fixed_dt(ulnn_loader_t *load, uint32_t dt_fixed) {
     return 1;
 }
 
-// Checks 24 to 31. Fills the first fields of `layer` and `rules`.
+// Checks 24 to 34. Fills the first fields of `layer` and `rules`.
 static int ulnn_load_head(ulnn_loader_t *load, const ulnn_section_t *section, uint32_t input,
     ulnn_layer_t *layer, ulnn_rules_t *rules) {
     const uint8_t *d = section->data;
@@ -183,7 +183,7 @@ static void ulnn_take_vector(ulnn_loader_t *load, ulnn_layer_t *layer) {
 }
 
 #if !ULNN_CELLS_CFC
-// Checks 44b and 44c, the numbers of mode `pure`. They begin at *offset, which moves to their end.
+// Checks 53 and 54, the numbers of mode `pure`. They begin at *offset, which moves to their end.
 static int ulnn_load_numbers(
     ulnn_loader_t *load, const ulnn_section_t *section, ulnn_layer_t *layer, uint32_t *offset) {
     const uint8_t *numbers = section->data + *offset;
@@ -204,7 +204,7 @@ static int ulnn_load_numbers(
 }
 #endif
 
-// Checks 32 to 45.
+// Checks 35 to 55.
 static int ulnn_load_matrices(
     ulnn_loader_t *load, const ulnn_section_t *section, ulnn_layer_t *layer, ulnn_rules_t *rules) {
     const uint8_t *d = section->data + 16;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The loader's checks 51 to 60: LTC layers, with every synapse.
+// The loader's checks 56 to 65: LTC layers, with every synapse.
 #include "ulnn_loader.h"
 
 #if !ULNN_CELLS_CFC
@@ -29,7 +29,7 @@ static int ulnn_load_synapses(const uint8_t *synapse, uint32_t count, uint32_t s
     return 1;
 }
 
-// Check 60 for one neuron
+// Check 65 for one neuron
 static int ulnn_load_neuron(const uint8_t *neuron, const uint32_t sums[2]) {
     const uint32_t num = ulnn_u32(neuron), den = ulnn_u32(neuron + 4);
     const uint32_t capacity = ulnn_u32(neuron + 8);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The loader's checks 32 to 44: one matrix, its list of columns, and every weight.
+// The loader's checks 35 to 52: one matrix, its list of columns, and every weight.
 #include "ulnn_loader.h"
 
 // One matrix as its stream is checked
@@ -12,7 +12,7 @@ typedef struct ulnn_stream {
     uint32_t blocks;  // of all groups, as the section's size has been checked for
 } ulnn_stream_t;
 
-// Checks 42 to 44.
+// Checks 50 to 52.
 static int ulnn_load_stream(ulnn_loader_t *load, const ulnn_stream_t *stream) {
     const uint32_t bits = stream->bits, block_bytes = 2 * bits;
     const uint8_t *record = stream->records;
@@ -74,7 +74,7 @@ static int ulnn_load_stream(ulnn_loader_t *load, const ulnn_stream_t *stream) {
 }
 
 #if !ULNN_CELLS_CFC
-// Checks 40a and 40b: the columns of each group of a sparse matrix.
+// Checks 45 and 46: the columns of each group of a sparse matrix.
 static int ulnn_load_counts(
     ulnn_loader_t *load, ulnn_stream_t *stream, uint32_t columns, uint32_t room) {
     const uint32_t groups = ulnn_fill(stream->rows) / 4;
@@ -95,7 +95,7 @@ static int ulnn_load_counts(
     return 1;
 }
 
-// Check 41a, and the list as kernels read it: ulnn_kernel.h.
+// Checks 48 and 49, and the list as kernels read it: ulnn_kernel.h.
 static int ulnn_load_list(ulnn_loader_t *load, const ulnn_stream_t *stream, uint32_t columns,
     const uint8_t *end, ulnn_matrix_t *matrix) {
     const uint32_t groups = ulnn_fill(stream->rows) / 4;

@@ -87,17 +87,17 @@ typedef struct ulnn_rules {
     int heads; // have a table, whatever their activation
 } ulnn_rules_t;
 
-// Checks 24 to 60 for layer l, whose input has *input values; on success these are its outputs.
+// Checks 24 to 65 for layer l, whose input has *input values; on success these are its outputs.
 // Answers 0 with load->error set.
 int ulnn_load_layer(ulnn_loader_t *load, uint32_t l, uint32_t *input);
 
-// Checks 32 to 44 for one matrix with the descriptor `d`; moves `rules` on to the next one, with
+// Checks 35 to 52 for one matrix with the descriptor `d`; moves `rules` on to the next one, with
 // the rows of this one as columns. Answers 0 with load->error set.
 int ulnn_load_matrix(ulnn_loader_t *load, const ulnn_section_t *section, const uint8_t *d,
     ulnn_rules_t *rules, ulnn_matrix_t *matrix);
 
 #if !ULNN_CELLS_CFC
-// Checks 51 to 60 for an LTC layer, of which input_size, output_size and kind are known. Answers 0
+// Checks 56 to 65 for an LTC layer, of which input_size, output_size and kind are known. Answers 0
 // with load->error set.
 int ulnn_load_ltc(ulnn_loader_t *load, const ulnn_section_t *section, ulnn_layer_t *layer);
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ulnn_host.base.errors import UlnnError, one_line
-from ulnn_host.base.toml_tables import choice, number, positive, table
+from ulnn_host.base.toml_tables import check, choice, number, positive, table
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,30 @@ def test_what_is_wrong_is_named(change: dict[str, Any], match: str) -> None:
 
 def test_text_of_strangers_is_one_line() -> None:
     assert one_line("fc\x1b[31m.weight\n  \x07is  missing") == "fc[31m.weight is missing"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Made by a call, held to the same rules."""
+
+    scale: float | None = positive(None)
+    size: int = number(1, 1, 2**32 - 1)
+    free: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def test_a_dataclass_that_is_called_keeps_its_rules() -> None:
+    assert Checked(scale=2, free=float("nan")).scale == 2
+    Checked(scale=np.float32(0.5), size=np.int64(3))  # type: ignore[arg-type]
+    for key, value, text in (
+        ("scale", float("nan"), "scale is nan, expected a finite number"),
+        ("scale", -1, "scale is -1.0, expected a number above 0"),
+        ("size", 0, "size is 0, expected 1 to 4294967295"),
+        ("size", 1.5, "size is 1.5, expected a whole number"),
+        ("size", True, "size is True, expected a whole number"),
+        ("scale", "1", "scale is '1', expected a number"),
+    ):
+        with pytest.raises(UlnnError, match=text):
+            Checked(**{key: value})  # type: ignore[arg-type]

@@ -321,6 +321,17 @@ def test_addresses() -> None:
     for wrong in ("virtual:z80", "virtual:rv32+odd", "virtual:rv32?disk=9", "virtual:rv32?x=1"):
         with pytest.raises(UlnnError):
             parse_address(wrong)
+    for wrong, text in (
+        ("icount=99", "icount is 99, expected 0 to 10"),
+        ("icount=-1", "icount is -1"),
+        ("serial=-1", "serial is -1, expected 0 to 4294967295"),
+        ("icount=nan", "'nan' is not a whole number"),
+        ("disk=-1k", "'-1k' is no memory size"),
+    ):
+        with pytest.raises(UlnnError, match=text):
+            parse_address(f"virtual:rv32?{wrong}")
+    with pytest.raises(UlnnError, match="jobs is 0, expected 1 or more"):
+        build_firmware("rv32", jobs=0)
     with pytest.raises(UlnnError, match="16 to 16380"):
         VirtualBoard("rv32", disk_kib=4)
     assert set(BOARDS) == {"cortex-m7", "rv32"}

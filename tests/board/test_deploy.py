@@ -91,7 +91,8 @@ def fill(link: Board, folder: str, left: int) -> None:
     )
 
 
-RULES = {f"/lib/ulnn_rules/{name}.mpy" for name in ("__init__", "float64", "readout", "scaling")}
+RULE_NAMES = ("__init__", "float64", "meaning", "readout", "scaling", "sections")
+RULES = {f"/lib/ulnn_rules/{name}.mpy" for name in RULE_NAMES}
 RULES_ANSWER = f"{ulnn_rules.__version__} 6 2"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from support.board_tools import model_file, need_tools
@@ -22,6 +23,7 @@ from ulnn_host.board.validate import Latency, ValidationReport, validate
 from ulnn_host.cli.main import app
 from ulnn_host.data.logs import read
 from ulnn_host.format import container
+from ulnn_host.report.board_show import show_validation
 from ulnn_host.report.page import validation_page
 
 
@@ -70,7 +72,7 @@ def test_equal(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
     assert report.clamped_equal
     assert report.score_board == report.score_reference
     assert report.score_board is not None
-    assert report.score_board["count"] == 6
+    assert report.score_board.count == 6
     assert report.latency is not None
     latency = report.latency
     assert 0 <= latency.min <= latency.p50 <= latency.p99 <= latency.max
@@ -86,6 +88,19 @@ def test_equal(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
     assert "Equal: all" in page
     assert page.count("<img ") == 4
     assert "http" not in page.replace("http://www.w3.org", "")
+    # equal, and yet not what the model knows: text, JSON and page say so
+    late = report.coverage.late_steps
+    assert late == report.clamped_steps > 0
+    fact = f"but {late:,} of {report.steps:,} steps were longer than the "
+    assert fact in page
+    assert content["coverage"]["late_steps"] == late
+    assert sum(content["coverage"]["clipped"].values()) > 0
+    assert len(content["coverage"]["warnings"]) >= 2
+    out = Console(record=True, width=300)
+    show_validation(report, out)
+    text = " ".join(out.export_text().split())
+    assert fact in text
+    assert f"sampling {report.coverage.sampling}" in text
 
 
 @needs_micropython

@@ -24,7 +24,7 @@ def outputs(
     folder: Path, data: Sequences, **meta: Any
 ) -> tuple[list[list[str]], dict[str, np.ndarray]]:
     """Rows of the table, and the arrays, of the same run."""
-    model = replace(convert_cases.model(NAME), meta=meta)
+    model = replace(convert_cases.model(NAME), meta=meta, names=None, decision=None)
     (folder / "m.ulnn").write_bytes(container.write(model))
     save_npz(folder / "d.npz", data)
     for name in ("o.csv", "o.npz"):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.data import watch
+from ulnn_host.data import degrade, watch
 from ulnn_host.data.sequences import (
     Sequences,
     Statistics,
@@ -144,7 +144,7 @@ def test_dropping_keeps_time_and_order(n, steps, fraction, seed):
     length = rng.integers(1, steps + 1, n)
     y = np.arange(n * steps).reshape(n, steps)
     data = make(n, steps, 1, seed, length=length, y=y)
-    less = data.drop_samples(fraction, rng)
+    less = degrade.drop(data, fraction, rng)
     assert less.length.tolist() == np.maximum(1, np.rint(length * (1 - fraction))).tolist()
     for k in range(n):
         kept = less.y[k, : less.length[k]] - k * steps
@@ -157,12 +157,12 @@ def test_dropping_keeps_time_and_order(n, steps, fraction, seed):
 
 def test_dropping_depends_on_the_generator_alone():
     data = make(4, 50)
-    pick = [data.drop_samples(0.3, np.random.default_rng(s)).x for s in (1, 1, 2)]
+    pick = [degrade.drop(data, 0.3, np.random.default_rng(s)).x for s in (1, 1, 2)]
     assert np.array_equal(pick[0], pick[1])
     assert not np.array_equal(pick[0], pick[2])
     for fraction in (-0.1, 1.0):
         with pytest.raises(UlnnError, match="expected 0 up to below 1"):
-            data.drop_samples(fraction, np.random.default_rng(0))
+            degrade.drop(data, fraction, np.random.default_rng(0))
 
 
 def test_windows():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import array
 import ast
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
@@ -13,11 +16,13 @@ import numpy as np
 import pytest
 
 from support.core_tools import NO_LONG_MULTIPLY, core_cli, core_trace
-from support.make_vectors import files, shape_of
+from support.make_vectors import EXAMPLE, NAMED, files, shape_of, signed
 from support.misreadings import MISREADINGS, misread
 from support.paths import FIRMWARE, NATIVE
+from support.raw_file import DECISION, NAMES, File, Section
 from support.unix import unix, unix_load
 from support.vectors import (
+    BROKEN_MEANING,
     FOLDER,
     Broken,
     Trace,
@@ -30,9 +35,12 @@ from ulnn_host.board import board_engine
 from ulnn_host.engines import registry as engines
 from ulnn_host.format import container
 from ulnn_host.toolchain import natmod
+from ulnn_rules import meaning
 
 VECTORS = {vectors.name: vectors for vectors in all_vectors()}
 BROKEN = broken_files()
+# SHA-256 of the files of version 1.1, each model before its JSON, in the order of their names
+OLD = "780bd19718c35342baca48a3790120863cb236b67de4928c6d586785d402c8a5"
 BOARDS = ("cortex-m7", "rv32")
 
 # Under MicroPython: what module_trace and module_text do below.
@@ -202,7 +210,48 @@ def test_the_files_are_what_the_script_makes() -> None:
     kept = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix != ".md"}
     assert kept.keys() == made.keys()
     assert [name for name in made if kept[name] != made[name]] == []
-    assert sum(map(len, kept.values())) < 110_000
+    assert sum(map(len, kept.values())) < 130_000
+
+
+def test_the_files_of_version_1_1_stay() -> None:
+    """Their bytes and what was computed of them then, before there was a version 1.2."""
+    old = [vectors for vectors in VECTORS.values() if vectors.name not in (NAMED, EXAMPLE)]
+    assert [v.data[5] for v in old] == [1] * 12
+    content = b"".join(v.data + v.path.with_suffix(".json").read_bytes() for v in old)
+    assert hashlib.sha256(content).hexdigest() == OLD
+
+
+def test_what_the_file_of_version_1_2_says() -> None:
+    data = VECTORS[NAMED].data
+    said = json.loads(VECTORS[NAMED].path.with_suffix(".json").read_text())
+    container.check_sha256(data)
+    model = container.read(data)
+    assert (model.format_minor, model.model_version) == (2, 7)
+    assert json.loads(json.dumps(asdict(model.names))) == said["names"]
+    assert asdict(model.decision) == said["decision"]
+    found = meaning.Meaning(data)
+    assert list(found.labels) == said["names"]["labels"]
+    assert found.window == said["decision"]["window"]
+    assert bytes.fromhex(said["signed"])[:10] == b"ulnn-sig-1"
+    # A signature put in afterwards changes nothing of what it signs.
+    f = File.read(data)
+    k = f.find(0x8002)
+    other = f.swap(k, f.sections[k].patched(16, "8Q", *range(8))).write()
+    assert signed(other).hex() == said["signed"]
+
+
+def test_broken_sections() -> None:
+    f = File.read(VECTORS[NAMED].data)
+    entries = json.loads(BROKEN_MEANING.read_text())
+    assert len(entries) > 70
+    for entry in entries:
+        kind = {"NAMES": NAMES, "DECISION": DECISION}[entry["section"]]
+        broken = Section(kind, 0, bytes.fromhex(entry["content"]))
+        data = f.swap(f.find(kind), broken).write()
+        for read in (container.read, meaning.Meaning):
+            assert module_text(read, data) == entry["text"]
+        for module in (engines.native_module(), engines.pure_module()):
+            assert module_text(module.load, data) == "ok"
 
 
 def test_every_text_has_a_broken_file() -> None:

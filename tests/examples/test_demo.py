@@ -11,8 +11,8 @@ import pytest
 import demo
 from demo import Candidate, pick
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.data import watch
-from ulnn_host.data.scores import Scores
+from ulnn_host.data import degrade, watch
+from ulnn_host.data.scores import ClassScores
 from ulnn_host.train import recipe, train
 
 pytestmark = pytest.mark.skipif(
@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(
 
 
 def candidate(bits: int, seen: float) -> Candidate:
-    marks = [Scores(100, accuracy, accuracy, None, ((1,),)) for accuracy in (seen, 0.5)]
+    shares = [round(1000 * accuracy) for accuracy in (seen, 0.5)]
+    marks = [ClassScores(((n, 1000 - n), (0, 0))) for n in shares]
     return Candidate(f"int{bits}" if bits else "float", bits, 1000, marks[0], marks[1])
 
 
@@ -35,7 +36,7 @@ def few(split: watch.Split):
     """Some windows of every class."""
     data = watch.recordings(split).windows(watch.WINDOW, watch.WINDOW)
     chosen = np.concatenate([np.flatnonzero(data.y == k)[:3] for k in range(7)])
-    return data.take(chosen).drop_samples(watch.DROP, np.random.default_rng(3))
+    return degrade.drop(data.take(chosen), watch.DROP, np.random.default_rng(3))
 
 
 @pytest.mark.board
@@ -47,7 +48,7 @@ def test_all_of_it(monkeypatch, tmp_path, request, capsys):
     assert result.validation.sequences == 21
     on_board = result.validation.score_board
     assert on_board is not None
-    assert on_board["accuracy"] == result.picked.unseen.accuracy
+    assert on_board.accuracy == result.picked.unseen.accuracy
     page = (tmp_path / "report.html").read_text()
     assert "Accuracy on the PC" in page
     assert "bit for bit" in page

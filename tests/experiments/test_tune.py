@@ -97,8 +97,11 @@ def test_stops_in_time_and_goes_on_after_a_failure(tmp_path, monkeypatch):
     assert {math.isnan(t.score) for t in trials} == {True, False}
     assert not math.isnan(tune.pick(trials).score)
     assert trials[0].to_dict()["failure"] == ""
-    with pytest.raises(UlnnError, match="0 trials, expected 1 or more"):
+    with pytest.raises(UlnnError, match="trials is 0, expected 1 or more"):
         tune.search(made, 0)
+    for key, value in (("epochs", 0), ("epochs", -1), ("seed", -1), ("minutes", math.nan)):
+        with pytest.raises(UlnnError, match=f"{key} is "):
+            tune.search(made, 1, **{key: value})
 
 
 def test_command(tmp_path):

@@ -185,8 +185,6 @@ def test_damaged_files() -> None:
             scaling.Scaling(broken)
     for broken in (
         data[:64],
-        data[:-1],
-        data[:-17],
         model_file(model, time=bytes(8)),
         model_file(model, time=bytes(4)),
         model_file(model, input=bytes(16)),
@@ -194,6 +192,11 @@ def test_damaged_files() -> None:
     ):
         with pytest.raises(ValueError, match="the file has no scales: section TIME, INPUT or OUT"):
             scaling.Scaling(broken)
+    for size in (1, 8):
+        with pytest.raises(ValueError, match="section 2: does not fit in the file"):
+            scaling.Scaling(data[:-size])
+    with pytest.raises(ValueError, match="section 0: does not fit in the file"):
+        scaling.Scaling(data[:-17])
     for bad in (math.nan, math.inf, -math.inf):
         for section in ("input", "output"):
             for pair in (pack("<ff", bad, 0), pack("<ff", 1, bad)):

@@ -27,7 +27,7 @@ def native_load(data: bytes) -> str:
 
 def reader(data: bytes) -> str:
     try:
-        container.read(data)
+        container.read(data, as_engine=True)
     except ValueError as error:
         return str(error)
     return "ok"

@@ -63,7 +63,7 @@ def step_module(model: Any, size: tuple[int, int]) -> str:
 
 @functools.cache
 def expected(file: str, count: int) -> list[str]:
-    read = lambda b: container.read(bytes(b))  # noqa: E731
+    read = lambda b: container.read(bytes(b), as_engine=True)  # noqa: E731
     texts: list[str] = mutations.verdicts(read, FILES[file], 0, count, step_reference)
     assert sum(text.startswith("[") for text in texts) > count // 50, "no mutation is harmless"
     assert len({text.split(":")[0] for text in texts}) > 15, "too few different reasons"

@@ -22,7 +22,7 @@ from ulnn_host.toolchain import natmod
 
 
 def test_a_build_with_fewer_cells_refuses_the_others(tmp_path: Path) -> None:
-    """With the texts of checks 24, 25 and 36a (SPEC.md section 6)."""
+    """With the texts of checks 24, 25 and 40 (SPEC.md section 6)."""
     rich = rich_file()
     f = File.read(rich)
     k = f.find(LAYER)

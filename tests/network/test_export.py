@@ -48,6 +48,16 @@ def test_graphs_of_every_kind_of_layer(
     assert done.size == (tmp_path / "net.onnx").stat().st_size
 
 
+def test_a_graph_with_a_fixed_dt_keeps_its_input(
+    networks: dict[str, FloatNetwork], tmp_path: Path
+) -> None:
+    network = dataclasses.replace(networks["cfc-default"], fixed_dt=0.25)
+    done = export.write(network, tmp_path / "net.onnx")
+    assert done.inputs[:2] == ("x", "dt")
+    assert done.difference is not None
+    assert done.difference < LIMIT
+
+
 @pytest.mark.slow
 def test_graphs_of_all_cells(
     networks: dict[str, FloatNetwork], full: bool, tmp_path: Path

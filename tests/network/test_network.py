@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+import pytest
 import torch
 
+from support import convert_cases
 from support.every_cell import every_cell
 from support.ncps_models import Spec, data
 from ulnn_host.format import container
@@ -70,6 +74,24 @@ def test_the_equation_of_the_ltc_paper_runs_in_integers() -> None:
     container.write(model)
     fresh = seen.on(data(one, 2, 300, 2))
     assert quantize.rollout_error(fresh, model).largest < 0.01
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_nothing_of_the_padding_reaches_a_network(value: float) -> None:
+    for name in convert_cases.NAMES:
+        net = convert_cases.network(name)
+        seen = convert_cases.data(net.input_size, 3, 12)
+        wild = seen.x.copy(), seen.dt.copy()
+        for part in wild:
+            part[~seen.mask] = value
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = net.run(*wild, seen.length)
+        plain = net.run(seen.x, seen.dt, seen.length)
+        np.testing.assert_array_equal(found.y[seen.mask], plain.y[seen.mask])
+        for ours, theirs in zip(found.state, plain.state, strict=True):
+            for a, b in zip(ours, theirs, strict=True):
+                np.testing.assert_array_equal(a, b)
 
 
 def test_arrays_are_walked_and_replaced_in_every_cell() -> None:

@@ -18,7 +18,7 @@ from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import quantise
 from ulnn_host.format import container
 from ulnn_host.network.float_network import arrays
-from ulnn_host.quantize import finetune, quantize
+from ulnn_host.quantize import finetune, golden, quantize
 from ulnn_host.quantize.calibration import FloatRollout, calibrate
 
 CELLS = dict(every_cell(gain=1.0))
@@ -140,4 +140,4 @@ def test_the_command_fine_tunes_and_says_what_it_changed(
         assert done.value.code == 0
         report = json.loads(capsys.readouterr().out)
         assert list(report["compared"]) == ["int8, before fine-tuning"]
-        assert engines.native_module().load(str(tmp_path / "net.ulnn")).self_test() == 9
+        assert engines.native_module().load(str(tmp_path / "net.ulnn")).self_test() == golden.STEPS

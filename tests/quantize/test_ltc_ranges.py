@@ -1,4 +1,4 @@
-"""The integers of LTC layers keep the bounds of SPEC.md 2.8, whatever rounding does to them."""
+"""The integers of LTC layers keep the bounds of SPEC.md 2.5.2, whatever rounding does to them."""
 
 from __future__ import annotations
 

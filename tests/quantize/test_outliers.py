@@ -59,7 +59,7 @@ def test_offset_and_scale_come_from_the_same_percentiles():
     whole.x[0, 77, 1] = -9999
     other = calibrate(FloatRollout(network(SPEC), whole), Options(ranges="percentile"))
     assert np.allclose(one.input_offset, 20, atol=0.5)
-    assert np.allclose(one.input_offset, other.input_offset, atol=0.05)
+    assert np.allclose(one.input_offset, other.input_offset, atol=0.15)  # ranges have two digits
     assert np.allclose(one.input_scale, other.input_scale, rtol=0.05)
 
 

@@ -14,8 +14,8 @@ from support.conversions import convert_to_file
 from support.convert_cases import data, network
 from support.raw_file import GOLDEN, File
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.quantize import golden
 from ulnn_host.quantize.options import Options
-from ulnn_host.quantize.quantize import GOLDEN_STEPS
 from ulnn_host.report.conversion import Wishes
 from ulnn_host.report.convert_report import ConvertReport
 
@@ -33,7 +33,7 @@ def test_the_report_says_how_many_steps_are_repeated(tmp_path: Path) -> None:
     report = converted(tmp_path / "m.ulnn")
     assert in_json(report) == report.native_self_test
     assert report.native_self_test == ulnn.load(str(tmp_path / "m.ulnn")).self_test()
-    assert 0 < report.native_self_test <= GOLDEN_STEPS
+    assert 0 < report.native_self_test <= golden.STEPS
 
 
 def test_a_difference_is_one_line_and_leaves_no_file(

@@ -17,6 +17,7 @@ from ulnn_host.data import scores
 from ulnn_host.data.sequences import Sequences
 from ulnn_host.engines import registry
 from ulnn_host.engines.batch import quantise
+from ulnn_host.engines.coverage import coverage
 from ulnn_host.format import container, cost, facts
 from ulnn_host.format.model import Kind
 from ulnn_host.report import page as pages
@@ -48,7 +49,7 @@ def validation(board: str = "QEMU Cortex-M7", *, labels: bool = True) -> Validat
     ticks = rng.integers(100, 140, batch.dt.shape)
     score = None
     if labels:
-        score = scores.score(model.dequantise_output(outputs.y), data, "last").to_dict()
+        score = scores.score(model.dequantise_output(outputs.y), data, "last")
     total = count * steps
     return ValidationReport(
         model="watch.ulnn", data="test.npz", port="virtual:cortex-m7", equal=True,
@@ -60,7 +61,7 @@ def validation(board: str = "QEMU Cortex-M7", *, labels: bool = True) -> Validat
         traffic=Traffic(*[0] * len(fields(Traffic))), board=info,
         model_facts=facts.of_model(model),
         deployment=None, labels=data.labels, channels=(), costs=cost.estimates(model),
-        truth=data.y, compared=total,
+        truth=data.y, coverage=coverage(model, data), compared=total,
         arrays=Arrays(
             batch, outputs, outputs, ticks, np.zeros(batch.dt.shape, bool), data.mask,
             np.ones(count, bool),
@@ -122,7 +123,7 @@ def test_inputs_labels_and_decisions_are_shown_over_time(
     named = {patch.get_facecolor() for patch in legend.get_patches()}
     shown = {patch.get_facecolor() for ax in figure.axes[1:] for patch in ax.patches}
     assert shown <= named
-    assert caption.startswith("The first 40 of 40 sequences")
+    assert caption == "40 of 40 sequences as the board sees them"
 
 
 def test_without_labels_there_are_inputs_alone() -> None:
@@ -130,12 +131,20 @@ def test_without_labels_there_are_inputs_alone() -> None:
     assert [ax.get_ylabel() for ax in figure.axes] == ["inputs"]
 
 
-def test_long_data_are_cut_at_whole_sequences(
+def test_of_long_data_sequences_are_taken_from_all_of_them(
     emulated: ValidationReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ulnn_host.report.timeline.STEPS", 120)
+    figure, caption = pages.timeline(emulated)
+    assert caption.startswith("2 of 40 sequences")
+    arrays = emulated.arrays
+    assert arrays is not None
+    scale, offset = (np.array(emulated.model_facts[f"input_{k}"]) for k in ("scale", "offset"))
+    drawn = np.stack([line.get_ydata() for line in figure.axes[0].lines[:6]], axis=1)
+    assert np.allclose(drawn, arrays.batch.x[[0, 39]].reshape(100, 6) * scale + offset)
+    monkeypatch.setattr("ulnn_host.report.timeline.STEPS", 20)
     _, caption = pages.timeline(emulated)
-    assert caption.startswith("The first 2 of 40 sequences")
+    assert caption.endswith(", the first 20 steps")
 
 
 def test_tables_and_pictures_scroll_rather_than_break(page: str) -> None:

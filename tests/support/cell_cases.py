@@ -48,7 +48,7 @@ def cells_file(seed: int = 1, *, weight_bits: int = 8) -> bytes:
 
 
 def head_cases(data: bytes) -> Iterator[Case]:
-    """Checks 25 to 31 and 45, for each layer."""
+    """Checks 25 to 34 and 55, for each layer."""
     f = File.read(data)
     bad = {
         MIXED: [(2, (5, 255)), (3, (13, 255)), (8, (0, 1, 17)), (10, (9, 255)), (11, (9, 255))],
@@ -61,8 +61,8 @@ def head_cases(data: bytes) -> Iterator[Case]:
         2: "25 mode",
         3: "26 gate shift",
         8: "29 matrix count",
-        10: "29a state shift",
-        11: "29b cell shift",
+        10: "30 state shift",
+        11: "31 cell shift",
     }
     for number, fields in bad.items():
         k = f.find(LAYER, number)
@@ -79,25 +79,25 @@ def head_cases(data: bytes) -> Iterator[Case]:
                 yield case(f"{names[at]} {got}", s.patched(at, code, got), text)
         for got in (1, 2**31):
             fixed = s.patched(12, "I", got)
-            yield case(f"30 dt_fixed {got}", fixed, "reserved field is not 0")
+            yield case(f"32 dt_fixed {got}", fixed, "reserved field is not 0")
         fit = "descriptors do not fit in the section"
         (count,) = struct.unpack_from("<H", s.data, 8)
         for size in (16, 16 + 16 * (count or 1) - 1):
-            yield case(f"31 size {size}", replace(s, data=s.data[:size]), fit)
+            yield case(f"34 size {size}", replace(s, data=s.data[:size]), fit)
         want = len(s.data)
         for more in (1, 16) if number != LTC else ():
             longer = replace(s, data=s.data + bytes(more))
-            yield case(f"45 + {more}", longer, f"section size {want + more}, expected {want}")
+            yield case(f"55 + {more}", longer, f"section size {want + more}, expected {want}")
         both = s.patched(10, "BB", 9, 9)
-        yield case("29a before 29b", both, "state shift 9 not supported")
+        yield case("30 before 31", both, "state shift 9 not supported")
     k = f.find(LAYER, MIXED)
     fixed = f.sections[k].patched(2, "BB", 2, 0).patched(10, "B", 0)
     text = "layer 0: fixed dt 0, expected 1 to 1000"
-    yield "30a mixed", f.swap(k, fixed).write(), text
+    yield "33 mixed", f.swap(k, fixed).write(), text
 
 
 def matrix_cases(data: bytes) -> Iterator[Case]:
-    """Checks 32 to 41a on every matrix."""
+    """Checks 35 to 49 on every matrix."""
     f = File.read(data)
     tables = sum(s.type == TABLE for s in f.sections)
     allowed = {
@@ -123,15 +123,15 @@ def matrix_cases(data: bytes) -> Iterator[Case]:
         beyond = (0, 4097) if backbone else (0, st.rows - 1, st.rows + 1)
         text = f"columns {{}}, expected {st.columns}"
         fields = [
-            ("32 bits", 0, "B", (0, 9), "weight bits {} not supported"),
-            ("33 activation", 1, "B", wrong, "activation {} not supported"),
-            ("34 shift", 2, "B", (9, 255), "shift {} not supported"),
-            ("36 table", 4, "B", (tables if has_table else 1, 255), "table {} not supported"),
-            ("36a storage", 5, "B", (2, 255), "storage {} not supported"),
-            ("37 reserved", 10, "H", (1, 256), "reserved field is not 0"),
-            ("38 rows", 6, "H", beyond, "rows {} not supported"),
-            ("39 columns", 8, "H", (0, st.columns - 1, st.columns + 1), text),
-            ("40 offset", 12, "I", (0, st.offset + 16), f"offset {{}}, expected {st.offset}"),
+            ("35 bits", 0, "B", (0, 9), "weight bits {} not supported"),
+            ("36 activation", 1, "B", wrong, "activation {} not supported"),
+            ("37 shift", 2, "B", (9, 255), "shift {} not supported"),
+            ("39 table", 4, "B", (tables if has_table else 1, 255), "table {} not supported"),
+            ("40 storage", 5, "B", (2, 255), "storage {} not supported"),
+            ("41 reserved", 10, "H", (1, 256), "reserved field is not 0"),
+            ("42 rows", 6, "H", beyond, "rows {} not supported"),
+            ("43 columns", 8, "H", (0, st.columns - 1, st.columns + 1), text),
+            ("44 offset", 12, "I", (0, st.offset + 16), f"offset {{}}, expected {st.offset}"),
         ]
         for name, field, code, values, text in fields:
             for got in values:
@@ -140,13 +140,13 @@ def matrix_cases(data: bytes) -> Iterator[Case]:
         fit = where + "weights do not fit in the section"
         for size in (st.offset, st.end - 1):
             cut = f.swap(k, replace(s, data=s.data[:size])).write()
-            yield f"41 size {size}, {where}", cut, fit
+            yield f"47 size {size}, {where}", cut, fit
         if st.listed:
             yield from sparse_cases(f, k, j)
 
 
 def sparse_cases(f: File, k: int, j: int) -> Iterator[Case]:
-    """Checks 40a to 41a for one sparse matrix."""
+    """Checks 45 to 49 for one sparse matrix."""
     s = f.sections[k]
     st = streams(s)[j]
     where = f"layer {s.index} matrix {j}: "
@@ -156,16 +156,16 @@ def sparse_cases(f: File, k: int, j: int) -> Iterator[Case]:
 
     fit = "weights do not fit in the section"
     for size in (st.offset + 1, st.entries - 1, st.entries, st.list_end):
-        yield case(f"40a size {size}", replace(s, data=s.data[:size]), fit)
+        yield case(f"45 size {size}", replace(s, data=s.data[:size]), fit)
     for group in {0, len(st.listed) - 1}:
         for got in (0, st.columns + 1, 65535):
             broken = s.patched(st.offset + 2 * group, "H", got)
             text = f"group {group}: columns {got}, expected 1 to {st.columns}"
-            yield case(f"40b group {group} {got}", broken, text)
+            yield case(f"46 group {group} {got}", broken, text)
     if len(st.listed) > 1:
         both = s.patched(st.offset, "HH", 1, 0)
         text = f"group 1: columns 0, expected 1 to {st.columns}"
-        yield case("40b second", both, text)
+        yield case("46 second", both, text)
     # The filling of the last block, too, is an entry
     first = 0
     entries = []
@@ -179,17 +179,17 @@ def sparse_cases(f: File, k: int, j: int) -> Iterator[Case]:
         for got in wrong:
             broken = s.patched(st.entries + 2 * entry, "H", got)
             text = f"entry {entry}: offset {got} not supported"
-            yield case(f"41a entry {entry} {got}", broken, text)
+            yield case(f"48 entry {entry} {got}", broken, text)
     end = st.offset + -(-(st.list_end - st.offset) // 16) * 16
     for at in {st.list_end, end - 1} if end > st.list_end else ():
         broken = s.patched(at, "B", 1)
-        yield case(f"41a filling at {at}", broken, "reserved field is not 0")
+        yield case(f"49 filling at {at}", broken, "reserved field is not 0")
     both = s.patched(st.entries, "H", 1).patched(st.multiplier(0), "i", -1)
-    yield case("41a before 42", both, "entry 0: offset 1 not supported")
+    yield case("48 before 50", both, "entry 0: offset 1 not supported")
 
 
 def pure_cases(data: bytes) -> Iterator[Case]:
-    """Checks 44b, 44c and 45 of mode `pure`."""
+    """Checks 53, 54 and 55 of mode `pure`."""
     f = File.read(data)
     k = f.find(LAYER, MIXED)
     s = f.sections[k]
@@ -199,14 +199,14 @@ def pure_cases(data: bytes) -> Iterator[Case]:
     where = "layer 0: "
     for size in (start, start + 16, len(s.data) - 1):
         cut = f.swap(k, replace(s, data=s.data[:size])).write()
-        yield f"44b size {size}", cut, f"{where}neurons do not fit in the section"
+        yield f"53 size {size}", cut, f"{where}neurons do not fit in the section"
     wrong = {0: (-1, 2**30 + 1, -(2**31)), 4: (-32769, 32768, 2**31 - 1), 12: (1, -1)}
     for neuron in (0, neurons - 1):
         for at, values in wrong.items():
             for got in values:
                 broken = f.swap(k, s.patched(start + 16 * neuron + at, "i", got)).write()
                 text = f"{where}neuron {neuron}: bad numbers"
-                yield f"44c neuron {neuron} byte {at} {got}", broken, text
+                yield f"54 neuron {neuron} byte {at} {got}", broken, text
 
 
 class LtcSection:
@@ -237,7 +237,7 @@ class LtcSection:
 
 
 def ltc_cases(data: bytes) -> Iterator[Case]:
-    """Checks 51 to 60."""
+    """Checks 56 to 65."""
     f = File.read(data)
     tables = sum(s.type == TABLE for s in f.sections)
     k = f.find(LAYER, LTC)
@@ -253,50 +253,50 @@ def ltc_cases(data: bytes) -> Iterator[Case]:
     size = f"section size {len(s.data)}, expected {{}}"
     for got in (0, at.motor - 1, 1025, 65535):
         text = f"neurons {got}, expected {at.motor} to 1024"
-        yield case(f"51 neurons {got}", s.patched(16, "H", got), text)
+        yield case(f"56 neurons {got}", s.patched(16, "H", got), text)
     for got in (0, 65, 255):
-        yield case(f"52 {got}", s.patched(18, "B", got), f"unfolds {got} not supported")
+        yield case(f"57 {got}", s.patched(18, "B", got), f"unfolds {got} not supported")
     for got in (tables, 255):
-        yield case(f"53 {got}", s.patched(19, "B", got), f"table {got} not supported")
+        yield case(f"58 {got}", s.patched(19, "B", got), f"table {got} not supported")
     for field in (24, 28):
-        yield case(f"54 {field}", s.patched(field, "I", 1 << 24), "reserved field is not 0")
+        yield case(f"59 {field}", s.patched(field, "I", 1 << 24), "reserved field is not 0")
     for got in (1048577, 2**31, 2**32 - 1):
         text = f"synapses {got}, expected at most 1048576"
-        yield case(f"55 {got}", s.patched(20, "I", got), text)
+        yield case(f"60 {got}", s.patched(20, "I", got), text)
     for count in (0, at.count - 8, at.count + 8, 1048576):
         numbers = -(-(at.sources + 2 * count) // 16) * 16 + 16 * at.neurons
         text = size.format(-(-(numbers + 12 * count) // 16) * 16)
-        yield case(f"56 synapses {count}", s.patched(20, "I", count), text)
+        yield case(f"61 synapses {count}", s.patched(20, "I", count), text)
     for more in (-16, -1, 1, 16):
         resized = replace(s, data=(s.data + bytes(16))[: len(s.data) + more])
         text = f"section size {len(s.data) + more}, expected {len(s.data)}"
-        yield case(f"56 size {more}", resized, text)
+        yield case(f"61 size {more}", resized, text)
     for n in (0, at.neurons - 1, at.neurons, 2 * at.neurons - 1):
         for got in (at.counts[n] + 1, 65535):
             sum_ = at.count - at.counts[n] + got
             text = f"synapses {sum_}, expected {at.count}"
-            yield case(f"57 number {n} {got}", s.patched(32 + 2 * n, "H", got), text)
+            yield case(f"62 number {n} {got}", s.patched(32 + 2 * n, "H", got), text)
     for n in (0, at.sensory - 1, at.sensory, at.count - 1):
         top = 2 * (at.inputs if n < at.sensory else at.neurons)
         for got in (1, top, top + 1, 65535):
             broken = s.patched(at.sources + 2 * n, "H", got)
-            yield case(f"58 source {n} {got}", broken, f"entry {n}: offset {got} not supported")
+            yield case(f"63 source {n} {got}", broken, f"entry {n}: offset {got} not supported")
     fillings = [(at.sources_end, at.numbers), (at.synapses_end, at.end)]
     for start, end in fillings:
         for byte in {start, end - 1} if end > start else ():
             broken = s.patched(byte, "B", 1)
-            yield case(f"59 byte {byte}", broken, "reserved field is not 0")
+            yield case(f"64 byte {byte}", broken, "reserved field is not 0")
     yield from ltc_neuron_cases(f, k)
 
 
 def ltc_neuron_cases(f: File, k: int) -> Iterator[Case]:
-    """Check 60."""
+    """Check 65."""
     s = f.sections[k]
     at = LtcSection(s)
 
     def case(title: str, broken: Section, neuron: int) -> Case:
         text = f"layer {LTC}: neuron {neuron}: bad numbers"
-        return f"60 neuron {neuron}, {title}", f.swap(k, broken).write(), text
+        return f"65 neuron {neuron}, {title}", f.swap(k, broken).write(), text
 
     for neuron in range(at.neurons):
         numbers = at.numbers + 16 * neuron

@@ -44,7 +44,7 @@ def with_fixed_dt(data: bytes, mode: int = 2, dt_fixed: int = 1000, time: int = 
 
 
 def fixed_dt_cases(data: bytes) -> Iterator[Case]:
-    """Checks 25 to 30a, 33, 38 and 45; `data` as `rich_file` makes it."""
+    """Checks 25 to 33, 36, 42 and 55; `data` as `rich_file` makes it."""
     plain = File.read(data)
     (dt_max,) = struct.unpack_from("<I", plain.sections[plain.find(TIME)].data, 4)
     k = plain.find(LAYER)
@@ -56,7 +56,7 @@ def fixed_dt_cases(data: bytes) -> Iterator[Case]:
     for mode in MODES:
         # Three rows a neuron are asked for, and four are there
         four = s.patched(2, "BB", mode, 0).patched(12, "I", 1)
-        yield f"38 four rows, mode {mode}", plain.swap(k, four).write(), rows.format(4 * hidden)
+        yield f"42 four rows, mode {mode}", plain.swap(k, four).write(), rows.format(4 * hidden)
         f = File.read(with_fixed_dt(data, mode, dt_max))
         k = f.find(LAYER)
         fixed = f.sections[k]
@@ -72,43 +72,43 @@ def fixed_dt_cases(data: bytes) -> Iterator[Case]:
             broken = f.swap(k, fixed.patched(3, "B", got)).write()
             yield case(f"26 gate {got}", broken, f"{where}gate shift {got} not supported")
         reserved = f"{where}reserved field is not 0"
-        for at, name in ((10, "29a state"), (11, "29b cell")):
+        for at, name in ((10, "30 state"), (11, "31 cell")):
             text = f"{where}{name.split()[1]} shift 1 not supported"
             yield case(f"{name} shift", f.swap(k, fixed.patched(at, "B", 1)).write(), text)
         linear = fixed.patched(16 + 16 * heads + 1, "B", 0)
         text = f"layer 0 matrix {heads}: activation 0 not supported"
-        yield case("33 linear heads", f.swap(k, linear).write(), text)
+        yield case("36 linear heads", f.swap(k, linear).write(), text)
         outside = f"{where}fixed dt {{}}, expected 1 to {dt_max}"
         for got in (0, dt_max + 1, 2**31 - 1, 2**31, 2**32 - 1):
             broken = f.swap(k, fixed.patched(12, "I", got)).write()
-            yield case(f"30a dt_fixed {got}", broken, outside.format(got))
+            yield case(f"33 dt_fixed {got}", broken, outside.format(got))
         t = f.find(TIME)
         shorter = f.swap(t, f.sections[t].patched(4, "I", dt_max - 1)).write()
         text = f"{where}fixed dt {dt_max}, expected 1 to {dt_max - 1}"
-        yield case("30a dt_max lowered", shorter, text)
+        yield case("33 dt_max lowered", shorter, text)
         both = fixed.patched(10, "B", 1).patched(12, "I", 0)
         text = f"{where}state shift 1 not supported"
-        yield case("29a before 30a", f.swap(k, both).write(), text)
+        yield case("30 before 33", f.swap(k, both).write(), text)
         both = fixed.patched(3, "B", 1).patched(12, "I", 0)
         text = f"{where}gate shift 1 not supported"
-        yield case("26 before 30a", f.swap(k, both).write(), text)
+        yield case("26 before 33", f.swap(k, both).write(), text)
         cut = replace(fixed.patched(12, "I", 0), data=fixed.patched(12, "I", 0).data[:16])
-        yield case("30a before 31", f.swap(k, cut).write(), outside.format(0))
+        yield case("33 before 34", f.swap(k, cut).write(), outside.format(0))
         # As mode 0 or 1 the same bytes have a dt_fixed, then a row too few a neuron
         as_plain = fixed.patched(2, "B", mode - 2)
-        yield case("30 dt_fixed, as plain", f.swap(k, as_plain).write(), reserved)
+        yield case("32 dt_fixed, as plain", f.swap(k, as_plain).write(), reserved)
         as_plain = as_plain.patched(12, "I", 0)
         broken = f.swap(k, as_plain).write()
-        yield case("38 three rows, as plain", broken, rows.format(3 * hidden))
+        yield case("42 three rows, as plain", broken, rows.format(3 * hidden))
         for got in (0, 3 * hidden - 1, 3 * hidden + 1, 4 * hidden, 65535):
             broken = f.swap(k, fixed.patched(16 + 16 * heads + 6, "H", got)).write()
-            yield case(f"38 rows {got}", broken, rows.format(got))
+            yield case(f"42 rows {got}", broken, rows.format(got))
         cut = replace(fixed, data=fixed.data[:-1])
         text = f"layer 0 matrix {heads}: weights do not fit in the section"
-        yield case("41 a byte short", f.swap(k, cut).write(), text)
+        yield case("47 a byte short", f.swap(k, cut).write(), text)
         longer = replace(fixed, data=fixed.data + bytes(16))
         text = f"{where}section size {end + 16}, expected {end}"
-        yield case("45 section size", f.swap(k, longer).write(), text)
+        yield case("55 section size", f.swap(k, longer).write(), text)
     last = max(i for i, section in enumerate(plain.sections) if section.type == LAYER)
     dense = plain.sections[last]
     for mode in MODES:

@@ -171,7 +171,7 @@ def time_and_lookup_cases(data: bytes) -> Iterator[Case]:
 
 
 def golden_cases(data: bytes) -> Iterator[Case]:
-    """Checks 47 to 50."""
+    """Checks 67 to 71."""
     f = File.read(data)
     k = f.find(GOLDEN)
     s = f.sections[k]
@@ -179,27 +179,27 @@ def golden_cases(data: bytes) -> Iterator[Case]:
     name = "golden vectors: "
     for size in (0, 7):
         text = f"{name}size {size}, expected at least 8"
-        yield f"47 size {size}", f.swap(k, replace(s, data=s.data[:size])).write(), text
+        yield f"67 size {size}", f.swap(k, replace(s, data=s.data[:size])).write(), text
     for got in (0, 4097, 2**32 - 1):
         text = f"{name}steps {got}, expected 1 to 4096"
-        yield f"48 steps {got}", f.swap(k, s.patched(0, "I", got)).write(), text
+        yield f"68 steps {got}", f.swap(k, s.patched(0, "I", got)).write(), text
     reserved = s.patched(4, "I", 1)
-    yield "49 reserved", f.swap(k, reserved).write(), f"{name}reserved field is not 0"
+    yield "69 reserved", f.swap(k, reserved).write(), f"{name}reserved field is not 0"
     cut = replace(reserved, data=reserved.data[:-2])
-    yield "49 reserved first", f.swap(k, cut).write(), f"{name}reserved field is not 0"
+    yield "69 reserved first", f.swap(k, cut).write(), f"{name}reserved field is not 0"
     want = len(s.data)
     for got in (8, want - 1, want + 1):
         resized = replace(s, data=(s.data + b"\0")[:got])
         text = f"{name}size {got}, expected {want}"
-        yield f"49 size {got}", f.swap(k, resized).write(), text
+        yield f"70 size {got}", f.swap(k, resized).write(), text
     per_step = 4 + 2 * f.input_size + 2 * f.output_size
     text = f"{name}size {want}, expected {want + per_step}"
-    yield "49 steps", f.swap(k, s.patched(0, "I", steps + 1)).write(), text
+    yield "70 steps", f.swap(k, s.patched(0, "I", steps + 1)).write(), text
     for step in (0, steps - 1):
         for got in (0, 2**31, 2**32 - 1):
             broken = s.patched(8 + 4 * step, "I", got)
             text = f"{name}bad dt at step {step}"
-            yield f"50 step {step} {got}", f.swap(k, broken).write(), text
+            yield f"71 step {step} {got}", f.swap(k, broken).write(), text
 
 
 def loader_cases(data: bytes) -> Iterator[Case]:

@@ -5,22 +5,26 @@ make vectors
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from support.cell_cases import Case, cell_cases, cells_file
 from support.loader_cases import loader_cases, rich_file
+from support.meaning_cases import decision_cases, names_cases
 from support.random_models import Shape, random_input, random_stack, with_golden
-from support.raw_file import GOLDEN, LAYER, META, OUTPUT, File, patch, with_crc
-from support.vectors import BROKEN, FOLDER, run_reference
+from support.raw_file import GOLDEN, LAYER, META, OUTPUT, File, Section, patch, with_crc
+from support.vectors import BROKEN, BROKEN_MEANING, FOLDER, run_reference
 from ulnn_host.engines.reference import lookup
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
-from ulnn_host.format.model import Kind, Layer, Matrix, Mode, ModelFile
+from ulnn_host.format.model import Decision, Kind, Layer, Matrix, Mode, ModelFile, Names
+from ulnn_host.format.tables import tanh_table
 
 STEPS = 16
 CELL = Shape(inputs=3, hidden=6, backbone=(), outputs=None)
@@ -136,9 +140,9 @@ def in_any_order(model: ModelFile) -> ModelFile:
 def stack(
     seed: int, *shapes: Shape, change: Callable[[ModelFile], ModelFile] = lambda model: model
 ) -> bytes:
-    """The file of a stack of layers, without META."""
+    """The file, of version 1.1, of a stack of layers, without META."""
     model = compact(change(random_stack(seed, shapes)))
-    return container.write(replace(model, meta={}))
+    return container.write(replace(model, meta={}, format_minor=1))
 
 
 # By name: what it is about, the seed, and how its file is made. The seeds are those, of some
@@ -263,7 +267,79 @@ def models() -> Iterator[tuple[str, str, bytes]]:
     for name, file in (("cfc", rich_file()), ("cells", cells_file())):
         model = compact(container.read(file))
         about = "what broken.json starts from; with golden vectors"
-        yield name, about, with_golden(replace(model, golden=None), 4)
+        yield name, about, with_golden(replace(model, golden=None, format_minor=1), 4)
+    yield NAMED, "version 1.2: every section that it added", named_file()
+    yield (
+        EXAMPLE,
+        "the example of SPEC.md: its bytes (2.13) and its first steps (3.9)",
+        example_file(),
+    )
+
+
+# ---- version 1.2 --------------------------------------------------------------------------------
+
+NAMED, EXAMPLE = "named", "example"
+NAMES_THERE = Names(("ax", "pulse"), ("m/s²", ""), ("still", "walking", "läuft"))
+DECISION_THERE = Decision(
+    "mean", reset=True, window=8, votes=3, enter=9000, leave=4000, least=16
+)  # fmt: skip
+SIGNATURE_AT = 16  # where a signature begins in its section
+
+
+def named_file() -> bytes:
+    """A file with NAMES, DECISION, CENTRES and SIGNATURE (of no key)."""
+    shape = replace(CELL, inputs=2, hidden=4, outputs=3, gate_shift=2, dt_max=40_000)
+    model = compact(random_stack(11, [shape]))
+    model = replace(model, meta={}, names=NAMES_THERE, decision=DECISION_THERE, model_version=7)
+    f = File.read(with_golden(model, 4))
+    signature = struct.pack("<HHI", 1, 64, 0) + bytes(range(72))
+    centres = struct.pack("<HH9h", 2, 0, *range(-4000, 5000, 1000))
+    more = (Section(0x8002, 0, signature), Section(0x8005, 0, centres))
+    sections = tuple(sorted((*f.sections, *more), key=lambda s: (s.type, s.index)))
+    data = bytearray(replace(f, sections=sections).write())
+    data[5] = 2
+    data[16:48] = hashlib.sha256(data[48:]).digest()
+    return with_crc(bytes(data))
+
+
+def example_file() -> bytes:
+    """One CfC neuron with one input: small enough to be read byte by byte."""
+    heads = Matrix(
+        weights=np.array([[60, 25], [-45, 30], [15, -8], [-12, 20]]),
+        bias=np.array([40_000, -60_000, 300_000, -100_000]),
+        multiplier=np.array([2**30, 2**30, 3 * 2**28, 2**30]),
+        weight_bits=8,
+        activation=A.TABLE,
+        shift=1,
+    )
+    one, none = np.ones(1, np.float32), np.zeros(1, np.float32)
+    layer = Layer(Kind.CFC, (heads,), 1, 1, gate_shift=2)
+    return container.write(
+        ModelFile(
+            one / 4096, none, one / 32768, none, 1000, 1000, (tanh_table(),), (layer,),
+            names=Names(("x",), ("V",), ("y",)), decision=Decision("each", values=True),
+            dialect="ulnn",
+        )
+    )  # fmt: skip
+
+
+EXAMPLE_STEPS = np.array([[10_000], [-20_000], [300]]), np.array([700, 5, 2000])
+
+
+def signed(data: bytes) -> bytes:
+    """What SIGNATURE signs (SPEC.md 2.11)."""
+    f = File.read(data)
+    k = f.find(0x8002)
+    start, end = f.offsets[k] + SIGNATURE_AT, f.offsets[k] + len(f.sections[k].data)
+    blank = data[:start] + bytes(end - start) + data[end:]
+    return b"ulnn-sig-1" + hashlib.sha256(blank[48:]).digest()
+
+
+def meaning_entries() -> Iterator[dict[str, object]]:
+    """The entries of broken_meaning.json: the section in the place of the one in `named`."""
+    for kind, found in (("NAMES", names_cases()), ("DECISION", decision_cases())):
+        for _, content, text in found:
+            yield {"section": kind, "content": content.hex(), "text": text}
 
 
 # ---- broken files -------------------------------------------------------------------------------
@@ -304,11 +380,11 @@ def table_cases(base: bytes) -> Iterator[Case]:
     for count, name in enumerate(("INPUT", "OUTPUT", "LAYER"), 1):
         yield "20", patch(base, 54, "H", count), f"section {name} is missing"
     fit = "layer 0: descriptors do not fit in the section"
-    yield "31", patch(base, entry(LAYER) + 8, "I", 31), fit
+    yield "34", patch(base, entry(LAYER) + 8, "I", 31), fit
     fewer = patch(patch(base, 58, "H", 1), entry(OUTPUT) + 8, "I", 8)
-    yield "46", fewer, "output size 2, expected 1"
+    yield "66", fewer, "output size 2, expected 1"
     golden = patch(base, entry(GOLDEN) + 8, "I", 7)
-    yield "47", golden, "golden vectors: size 7, expected at least 8"
+    yield "67", golden, "golden vectors: size 7, expected at least 8"
 
 
 def cases(name: str, base: bytes) -> Iterator[Case]:
@@ -357,15 +433,23 @@ def files() -> Iterator[tuple[str, bytes]]:
     """(name, content) of every file."""
     for number, (name, about, data) in enumerate(models()):
         model = container.read(data)
-        x, dt = random_input(number, model, STEPS)
-        dt[:3] = 1, model.dt_max, 2**31 - 1
+        if name == EXAMPLE:
+            x, dt = EXAMPLE_STEPS
+        else:
+            x, dt = random_input(number, model, STEPS)
+            dt[:3] = 1, model.dt_max, 2**31 - 1
         want = run_reference(model, x, dt)
         columns = {"x": x, "dt": dt, "y": want.y, "state": want.state, "clamped": want.clamped}
         texts = [f'"about": {json.dumps(about)}']
+        if name == NAMED:
+            said = {"names": asdict(NAMES_THERE), "decision": asdict(DECISION_THERE)}
+            said["signed"] = signed(data).hex()
+            texts += [f'"{key}": {json.dumps(value)}' for key, value in said.items()]
         texts += [f'"{key}": {lines(column.tolist())}' for key, column in columns.items()]
         yield f"{name}.ulnn", data
         yield f"{name}.json", ("{" + ",\n".join(texts) + "}\n").encode()
     yield BROKEN.name, (lines(list(broken_entries())) + "\n").encode()
+    yield BROKEN_MEANING.name, (lines(list(meaning_entries())) + "\n").encode()
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 
 TIME, INPUT, OUTPUT, TABLE, LAYER, GOLDEN, META = 1, 2, 3, 4, 5, 6, 0x8001
+NAMES, DECISION = 0x8003, 0x8004
 
 
 @dataclass(frozen=True)

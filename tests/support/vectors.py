@@ -15,6 +15,7 @@ from ulnn_host.format.model import Int, ModelFile
 
 FOLDER = project_root() / "native_module" / "vectors"
 BROKEN = FOLDER / "broken.json"
+BROKEN_MEANING = FOLDER / "broken_meaning.json"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,11 @@ import torch
 
 from support.training import SMALL, plan, waves
 from ulnn_host.base import toml_text
-from ulnn_host.base.errors import UlnnError
+from ulnn_host.base.errors import UlnnError, UlnnWarning
 from ulnn_host.cli.train import train as cli_train
 from ulnn_host.data import scores, sets
 from ulnn_host.data.sequences import Sequences, Statistics, from_arrays, save_npz
-from ulnn_host.train import augment, recipe, train
+from ulnn_host.train import augment, recipe, target, train
 from ulnn_host.train.recipe import AugmentRecipe, DataRecipe
 
 
@@ -127,11 +128,11 @@ def test_early_stopping_returns_the_best(tmp_path):
     steps = {"epochs": 60, "patience": 3, "average": 0.0}
     made = plan(tmp_path, waves(), data={"valid_fraction": 0.5}, training=steps)
     hyper = train.train(made, quiet=True).hyper
-    values = [line["valid"] for line in hyper["history"]]
-    best = int(np.argmax(values))
-    assert hyper["metrics"]["best_epoch"] == best + 1
-    assert hyper["metrics"]["valid_balanced_accuracy"] == pytest.approx(max(values), abs=1e-4)
-    assert len(values) == min(60, best + 1 + 3)
+    lines = [(line["valid_balanced"], -line["valid_loss"]) for line in hyper["history"]]
+    best = lines.index(max(lines))
+    assert hyper["metrics"]["kept_epoch"] == best + 1
+    assert hyper["metrics"]["score"] == pytest.approx(lines[best][0], abs=1e-4)
+    assert len(lines) == min(60, best + 1 + 3)
 
 
 def test_validation_by_group_and_by_file(tmp_path):
@@ -141,7 +142,9 @@ def test_validation_by_group_and_by_file(tmp_path):
     save_npz(tmp_path / "v.npz", waves(seed=4))
     made = plan(tmp_path, data, data={"valid": "v.npz"})
     made = replace(made, data=replace(made.data, valid=str(tmp_path / "v.npz")))
-    assert len(train.train(made, quiet=True).hyper["history"][0]) == 3
+    assert train.train(made, quiet=True).hyper["history"][0].keys() == {
+        "epoch", "loss", "valid_loss", "valid_balanced",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("readout", ["last", "mean", "each"])
@@ -163,7 +166,9 @@ def test_every_kind_of_target(tmp_path, readout, mode):
         )
         result = train.train(made, quiet=True)
         assert result.hyper["output_size"] == (1 if targets.ndim == y.ndim else 2)
-        assert result.hyper["metrics"]["valid_minus_mse"] < 0
+        metrics = result.hyper["metrics"]
+        assert metrics["score"] == -metrics["valid_loss"] < 0
+        assert len(metrics["validation"]["outputs"]) == result.hyper["output_size"]
 
 
 def test_padding_changes_nothing(tmp_path):
@@ -182,7 +187,7 @@ def test_weight_limit_and_class_weights(tmp_path):
     made = plan(tmp_path, waves(y=y), training={"weight_limit": 0.25, "average": 0.0})
     result = train.train(made, quiet=True)
     assert result.hyper["metrics"]["largest_weight"] <= 0.25
-    weights = train.target_of(waves(y=y), "mean").weights
+    weights = target.target_of(waves(y=y), "mean").weights
     assert np.allclose(weights, [0.6, 3.0])
 
 
@@ -291,7 +296,7 @@ def test_valid_names_a_set_of_a_package(tmp_path):
         }
     )
     history = train.train(made, quiet=True).hyper["history"]
-    assert "valid" in history[0]
+    assert "valid_loss" in history[0]
     again = tmp_path / "again.toml"
     again.write_text(recipe.dump(made, tmp_path))
     assert recipe.read_recipe(again) == made
@@ -428,3 +433,34 @@ def test_command(tmp_path, capsys):
     assert "net.safetensors: 2 epochs in" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["net.safetensors"]
     assert str(tmp_path).encode() not in (tmp_path / "out" / "net.safetensors").read_bytes()
+
+
+def test_times_that_are_not_those_of_the_time_scale_are_warned_of(tmp_path):
+    planned = plan(tmp_path, waves(), model={"time_scale": 0.1}, training={"epochs": 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained = train.train(planned)
+    assert trained.hyper["training"]["sampling"] == "about 9.75 Hz (61.9 to 140 ms)"
+    slow = replace(planned, model=replace(planned.model, time_scale=100.0))
+    with pytest.warns(UlnnWarning, match="of model.time_scale, 975 times shorter"):
+        train.train(slow)
+    guessed = replace(planned, model=replace(planned.model, time_scale=0.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train.train(guessed)
+
+
+def test_validation_in_another_unit_of_time_is_warned_of(tmp_path):
+    planned = plan(tmp_path, waves(), training={"epochs": 1})
+    other = waves(seed=1)
+    save_npz(tmp_path / "b.npz", replace(other, dt=other.dt / 60))
+    valid = replace(planned, data=replace(planned.data, valid=str(tmp_path / "b.npz")))
+    with pytest.warns(UlnnWarning, match=r"validation: median dt .* shorter: minutes\?"):
+        train.train(valid)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_windows_of_no_length_are_one_line(value):
+    for seconds, stride in ((value, 0.1), (1.0, value)):
+        with pytest.raises(UlnnError, match="expected a finite number, 0 or more"):
+            waves().windows(seconds, stride)

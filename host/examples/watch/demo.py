@@ -20,7 +20,7 @@ from ulnn_host.board import validate
 from ulnn_host.board.link import Board
 from ulnn_host.board.plan import identify
 from ulnn_host.data import scores, watch
-from ulnn_host.data.scores import Scores
+from ulnn_host.data.scores import ClassScores
 from ulnn_host.data.sequences import Sequences, save_npz
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import quantise
@@ -48,8 +48,8 @@ class Candidate:
     name: str
     bits: int
     size: int
-    seen: Scores
-    unseen: Scores
+    seen: ClassScores
+    unseen: ClassScores
     rms_error: float = 0.0
     max_error: float = 0.0
 
@@ -164,7 +164,7 @@ def _candidates(
 ) -> tuple[Candidate, ...]:
     network = checkpoints.read_checkpoint(folder / "watch.safetensors").network
     readout = trained.hyper["readout"]
-    both = [train.evaluate(trained, data) for data in (seen, unseen)]
+    both = [scores.score_classes(trained.outputs(data), data, readout) for data in (seen, unseen)]
     weights = sum(4 * value.numel() for value in trained.state.values())
     found = [Candidate("float", 0, weights, both[0], both[1])]
     floats, floats_unseen = FloatRollout(network, seen), FloatRollout(network, unseen)
@@ -175,7 +175,7 @@ def _candidates(
         marks = []
         for data in (seen, unseen):
             outputs = engines.run(content, quantise(model, data), "reference")
-            marks.append(scores.score(model.dequantise_output(outputs.y), data, readout))
+            marks.append(scores.score_classes(model.dequantise_output(outputs.y), data, readout))
         error = quantize.rollout_error(floats_unseen, model)
         size = len(content)
         found.append(

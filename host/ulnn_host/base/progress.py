@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from rich.progress import (
@@ -32,10 +32,15 @@ class Bar:
 
     _progress: Progress
     _task: TaskID
+    _lines: Terminal | None = None
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Show that `done` of `total` (None: as before) is done, and a note after it."""
         self._progress.update(self._task, completed=done, total=total, note=note)
+        if self._lines:
+            task = next(t for t in self._progress.tasks if t.id == self._task)
+            text = f"{task.description} {done}/{task.total:.0f}  {note}"
+            self._lines.print(text, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,15 @@ def _is_watched(console: Terminal) -> bool:
 
 
 @contextlib.contextmanager
-def bar(label: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Bar]:
-    """One bar while the block runs."""
+def bar(
+    label: str, total: int | None = None, *, quiet: bool = False, lines: bool = False
+) -> Iterator[Bar]:
+    """One bar while the block runs. lines: where there is no terminal, a line an update."""
     with bars(quiet=quiet) as shown:
-        yield shown.bar(label, total)
+        made = shown.bar(label, total)
+        console = Terminal(stderr=True)
+        plain = lines and not quiet and not _is_watched(console)
+        yield replace(made, _lines=console) if plain else made
 
 
 def track(

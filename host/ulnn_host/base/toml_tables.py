@@ -2,7 +2,8 @@
 
 A field is a bool, int, float or str, one of several of them (`int | str`), a tuple of one, a
 dataclass (a table of its own), a `dict[str, Any]` (a table that is taken as it is), or a tuple of
-those. `number`, `positive` and `choice` make fields with a rule.
+those. `number`, `positive` and `choice` make fields with a rule; `check` holds a dataclass that
+was made in another way to them.
 """
 
 from __future__ import annotations
@@ -51,6 +52,17 @@ def table(kind: type[T], content: Mapping[str, Any], prefix: str = "") -> T:
     return kind(**values)
 
 
+def check(made: Any) -> None:
+    """Hold a dataclass to the rules of its fields; None breaks none. Raises UlnnError that names
+    the first field that does."""
+    hints = get_type_hints(type(made))
+    for spec in dataclasses.fields(made):
+        value = getattr(made, spec.name)
+        if spec.metadata and value is not None:
+            value = value.item() if hasattr(value, "item") else value  # of numpy
+            _value(hints[spec.name], value, spec.name, spec.metadata)
+
+
 def unknown_key(key: str, known: Iterable[str], prefix: str = "") -> UlnnError:
     """The error for a key that is none of the known ones; it names the nearest one."""
     names = tuple(known)
@@ -64,13 +76,17 @@ def _value(hint: Any, value: Any, name: str, rule: Mapping[str, Any]) -> Any:
         if not isinstance(value, Mapping):
             raise UlnnError(f"{name} is {value!r}, expected a table [{name}]")
         return table(hint, value, f"{name}.") if isinstance(hint, type) else dict(value)
+    listed = next((arm for arm in get_args(hint) if get_origin(arm) is tuple), None)
+    if listed is not None:
+        plain = next(arm for arm in get_args(hint) if arm is not listed)
+        return _value(listed if isinstance(value, list | tuple) else plain, value, name, rule)
     if get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)):
             raise UlnnError(f"{name} is {value!r}, expected a list")
         return tuple(_value(get_args(hint)[0], v, name, rule) for v in value)
-    if hint is float and type(value) is int:
+    kinds = [kind for kind in get_args(hint) or (hint,) if kind is not type(None)]
+    if kinds == [float] and type(value) is int:
         value = float(value)
-    kinds = get_args(hint) or (hint,)
     if type(value) not in kinds:
         expected = " or ".join(WORDS[kind] for kind in kinds)
         raise UlnnError(f"{name} is {value!r}, expected {expected}")
@@ -81,8 +97,12 @@ def _value(hint: Any, value: Any, name: str, rule: Mapping[str, Any]) -> Any:
     if "range" in rule:
         low, high = rule["range"]
         if not low <= value <= high:
-            limit = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
-            raise UlnnError(f"{name} is {value}, expected {limit}")
+            limit = " or more" if high == math.inf else f" to {_plain(high)}"
+            raise UlnnError(f"{name} is {value}, expected {_plain(low)}{limit}")
     if "choice" in rule and value not in rule["choice"]:
         raise UlnnError(f"{name} is {value!r}, expected one of {', '.join(rule['choice'])}")
     return value
+
+
+def _plain(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"

@@ -16,9 +16,11 @@ from ..data import scores
 from ..data.logs import read_data
 from ..data.matched import matched
 from ..data.options import DataOptions
+from ..data.scores import Scores
 from ..data.sequences import Sequences
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
+from ..engines.coverage import Coverage, coverage
 from ..engines.reference import clamped_steps
 from ..format import container, facts
 from ..format.cost import Estimate, estimates
@@ -112,8 +114,9 @@ class Arrays:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """The result. equal: every output and every last state is the reference's. broken_off: why
-    the run ended after `compared` of `steps` steps, "" for a whole run.
+    """The result. equal: every output and every last state is the reference's. coverage: what
+    board and reference clamped alike, since the model does not know it. broken_off: why the run
+    ended after `compared` of `steps` steps, "" for a whole run.
     """
 
     model: str
@@ -129,8 +132,8 @@ class ValidationReport:
     clamped_steps: int
     clamped_equal: bool
     readout: str
-    score_board: dict[str, Any] | None
-    score_reference: dict[str, Any] | None
+    score_board: Scores | None
+    score_reference: Scores | None
     latency: Latency | None
     latency_gc: Latency | None
     samples_per_second: float
@@ -140,6 +143,7 @@ class ValidationReport:
     board: BoardInfo
     model_facts: dict[str, Any]
     deployment: dict[str, Any] | None
+    coverage: Coverage
     labels: tuple[str, ...] = ()
     compared: int = 0
     broken_off: str = ""
@@ -168,8 +172,11 @@ class ValidationReport:
         if self.broken_off and self.kept:
             content["resume"] = self.kept.to_json()
         for key, value in content.items():
-            if hasattr(value, "__dataclass_fields__"):
+            if isinstance(value, Scores):
+                content[key] = value.to_dict()
+            elif hasattr(value, "__dataclass_fields__"):
                 content[key] = asdict(value)
+        content["coverage"] = self.coverage.to_dict()
         return content
 
 
@@ -266,6 +273,7 @@ def validate(
             board=info,
             model_facts=facts.of_model(model),
             deployment=report.to_json() if report else None,
+            coverage=coverage(model, data),
             labels=data.labels,
             compared=kept.done,
             broken_off=str(broken or ""),
@@ -282,13 +290,13 @@ def validate(
     return result
 
 
-def _score(
-    model: ModelFile, data: Sequences, outputs: Outputs, readout: str
-) -> dict[str, Any] | None:
-    """Accuracy against integer labels, where the data have any."""
-    if data.y is None or data.y.dtype.kind not in "iu":
+def _score(model: ModelFile, data: Sequences, outputs: Outputs, readout: str) -> Scores | None:
+    """Measures against the targets, where the data have any. Raises UlnnError when they do not fit
+    the model.
+    """
+    if data.y is None:
         return None
-    return scores.score(model.dequantise_output(outputs.y), data, readout).to_dict()
+    return scores.score(model.dequantise_output(outputs.y), data, readout)
 
 
 def _present(board: Board, identity: Identity, model_path: Path, to: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..base.errors import UlnnError
 from ..data.options import DataOptions
 from .data_options import with_data_options
 from .options import (
@@ -48,10 +49,20 @@ def convert(
         Path | None,
         typer.Option(help="outputs of the original model to prove the import (.npz: x, dt, y)"),
     ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help=f"to measure on what calibration does not see; {DATA}")
+    ] = None,
     tick_ns: Annotated[int, typer.Option(help="length of a tick of dt, ns")] = 1000,
     fixed_dt: Annotated[
         float | None,
         typer.Option(help="promise that all samples are this many seconds apart: a faster model"),
+    ] = None,
+    longest_gap: Annotated[
+        float | None,
+        typer.Option(
+            help="seconds between samples to make room for; else little more than the calibration "
+            "has (longer ones are shortened)"
+        ),
     ] = None,
     sparse: Annotated[
         str,
@@ -61,12 +72,15 @@ def convert(
     ] = "auto",
     finetune: Annotated[
         int,
-        typer.Option(help="epochs of quantisation-aware training on the calibration data", min=0),
+        typer.Option(help="epochs of quantisation-aware training on the calibration data"),
     ] = 0,
     towards: Annotated[
         str, typer.Option(help="what --finetune aims at: the outputs in float, or the labels y")
     ] = "float",
-    learning_rate: Annotated[float, typer.Option(help="of --finetune", min=1e-7)] = 1e-4,
+    learning_rate: Annotated[float, typer.Option(help="of --finetune")] = 1e-4,
+    model_version: Annotated[
+        int, typer.Option(help="number in the file, which counts the releases of one model")
+    ] = 1,
     report: Annotated[Path | None, typer.Option(help="picture to write (.png or .svg)")] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="int8 and int16 side by side")
@@ -78,9 +92,10 @@ def convert(
 
     A .pt file is a torch state_dict: of ncps.torch (CfC, wired CfC, LTC) or of nn.LSTM, nn.GRU.
     Prints how far the integer model is from the float network over whole sequences, what
-    saturates, and what a step costs; warns of layers in which errors grow along the rollout.
+    saturates, what a step costs, and where the data have targets how good the decisions are; warns
+    of layers in which errors grow along the rollout.
 
-    Example: ulnn convert watch.safetensors --calib train.npz --bits 8 -o watch.ulnn --report w.png
+    Example: ulnn convert watch.safetensors --calib train.npz --test unseen.npz -o watch.ulnn
     """
     from .. import api
     from ..base import files
@@ -90,17 +105,22 @@ def convert(
         from ..report import convert_picture, pictures
 
         pictures.check_picture(report)
+    if test and test.exists() and calib.exists() and test.samefile(calib):
+        raise UlnnError(f"--test {test} is the calibration data: expected others, or no --test")
     for target in (output, report) if report else (output,):
-        files.check_output(target, checkpoint, calib, check)
+        files.check_output(target, checkpoint, calib, check, test)
     model = api.convert(
         checkpoint,
         calib,
+        test=test,
         bits=bits,
         max_bytes=max_bytes,
         calibration=calibration,
         fixed_dt=fixed_dt,
+        longest_gap=longest_gap,
         tick_ns=tick_ns,
         sparse=sparse,
+        model_version=model_version,
         finetune=finetune,
         towards=towards,
         learning_rate=learning_rate,

@@ -42,6 +42,8 @@ def info(
         print(json.dumps(content, indent=2))
         return
     for title, rows in content.items():
+        if not rows:
+            continue
         table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
         for key, value in rows.items():
             cells = (Text(one_line(str(cell)), overflow="fold") for cell in (key, value))

@@ -19,6 +19,7 @@ from .info import info
 from .options import out
 from .ports import ports
 from .run import run
+from .score import score
 from .train import train
 from .tune import tune
 from .validate import validate
@@ -32,7 +33,7 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    data, train, tune, convert, export, info, run, deploy, validate, bench, ports, doctor,
+    data, train, tune, convert, score, export, info, run, deploy, validate, bench, ports, doctor,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")

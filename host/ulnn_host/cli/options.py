@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..base.console import Terminal
+from ..base.errors import UlnnError
 from ..format.model import DIALECTS, MODES
 from ..network.layers import ACTIVATIONS
 
@@ -52,6 +53,14 @@ DialectName = Annotated[
 def names(text: str | None) -> list[str]:
     """The names in a list such as rnn,relu,fc."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """The numbers in a list such as 0,.3,.6. Raises UlnnError with the option's name."""
+    try:
+        return [float(word) for word in names(text)]
+    except ValueError:
+        raise UlnnError(f"{option} {text}: expected numbers, such as 0,.3,.6") from None
 
 
 Baud = Annotated[int, typer.Option(help="baud rate of the port, where it has one")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from ..data.options import DataOptions
 from .data_options import with_data_options
-from .options import DataPath, ModelPath, out
+from .options import DataPath, Json, ModelPath, out
 
 
 @with_data_options
@@ -20,12 +21,14 @@ def run(
     engine: Annotated[
         str, typer.Option(help="reference, native, pure, unix, cortex-m7 or rv32")
     ] = "reference",
+    as_json: Json = False,
     data_options: DataOptions = DataOptions(),  # noqa: B008, it is frozen
 ) -> None:
     """Run a model over data; the state is reset before each sequence.
 
     A .npz file holds y_int (int16), y (float32) and state (int16, after each sequence's last
-    step); a .csv file the time in seconds, outputs by their labels, and decisions.
+    step); a .csv file the time in seconds, outputs by their labels, and decisions. Warns of
+    elapsed times and inputs that the model does not know, and so were clamped.
 
     Example: ulnn run watch.ulnn test.npz -o out.npz --engine cortex-m7
     """
@@ -47,4 +50,9 @@ def run(
     else:
         with files.replacing(output) as file:
             np.savez(file, y_int=made.y_int, y=made.y, state=made.state)
-    out.print(f"{output}: {int(sequences.length.sum())} steps under {engine}")
+    found = loaded.coverage(sequences)
+    if as_json:
+        facts = {"outputs": str(output), "engine": engine, "coverage": found.to_dict()}
+        print(json.dumps(facts, indent=2))
+        return
+    out.print(f"{output}: {found.steps} steps under {engine}; {found.sampling}", soft_wrap=True)

@@ -9,6 +9,15 @@ STEADY = 0.02  # of the median: a rate that moves less is a plain number
 BROAD = 3.0  # largest ratio of the usual elapsed times that still is one rate
 GAP = 3.0  # times the median, or times the usual longest: what is longer is a gap
 
+FAR = 3.0  # times another elapsed time: further off, something is wrong with the unit
+
+_MISTAKEN = (  # what a number of seconds may have been, and how much too large it then is
+    ("milliseconds", 1e3),
+    ("microseconds", 1e6),
+    ("nanoseconds", 1e9),
+    ("minutes", 1 / 60),
+    ("hours", 1 / 3600),
+)
 _UNITS = (
     (365.25 * 86400, "years"),
     (86400.0, "days"),
@@ -50,6 +59,18 @@ def duration(seconds: float) -> str:
         if seconds >= 0.9995 * size * (1 if size <= 1 else 2):
             return f"{_short(seconds / size)} {name}"
     return f"{seconds:g} s"
+
+
+def far_off(median: float, known: float, what: str) -> str:
+    """The line about a median dt that is not that of `what`, both in seconds; empty where it is at
+    most FAR times off."""
+    ratio = median / known
+    if 1 / FAR <= ratio <= FAR:
+        return ""
+    meant = [f": {name}?" for name, factor in _MISTAKEN if 1 / FAR < ratio / factor < FAR]
+    times = f"{_short(ratio)} times longer" if ratio > 1 else f"{_short(1 / ratio)} times shorter"
+    hint = meant[0] if meant else ": is the unit of dt right?"
+    return f"median dt {duration(median)} against {duration(known)} of {what}, {times}{hint}"
 
 
 def _rate(period: float) -> str:

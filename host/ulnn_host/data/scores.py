@@ -1,37 +1,148 @@
-"""From outputs to classes and accuracy, the same for float, reference and board outputs."""
+"""From outputs to decisions or values, and how good they are: the same for float, reference and
+board outputs.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
+from .measures import Decisions, Errors, confusion_matrix
 from .sequences import Sequences
 
 READOUTS = ("last", "mean", "each")
 
+Made = TypeVar("Made")
+
 
 @dataclass(frozen=True)
-class Scores:
-    """Shares from 0 to 1 over `count` decisions.
+class ClassScores(Decisions):
+    """Measures of decisions against labels.
 
-    balanced: mean over the classes of the share found. by_recording: share of recordings decided
-    right by the sum of their windows' outputs (None where windows have no origin). confusion: rows
-    true, columns decided.
+    labels: names of the classes, () where not known. by_recording: share of recordings decided
+    right by the sum of their windows' outputs (None where windows have no origin). by_group: the
+    same of each group (a person, a machine), where the data have them.
     """
 
-    count: int
-    accuracy: float
-    balanced: float
-    by_recording: float | None
-    confusion: tuple[tuple[int, ...], ...]
+    labels: tuple[str, ...] = ()
+    by_recording: float | None = None
+    by_group: Mapping[str, Decisions] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each class, its number where it has none."""
+        known = self.labels if len(self.labels) == len(self.confusion) else ()
+        return known or tuple(str(k) for k in range(len(self.confusion)))
+
+    def figures(self) -> dict[str, float]:
+        """The measures of all classes together, by name."""
+        whole = {} if self.by_recording is None else {"recordings right": self.by_recording}
+        return super().figures() | whole
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON and TOML."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        rows = zip(self.names, self.precision, self.recall, self.f1, self.support, strict=True)
+        content = _overall(self) | {
+            "confusion": self.confusion,
+            "classes": [
+                {"label": name, "precision": float(p), "recall": float(r), "f1": float(f),
+                 "support": int(n)}
+                for name, p, r, f, n in rows
+            ],
+        }  # fmt: skip
+        if self.by_recording is not None:
+            content["by_recording"] = self.by_recording
+        return content | _groups(self.by_group)
+
+
+@dataclass(frozen=True)
+class ValueScores(Errors):
+    """Measures of values against targets; by_group: the same of each group."""
+
+    by_group: Mapping[str, Errors] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON and TOML. r2 is left out where it is not defined."""
+        rows = zip(self.rmse, self.mae, self.r2, strict=True)
+        outputs = [_defined({"rmse": a, "mae": b, "r2": c}) for a, b, c in rows]
+        return _overall(self) | {"outputs": outputs} | _groups(self.by_group)
+
+
+Scores = ClassScores | ValueScores
+
+
+def score(y: NDArray[Any], data: Sequences, readout: str) -> Scores:
+    """Measures of outputs y (N, T, O) against the targets of the data: of decisions where they are
+    integers, of values where they are floats. Raises UlnnError when they do not fit.
+    """
+    if data.y is None:
+        raise UlnnError("the data have no targets y, so there is nothing to measure")
+    if data.y.dtype.kind in "iu":
+        return score_classes(y, data, readout)
+    return _score_values(y, data, readout)
+
+
+def score_classes(y: NDArray[Any], data: Sequences, readout: str) -> ClassScores:
+    """Measures of the decisions of outputs y (N, T, O) against integer labels. The first of equal
+    outputs wins, as in `ulnn_rules.readout.argmax`. Raises UlnnError when they do not fit.
+    """
+    if data.y is None or data.y.dtype.kind not in "iu":
+        raise UlnnError("the data have no integer labels y, so there is no accuracy")
+    values = pool(y, data.length, readout)
+    wanted = data.mask.shape if readout == "each" else (len(data),)
+    if data.y.shape != wanted:
+        raise UlnnError(f"y has shape {data.y.shape}, expected {wanted} for readout {readout!r}")
+    if y.shape[-1] == 1:
+        raise UlnnError(
+            'y holds labels, the network has one output, a value: target = "value" reads values'
+        )
+    truth, decided, group = data.y, values.argmax(-1), _group(data, readout)
+    if readout == "each":
+        truth, decided = truth[data.mask], decided[data.mask]
+    classes = y.shape[-1]
+    if truth.min() < 0 or truth.max() >= classes:
+        wrong = truth.min() if truth.min() < 0 else truth.max()
+        raise UlnnError(
+            f"y holds label {wrong}, expected 0 to {classes - 1}, as the network has {classes} "
+            "outputs"
+        )
+    by_recording = None
+    if data.origin is not None and readout != "each":
+        right = [
+            values[data.origin == k].sum(0).argmax() == data.y[data.origin == k][0]
+            for k in np.unique(data.origin)
+        ]
+        by_recording = float(np.mean(right))
+    return ClassScores(
+        confusion_matrix(truth, decided, classes),
+        data.labels,
+        by_recording,
+        _by_group(data, group, lambda at: Decisions.of(truth[at], decided[at], classes)),
+    )
+
+
+def _score_values(y: NDArray[Any], data: Sequences, readout: str) -> ValueScores:
+    assert data.y is not None
+    values = pool(y, data.length, readout)
+    lead, outputs = values.shape[:-1], values.shape[-1]
+    wanted = (lead, (*lead, outputs)) if outputs == 1 else ((*lead, outputs),)
+    if data.y.shape not in wanted:
+        raise UlnnError(
+            f"y has shape {data.y.shape}, expected {(*lead, outputs)} for readout {readout!r}, as "
+            f"the network has {outputs} outputs"
+        )
+    truth, group = data.y.reshape(values.shape), _group(data, readout)
+    if readout == "each":
+        truth, values = truth[data.mask], values[data.mask]
+    whole = Errors.of(truth, values)
+    parts = _by_group(data, group, lambda at: Errors.of(truth[at], values[at]))
+    return ValueScores(whole.count, whole.rmse, whole.mae, whole.r2, parts)
 
 
 def pool(y: NDArray[Any], length: NDArray[Any], readout: str) -> NDArray[Any]:
@@ -47,42 +158,40 @@ def pool(y: NDArray[Any], length: NDArray[Any], readout: str) -> NDArray[Any]:
     return np.asarray(total / length[:, None])
 
 
-def score(y: NDArray[Any], data: Sequences, readout: str) -> Scores:
-    """Scores of outputs y (N, T, O) against integer labels. The first of equal outputs wins, as in
-    `ulnn_rules.readout.argmax`. Raises UlnnError when labels and readout do not fit.
-    """
-    if data.y is None or data.y.dtype.kind not in "iu":
-        raise UlnnError("the data have no integer labels y, so there is no accuracy")
-    values = pool(y, data.length, readout)
-    wanted = data.mask.shape if readout == "each" else (len(data),)
-    if data.y.shape != wanted:
-        raise UlnnError(f"y has shape {data.y.shape}, expected {wanted} for readout {readout!r}")
-    truth = data.y
-    decided = values.argmax(-1)
-    if readout == "each":
-        truth, decided = truth[data.mask], decided[data.mask]
-    classes = y.shape[-1]
-    if truth.min() < 0 or truth.max() >= classes:
-        wrong = truth.min() if truth.min() < 0 else truth.max()
-        raise UlnnError(
-            f"y holds label {wrong}, expected 0 to {classes - 1}, as the network has {classes} "
-            "outputs"
-        )
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (truth, decided), 1)
-    found = np.diag(confusion)
-    present = confusion.sum(1) > 0
-    by_recording = None
-    if data.origin is not None and readout != "each":
-        right = [
-            values[data.origin == k].sum(0).argmax() == data.y[data.origin == k][0]
-            for k in np.unique(data.origin)
-        ]
-        by_recording = float(np.mean(right))
-    return Scores(
-        count=len(truth),
-        accuracy=float(found.sum() / len(truth)),
-        balanced=float((found[present] / confusion.sum(1)[present]).mean()),
-        by_recording=by_recording,
-        confusion=tuple(tuple(int(v) for v in row) for row in confusion),
-    )
+def _group(data: Sequences, readout: str) -> NDArray[np.int64] | None:
+    """The group of each decision or value."""
+    if data.group is None or readout != "each":
+        return data.group
+    return np.repeat(data.group, data.length)
+
+
+def _by_group(
+    data: Sequences, group: NDArray[np.int64] | None, made: Callable[[Any], Made]
+) -> dict[str, Made]:
+    """What is made of the decisions of each group, by its name."""
+    if group is None:
+        return {}
+    codes = np.unique(group)
+    names = [data.groups[k] if data.groups else str(k) for k in codes]
+    return {name: made(group == k) for name, k in zip(names, codes, strict=True)}
+
+
+KEYS = {
+    "accuracy": "accuracy", "balanced accuracy": "balanced", "macro F1": "macro_f1",
+    "RMSE": "rmse", "MAE": "mae", "R2": "r2",
+}  # fmt: skip
+
+
+def _overall(measures: Decisions | Errors) -> dict[str, Any]:
+    figures = {KEYS[k]: v for k, v in measures.figures().items() if k in KEYS}
+    return {"count": measures.count} | _defined(figures)
+
+
+def _groups(groups: Mapping[str, Decisions | Errors]) -> dict[str, Any]:
+    found = {name: _overall(measures) for name, measures in groups.items()}
+    return {"by_group": found} if found else {}
+
+
+def _defined(figures: Mapping[str, float]) -> dict[str, float]:
+    """Those that are numbers."""
+    return {key: value for key, value in figures.items() if not math.isnan(value)}

@@ -1,5 +1,4 @@
-"""Sequences of samples with their elapsed times: files, checks, windows, dropped samples,
-statistics.
+"""Sequences of samples with their elapsed times: files, checks, windows, statistics.
 
 The `.npz` contract: `x` float (T, I) or (N, T, I); `dt` float seconds since the previous sample,
 (T,) or (N, T); optional `y` (one integer or float target per sequence or per step), `per`
@@ -276,19 +275,6 @@ class Sequences:
             return self
         return replace(self, x=self.x[..., order], channels=tuple(channels))
 
-    def drop_samples(self, fraction: float, rng: np.random.Generator) -> Sequences:
-        """Without this fraction of every sequence's samples, chosen at random; each dt is the true
-        one.
-
-        At least one sample of a sequence stays. Raises UlnnError unless 0 <= fraction < 1.
-        """
-        if not 0 <= fraction < 1:
-            raise UlnnError(f"fraction of dropped samples is {fraction}, expected 0 up to below 1")
-        kept = np.maximum(1, np.rint(self.length * (1 - fraction))).astype(np.int64)
-        order = rng.random(self.dt.shape)
-        order[~self.mask] = 2.0
-        return self._keep(np.argsort(order, 1, kind="stable"), kept)
-
     def keep_steps(self, chosen: NDArray[np.bool_]) -> Sequences:
         """The chosen (N, T) steps, each with the true time since the one before. Sequences without
         any are left out. Raises UlnnError when none is left.
@@ -326,6 +312,9 @@ class Sequences:
         enough.
         """
         tick = self.tick
+        for name, value in (("window", seconds), ("stride", stride)):
+            if not (np.isfinite(value) and value >= 0):
+                raise UlnnError(f"{name} is {value} s, expected a finite number, 0 or more")
         size, hop = round(seconds / tick), max(1, round(stride / tick))
         if size < 1:
             raise UlnnError(f"window of {seconds} s is shorter than a sample ({tick:g} s)")

@@ -128,12 +128,14 @@ def next_sample(data: Sequences) -> Sequences:
 def aligned(data: Sequences, labels: Sequence[str]) -> Sequences:
     """The data with classes numbered as in `labels`, the names that a network knows.
 
-    Where the network has no names, a label that is a number is its own class. Raises UlnnError for
-    a label that is not known.
+    Where the network has no names, a label that is a number is its own class; where the data have
+    none, they are the network's. Raises UlnnError for a label that is not known.
     """
     y = data.y
-    if y is None or y.dtype.kind not in "iu" or not data.labels or tuple(labels) == data.labels:
+    if y is None or y.dtype.kind not in "iu" or tuple(labels) == data.labels:
         return data
+    if not data.labels:
+        return replace(data, labels=tuple(labels))
     used = np.unique(y[data.mask] if y.ndim == 2 else y)
     if not labels:
         if not all(name.isdecimal() for name in data.labels):

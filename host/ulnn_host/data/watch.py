@@ -20,6 +20,7 @@ import numpy as np
 
 from ..base import extras
 from ..base.errors import UlnnError
+from . import degrade
 from .sequences import Sequences
 
 RATE = 25.0  # Hz; two samples of the 50 Hz recordings are averaged into one
@@ -79,4 +80,4 @@ def windows(split: Split, window: float = WINDOW, drop: float = DROP) -> Sequenc
     group: the person; origin: the recording.
     """
     rng = np.random.default_rng(_SEEDS[split])
-    return recordings(split).windows(window, window).drop_samples(drop, rng)
+    return degrade.drop(recordings(split).windows(window, window), drop, rng)

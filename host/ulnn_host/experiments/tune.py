@@ -32,9 +32,9 @@ RATES = (0.5, 1.0, 2.0)
 
 @dataclass(frozen=True)
 class Trial:
-    """A short training. recipe: as it was trained. score: balanced accuracy, or minus the mean
-    squared error, on what was held out; nan where training failed. size: bytes of the int8 file,
-    about; products: multiply-accumulates a step."""
+    """A short training. recipe: as it was trained. score: of the epoch that was kept, on what was
+    held out (`train.Kept`); nan where training failed. size: bytes of the int8 file, about;
+    products: multiply-accumulates a step."""
 
     number: int
     recipe: Recipe
@@ -86,8 +86,10 @@ def search(
     """Trials in their order. epochs: of each training, None: a fifth of the recipe's. minutes: no
     trial is begun that would probably end later; 0: no limit. report: called after each trial
     with it and the number of trials. Raises UlnnError."""
-    if trials < 1:
-        raise UlnnError(f"{trials} trials, expected 1 or more")
+    limits = {"trials": (trials, 1), "epochs": (epochs, 1), "seed": (seed, 0)}
+    for name, (value, low) in (limits | {"minutes": (minutes, 0)}).items():
+        if value is not None and not low <= value < math.inf:
+            raise UlnnError(f"{name} is {value}, expected {low} or more")
     started = time.perf_counter()
     base = with_validation(recipe, _source(recipe), seed)
     epochs = epochs or max(5, recipe.training.epochs // 5)
@@ -107,7 +109,7 @@ def search(
 def candidates(base: Recipe, count: int, seed: int) -> list[Recipe]:
     """The recipe itself and random changes of it, no two the same while there are others."""
     rng = np.random.default_rng(seed)
-    tick = base.model.time_scale or _source(base).tick / (1 - base.data.drop)
+    tick = base.model.time_scale or _source(base).tick * base.data.stretch
     found = [base]
     for _ in range(50 * count):
         if len(found) >= count:
@@ -211,12 +213,10 @@ def _run(number: int, made: Recipe) -> Trial:
         return Trial(number, made, math.nan, failure=str(error))
     weights = {key: value.double().numpy() for key, value in trained.state.items()}
     network = checkpoint.from_weights(weights, trained.hyper).network
-    metrics = trained.hyper["metrics"]
-    score = next(float(v) for k, v in metrics.items() if k.startswith("valid_"))
     return Trial(
         number,
         made,
-        score,
+        float(trained.hyper["metrics"]["score"]),
         sizes.file_bytes(network),
         sizes.products(network),
         time.perf_counter() - started,

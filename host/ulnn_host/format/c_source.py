@@ -75,9 +75,7 @@ def c_source(content: bytes, model: ModelFile, name: str, memory: int) -> CSourc
             "the model has a scale or an offset that is not a finite number: convert it again"
         )
     memory += _LIST_BYTES * _sparse_blocks(model)
-    labels = model.meta.get("labels")
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        labels = []
+    labels = model.labels
     header = _header(low, high, model, memory, len(labels))
     return CSource(low, header, _code(low, high, content, model, labels), memory)
 

@@ -17,38 +17,43 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import UlnnError
-from . import layout
+from . import layout, meaning
 from .container_layer import Rules, check, layer_bytes, padded, read_layer
 from .layout import ENTRY, GOLDEN, HEADER, INPUT, LAYERS, META, OUTPUT, REPEATS, TABLE, TIME
 from .limits import FILE_MAX, GOLDEN_MAX, SECTIONS_MAX, SIZE_MAX, TICKS_MAX
-from .model import DIALECTS, Golden, Layer, ModelFile, Table
+from .model import DIALECTS, FORMAT, Decision, Golden, Layer, ModelFile, Names, Table
 from .tables import first_bad_segment, table_bytes
 
 __all__ = ["ModelFile", "read", "read_file", "write"]
 
 MAGIC = b"ULNN"
-FORMAT = (1, 1)
 REQUIRED = (TIME, INPUT, OUTPUT, LAYERS)
 
 
 @dataclass(frozen=True)
 class _Section:
     type: int
+    index: int
     offset: int
     size: int
+
+    def of(self, data: bytes) -> bytes:
+        """Its bytes in a file."""
+        return data[self.offset : self.offset + self.size]
 
 
 # ---- reading ----------------------------------------------------------------------------------
 
 
-def read(data: bytes) -> ModelFile:
-    """Check every rule of SPEC.md section 4, in its order, and return the model."""
+def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
+    """Check every rule of SPEC.md section 4, in its order, and return the model. as_engine: as
+    engines do, which ignore NAMES and DECISION."""
     size = len(data)
     check(size >= HEADER.size, f"file too short: {size} bytes, expected at least {HEADER.size}")
     (
         magic,
         major,
-        _minor,
+        minor,
         flags,
         file_size,
         crc,
@@ -94,9 +99,8 @@ def read(data: bytes) -> ModelFile:
     layers: list[Layer] = []
     incoming = inputs
     for number, section in enumerate(by_type[LAYERS]):
-        content = data[section.offset : section.offset + section.size]
         rules = Rules(number, incoming, len(tables), dt_max)
-        layers.append(read_layer(content, rules))
+        layers.append(read_layer(section.of(data), rules))
         incoming = layers[-1].output_size
     check(incoming == outputs, f"output size {incoming}, expected {outputs}")
 
@@ -104,6 +108,7 @@ def read(data: bytes) -> ModelFile:
     if GOLDEN in by_type:
         state_size = sum(layer.state_size for layer in layers)
         golden = _read_golden(data, by_type[GOLDEN][0], inputs, outputs, state_size)
+    names, decision = (None, None) if as_engine else _read_meaning(data, by_type, inputs, outputs)
     scales_in = np.frombuffer(data, "<f4", 2 * inputs, by_type[INPUT][0].offset).reshape(-1, 2)
     scales_out = np.frombuffer(data, "<f4", 2 * outputs, by_type[OUTPUT][0].offset).reshape(-1, 2)
     return ModelFile(
@@ -117,10 +122,13 @@ def read(data: bytes) -> ModelFile:
         layers=tuple(layers),
         golden=golden,
         meta=_read_meta(data, by_type.get(META, [])),
+        names=names,
+        decision=decision,
         dialect=DIALECTS[dialect],
         model_version=model_version,
         sha256=sha.hex(),
         file_size=size,
+        format_minor=minor,
     )
 
 
@@ -167,7 +175,7 @@ def _read_sections(data: bytes, count: int, inputs: int, outputs: int) -> list[_
             check(size >= 16, f"section {k}: size {size}, expected at least 16")
         seen[kind] = number + 1
         end, last = offset + size, (kind, index)
-        sections.append(_Section(kind, offset, size))
+        sections.append(_Section(kind, index, offset, size))
     return sections
 
 
@@ -194,12 +202,26 @@ def _read_meta(data: bytes, sections: list[_Section]) -> dict[str, Any]:
     """META is free-form: what cannot be read as a JSON object is no reason to refuse the model."""
     for section in sections:
         try:
-            meta = json.loads(data[section.offset : section.offset + section.size])
+            meta = json.loads(section.of(data))
         except (ValueError, RecursionError):
             continue
         if isinstance(meta, dict):
             return meta
     return {}
+
+
+def _read_meaning(
+    data: bytes, by_type: dict[int, list[_Section]], inputs: int, outputs: int
+) -> tuple[Names | None, Decision | None]:
+    """NAMES and DECISION, of which others than those with index 0 are ignored."""
+    names = decision = None
+    for section in by_type.get(layout.MODEL_NAMES, []):
+        if section.index == 0:
+            names = meaning.read_names(section.of(data), inputs, outputs)
+    for section in by_type.get(layout.DECISION, []):
+        if section.index == 0:
+            decision = meaning.read_decision(section.of(data))
+    return names, decision
 
 
 # ---- writing ----------------------------------------------------------------------------------
@@ -220,6 +242,10 @@ def write(model: ModelFile) -> bytes:
         contents.append(_golden_bytes(model.golden))
     if model.meta:
         contents.append(layout.meta_bytes(model.meta))
+    if model.names is not None:
+        contents.append(meaning.names_bytes(model.names))
+    if model.decision is not None:
+        contents.append(meaning.decision_bytes(model.decision))
 
     sections = layout.sections(model)
     table, body = b"", b""
@@ -240,7 +266,8 @@ def write(model: ModelFile) -> bytes:
     named += table + body
     checked = hashlib.sha256(named).digest() + named
     size = layout.file_size([section.size for section in sections])
-    data = struct.pack("<4sBBHII", MAGIC, *FORMAT, 0, size, zlib.crc32(checked)) + checked
+    version = FORMAT[0], model.format_minor
+    data = struct.pack("<4sBBHII", MAGIC, *version, 0, size, zlib.crc32(checked)) + checked
     read(data)
     return data
 

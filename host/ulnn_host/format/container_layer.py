@@ -1,4 +1,4 @@
-"""The bytes of a LAYER section (SPEC.md 2.5, 2.8); the loader's checks 24 to 45 and 51 to 60."""
+"""The bytes of a LAYER section (SPEC.md 2.5); the loader's checks 24 to 65."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def _read_matrix(
 def _read_lists(
     data: bytes, where: str, position: int, groups: int, columns: int, bits: int
 ) -> tuple[tuple[tuple[int, ...], ...], int]:
-    """Columns of each group, and where the records start. Checks 40a to 41a."""
+    """Columns of each group, and where the records start. Checks 45 to 49."""
     fit = f"{where}weights do not fit in the section"
     check(position + 2 * groups <= len(data), fit)
     counts = np.frombuffer(data, "<u2", groups, position).astype(np.int64)

@@ -4,13 +4,17 @@ The constants come from `native_module/bench/fit_cost.py`: least squares of the 
 none below 0, over the models of every cell that it makes and counts as `make bench` does (kernels
 cortex-m7 and rv32imc of November 2026; instructions from QEMU, cycles from `cycle_model`, which
 is -5/+15 % against a board with memory without wait states). The largest error over those models
-is 11 % (tests/report/test_convert_report.py holds it to 15 %).
+is 11 % (tests/format/test_cost.py holds it to 15 %).
+
+Cycles hold where model and memory are tightly coupled (TCM). Behind the data cache of an STM32H743
+every line that a step fetches (`cache`) costs a penalty that nobody has measured: a range.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from . import cache
 from .model import Activation, Kind, Layer, Matrix, Mode, ModelFile
 
 
@@ -113,20 +117,56 @@ RV32 = Prices(
 MACHINES = (CORTEX_M7, RV32)
 
 
+TCM = "TCM"
+AXI = "AXI SRAM behind 16 KB of D-cache"
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """A step on a machine, in its unit (cycles or instructions)."""
+    """A step on a machine, in its unit (cycles or instructions).
+
+    memory: where that holds; empty: anywhere. misses: lines a step fetches through the data cache
+    of an STM32H743, where MicroPython's heap is AXI SRAM; cached: cycles with them, at each
+    penalty of `cache.PENALTY`; empty: not known for this machine.
+    """
 
     machine: str
     unit: str
     count: int
+    memory: str = ""
+    misses: int = 0
+    cached: tuple[int, ...] = ()
+
+    @property
+    def likely(self) -> int:
+        """With the likely penalty."""
+        return self.cached[1] if self.cached else self.count
 
 
 def estimates(model: ModelFile) -> tuple[Estimate, ...]:
     """One for each machine."""
-    return tuple(
-        Estimate(prices.machine, prices.unit, round(step(model, prices))) for prices in MACHINES
+    missed = cache.model_misses(model)
+    counts = [round(step(model, prices)) for prices in MACHINES]
+    slow = tuple(counts[0] + missed * penalty for penalty in cache.PENALTY)
+    return (
+        Estimate(CORTEX_M7.machine, CORTEX_M7.unit, counts[0], TCM, missed, slow),
+        Estimate(RV32.machine, RV32.unit, counts[1]),
     )
+
+
+def better_narrow(model: ModelFile) -> Estimate | None:
+    """What a Cortex-M7 would need with int8 weights, where those of int16 stream through its cache
+    at every step and int8 is faster there; else None."""
+    wide = estimates(model)[0]
+    widths = {m.weight_bits for layer in model.layers for m in layer.matrices}
+    if not wide.misses or 16 not in widths:
+        return None
+    layers = tuple(
+        replace(layer, matrices=tuple(replace(m, weight_bits=8) for m in layer.matrices))
+        for layer in model.layers
+    )
+    narrow = estimates(replace(model, layers=layers))[0]
+    return narrow if narrow.likely < wide.likely else None
 
 
 def step(model: ModelFile, prices: Prices) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from itertools import zip_longest
 from typing import Any
 
-from . import container
-from .model import Kind, Layer, Matrix, Mode, ModelFile
+from . import container, cost
+from .model import FORMAT, Kind, Layer, Matrix, Mode, ModelFile
 
 NAMES = {
     Kind.CFC: "CfC",
@@ -18,11 +20,17 @@ NAMES = {
 
 
 def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
-    """Facts about a file and the model in it, by title: model, sections, layers, metadata."""
+    """Facts about a file and the model in it, by title: model, channels with their units, labels,
+    decision, sections, layers, cost, metadata."""
+    units = model.names.units if model.names else ()
     return {
         "model": of_model(model),
+        "channels": dict(zip_longest(model.channels, units, fillvalue="")),
+        "labels": {str(k): label for k, label in enumerate(model.labels)},
+        "decision": _decision(model),
         "sections, bytes": container.section_sizes(data),
         "layers": {str(k): describe(layer) for k, layer in enumerate(model.layers)},
+        "cost of a step, about": of_cost(model),
         "metadata": model.meta,
     }
 
@@ -32,7 +40,7 @@ def of_model(model: ModelFile) -> dict[str, Any]:
     return {
         "sha256": model.sha256,
         "file_size": model.file_size,
-        "format": "{}.{}".format(*container.FORMAT),
+        "format": f"{FORMAT[0]}.{model.format_minor}",
         "model_version": model.model_version,
         "dialect": model.dialect,
         "input_size": model.input_size,
@@ -51,6 +59,25 @@ def of_model(model: ModelFile) -> dict[str, Any]:
         "output_scale": [float(v) for v in model.output_scale],
         "output_offset": [float(v) for v in model.output_offset],
     }
+
+
+def of_cost(model: ModelFile) -> dict[str, Any]:
+    """What a step costs, and where that holds; a range behind the cache, where it has to fetch."""
+    found: dict[str, Any] = {}
+    for estimate in cost.estimates(model):
+        what = f"{estimate.machine}, {estimate.unit}"
+        found[f"{what} in {estimate.memory}" if estimate.memory else what] = estimate.count
+        if estimate.cached:
+            found[f"{what} from {cost.AXI}"] = list(estimate.cached)
+            found["lines fetched there"] = estimate.misses
+    return found
+
+
+def _decision(model: ModelFile) -> dict[str, Any]:
+    """How outputs become decisions; of a file without DECISION what its metadata say."""
+    if model.decision is None:
+        return {"readout": model.readout} if "readout" in model.meta else {}
+    return dataclasses.asdict(model.decision)
 
 
 def describe(layer: Layer) -> str:

@@ -1,4 +1,4 @@
-"""How many bytes a file, its sections and its streams have (SPEC.md 2.1 to 2.8).
+"""How many bytes a file, its sections and its streams have (SPEC.md 2.1 to 2.10).
 
 `container` and `container_layer` read and write by these sizes. They are known before anything is
 written, which the search for widths and `ulnn tune` need.
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from . import meaning
 from .limits import LAYERS_MAX, TABLES_MAX
 from .model import Layer, Matrix, ModelFile
 
@@ -21,7 +22,8 @@ LAYER = struct.Struct("<HBBHHHBBI")
 MATRIX = struct.Struct("<BBBBBBHHHI")
 LTC = struct.Struct("<HBBIII")
 LTC_START = LAYER.size + LTC.size
-TIME, INPUT, OUTPUT, TABLE, LAYERS, GOLDEN, META = 1, 2, 3, 4, 5, 6, 0x8001
+TIME, INPUT, OUTPUT, TABLE, LAYERS, GOLDEN = 1, 2, 3, 4, 5, 6
+META, MODEL_NAMES, DECISION = 0x8001, 0x8003, 0x8004
 NAMES = {
     TIME: "TIME",
     INPUT: "INPUT",
@@ -31,6 +33,10 @@ NAMES = {
     GOLDEN: "GOLDEN",
     META: "META",
     0x8002: "SIGNATURE",
+    MODEL_NAMES: "NAMES",
+    DECISION: "DECISION",
+    0x8005: "CENTRES",
+    0x8006: "FEATURES",
 }
 REPEATS = {TABLE: TABLES_MAX, LAYERS: LAYERS_MAX}
 
@@ -82,6 +88,10 @@ def sections(model: ModelFile) -> tuple[Section, ...]:
         found.append(Section(GOLDEN, 0, size))
     if model.meta:
         found.append(Section(META, 0, len(meta_bytes(model.meta))))
+    if model.names is not None:
+        found.append(Section(MODEL_NAMES, 0, len(meaning.names_bytes(model.names))))
+    if model.decision is not None:
+        found.append(Section(DECISION, 0, len(meaning.decision_bytes(model.decision))))
     return tuple(found)
 
 

@@ -17,6 +17,8 @@ Int = NDArray[np.int64]
 Int16 = NDArray[np.int16]
 Float = NDArray[np.float32]
 
+FORMAT = (1, 2)
+"""Version of the files that are written here."""
 DIALECTS = {
     1: "ncps.torch",
     2: "ncps.keras",
@@ -168,7 +170,7 @@ class Pure:
 
 @dataclass(frozen=True)
 class LtcNumbers:
-    """An LTC layer's numbers (SPEC.md 2.8).
+    """An LTC layer's numbers (SPEC.md 2.5.2).
 
     sensory, internal: number of synapses of each neuron (N,); source: index of each synapse's
     input or neuron, first the sensory ones of all neurons, then the internal ones; num, den,
@@ -279,10 +281,43 @@ class Golden:
 
 
 @dataclass(frozen=True)
+class Names:
+    """Names of the inputs and their units ("": not known), one of each for every input, and of the
+    outputs; () for those that are not known (SPEC.md 2.9)."""
+
+    channels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How outputs become decisions (SPEC.md 2.10).
+
+    readout: each, last, mean or vote. values: the outputs are values, not scores of classes.
+    window: samples, or ticks where `ticks` is true; 0: a whole sequence. reset: the state is reset
+    at the start of a window. votes: decisions that vote. enter, leave: margins in output units,
+    below which there is no decision. least: how long a new decision must hold, in the unit of
+    `window`.
+    """
+
+    readout: str = "last"
+    values: bool = False
+    ticks: bool = False
+    reset: bool = False
+    window: int = 0
+    votes: int = 1
+    enter: int = 0
+    leave: int = 0
+    least: int = 0
+
+
+@dataclass(frozen=True)
 class ModelFile:
     """A whole model.
 
     Scales and offsets: float32 (input_size,) and (output_size,); tick in ns; dt_max in ticks.
+    names, decision: None where the file does not say. format_minor: of the file's version.
     """
 
     input_scale: Float
@@ -295,25 +330,30 @@ class ModelFile:
     layers: tuple[Layer, ...]
     golden: Golden | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    names: Names | None = None
+    decision: Decision | None = None
     dialect: str = "ncps.torch"
     model_version: int = 1
     sha256: str = ""
     file_size: int = 0
+    format_minor: int = FORMAT[1]
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of the inputs; empty: not known."""
-        return _names(self.meta, "channels")
+        """Names of the inputs; empty: not known. META has them in files of version 1.1."""
+        return _names(self.meta, "channels") if self.names is None else self.names.channels
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the classes; empty: not known."""
-        return _names(self.meta, "labels")
+        """Names of the outputs; empty: not known."""
+        return _names(self.meta, "labels") if self.names is None else self.names.labels
 
     @property
     def readout(self) -> str:
-        """What decides: last, mean or each."""
-        return str(self.meta.get("readout", "last"))
+        """What decides: each, last, mean or vote."""
+        if self.decision is None:
+            return str(self.meta.get("readout", "last"))
+        return self.decision.readout
 
     @property
     def input_size(self) -> int:
@@ -381,4 +421,6 @@ class ModelFile:
 def _names(meta: dict[str, Any], key: str) -> tuple[str, ...]:
     """A list of names in the metadata, which anybody may have written."""
     names = meta.get(key)
-    return tuple(str(name) for name in names) if isinstance(names, list) else ()
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return ()
+    return tuple(names)

@@ -215,7 +215,7 @@ def _single(network: FloatNetwork, pairs: Pairs) -> Array:
     """The same in float32: what rounding does to this network."""
     layers = mapped(network.layers, lambda name, array: array.astype(np.float32))
     x = ((pairs.x - network.mean) / network.std).astype(np.float32)
-    ts = (pairs.dt / network.time_scale).astype(np.float32)
+    ts = network.times(pairs.dt).astype(np.float32)
     states = network.zero_state(x[:, 0])
     rows = []
     for t in range(x.shape[1]):

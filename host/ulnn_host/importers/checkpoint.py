@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import UlnnError, one_line
-from ..format.model import DIALECTS
+from ..format.model import DIALECTS, Mode
 from ..network.float_network import FloatNetwork
-from ..network.layers import Array
+from ..network.layers import Array, CfC, Dense, FloatLayer
 from . import checkpoint_files, checkpoint_toml, import_keras, import_state_dict
 from .checkpoint_files import floats
 from .import_cells import Arrays, Hints
@@ -38,7 +38,7 @@ from .module_order import Part, Row
 from .state_dict import some
 from .state_dict_forms import below, resolve
 
-META = ("labels", "readout", "channels", "dataset")
+META = ("labels", "readout", "channels", "units")
 # keys that are for one kind of cell
 FOR_CELLS = (
     "mode", "activation", "ode_unfolds", "implicit_param_constraints", "motor_neurons",
@@ -155,14 +155,26 @@ def _with_units(
         for key, default in (("mean", 0.0), ("std", 1.0))
     )
     own_mean, own_std = _vector(arrays.mean, "mean", size), _vector(arrays.std, "std", size)
+    layers = tuple(layer for part in row.parts for layer in part.built)
+    if hyper.get("fixed_dt") and not _takes_fixed_dt(layers):
+        raise UlnnError("fixed_dt is for CfC layers of mode default or no_gate; leave it out")
     return FloatNetwork(
-        tuple(layer for part in row.parts for layer in part.built),
+        layers,
         mean + std * own_mean,
         std * own_std,
         float(hyper.get("time_scale", 1.0)),
         dialect,
         {k: hyper[k] for k in META if k in hyper},
+        "time_scale" in hyper,
+        float(hyper.get("fixed_dt", 0.0)),
     )
+
+
+def _takes_fixed_dt(layers: tuple[FloatLayer, ...]) -> bool:
+    """Can integers of the layers ignore dt, all of them?"""
+    cells = [layer for layer in layers if isinstance(layer, CfC) and layer.mode is not Mode.PURE]
+    without = [v for v in layers if isinstance(v, Dense) or not getattr(v, "dt_input", True)]
+    return bool(cells) and len(cells) + len(without) == len(layers)
 
 
 def _vector(value: Any, key: str, size: int) -> Array:

@@ -33,7 +33,9 @@ class CheckpointToml:
              ["rnn", "relu", "fc"]
     weights  which state dict, where a file holds several: its key, or the prefix of its names
     mean, std, time_scale   inputs are normalised as (x - mean) / std, seconds by time_scale
-    labels, readout; channels: names of the inputs (inputs: the same, as older files have it)
+    fixed_dt the network takes every sample to come that many seconds after the one before
+    labels, readout; channels: names of the inputs (inputs: the same, as older files have it),
+    units: their units, "" where there is none
     all others: what `ulnn train` notes about a network; sizes must be those of the weights
     """
 
@@ -50,9 +52,11 @@ class CheckpointToml:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = positive(())
     time_scale: float = positive(1.0)
+    fixed_dt: float = positive(0.0)
     labels: tuple[str, ...] = ()
     readout: str = choice("last", *READOUTS)
     channels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     dataset: str = ""
     input_size: int = number(1, 1)
@@ -142,6 +146,7 @@ def check_sizes(given: Mapping[str, Any], inputs: int, outputs: int) -> None:
     for key, size, what in (
         ("mean", inputs, "inputs"),
         ("channels", inputs, "inputs"),
+        ("units", inputs, "inputs"),
         ("labels", outputs, "outputs"),
     ):
         found = len(given.get(key, ()))

@@ -94,7 +94,7 @@ def check_module(
     flat = x.ndim == 2
     x, dt = (x[None], dt[None]) if flat else (x, dt)
     network = loaded.network
-    inputs, ts = (x - network.mean) / network.std, dt / network.time_scale
+    inputs, ts = (x - network.mean) / network.std, network.times(dt)
     first = loaded.network.layers[0]
     call = _call(call, {"dt_input": getattr(first, "dt_input", False)})
     runs = [_run(module, inputs[k : k + 1], ts[k : k + 1], call) for k in range(len(x))]

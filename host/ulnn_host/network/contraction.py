@@ -74,7 +74,7 @@ def measure(network: FloatNetwork, data: Sequences, seed: int = 0) -> tuple[Cont
     def inputs(t: int, copies: int) -> tuple[Array, Array]:
         at = (first + t) % length
         x = (data.x[lanes, at].astype(np.float64) - network.mean) / network.std
-        ts = data.dt[lanes, at].astype(np.float64)[:, None] / network.time_scale
+        ts = network.times(data.dt[lanes, at].astype(np.float64)[:, None])
         return np.tile(x, (copies, 1)), np.tile(ts, (copies, 1))
 
     states = network.zero_state(inputs(0, 1)[0])

@@ -59,7 +59,7 @@ class Step(torch.nn.Module):
         before: tuple[State, ...] = tuple(
             tuple(next(left) for _ in layer.state_sizes) for layer in self.network.layers
         )
-        ts = dt / self.network.time_scale
+        ts = self.network.times(dt)
         y, after, _ = self.network.step((x - self.mean) / self.std, before, ts)
         # an output that is a state, too, needs a node of its own
         return (y * 1.0, *(value for state in after for value in state))

@@ -34,7 +34,8 @@ class FloatNetwork:
     """Layers one after the other.
 
     Inputs are normalised as (x - mean) / std; the elapsed time of the equations is seconds /
-    time_scale.
+    time_scale. timed: whether somebody said the time scale; else it is a guess. fixed_dt: seconds
+    that every sample is taken to come after the one before; 0: as dt says.
     """
 
     layers: tuple[FloatLayer, ...]
@@ -43,11 +44,18 @@ class FloatNetwork:
     time_scale: float = 1.0
     dialect: str = "ncps.torch"
     meta: dict[str, Any] = field(default_factory=dict)
+    timed: bool = False
+    fixed_dt: float = 0.0
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Names of the inputs; empty: not known."""
         return tuple(str(name) for name in self.meta.get("channels", ()))
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Units of the inputs, "" where there is none; empty: not known."""
+        return tuple(str(unit) for unit in self.meta.get("units", ()))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -68,6 +76,11 @@ class FloatNetwork:
     def output_size(self) -> int:
         """Number of outputs."""
         return self.layers[-1].output_size
+
+    def times(self, dt: Any) -> Any:
+        """Elapsed times in units of the cells, from seconds, of any library and shape."""
+        # 0 * dt: an exported graph keeps its input
+        return (0 * dt + self.fixed_dt if self.fixed_dt else dt) / self.time_scale
 
     def zero_state(self, like: Any) -> tuple[State, ...]:
         """States 0 for the batch of `like` (N, ...), of its library, type and device."""
@@ -95,9 +108,10 @@ class FloatNetwork:
         """Roll out from a zero state. x (N, T, I), dt (N, T) seconds, length (N,) valid steps."""
         count, steps = dt.shape
         valid = np.arange(steps) < (np.full(count, steps) if length is None else length)[:, None]
-        inputs = (np.asarray(x, np.float64) - self.mean) / self.std
-        # behind the valid steps dt may be 0, which an LTC divides by
-        ts = np.where(valid, np.asarray(dt, np.float64), 1.0) / self.time_scale
+        # behind the valid steps x may be anything, and dt 0, which an LTC divides by
+        inputs = np.where(valid[..., None], np.asarray(x, np.float64), 0.0)
+        inputs = (inputs - self.mean) / self.std
+        ts = self.times(np.where(valid, np.asarray(dt, np.float64), 1.0))
         states = self.zero_state(inputs[:, 0])
         outputs, rows = [], [dict[str, list[Array]]() for _ in self.layers]
         for t in range(steps):

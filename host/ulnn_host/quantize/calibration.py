@@ -12,13 +12,18 @@ from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
 from ..data.matched import matched
+from ..data.sampling import duration, sampling
 from ..data.sequences import Sequences
+from ..engines.coverage import unkept
+from ..format.model import Decision
 from ..network.float_network import FloatNetwork, Trace
 from ..network.layers import Array
+from .decisions import decision
 from .options import Method, Options
 from .rounding import Signal, Vectors
 
 PERCENTILE = 99.95
+USUAL = 99.0  # percentile of the elapsed times that are usual
 MSE_SHARES = np.geomspace(1.0, 0.1, 24)
 SAMPLES = 20_000
 
@@ -27,14 +32,18 @@ SAMPLES = 20_000
 class FloatRollout:
     """A float network over data. It runs once, when its outputs are first asked for; whoever needs
     them gets this object. Channels and classes are put in the network's order, by name; a network
-    without names of channels takes those of the data. Raises
-    UlnnError for a wrong number of inputs, and for names that the network does not know."""
+    without names of channels takes those of the data; for one with a fixed dt, that is the dt of
+    the data. Raises UlnnError for a wrong number of inputs, and for names that the network does
+    not know."""
 
     network: FloatNetwork
     data: Sequences
 
     def __post_init__(self) -> None:
         data = matched(self.data, self.network.channels, self.network.labels)
+        if self.network.fixed_dt:
+            dt = np.full(data.dt.shape, self.network.fixed_dt, np.float32)
+            data = dataclasses.replace(data, dt=dt)
         object.__setattr__(self, "data", data)
         if data.channels and not self.network.channels:
             meta = self.network.meta | {"channels": list(data.channels)}
@@ -62,6 +71,11 @@ class FloatRollout:
     def outputs(self) -> Array:
         """Outputs of the valid steps (steps, O)."""
         return np.asarray(self.y[self.data.mask])
+
+    @cached_property
+    def dt_median(self) -> float:
+        """The median elapsed time of the data, seconds, to two digits."""
+        return float(f"{self.data.tick:.2g}")
 
     @cached_property
     def seen(self) -> tuple[dict[str, Vectors], ...]:
@@ -114,7 +128,8 @@ def _rounding_error(size: NDArray[Any], top: Any, axis: int | None) -> Any:
 class Calibration:
     """What a float rollout over the data says of the integers: input_scale and input_offset (I,):
     real input = integer * scale + offset; dt_max in ticks; span: seconds of 2^n ticks (SPEC.md
-    2.3); ranges: how the others are taken from the rollout."""
+    2.3); ranges: how the others are taken from the rollout; decision: how outputs become decisions
+    as they do in the data."""
 
     input_scale: Array
     input_offset: Array
@@ -122,6 +137,7 @@ class Calibration:
     span: float
     ranges: Ranges
     rollout: FloatRollout
+    decision: Decision | None = None
 
     def inputs_of(self, network: FloatNetwork) -> Signal:
         """What the integer inputs mean to the first layer of a network."""
@@ -136,14 +152,34 @@ def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
     data, valid = rollout.data, rollout.data.mask
     ranges = Ranges(options.room, options.ranges)
     scale, offset = _input_scaling(data.x[valid], ranges)
-    every_dt = np.append(data.dt[valid].astype(np.float64), options.fixed_dt or 0.0)
+    expected = options.fixed_dt or 0.0, options.longest_gap or 0.0
+    every_dt = np.append(data.dt[valid].astype(np.float64), expected)
     span, dt_max = _time_span(every_dt, options.tick_ns)
     if not np.isfinite(rollout.outputs).all():
         raise UlnnError(
             "the float network's outputs are not finite on the calibration data; "
             "check its inputs, its elapsed times and the time scale"
         )
-    return Calibration(scale, offset, dt_max, span, ranges, rollout)
+    found = decision(rollout.network, data, options.tick_ns)
+    return Calibration(scale, offset, dt_max, span, ranges, rollout, found)
+
+
+def for_usual_dt(calibration: Calibration, options: Options) -> Calibration:
+    """The same with room for the elapsed times of nearly all steps only."""
+    data = calibration.rollout.data
+    usual = np.percentile(data.dt[data.mask].astype(np.float64), USUAL)
+    span, dt_max = _time_span(np.array([usual]), options.tick_ns)
+    return dataclasses.replace(calibration, span=span, dt_max=dt_max)
+
+
+def check_fixed_dt(data: Sequences, fixed: float | None) -> None:
+    """Raises UlnnError for a fixed dt (seconds) that no sample keeps."""
+    dt = data.dt[data.mask].astype(np.float64)
+    if fixed is not None and unkept(dt, fixed) == len(dt):
+        raise UlnnError(
+            f"fixed dt of {duration(fixed)}: no sample of the calibration data is that far from "
+            f"the one before ({sampling(dt)}); expected {np.median(dt):.3g} s, or no --fixed-dt"
+        )
 
 
 def _input_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:
@@ -153,16 +189,27 @@ def _input_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:
     errors = [_rounding_error(np.abs(x - offset), reach, 0) for offset, reach in tried]
     best = np.argmin(errors, axis=0)[None] if len(tried) > 1 else np.zeros((1, x.shape[1]), int)
     offset, reach = (np.take_along_axis(np.stack(v), best, 0)[0] for v in zip(*tried, strict=True))
-    scale = np.where(reach > 0, reach, np.maximum(np.abs(offset), 1.0)) / 32767
+    reach = np.where(reach > 0, reach, np.maximum(np.abs(offset), 1.0))
+    offset, reach = _rounded_outwards(offset, reach)
+    scale = reach / 32767
     return scale.astype(np.float32).astype(np.float64), offset.astype(np.float32).astype(
         np.float64
     )
 
 
+def _rounded_outwards(offset: NDArray[Any], reach: NDArray[Any]) -> tuple[Array, Array]:
+    """Middle and half width of a range whose ends are multiples of the second digit of the half
+    width: the exact extremes of somebody's data are in no file."""
+    digit = 10.0 ** (np.floor(np.log10(reach)) - 1)
+    low = np.floor((offset - reach) / digit) * digit
+    high = np.ceil((offset + reach) / digit) * digit
+    return (low + high) / 2, (high - low) / 2
+
+
 def _time_span(dt: NDArray[Any], tick_ns: int) -> tuple[float, int]:
     """Seconds of 2^n ticks and dt_max, the largest dt that is not clamped, in ticks."""
-    longest = float(dt.max()) * 1e9 / tick_ns
-    bits = max(1, int(np.ceil(longest * 1.25)).bit_length())
+    longest = min(float(dt.max()) / tick_ns * 1e9 * 1.25, 2.0**32)
+    bits = max(1, int(np.ceil(longest)).bit_length())
     if bits > 31:
         raise UlnnError(
             f"elapsed time of {dt.max():g} s: expected at most {2**31 * tick_ns / 1e9 / 1.25:g} s "

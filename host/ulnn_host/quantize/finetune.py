@@ -20,16 +20,19 @@ from torch import Tensor, nn
 
 from ..base.errors import UlnnError
 from ..base.progress import track
+from ..base.toml_tables import check, number, positive
 from ..data.sequences import Sequences
 from ..engines.batch import quantise
 from ..engines.reference import Reference
 from ..format.model import ModelFile
 from ..network.float_network import FloatNetwork, arrays, replaced
 from ..network.layers import Ltc
-from ..train.train import THREADS, settings, target_of
+from ..train.target import target_of
+from ..train.train import THREADS, settings
 from .calibration import Calibration, FloatRollout, calibrate
+from .golden import with_golden
 from .options import Options
-from .quantize import build, build_with_meaning, with_golden
+from .quantize import build, build_with_meaning
 from .rounding import Signal
 
 # (outputs (N, T, O), the sequences they belong to) -> loss
@@ -39,14 +42,17 @@ Loss = Callable[[Tensor, Sequences], Tensor]
 @dataclass(frozen=True)
 class Plan:
     """How to fine-tune: Adam with a cosine schedule; average: decay of the running mean of the
-    weights, which is the result."""
+    weights, which is the result. Raises UlnnError for a number that cannot be meant."""
 
-    epochs: int = 10
-    batch: int = 64
-    learning_rate: float = 1e-4
-    clip: float = 1.0
-    average: float = 0.95
-    seed: int = 0
+    epochs: int = number(10, 0)
+    batch: int = number(64, 1)
+    learning_rate: float = number(1e-4, 1e-7, 10.0)
+    clip: float = positive(1.0)
+    average: float = number(0.95, 0.0, 0.9999)
+    seed: int = number(0, 0)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class IntegerNetwork(nn.Module):
@@ -147,7 +153,7 @@ def finetune(
         for number in track(range(plan.epochs), "fine-tuning", quiet=quiet):
             sequences = epoch() if epoch is not None else rollout.data
             if loss is None:
-                sequences = dataclasses.replace(sequences, y=rollout.on(sequences).y)
+                sequences = dataclasses.replace(sequences, y=rollout.on(sequences).y, per="step")
             count = math.ceil(len(sequences) / plan.batch)
             for k, rows in enumerate(np.array_split(rng.permutation(len(sequences)), count)):
                 done = (number + k / count) / plan.epochs
@@ -174,7 +180,7 @@ def finetune(
         for weight, slow in zip(net.weights, mean, strict=True):
             weight.copy_(slow)
     net.keep_valid()
-    return net.network(), with_golden(net.model(), rollout.data)
+    return net.network(), with_golden(net.model(), options.room)
 
 
 def task_loss(data: Sequences, readout: str, smoothing: float = 0.0) -> Loss:

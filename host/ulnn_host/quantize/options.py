@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ..base.errors import UlnnError
+from ..base.toml_tables import check, number, positive
 
 Method = Literal["max", "percentile", "mse"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -24,29 +25,36 @@ def sparsity(name: str) -> Sparsity:
 
 @dataclass(frozen=True)
 class Options:
-    """The choices. Raises UlnnError for a width of weights that is not 8 or 16.
+    """The choices. Raises UlnnError for a number that cannot be meant.
 
     bits: weight width, 8 or 16; bits_of: other widths, by (layer, matrix). margin: room above the
     largest calibrated value, 1 = none (None: 1.5 for int8, where room costs resolution of the
     weights, 2 for int16). ranges: how ranges are taken from values. tick_ns: length of a tick.
     compensate: rounding that follows the data (else to nearest). fixed_dt: seconds, the promise
-    that every sample comes that long after the one before (SPEC.md 3.4); None: any dt. sparse:
-    whether matrices with weights that are 0 are stored sparse.
+    that every sample comes that long after the one before (SPEC.md 3.4); None: any dt.
+    longest_gap: seconds between samples that are to be expected in use; None: as in the data.
+    sparse: whether matrices with weights that are 0 are stored sparse. name: in the file's
+    metadata, where everybody can read it. model_version: counts the releases of one model.
     """
 
     bits: int = 8
-    margin: float | None = None
-    tick_ns: int = 1000
+    margin: float | None = number(None, 0.001, 1000.0)
+    tick_ns: int = number(1000, 1, 2**32 - 1)
     compensate: bool = True
-    fixed_dt: float | None = None
+    fixed_dt: float | None = positive(None)
+    longest_gap: float | None = positive(None)
     name: str = ""
     ranges: Method = "max"
     sparse: Sparsity = "auto"
     bits_of: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    model_version: int = 1
 
     def __post_init__(self) -> None:
+        check(self)
         if self.bits not in (8, 16):
             raise UlnnError(f"bits: expected 8 or 16, got {self.bits}")
+        if not 0 <= self.model_version < 2**32:
+            raise UlnnError(f"model version {self.model_version}: expected 0 to {2**32 - 1}")
 
     @property
     def room(self) -> float:

@@ -11,8 +11,9 @@ from ..base.errors import UlnnError
 from ..format import layout
 from ..format.model import ModelFile
 from .calibration import FloatRollout, calibrate
+from .golden import with_golden
 from .options import Options
-from .quantize import build, convert, with_golden
+from .quantize import build, convert
 from .rollouts import rms, sample
 
 Place = tuple[int, int]
@@ -59,7 +60,7 @@ def choose_bits(
     int8 = dataclasses.replace(options, bits=8, bits_of={})
     calibration = calibrate(rollout, int8)
     progress("int8 everywhere")
-    narrow = with_golden(build(rollout.network, calibration, int8), rollout.data)
+    narrow = with_golden(build(rollout.network, calibration, int8), int8.room)
     size = layout.model_size(narrow)
     if size > max_bytes:
         raise UlnnError(

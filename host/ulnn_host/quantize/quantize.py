@@ -6,7 +6,6 @@ of inputs, outputs, rows and activations, shifts, and the rounding of the weight
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,21 +16,21 @@ import numpy as np
 from ..base.errors import UlnnError
 from ..base.version import __version__
 from ..data.outliers import ranges
-from ..data.sequences import Sequences
 from ..engines.batch import quantise
-from ..engines.reference import Reference, clamped_steps
-from ..format.model import Golden, Matrix, ModelFile, Table
+from ..engines.reference import clamped_steps
+from ..format.model import Matrix, ModelFile, Table
 from ..format.tables import decay_table, erf_table, tanh_table
 from ..network.float_network import FloatNetwork
 from ..network.layers import CfC, FloatLayer
 from .calibration import Calibration, FloatRollout, calibrate
+from .decisions import names
+from .golden import with_golden
 from .options import Options, Sparsity
 from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
 from .quantize_layer import convert as convert_layer
 from .rollouts import errors
 from .rounding import Style, WeightsTooLargeError
 
-GOLDEN_STEPS = 32
 MAKERS: dict[str, Callable[[], Table]] = {TANH: tanh_table, ERF: erf_table, DECAY: decay_table}
 # By weight width: what a listed column costs in those of a dense matrix, on the kernel that gains
 # least (cortex-m4; on the others it is 1.2 to 1.6).
@@ -39,10 +38,10 @@ SPARSE_COST = {8: 2.0, 16: 2.2}
 
 
 def convert(rollout: FloatRollout, options: Options) -> ModelFile:
-    """The integer model of a float network, with ranges and golden vectors from the data. Raises
+    """The integer model of a float network, with ranges from the data, and golden vectors. Raises
     UlnnError when its numbers cannot be represented."""
     model = build(rollout.network, calibrate(rollout, options), options)
-    return with_golden(model, rollout.data)
+    return with_golden(model, options.room)
 
 
 def build(network: FloatNetwork, calibration: Calibration, options: Options) -> ModelFile:
@@ -93,8 +92,11 @@ def build_with_meaning(
         dt_max=calibration.dt_max,
         tables=tuple(_table(name) for name in tables),
         layers=tuple(converted.layer for converted in layers),
-        meta=_meta(network, options),
+        meta=_meta(network, options) | {"dt_median": calibration.rollout.dt_median},
+        names=names(network),
+        decision=calibration.decision,
         dialect=network.dialect,
+        model_version=options.model_version,
     )
     return model, tuple(layers)
 
@@ -160,21 +162,11 @@ def _stored(wish: Sparsity, matrix: Matrix) -> Matrix:
     return sparse if wish == "always" or cheaper else matrix
 
 
-def with_golden(model: ModelFile, data: Sequences) -> ModelFile:
-    """The model with golden vectors: the first steps of the first sequence (SPEC.md 2.6)."""
-    steps = min(GOLDEN_STEPS, int(data.length[0]))
-    engine = Reference(model)
-    x, dt = model.quantise_input(data.x[0, :steps]), model.ticks(data.dt[0, :steps])
-    y = engine.run(x, dt)
-    return dataclasses.replace(model, golden=Golden(dt, x, y, engine.state))
-
-
 def _meta(network: FloatNetwork, options: Options) -> dict[str, Any]:
-    meta: dict[str, Any] = {
-        "name": options.name,
-        "tool": f"ulnn {__version__}",
-        "time_scale": network.time_scale,
-    }
+    """Nothing of anybody's data, and no file's name: everybody can read it."""
+    meta: dict[str, Any] = {"tool": f"ulnn {__version__}", "time_scale": network.time_scale}
+    if options.name:
+        meta["name"] = options.name
     for layer in network.layers:
         if isinstance(layer, CfC):
             meta |= {
@@ -183,4 +175,4 @@ def _meta(network: FloatNetwork, options: Options) -> dict[str, Any]:
                 "backbone": [int(linear.weight.shape[0]) for linear in layer.backbone],
             }
             break
-    return meta | network.meta
+    return meta

@@ -236,7 +236,7 @@ def _heads(
         raise UlnnError(
             f"elapsed times up to {setting.span:g} time scales times time_a weights are too large "
             "for the gate: expected a time scale near the elapsed times; retrain with a larger "
-            "time_scale"
+            "time_scale, or expect shorter gaps (--longest-gap)"
         )
     factor = np.where(time_a, factor / 2.0**gate_shift, factor)
     activation = Activation.LINEAR if linear_heads else Activation.TABLE
@@ -264,7 +264,7 @@ def _pure(
     if gate_shift > 12:
         raise UlnnError(
             f"elapsed times up to {setting.span:g} time scales times drives up to {reach:g} are "
-            "too large; retrain with a larger time_scale"
+            "too large; retrain with a larger time_scale, or expect shorter gaps (--longest-gap)"
         )
     unit = 2.0 ** (gate_shift - 18) / setting.span
     heads = _matrix(layer.heads["ff1"], "heads", signal, 1 / unit, Activation.LINEAR, j, setting)

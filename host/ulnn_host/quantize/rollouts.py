@@ -15,6 +15,9 @@ from ..network.layers import Array
 from .calibration import FloatRollout
 
 SAMPLE_STEPS, SAMPLE_LENGTH = 4096, 512
+FINE = 0.05  # of the outputs' spread: an error that is good enough
+WORSE = 1.5  # times the error of other steps: as good as there
+COMPARED = 0.1  # of the steps, without saturation, that make a comparison
 
 
 def sample(data: Sequences, steps: int = SAMPLE_STEPS, longest: int = SAMPLE_LENGTH) -> Sequences:
@@ -50,18 +53,17 @@ def rms(rollout: FloatRollout, model: ModelFile) -> float:
 
 @dataclass(frozen=True)
 class Saturation:
-    """How many of a tensor's values were clipped. layer: None for what comes in from outside."""
+    """How many of a tensor's values were clipped. layer: None for what comes in from outside.
+    error: rms of the outputs' error in the steps in which some were, as a share of the spread of
+    the outputs; harmless: the function after it is flat there (a table), and the outputs are as
+    good as in the other steps, or good enough."""
 
     layer: int | None
     tensor: str
     clipped: int
     values: int
-
-    @property
-    def harmless(self) -> bool:
-        """Whether the function behind it is flat there, so that nothing is lost: tables end
-        where theirs has reached its limit."""
-        return self.tensor.endswith(BEFORE_TABLE)
+    error: float = 0.0
+    harmless: bool = False
 
     @property
     def share(self) -> float:
@@ -74,48 +76,81 @@ class Saturation:
         return self.tensor if self.layer is None else f"layer {self.layer}: {self.tensor}"
 
 
+Tensor = tuple[int | None, str]  # layer, name
+
+
 @dataclass
 class SaturationCounter:
-    """An observer of `Reference`: adds up what saturated, in the lanes that are valid now."""
+    """An observer of `Reference`: adds up what saturated, in the lanes that are valid now.
+
+    steps: for each tensor the steps (lanes, T) in which some value did; now: the step, None: all.
+    """
 
     valid: NDArray[np.bool_]
-    counts: dict[tuple[int | None, str], list[int]] = field(default_factory=dict)
+    shape: tuple[int, int] = (1, 1)
+    now: int | None = None
+    counts: dict[Tensor, tuple[int, int]] = field(default_factory=dict)
+    steps: dict[Tensor, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __call__(self, layer: int | None, tensor: str, clipped: Clipped) -> None:
         """clipped: (lanes, ...)."""
         chosen = clipped[self.valid]
-        count = self.counts.setdefault((layer, tensor), [0, 0])
-        count[0] += int(chosen.sum())
-        count[1] += chosen.size
+        clip, size = self.counts.get((layer, tensor), (0, 0))
+        self.counts[layer, tensor] = clip + int(chosen.sum()), size + chosen.size
+        if (layer, tensor) not in self.steps:
+            self.steps[layer, tensor] = np.zeros(self.shape, bool)
+        some = clipped.reshape(*self.valid.shape, -1).any(axis=-1)
+        at = slice(None) if self.now is None else self.now
+        self.steps[layer, tensor][:, at] |= some & self.valid
 
     @property
     def totals(self) -> tuple[Saturation, ...]:
         """One entry a tensor, in the order in which they came."""
-        return tuple(Saturation(*key, *count) for key, count in self.counts.items())
+        return tuple(Saturation(*key, *two) for key, two in self.counts.items())
 
 
 @dataclass(frozen=True)
 class IntegerRun:
-    """y: real outputs (N, T, O); saturation: per tensor, over the valid steps."""
+    """y: real outputs (N, T, O); saturation: per tensor, over the valid steps; steps: for each of
+    them the steps (N, T) in which it saturated."""
 
     y: Array
     saturation: tuple[Saturation, ...]
+    steps: tuple[NDArray[np.bool_], ...]
+
+    def judged(self, error: Array, spread: float, valid: NDArray[np.bool_]) -> IntegerRun:
+        """The same with the harm that saturation does. error (N, T, O): of the outputs; spread: of
+        the float outputs, a standard deviation; valid (N, T)."""
+        squares = np.mean(error**2, axis=2)
+        judged = []
+        for found, steps in zip(self.saturation, self.steps, strict=True):
+            inside, outside = (squares[part & valid] for part in (steps, ~steps))
+            if not inside.size:
+                judged.append(found)
+                continue
+            rms = float(np.sqrt(inside.mean()))
+            good = rms <= FINE * spread
+            if outside.size >= COMPARED * squares[valid].size:
+                good |= rms <= WORSE * float(np.sqrt(outside.mean()))
+            harmless = good and found.tensor.endswith(BEFORE_TABLE)
+            judged.append(replace(found, error=rms / max(spread, 1e-30), harmless=harmless))
+        return replace(self, saturation=tuple(judged))
 
 
 def observed_run(model: ModelFile, data: Sequences) -> IntegerRun:
     """Run the reference over the data and count what saturates."""
     batch, mask = quantise(model, data), data.mask
-    counter = SaturationCounter(mask)
+    counter = SaturationCounter(mask, mask.shape)
     real = (data.x.astype(np.float64) - model.input_offset) / model.input_scale
     counter(None, "inputs", np.abs(np.rint(real) + 0.5) > 32768)
     counter(None, "elapsed time", clamped_steps(model, batch.dt))
     engine = Reference(model, lanes=len(data), observe=counter)
     outputs = []
     for t in range(data.x.shape[1]):
-        counter.valid = mask[:, t]
+        counter.valid, counter.now = mask[:, t], t
         outputs.append(engine.step(batch.x[:, t], batch.dt[:, t]))
     y = model.dequantise_output(np.stack(outputs, axis=1))
-    return IntegerRun(np.asarray(y, np.float64), counter.totals)
+    return IntegerRun(np.asarray(y, np.float64), counter.totals, tuple(counter.steps.values()))
 
 
 def halves(data: Sequences) -> tuple[Sequences, Sequences]:

@@ -9,6 +9,7 @@ from ..base.console import Terminal
 from ..board.deploy import DeployReport
 from ..board.plan import Plan
 from ..board.validate import ValidationReport
+from . import scores_text
 
 
 def show_plan(plan: Plan, console: Terminal) -> None:
@@ -92,19 +93,19 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
         )
     if r.traffic.faults:
         console.print(f"          {r.traffic.faults:,} faults were injected", highlight=False)
+    console.print(f"sampling  {r.coverage.sampling}", highlight=False)
     if r.score_board and r.score_reference:
-        board, reference = (100 * s["accuracy"] for s in (r.score_board, r.score_reference))
-        console.print(
-            f"accuracy  board {board:.2f} %, reference {reference:.2f} % "
-            f"({r.score_board['count']} decisions, readout {r.readout})",
-            highlight=False,
-        )
+        title = f"measures  on {r.data}, readout {r.readout}"
+        both = {"reference": r.score_reference, "board": r.score_board}
+        scores_text.show(both, title, console)
     if r.equal:
         text = (
             f"     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "
             f"{r.sequences} sequences, and the {r.sequences} last states"
         )
         console.print(Text.assemble(("equal", "green"), text))
+        for line in r.coverage.facts:
+            console.print(Text.assemble(("but", "yellow"), f"       {line}"), soft_wrap=True)
         return
     if r.broken_off and not r.different_steps and not r.different_states:
         text = f" after {r.compared:,} of {r.steps:,} steps, which are equal"

@@ -9,8 +9,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ..data.sampling import duration
+from ..engines.coverage import Coverage
+from ..format.cost import AXI
 from ..network.contraction import Contraction
 from ..quantize.rollouts import Saturation
+from . import scores_text
 from .convert_report import ConvertReport, ModelReport
 
 Cell = Callable[[ModelReport], str]
@@ -19,6 +23,7 @@ Cell = Callable[[ModelReport], str]
 def show(report: ConvertReport, out: Console) -> None:
     """Print everything but the first two lines of `ulnn convert`."""
     models = (report.model, *report.compared)
+    out.print(_times(report.model.coverage), soft_wrap=True)
     if report.searched:
         best = report.searched.best
         out.print(
@@ -33,6 +38,19 @@ def show(report: ConvertReport, out: Console) -> None:
     out.print(_saturated(models))
     for layer in report.contraction:
         out.print(_contraction(layer), soft_wrap=True)
+    if report.scores and report.model.scores:
+        models_by_name = {"float": report.scores, report.model.name: report.model.scores}
+        title = f"on {report.measured_on}, readout {report.readout}"
+        scores_text.show(models_by_name, title, out)
+    for advice in report.model.advice:
+        out.print(f"better: {advice}", soft_wrap=True)
+
+
+def _times(found: Coverage) -> str:
+    text = f"elapsed times: {found.sampling}; "
+    if found.fixed_dt:
+        return f"{text}the model takes {duration(found.fixed_dt)} for all of them"
+    return f"{text}longer ones than {duration(found.dt_max)} are shortened to it (--longest-gap)"
 
 
 def _table(title: str, models: tuple[ModelReport, ...]) -> Table:
@@ -55,14 +73,19 @@ def _figures(report: ConvertReport, models: tuple[ModelReport, ...]) -> Table:
     line("rms error", lambda m: f"{m.rms_error:.6f}")
     for place in report.model.curve.places:
         line(f"  at step {place + 1}, max / rms", partial(_error_at, place))
-    if report.accuracy is not None:
-        accuracy = report.accuracy
-        line(f"accuracy ({report.readout}; float {accuracy:.2%})", lambda m: _change(m, accuracy))
+    if report.model.test_rms is not None:
+        line("rms error on test data", lambda m: f"{m.test_rms:.6f}")
+    if report.scores:
+        name, value = next(iter(report.scores.figures().items()))
+        line(f"{name} on {report.measured_on}", partial(_change, name, value))
     line("MACs a step", lambda m: f"{m.macs:,}")
     line("synapses / neurons", lambda m: f"{m.synapses:,} / {m.neurons:,}")
     line("RAM beside the file, bytes", lambda m: "?" if m.ram is None else f"{m.ram:,}")
     for k, estimate in enumerate(report.model.costs):
-        line(f"{estimate.machine}, {estimate.unit} a step", partial(_cost, k))
+        where = f" in {estimate.memory}" if estimate.memory else ""
+        line(f"{estimate.machine}, {estimate.unit} a step{where}", partial(_cost, k))
+        if any(model.costs[k].misses for model in models):
+            line(f"  from {AXI}", partial(_cached, k))
     return table
 
 
@@ -75,10 +98,20 @@ def _cost(machine: int, model: ModelReport) -> str:
     return f"about {estimate.count:,}"
 
 
-def _change(model: ModelReport, accuracy: float) -> str:
-    if model.accuracy is None:
+def _cached(machine: int, model: ModelReport) -> str:
+    estimate = model.costs[machine]
+    low, _, high = (round(count, -2) for count in estimate.cached)
+    return f"{low:,} to {high:,}" if estimate.misses else "the same"
+
+
+def _change(name: str, real: float, model: ModelReport) -> str:
+    if model.scores is None:
         return "?"
-    return f"{model.accuracy:.2%} ({100 * (model.accuracy - accuracy):+.2f} points)"
+    value = model.scores.figures()[name]
+    text = scores_text.number(name, value)
+    if model.accuracy is None:
+        return f"{text} ({value - real:+.2g})"
+    return f"{text} ({100 * (value - real):+.2f} points)"
 
 
 def _sections(models: tuple[ModelReport, ...]) -> Table:

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from ..base import files
 from ..base.errors import printable
 from ..board.validate import Latency, ValidationReport
+from ..data.scores import ClassScores, Scores
+from . import scores_text
 from .pictures import BOARD, INK, REFERENCE, new_figure, plain, render, render_dark
 from .timeline import class_names, timeline
 
@@ -48,7 +50,7 @@ th { font-weight: 600; background: var(--head); } td.n, th.n { text-align: right
   font-variant-numeric: tabular-nums; white-space: nowrap; }
 .facts td { overflow-wrap: anywhere; min-width: 10rem; }
 tr.best td { background: var(--good-card); font-weight: 600; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; } .wide + .wide { margin-top: .8rem; }
 figure { margin: 1rem 0; background: var(--card); border: 1px solid var(--line);
   border-radius: 8px; padding: .8rem; }
 figure img { height: auto; display: block; margin: 0 auto; }
@@ -126,14 +128,14 @@ class Page:
         self, header: Sequence[str], rows: Iterable[Sequence[Any]], best: int | None = None
     ) -> None:
         """A table; numbers stand right. best: index of a row to highlight."""
-        lines, numeric = [], [False] * len(header)
-        for k, row in enumerate(rows):
-            cells = ""
-            for column, value in enumerate(row):
-                text, number = _cell(value)
-                numeric[column] |= number
-                kind = ' class="n"' if number else ""
-                cells += f"<td{kind}>{escape(text)}</td>"
+        content = [[_cell(value) for value in row] for row in rows]
+        numeric = [any(row[k][1] for row in content) for k in range(len(header))]
+        lines = []
+        for k, row in enumerate(content):
+            cells = "".join(
+                f'<td class="n">{escape(text)}</td>' if n else f"<td>{escape(text)}</td>"
+                for (text, _), n in zip(row, numeric, strict=True)
+            )
             lines.append(f'<tr class="best">{cells}</tr>' if k == best else f"<tr>{cells}</tr>")
         head = "".join(
             f'<th class="n">{escape(h)}</th>' if n else f"<th>{escape(h)}</th>"
@@ -276,10 +278,9 @@ def add_validation(page: Page, report: ValidationReport) -> None:
             (f"{digits(latency.p99)} us", "99 % of steps are faster"),
         ]
     if report.score_board and report.score_reference:
-        numbers.append((f"{100 * report.score_board['accuracy']:.1f} %", "accuracy, board"))
-        numbers.append(
-            (f"{100 * report.score_reference['accuracy']:.1f} %", "accuracy, reference")
-        )
+        for name, scores in (("board", report.score_board), ("reference", report.score_reference)):
+            figure, value = next(iter(scores.figures().items()))
+            numbers.append((scores_text.number(figure, value), f"{figure}, {name}"))
     page.numbers(numbers)
     _add_decisions(page, report)
     _add_outputs(page, report)
@@ -297,6 +298,7 @@ def add_validation(page: Page, report: ValidationReport) -> None:
             "line": f"window {info.window} bytes, {report.traffic.lost} samples lost, "
             f"{report.traffic.resent} frames sent again, {report.traffic.restarts} restarts, "
             f"{report.traffic.repeated:,} steps made twice",
+            "sampling": report.coverage.sampling,
             "time": f"{report.stream_seconds:.2f} s streaming, {report.wall_seconds:.2f} s in all",
         }
     )
@@ -306,12 +308,35 @@ def add_validation(page: Page, report: ValidationReport) -> None:
     )
 
 
+def add_scores(page: Page, scores: Mapping[str, Scores], note: str) -> None:
+    """Measures of the same data by name, such as reference and board; of the last one also the
+    classes.
+    """
+    name, last = list(scores.items())[-1]
+    decisions = isinstance(last, ClassScores)
+    page.section(f"{'Decisions' if decisions else 'Values'} of the {name}")
+    page.text(f"{last.count:,} {'decisions' if decisions else 'values'}, {note}.")
+    tables = [scores_text.figures(scores), scores_text.details(last), scores_text.groups(scores)]
+    for table in filter(None, tables):
+        page.table(table.header, table.rows)
+        if table.note:
+            page.text(table.note)
+    if isinstance(last, ClassScores):
+        page.table(("class", "right", "of", "share", "most often taken for"),
+                   _by_class(last.confusion, last.names))  # fmt: skip
+        page.figure(
+            confusion_figure(last.confusion, last.names),
+            "rows are true classes, shaded by their share",
+        )
+
+
 def _verdict(report: ValidationReport) -> str:
     if report.equal:
+        known = "".join(f", but {line}" for line in report.coverage.facts)
         return (
             f"Equal: all {report.outputs_compared:,} outputs of {report.steps:,} steps and the "
             f"last state of each of the {report.sequences:,} sequences are those of the "
-            "reference, bit for bit."
+            f"reference, bit for bit{known}."
         )
     if report.broken_off and not report.different_steps and not report.different_states:
         return (
@@ -333,16 +358,9 @@ def _verdict(report: ValidationReport) -> str:
 
 
 def _add_decisions(page: Page, report: ValidationReport) -> None:
-    if report.score_board:
-        page.section("Decisions of the board")
-        confusion = report.score_board["confusion"]
-        page.table(("class", "right", "of", "share", "most often taken for"),
-                   _by_class(confusion, report.labels))  # fmt: skip
-        page.figure(
-            confusion_figure(confusion, report.labels),
-            f"{report.score_board['count']:,} decisions, readout {report.readout}; "
-            "rows are true classes, shaded by their share",
-        )
+    if report.score_board and report.score_reference:
+        both = {"reference": report.score_reference, "board": report.score_board}
+        add_scores(page, both, f"readout {report.readout}")
     if report.arrays is not None:
         page.section("Over time")
         page.figure(*timeline(report), vector=False)

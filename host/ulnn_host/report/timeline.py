@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,10 +12,10 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..board.validate import Arrays, ValidationReport
-from ..data.scores import pool
+from ..data.scores import ClassScores, pool
 from .pictures import COLOURS, INK, new_figure, plain
 
-STEPS = 3000  # drawn, at most, but one sequence at least
+STEPS = 3000  # drawn, at most
 CHANNELS = 12
 Int = NDArray[np.int64]
 
@@ -25,22 +26,20 @@ def class_names(labels: Sequence[str], count: int) -> list[str]:
 
 
 def timeline(report: ValidationReport) -> tuple[Figure, str]:
-    """(figure, caption): the first sequences, as they are streamed. Labels and decisions are there
-    where there are classes; the colours are named in a legend."""
+    """(figure, caption): sequences from all of the data. Labels and decisions are there where
+    there are classes; the colours are named in a legend."""
     arrays = report.arrays
     assert arrays is not None
     batch = arrays.batch
-    ends = np.cumsum(batch.length)
-    shown = range(max(1, int(np.searchsorted(ends, STEPS, "right"))))
-    dt = np.concatenate([batch.dt[n, : batch.length[n]] for n in shown])
-    time = np.cumsum(dt) * (report.model_facts["tick_ns"] / 1e9)
+    shown = _chosen(batch.length)
+    time = np.cumsum(_row(batch.dt, shown)) * (report.model_facts["tick_ns"] / 1e9)
     rows = _classes(report, arrays, shown)
     channels = min(batch.x.shape[2], CHANNELS)
     figure, axes = new_figure(9, 2.6 + 0.45 * len(rows), 1 + len(rows), (4.5, *[1] * len(rows)))
     _draw_inputs(axes[0], report, arrays, shown, time, channels)
     for ax, (name, classes) in zip(axes[1:], rows, strict=True):
         _draw_classes(ax, name, time, classes)
-    starts = time[np.minimum(ends[: len(shown) - 1], len(time) - 1)]
+    starts = time[np.cumsum([steps for _, steps in shown[:-1]], dtype=np.int64)]
     for ax in axes:
         for start in starts if len(starts) <= 60 else ():
             ax.axvline(start, color=INK, linewidth=0.5, alpha=0.5)
@@ -55,35 +54,52 @@ def timeline(report: ValidationReport) -> tuple[Figure, str]:
             handles=handles, frameon=False, fontsize=8, ncols=4, loc="upper center",
             bbox_to_anchor=(0.5, -1.9),
         )  # fmt: skip
-    caption = f"The first {len(shown):,} of {len(batch.length):,} sequences as the board sees them"
+    caption = f"{len(shown):,} of {len(batch.length):,} sequences as the board sees them"
+    if len(shown) == 1 and shown[0][1] < batch.length[0]:
+        caption += f", the first {STEPS:,} steps"
     if batch.x.shape[2] > channels:
         caption += f"; {channels} of {batch.x.shape[2]} inputs"
     return figure, caption
 
 
-def _classes(report: ValidationReport, arrays: Arrays, shown: range) -> list[tuple[str, Int]]:
+def _chosen(length: Int) -> list[tuple[int, int]]:
+    """(sequence, its steps that are drawn), at equal distances in the data, as they are often
+    sorted by class."""
+    count = max(1, min(len(length), STEPS // int(length.max())))
+    at = np.linspace(0, len(length) - 1, count).round().astype(int)
+    return [(int(n), min(int(length[n]), STEPS)) for n in at]
+
+
+def _row(values: NDArray[Any], shown: Sequence[tuple[int, int]]) -> NDArray[Any]:
+    """The drawn steps of (N, T, ...), one after the other."""
+    return np.concatenate([values[n, :steps] for n, steps in shown])
+
+
+def _classes(
+    report: ValidationReport, arrays: Arrays, shown: Sequence[tuple[int, int]]
+) -> list[tuple[str, Int]]:
     """(name, class of each step, or -1) of labels and decisions."""
-    if report.score_board is None or report.truth is None:
+    if not isinstance(report.score_board, ClassScores) or report.truth is None:
         return []
     length = arrays.batch.length
     scale, offset = (np.array(report.model_facts[k]) for k in ("output_scale", "output_offset"))
     decided = pool(arrays.got.y * scale + offset, length, report.readout).argmax(-1)
+    every = arrays.batch.dt.shape
     return [
-        (name, np.concatenate([np.broadcast_to(values[n], arrays.batch.dt.shape[1])[: length[n]]
-                               for n in shown]))
-        for name, values in (("label", report.truth), ("board", decided))
-    ]  # fmt: skip
+        (name, _row(np.broadcast_to(c if c.ndim == 2 else c[:, None], every), shown))
+        for name, c in (("label", report.truth), ("board", decided))
+    ]
 
 
 def _draw_inputs(
     ax: Axes,
     report: ValidationReport,
     arrays: Arrays,
-    shown: range,
+    shown: Sequence[tuple[int, int]],
     time: NDArray[np.float64],
     channels: int,
 ) -> None:
-    x = np.concatenate([arrays.batch.x[n, : arrays.batch.length[n]] for n in shown])
+    x = _row(arrays.batch.x, shown)
     names = report.channels if len(report.channels) == x.shape[1] else ()
     scale, offset = (np.array(report.model_facts[k]) for k in ("input_scale", "input_offset"))
     for k in range(channels):

@@ -5,11 +5,14 @@ changes.
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
+from ..data import degrade
+from ..data.degrade import Fill, Pattern
 from ..data.sequences import Sequences, Statistics
 from .recipe import AugmentRecipe, DataRecipe
 
@@ -35,9 +38,20 @@ def epoch(
         batch = data.cut(rows, starts, size)
     else:
         batch = data.take(rows)
-    if recipe.drop:
-        batch = batch.drop_samples(recipe.drop, rng)
-    return change(batch, changes, statistics, rng)
+    return change(dropped(batch, recipe, statistics, rng), changes, statistics, rng)
+
+
+def dropped(
+    data: Sequences, recipe: DataRecipe, statistics: Statistics, rng: np.random.Generator
+) -> Sequences:
+    """The sequences without the samples that a recipe drops."""
+    if not recipe.drop_range[1]:
+        return data
+    return degrade.drop(
+        data, recipe.drop_range, rng,
+        pattern=cast(Pattern, recipe.drop_pattern), fill=cast(Fill, recipe.fill),
+        mean=statistics.mean,
+    )  # fmt: skip
 
 
 def change(

@@ -14,6 +14,7 @@ from ..base import toml_tables, toml_text
 from ..base.errors import UlnnError
 from ..base.toml_tables import choice, number, table
 from ..data import sets
+from ..data.degrade import FILLS, PATTERNS
 from ..data.options import DataOptions
 from ..data.scores import READOUTS
 from ..format.limits import MATRICES_MAX, ROWS_MAX, SIZE_MAX, UNFOLDS_MAX
@@ -35,7 +36,11 @@ class DataRecipe(DataOptions):
     valid_fraction        share of the sequences held out at random
     window                seconds, cut at random places afresh in each epoch; 0: whole sequences
     windows_per_sequence  how many of them in an epoch
-    drop                  share of samples dropped at random, afresh in each epoch: dt varies
+    drop                  share of samples dropped at random, afresh in each epoch; [0, 0.6]: a
+                          share between these for each sequence
+    drop_pattern          "samples" drops each for itself, "bursts" some in a row
+    fill                  "skip": dt becomes the time since the last sample that is there; "hold",
+                          "mean": the value before, or the channel's mean, is put in its place
     """
 
     source: str
@@ -44,7 +49,20 @@ class DataRecipe(DataOptions):
     valid_fraction: float = number(0.0, 0.0, 0.9)
     window: float = number(0.0, 0.0)
     windows_per_sequence: int = number(1, 1)
-    drop: float = number(0.0, 0.0, 0.99)
+    drop: float | tuple[float, ...] = number(0.0, 0.0, 0.99)
+    drop_pattern: str = choice("samples", *PATTERNS)
+    fill: str = choice("skip", *FILLS)
+
+    @property
+    def drop_range(self) -> tuple[float, float]:
+        """The lowest and the highest share of dropped samples."""
+        low, *_, high = self.drop if isinstance(self.drop, tuple) else (self.drop, self.drop)
+        return low, high
+
+    @property
+    def stretch(self) -> float:
+        """How much longer the elapsed times are in the mean when samples are skipped."""
+        return 1 / (1 - sum(self.drop_range) / 2) if self.fill == "skip" else 1.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,8 @@ class ModelRecipe:
     readout          what decides: "last" (outputs of the last step), "mean" (mean of the outputs
                      over all steps) or "each" (there is a target for every step)
     time_scale       seconds that count as 1 in the cell; 0: the median dt
+    use_dt           false: every sample is taken to come the median dt after the one before; the
+                     checkpoint notes that as fixed_dt, and its integer model ignores dt, too
     """
 
     cell: str = choice("cfc", *CELLS)
@@ -95,15 +115,16 @@ class ModelRecipe:
     wiring: WiringRecipe = WiringRecipe()
     readout: str = choice("last", *READOUTS)
     time_scale: float = number(0.0, 0.0)
+    use_dt: bool = True
 
 
 _EVERY = ("cell", "readout", "time_scale")
 _BACKBONE = ("mode", "activation", "hidden", "backbone_units", "backbone_layers")
 # which keys of [model] a cell has
 MODEL_KEYS: dict[str, tuple[str, ...]] = {
-    "cfc": (*_EVERY, *_BACKBONE, "layers"),
-    "mixed": (*_EVERY, *_BACKBONE),
-    "wired": (*_EVERY, "mode", "wiring"),
+    "cfc": (*_EVERY, *_BACKBONE, "layers", "use_dt"),
+    "mixed": (*_EVERY, *_BACKBONE, "use_dt"),
+    "wired": (*_EVERY, "mode", "wiring", "use_dt"),
     "ltc": (*_EVERY, "wiring", "unfolds"),
     "lstm": (*_EVERY, "hidden", "layers", "dt_input"),
     "gru": (*_EVERY, "hidden", "layers", "dt_input"),
@@ -116,7 +137,8 @@ class TrainingRecipe:
 
     warmup        share of the training in which the learning rate rises
     clip          largest norm of a gradient
-    patience      epochs without a better validation before training stops; 0: never
+    patience      epochs without a better validation before training stops; 0: never. The best
+                  epoch is kept in any case where there is something to validate on
     average       decay of the running mean of the weights, which is the result; 0: the last ones
     weight_limit  largest absolute weight, small weights quantise well; 0: none. It and
                   weight_decay are for weights and biases, not for an LTC's own numbers
@@ -204,6 +226,16 @@ def parse(content: Mapping[str, Any]) -> Recipe:
         if key not in MODEL_KEYS[cell]:
             fitting = ", ".join(MODEL_KEYS[cell])
             raise UlnnError(f"model.{key} is not for cell {cell!r}, which has {fitting}")
+    if not recipe.model.use_dt and recipe.model.mode == "pure":
+        raise UlnnError(
+            'model.use_dt = false is not for mode "pure", whose integers take the elapsed time: '
+            'expected "default" or "no_gate"'
+        )
+    drop = recipe.data.drop
+    if isinstance(drop, tuple) and (len(drop) != 2 or drop[0] > drop[1]):
+        raise UlnnError(
+            f"data.drop is {list(drop)}, expected a share, or the lowest and the highest: [0, 0.6]"
+        )
     ways = [
         bool(recipe.data.valid),
         bool(recipe.data.valid_groups),

@@ -21,20 +21,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..base import files, toml_text
 from ..base.errors import UlnnError
 from ..base.progress import bar
 from ..data import sets
 from ..data.matched import matched
-from ..data.scores import Scores, score
+from ..data.sampling import sampling
+from ..data.scores import ClassScores, Scores, score
 from ..data.sequences import Sequences, Statistics
-from ..data.targets import CLASSES
 from ..importers.checkpoint_toml import METADATA, read_hyper
 from . import augment, networks
 from .cells import Rollout
 from .recipe import Recipe
+from .target import target_of
+from .times import warn_of_times
 
 # the products of a step are so small that a second thread costs more than it gives
 THREADS = 1
@@ -49,18 +50,22 @@ class TrainedNetwork:
     own wired CfC, "torch" for LSTM and GRU), cell, the cell's own (mode, activation,
     backbone_units, backbone_layers, layers, dt_input, ode_unfolds, implicit_param_constraints,
     wiring; `networks.describe`), input_size, hidden_size, output_size, proj_size, time_scale (s),
-    mean, std, readout, labels, and the tables training, metrics and history.
+    fixed_dt (s, where dt is not used), mean, std, readout, labels, and the tables training,
+    metrics and history. validation: its measures on what was held out, None where nothing was,
+    and in a checkpoint that was read.
     """
 
     state: dict[str, Tensor]
     hyper: dict[str, Any]
+    validation: Scores | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         hyper = self.hyper
+        measured = hyper.get("metrics", {}).get("validation", {})
         scores = [
-            f", {key.replace('_', ' ')} {value:.4g}"
-            for key, value in hyper.get("metrics", {}).items()
-            if key.startswith("valid_")
+            f", {name} {measured[key]:.4g} held out"
+            for key, name in (("balanced", "balanced accuracy"), ("rmse", "RMSE"))
+            if key in measured
         ]
         return (
             f"<TrainedNetwork {hyper['cell']}: {hyper['input_size']} inputs, "
@@ -81,7 +86,9 @@ class TrainedNetwork:
         mean, std = (np.asarray(self.hyper[key], np.float32) for key in ("mean", "std"))
         if data.x.shape[2] != len(mean):
             raise UlnnError(f"the data have {data.x.shape[2]} channels, the network {len(mean)}")
-        x, dt = _tensors(data, Statistics(mean, std), self.hyper["time_scale"])
+        x, dt = _tensors(
+            data, Statistics(mean, std), self.hyper["time_scale"], self.hyper.get("fixed_dt", 0.0)
+        )
         with torch.no_grad(), settings(THREADS):
             parts = [
                 net(x[k : k + batch], timespans=dt[k : k + batch])[0]
@@ -118,17 +125,30 @@ def read_trained(path: Path) -> TrainedNetwork:
 
 
 def evaluate(checkpoint: TrainedNetwork, data: Sequences) -> Scores:
-    """Scores of the float network on labelled sequences. Raises UlnnError without labels."""
+    """Scores of the float network on sequences with targets. Raises UlnnError without."""
     hyper = checkpoint.hyper
     data = matched(data, hyper.get("channels", ()), hyper["labels"])
     return score(checkpoint.outputs(data), data, hyper["readout"])
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, after at least one epoch. network: the best so far, as if training had ended."""
+
+    def __init__(self, network: TrainedNetwork) -> None:
+        super().__init__("stopped")
+        self.network = network
+
+
 def train(recipe: Recipe, data: Sequences | None = None, *, quiet: bool = False) -> TrainedNetwork:
     """Train; the same recipe and data give the same weights on one machine. data: in place of the
-    recipe's source. Raises UlnnError.
+    recipe's source.
+
+    The result is the epoch with the best validation, or the last one where nothing is held out.
+    Raises UlnnError, and Stopped (a KeyboardInterrupt) with the best so far.
     """
     fit, valid = _load(recipe, data)
+    if not quiet:
+        warn_of_times(recipe, fit, valid)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return _Training(recipe, fit, valid).run(quiet)
@@ -165,8 +185,7 @@ def _load(recipe: Recipe, data: Sequences | None = None) -> tuple[Sequences, Seq
             )
         if source.window:
             valid = valid.windows(source.window, source.window)
-        if source.drop:
-            valid = valid.drop_samples(source.drop, rng)
+        valid = augment.dropped(valid, source, Statistics.of(fit), rng)
     return fit, valid
 
 
@@ -177,13 +196,37 @@ def _targets(data: Sequences, readout: str) -> Sequences:
     return dataclasses.replace(data, per="step")
 
 
-@dataclass
-class _Best:
-    """The best weights so far, by validation."""
+_CHOICES = ("unit", "missing", "clock", "target", "per", "drop", "drop_pattern", "fill")
 
-    value: float = -math.inf
+
+def _public(data: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint keeps of [data]: numbers and choices. Names of files, columns and groups
+    are those of people."""
+    return {
+        key: value
+        for key, value in data.items()
+        if not isinstance(value, str | tuple) or key in _CHOICES or value in sets.NAMES
+    }
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The epoch that is kept so far. score: the larger the better, of equal ones the lower loss:
+    balanced accuracy; for values minus the loss. loss: on what is validated, as in training;
+    without validation of the last epoch. scores: measures on what is validated.
+    """
+
     epoch: int = 0
+    score: float = -math.inf
+    loss: float = math.inf
     state: dict[str, Tensor] = field(default_factory=dict)
+    scores: Scores | None = None
+
+    def better_than(self, other: Kept) -> bool:
+        """Is this later epoch to be kept instead? Without validation each is."""
+        if self.scores is None or not other.epoch:
+            return True
+        return (self.score, -self.loss) > (other.score, -other.loss)
 
 
 class _Training:
@@ -193,8 +236,10 @@ class _Training:
         self.recipe, self.fit, self.valid = recipe, fit, valid
         self.target = target_of(fit, recipe.model.readout)
         self.statistics = Statistics.of(fit)
-        # dt grows by 1 / (1 - drop) in the mean when samples are dropped
-        self.time_scale = recipe.model.time_scale or fit.tick / (1 - recipe.data.drop)
+        self.fixed_dt = 0.0 if recipe.model.use_dt else fit.tick
+        # the elapsed times grow when samples are skipped
+        usual = self.fixed_dt or fit.tick * recipe.data.stretch
+        self.time_scale = recipe.model.time_scale or usual
         self.rng = np.random.default_rng(recipe.seed)
         self.net = networks.build(recipe.model, fit.x.shape[2], self.target.size)
         self.mean_net = copy.deepcopy(self.net)
@@ -212,33 +257,30 @@ class _Training:
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, _cosine(plan.epochs * per_epoch, plan.warmup)
         )
-        best = _Best()
-        with bar("training", plan.epochs, quiet=quiet) as shown:
-            for epoch in range(1, plan.epochs + 1):
-                loss = self._epoch(optimiser, schedule)
-                if not math.isfinite(loss):
-                    raise UlnnError(
-                        f"training diverged in epoch {epoch}: lower training.learning_rate "
-                        f"({plan.learning_rate:g})"
-                    )
-                line = {"epoch": epoch, "loss": round(loss, 5)}
-                if self.valid is not None:
-                    value = self._validate()
-                    line["valid"] = round(value, 5)
-                    if value > best.value:
-                        best = _Best(value, epoch, copy.deepcopy(self.mean_net.state_dict()))
-                self.history.append(line)
-                shown.update(epoch, note=_note(line))
-                if plan.patience and epoch - best.epoch >= plan.patience:
-                    break
-        if best.state and plan.patience:
-            self.mean_net.load_state_dict(best.state)
-        return self._checkpoint(best, time.perf_counter() - started)
+        kept, stopped = Kept(), False
+        with bar("training", plan.epochs, quiet=quiet, lines=True) as shown:
+            try:
+                for epoch in range(1, plan.epochs + 1):
+                    now = self._validated(epoch, self._epoch(optimiser, schedule))
+                    if now.better_than(kept):
+                        kept = now
+                    shown.update(epoch, note=_note(self.history[-1]))
+                    if plan.patience and epoch - kept.epoch >= plan.patience:
+                        break
+            except KeyboardInterrupt:
+                if not kept.epoch:
+                    raise
+                stopped = True
+        self.mean_net.load_state_dict(kept.state)
+        done = self._checkpoint(kept, time.perf_counter() - started, stopped)
+        if stopped:
+            raise Stopped(done)
+        return done
 
     def _epoch(self, optimiser: torch.optim.Optimizer, schedule: Any) -> float:
         recipe = self.recipe
         data = augment.epoch(self.fit, recipe.data, recipe.augment, self.statistics, self.rng)
-        x, dt = _tensors(data, self.statistics, self.time_scale)
+        x, dt = _tensors(data, self.statistics, self.time_scale, self.fixed_dt)
         losses = []
         for k in range(0, len(x), recipe.training.batch):
             rows = slice(k, k + recipe.training.batch)
@@ -284,14 +326,33 @@ class _Training:
     def _weights(self) -> Tensor | None:
         return self.target.weights if self.recipe.training.class_weights else None
 
-    def _validate(self) -> float:
-        """Balanced accuracy, or minus the mean squared error."""
-        assert self.valid is not None
+    def _validated(self, epoch: int, loss: float) -> Kept:
+        """The epoch as it would be kept, and its line in the history."""
+        plan = self.recipe.training
+        if not math.isfinite(loss):
+            raise UlnnError(
+                f"training diverged in epoch {epoch}: lower training.learning_rate "
+                f"({plan.learning_rate:g})"
+            )
+        state = copy.deepcopy(self.mean_net.state_dict())
+        line = {"epoch": epoch, "loss": round(loss, 5)}
+        if self.valid is None:
+            self.history.append(line)
+            return Kept(epoch, loss=loss, state=state)
         y = self._now().outputs(self.valid)
-        if self.target.classes:
-            return score(y, self.valid, self.recipe.model.readout).balanced
-        found, truth = self.target.pair(torch.from_numpy(y), self.valid, slice(0, len(y)))
-        return -float(F.mse_loss(found, truth.reshape(found.shape)))
+        rows, smoothing = slice(0, len(y)), plan.label_smoothing
+        scores = score(y, self.valid, self.recipe.model.readout)
+        loss = float(
+            self.target.loss(torch.from_numpy(y), self.valid, rows, smoothing, self._weights)
+        )
+        # of classes that were not in training alone there is no loss
+        loss = loss if math.isfinite(loss) else math.inf
+        line["valid_loss"] = round(loss, 5)
+        if isinstance(scores, ClassScores):
+            line["valid_balanced"] = round(scores.balanced, 5)
+        self.history.append(line)
+        value = scores.balanced if isinstance(scores, ClassScores) else -loss
+        return Kept(epoch, value, loss, state, scores)
 
     def _now(self) -> TrainedNetwork:
         model = self.recipe.model
@@ -304,138 +365,54 @@ class _Training:
         }
         if self.fit.channels:
             hyper["channels"] = list(self.fit.channels)
+        if self.fixed_dt:
+            hyper["fixed_dt"] = self.fixed_dt
         return TrainedNetwork(self.target.in_unit(self.mean_net.state_dict()), hyper)
 
-    def _checkpoint(self, best: _Best, seconds: float) -> TrainedNetwork:
+    def _checkpoint(self, kept: Kept, seconds: float, stopped: bool) -> TrainedNetwork:
         now, recipe = self._now(), self.recipe
-        metrics: dict[str, Any] = {"loss": self.history[-1]["loss"]}
-        if self.valid is not None:
-            kind = "balanced_accuracy" if self.target.classes else "minus_mse"
-            used = best.value if recipe.training.patience else self.history[-1]["valid"]
-            metrics |= {f"valid_{kind}": used, "best_valid": best.value, "best_epoch": best.epoch}
+        metrics: dict[str, Any] = {"kept_epoch": kept.epoch}
+        metrics["loss"] = self.history[kept.epoch - 1]["loss"]
+        if kept.scores is not None:
+            by = "balanced accuracy, then loss" if self.target.classes else "loss"
+            measured = kept.scores.to_dict()
+            # names of groups are those of people
+            measured.pop("by_group", None)
+            metrics |= {"kept_by": by, "score": kept.score, "valid_loss": kept.loss}
+            metrics["validation"] = measured
         state = {key: value.detach().clone() for key, value in now.state.items()}
         plain = networks.decayed(self.mean_net)[0]
         metrics["largest_weight"] = max(float(value.detach().abs().max()) for value in plain)
         settings = dataclasses.asdict(recipe)
-        # a path says nothing elsewhere, and may say too much
-        settings["data"] |= {k: Path(settings["data"][k]).name for k in ("source", "valid")}
-        # and a name of a group is that of a person
-        numbers = [k for k in settings["data"]["valid_groups"] if isinstance(k, int)]
-        settings["data"]["valid_groups"] = numbers
+        settings["data"] = _public(settings["data"])
         training = {
             "seconds": round(seconds, 2),
             "epochs_run": len(self.history),
+            "stopped": stopped,
             "sequences": len(self.fit),
+            "sampling": sampling(self.fit.dt[self.fit.mask]),
             "torch": torch.__version__,
         }
         return TrainedNetwork(
             state,
             now.hyper
             | {
-                "dataset": settings["data"]["source"],
                 "training": training,
                 "metrics": metrics,
                 "recipe": settings,
                 "history": self.history,
             },
+            kept.scores,
         )
 
 
-@dataclass(frozen=True)
-class Target:
-    """What the outputs are compared with. size: outputs; weights: of the classes, mean 1 over the
-    sequences; mean, std: (size,) of values, in which training is normalised.
-    """
-
-    size: int
-    classes: bool
-    readout: str
-    weights: Tensor | None
-    mean: Tensor | None = None
-    std: Tensor | None = None
-
-    def loss(
-        self, y: Tensor, data: Sequences, rows: slice, smoothing: float, weights: Tensor | None
-    ) -> Tensor:
-        """Cross entropy, or mean squared error in standard deviations, over the valid steps of
-        some rows. y: in the unit of the targets.
-        """
-        y, truth = self.pair(y, data, rows)
-        if self.classes:
-            return F.cross_entropy(y, truth, weights, label_smoothing=smoothing)
-        assert self.std is not None
-        return ((y - truth.reshape(y.shape)) / self.std).square().mean()
-
-    def pair(self, y: Tensor, data: Sequences, rows: slice) -> tuple[Tensor, Tensor]:
-        """What decides of some rows' outputs, and the targets."""
-        assert data.y is not None
-        truth = torch.from_numpy(data.y[rows])
-        length = torch.from_numpy(data.length[rows])
-        mask = torch.from_numpy(data.mask[rows])
-        if self.readout == "each":
-            return y[mask], truth[mask]
-        if self.readout == "last":
-            return y[torch.arange(len(y)), length - 1], truth
-        return (y * mask[..., None]).sum(1) / length[:, None], truth
-
-    def real(self, y: Tensor) -> Tensor:
-        """Outputs of the network in training in the unit of the targets."""
-        if self.mean is None or self.std is None:
-            return y
-        return y * self.std + self.mean
-
-    def in_unit(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights of a network whose outputs are in the unit of the targets."""
-        if self.mean is None or self.std is None:
-            return state
-        weight, bias = state["fc.weight"], state["fc.bias"]
-        changed = {
-            "fc.weight": weight * self.std[:, None],
-            "fc.bias": bias * self.std + self.mean,
-        }
-        return state | changed
-
-
-def target_of(data: Sequences, readout: str) -> Target:
-    """What the targets y are, for a readout. Raises UlnnError when they do not fit."""
-    y = data.y
-    if y is None:
-        raise UlnnError(
-            'the data have no targets y, so there is nothing to learn: label or target = "next" '
-            "says what"
-        )
-    count, steps = data.dt.shape
-    classes = y.dtype.kind in "iu"
-    lead = (count, steps) if readout == "each" else (count,)
-    if y.shape[: len(lead)] != lead or y.ndim > len(lead) + (not classes):
-        tail = "" if classes else ", with or without a last axis of outputs"
-        raise UlnnError(f"y has shape {y.shape}, expected {lead} for readout {readout!r}{tail}")
-    if data.per_step != (readout == "each"):
-        each = "step" if data.per_step else "sequence"
-        raise UlnnError(f"y has a target for each {each}, which does not fit readout {readout!r}")
-    used = y[data.mask] if readout == "each" else y
-    if not classes:
-        values = used.reshape(len(used), -1).astype(np.float64)
-        std = values.std(0)
-        std[std < 1e-8] = 1.0
-        mean, spread = (torch.tensor(v, dtype=torch.float32) for v in (values.mean(0), std))
-        return Target(values.shape[1], False, readout, None, mean, spread)
-    if used.min() < 0:
-        raise UlnnError(f"y holds label {used.min()}, expected 0 or more")
-    size = max(int(used.max()) + 1, len(data.labels))
-    if size > CLASSES:
-        raise UlnnError(f"y holds label {size - 1}, expected at most {CLASSES} classes")
-    if size < 2:
-        raise UlnnError("y holds one class only, so there is nothing to tell apart")
-    found = np.bincount(used.ravel(), minlength=size)
-    weights = np.where(found > 0, used.size / (np.maximum(found, 1) * (found > 0).sum()), 0.0)
-    return Target(size, True, readout, torch.tensor(weights, dtype=torch.float32))
-
-
-def _tensors(data: Sequences, statistics: Statistics, time_scale: float) -> tuple[Tensor, Tensor]:
-    """Normalised x (N, T, I) and dt (N, T) in units of the cell."""
+def _tensors(
+    data: Sequences, statistics: Statistics, time_scale: float, fixed_dt: float
+) -> tuple[Tensor, Tensor]:
+    """Normalised x (N, T, I), and dt (N, T) in units of the cell. fixed_dt: seconds; 0: none."""
+    dt = np.full(data.dt.shape, fixed_dt, np.float32) if fixed_dt else data.dt
     return torch.from_numpy(statistics.apply(data.x)), torch.from_numpy(
-        data.dt / np.float32(time_scale)
+        dt / np.float32(time_scale)
     )
 
 
@@ -454,7 +431,7 @@ def _cosine(total: int, warmup: float) -> Callable[[int], float]:
 
 
 def _note(line: Mapping[str, float]) -> str:
-    return "  ".join(f"{k} {v:.3f}" for k, v in line.items() if k != "epoch")
+    return "  ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in line.items() if k != "epoch")
 
 
 @contextmanager

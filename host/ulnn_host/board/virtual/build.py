@@ -43,6 +43,8 @@ def build_firmware(name: str, variant: str = "", *, jobs: int = 2) -> Firmware:
     """
     kind = board_kind(name)
     check_variant(variant)
+    if jobs < 1:
+        raise UlnnError(f"jobs is {jobs}, expected 1 or more")
     root = project_root()
     if variant == "frozen" and not (root / "native_module" / "micropython.mk").is_file():
         raise UlnnError(

@@ -110,8 +110,8 @@ def parse_address(text: str) -> BoardAddress:
         variant=check_variant(match["variant"] or ""),
         disk_kib=parse_kib(options["disk"]) if "disk" in options else None,
         heap_kib=parse_kib(options["heap"]) if "heap" in options else None,
-        icount=_integer(options["icount"]) if "icount" in options else None,
-        serial_number=_integer(options.get("serial", "0")),
+        icount=_integer("icount", options["icount"], 10) if "icount" in options else None,
+        serial_number=_integer("serial", options.get("serial", "0"), 2**32 - 1),
     )
 
 
@@ -123,8 +123,11 @@ def parse_kib(text: str) -> int:
     return int(match[1]) * (1024 if match[2] == "m" else 1)
 
 
-def _integer(text: str) -> int:
+def _integer(name: str, text: str, highest: int) -> int:
     try:
-        return int(text, 0)
+        value = int(text, 0)
     except ValueError:
         raise UlnnError(f"'{text}' is not a whole number") from None
+    if not 0 <= value <= highest:
+        raise UlnnError(f"{name} is {text}, expected 0 to {highest}")
+    return value
