@@ -102,7 +102,7 @@ def opened(name: str, folder: Path) -> Iterator[Running]:
 
     def reference(x: NDArray[np.int64]) -> tuple[NDArray[np.int16], tuple[int, ...]]:
         batch = Batch(x[None].astype(np.int16), np.full((1, len(x)), DT), np.array([len(x)]))
-        out = registry.run(content, batch, "cpython")
+        out = registry.run(content, batch, "native")
         return out.y[0], tuple(int(v) for v in out.state[0])
 
     with resolve_port(name) as port:

@@ -457,10 +457,10 @@ def validate(
     `.equal` says whether all outputs and states are the same, bit for bit; `.coverage` counts what
     all engines clamp alike, of which this warns (`UlnnWarning`). port, to: as for `deploy`.
     options: how data are read, where they are a path. may_deploy: bring what is missing there
-    first, and call deployed with what was done. window: bytes that the board's port holds; 0: what
-    it offers. wait: seconds for a board that was unplugged. faults: damage on purpose, RATE or
-    RATE:KIND. resume: JSON report of a run that broke off. notice: called with a line where there
-    is trouble. timeout: seconds for loading the model. Raises BrokenOff, with the report.
+    first, and call deployed with what was done. window: bytes that the port holds while a step
+    runs; 0: as the board offers. timeout: seconds for loading the model there. wait: seconds until
+    an unplugged board is back. faults: damage on purpose, RATE[:KIND]. resume: report (JSON) of a
+    run that broke off (base.errors.BrokenOff, which has it). notice: a line about each restart.
     """
     from .board.discover import resolve
     from .board.faults import Faults

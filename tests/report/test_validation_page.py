@@ -17,6 +17,7 @@ from ulnn_host.data import scores
 from ulnn_host.data.sequences import Sequences
 from ulnn_host.engines import registry
 from ulnn_host.engines.batch import quantise
+from ulnn_host.engines.coverage import coverage
 from ulnn_host.format import container, cost, facts
 from ulnn_host.format.model import Kind
 from ulnn_host.report import page as pages
@@ -60,7 +61,7 @@ def validation(board: str = "QEMU Cortex-M7", *, labels: bool = True) -> Validat
         traffic=Traffic(*[0] * len(fields(Traffic))), board=info,
         model_facts=facts.of_model(model),
         deployment=None, labels=data.labels, channels=(), costs=cost.estimates(model),
-        truth=data.y, compared=total,
+        truth=data.y, coverage=coverage(model, data), compared=total,
         arrays=Arrays(
             batch, outputs, outputs, ticks, np.zeros(batch.dt.shape, bool), data.mask,
             np.ones(count, bool),
