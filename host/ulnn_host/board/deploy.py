@@ -132,7 +132,7 @@ def deploy(
     active = plan.version if plan.changes else plan.held.active
     if plan.changes:
         before = plan.adopted[0] if plan.adopted else plan.held.active
-        versions.sweep(board, plan.board, active, before)
+        versions.sweep(board, plan.held, active, before)
     versions.remove_paths(board, plan.leftover)
     warnings = []
     if not plan.engine.startswith(engine):
@@ -164,7 +164,7 @@ def _make_ready(board: Board, plan: Plan) -> None:
         copies = list(plan.adopted[1])
         versions.ask(board, f"_copy({identity.lib!r},{copies!r})", timeout=300)
     if plan.forget:
-        versions.sweep(board, identity, held.active, plan.version)
+        versions.sweep(board, held, held.active, plan.version)
 
 
 def _install(board: Board, plan: Plan) -> None:
@@ -268,7 +268,7 @@ def _clean(board: Board, plan: Plan, error: BaseException) -> None:
         board.repl.interrupt(soft_reset=False)
     board.exec("try:\n _f.close()\nexcept Exception:\n pass")
     held = versions.look(board, plan.board)
-    versions.sweep(board, plan.board, *held.versions)
+    versions.sweep(board, held, *held.versions)
     if not held.versions:
         ours = [path for path, _ in (*plan.stubs, *plan.boot) if path not in plan.held.flat]
         versions.remove_paths(board, [*ours, held.folder])

@@ -31,7 +31,7 @@ def _ulnn_prove(path):
     import ulnn_stream
     m = ulnn.load(path)
     return ulnn.ENGINE, ulnn.__version__, m.self_test(), m.info()
-"""
+""".replace("    ", " ")
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def remove(board: Board) -> list[str]:
     rest = [f"{held.folder}/{v.number}{end}" for v in held.versions for end in ends]
     with writable(board):
         versions.remove_paths(board, [*models, *modules, f"{identity.lib}/ulnn_rules"])
-        versions.sweep(board, identity)
+        versions.sweep(board, held)
         versions.remove_paths(board, [*rest, held.folder])
     return [*models, *modules, *(f"{held.folder}/{name}" for name in sorted(held.stored))]
 

@@ -314,13 +314,16 @@ def finish(board: Board, identity: Identity) -> None:
     ask(board, f"_finish({identity.lib!r})", timeout=300)
 
 
-def sweep(board: Board, identity: Identity, *keep: Version | None) -> None:
-    """Remove what belongs to none of these versions, other versions first."""
-    held = look(board, identity)
+def sweep(board: Board, held: Held, *keep: Version | None) -> None:
+    """Remove what belongs to none of these versions, other versions first.
+
+    What was there before may have had the number that one of these has now.
+    """
     numbers = {v.number for v in keep if v}
+    kept = {f"{held.folder}/{n}{end}" for n in numbers for end in (".json", ".ok")}
     others = [f"{held.folder}/{v.number}" for v in held.versions if v.number not in numbers]
     remove_paths(board, [n + end for n in others for end in (".json", ".ok")])
-    paths = held.unused(*keep)
+    paths = [path for path in held.unused(*keep) if path not in kept]
     folders = {str(PurePosixPath(p).parent) for p in paths} - {held.folder}
     used = {f"{held.folder}/{name}".rpartition("/")[0] for v in keep if v for name in v.files}
     remove_paths(board, [*paths, *sorted(folders - used)])
@@ -343,5 +346,5 @@ def withdraw(board: Board, identity: Identity, held: Held) -> Version | None:
         finish(board, identity)
     kept = before.models if before else {}
     remove_paths(board, [p for p in active.models if p not in kept])
-    sweep(board, identity, before)
+    sweep(board, held, before)
     return before
