@@ -305,19 +305,20 @@ def convert(
     from .quantize.options import Options, sparsity
     from .report.conversion import Wishes, convert_network
 
+    of_data, of_test = _for_both(options, data, test)
     if isinstance(source, str | Path):
         said = _Said(mode, activation, dialect, tuple(order), weights, check)
         network, original, assumed = _checkpoint(Path(source), said)
         known = Path(source).stem
     else:
         if not isinstance(data, Sequences):
-            data = logs.read_data(data, options)
+            data = logs.read_data(data, of_data)
         network, original, known = _network(source, data, dict(hyper or {}), call)
         assumed = ()
     if not isinstance(data, Sequences):
-        data = logs.read_data(data, options, network.readout or "last")
+        data = logs.read_data(data, of_data, network.readout or "last")
     if test is not None and not isinstance(test, Sequences):
-        test = logs.read_data(test, options, network.readout or "last")
+        test = logs.read_data(test, of_test, network.readout or "last")
     if data.channels and not network.channels:
         assumed += (f"the inputs are {', '.join(data.channels)}",)
     for line in assumed:
@@ -338,6 +339,20 @@ def convert(
     return Model(
         done.content, name=name or known, report=done.report, original=original, assumed=assumed
     )
+
+
+def _for_both(
+    options: DataOptions | None, data: Any, test: Any
+) -> tuple[DataOptions | None, DataOptions | None]:
+    """The options for each: where one is a table and one an .npz file, what only tables have is
+    for the table.
+    """
+    paths = [Path(source) for source in (data, test) if isinstance(source, str | Path)]
+    arrays = [path.suffix.lower() == ".npz" for path in paths]
+    if options is None or len(paths) < 2 or arrays[0] == arrays[1]:
+        return options, options
+    both = [options.for_arrays() if array else options for array in arrays]
+    return both[0], both[1]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ def _key(help: str, *words: str, default: Any = "") -> Any:
     return field(default=default, metadata={"help": help, "words": words})
 
 
+TABLES_ONLY = ("label", "group", "time", "separator", "decimal", "encoding")
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """How files are read. An empty value is not said: the file decides, or is refused.
@@ -91,6 +94,11 @@ class DataOptions:
     def group_pattern(self) -> bool:
         """Is the group a part of the file's name?"""
         return "{}" in self.group
+
+    def for_arrays(self) -> DataOptions:
+        """Without what only tables have."""
+        none: dict[str, Any] = dict.fromkeys(TABLES_ONLY, "")
+        return dataclasses.replace(self, **none)
 
     def for_readout(self, readout: str) -> DataOptions:
         """With what a network's readout says about targets, where nothing was said."""
