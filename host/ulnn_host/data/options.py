@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..base.errors import UlnnError
@@ -105,3 +106,17 @@ class DataOptions:
         if self.per or self.target == "next":
             return self
         return dataclasses.replace(self, per="step" if readout == "each" else "sequence")
+
+
+def for_both(
+    options: DataOptions | None, data: Any, test: Any
+) -> tuple[DataOptions | None, DataOptions | None]:
+    """The options for each: where one is a table and one an .npz file, what only tables have is
+    for the table.
+    """
+    paths = [Path(source) for source in (data, test) if isinstance(source, str | Path)]
+    arrays = [path.suffix.lower() == ".npz" for path in paths]
+    if options is None or len(paths) < 2 or arrays[0] == arrays[1]:
+        return options, options
+    both = [options.for_arrays() if array else options for array in arrays]
+    return both[0], both[1]
