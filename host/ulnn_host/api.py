@@ -302,22 +302,25 @@ def convert(
     wrong.
     """
     from .data import logs
+    from .data.options import for_both
+    from .quantize import sources
     from .quantize.options import Options, sparsity
     from .report.conversion import Wishes, convert_network
 
+    of_data, of_test = for_both(options, data, test)
     if isinstance(source, str | Path):
-        said = _Said(mode, activation, dialect, tuple(order), weights, check)
-        network, original, assumed = _checkpoint(Path(source), said)
+        said = sources.Said(mode, activation, dialect, tuple(order), weights, check)
+        network, original, assumed = sources.of_path(Path(source), said)
         known = Path(source).stem
     else:
         if not isinstance(data, Sequences):
-            data = logs.read_data(data, options)
-        network, original, known = _network(source, data, dict(hyper or {}), call)
+            data = logs.read_data(data, of_data)
+        network, original, known = sources.of_object(source, data, dict(hyper or {}), call)
         assumed = ()
     if not isinstance(data, Sequences):
-        data = logs.read_data(data, options, network.readout or "last")
+        data = logs.read_data(data, of_data, network.readout or "last")
     if test is not None and not isinstance(test, Sequences):
-        test = logs.read_data(test, options, network.readout or "last")
+        test = logs.read_data(test, of_test, network.readout or "last")
     if data.channels and not network.channels:
         assumed += (f"the inputs are {', '.join(data.channels)}",)
     for line in assumed:
@@ -337,59 +340,6 @@ def convert(
         _warn(line)
     return Model(
         done.content, name=name or known, report=done.report, original=original, assumed=assumed
-    )
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What is said about a checkpoint."""
-
-    mode: str | None
-    activation: str | None
-    dialect: str | None
-    order: tuple[str, ...]
-    weights: str | None
-    check: str | Path | None
-
-
-def _checkpoint(path: Path, said: _Said) -> tuple[FloatNetwork, Agreement | None, tuple[str, ...]]:
-    """The network of a file, its agreement with pairs of the original, if there are some, and
-    what was assumed without them.
-    """
-    from .importers import check
-    from .importers.checkpoint import read_checkpoint
-
-    loaded = read_checkpoint(
-        path, said.mode, said.activation, said.dialect, order=list(said.order),
-        weights=said.weights,
-    )  # fmt: skip
-    if said.check is not None:
-        return loaded.network, check.check_file(loaded, Path(said.check)), ()
-    return loaded.network, None, loaded.assumed
-
-
-def _network(
-    source: Any, data: Sequences, hyper: dict[str, Any], call: Callable[..., Any] | None
-) -> tuple[FloatNetwork, Agreement | None, str]:
-    """A network, its agreement with the module it comes from, and its name."""
-    from .network.float_network import FloatNetwork
-
-    if isinstance(source, FloatNetwork):
-        return source, None, str(source.meta.get("name", ""))
-    from torch import nn
-
-    from .importers import checkpoint, torch_module
-    from .train.train import TrainedNetwork
-
-    if isinstance(source, TrainedNetwork):
-        weights = {key: value.double().numpy() for key, value in source.state.items()}
-        return checkpoint.from_weights(weights, source.hyper | hyper).network, None, ""
-    if isinstance(source, nn.Module):
-        loaded, agreement = torch_module.read_module(source, data.x, data.dt, hyper, call=call)
-        return loaded.network, agreement, type(source).__name__.lower()
-    raise UlnnError(
-        f"convert: got {type(source).__name__}, expected a path, a torch module, or what train "
-        "returned"
     )
 
 
