@@ -14,11 +14,10 @@ rooms of the package do.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .base import files
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
-from .base.progress import BYTES, Bar, bar, bars, status
+from .base.progress import BYTES, bar, bars, status
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .board.deploy import DeployReport, Plan
+    from .board.deployed import Deployed
     from .board.validate import ValidationReport
     from .data.degrade import Fill, Pattern
     from .data.options import DataOptions
@@ -194,7 +194,7 @@ class Model:
         from .data.matched import matched
         from .data.scores import score
 
-        data = matched(dataclasses.replace(data, flat=False), self.file.channels, self.file.labels)
+        data = matched(replace(data, flat=False), self.file.channels, self.file.labels)
         return score(self.run(data), data, self.file.readout)
 
     def score(
@@ -354,34 +354,35 @@ def deploy(
     to: str | None = None,
     dry_run: bool = False,
     pure: bool = False,
+    baudrate: int = 115200,
     quiet: bool = False,
     planned: Callable[[Plan], None] | None = None,
+    done: Callable[[DeployReport], None] = lambda report: None,
+    then: str = "",
 ) -> DeployReport:
     """Put a model, the engine and the serial loop on a board, and run the self test there.
 
-    port: a serial port, `auto` for the only board that is plugged in, or virtual:cortex-m7.
-    to: path on the board. dry_run: only plan. pure: use the engine in Python. planned: called with
-    what is to be done, before it is. quiet: no progress bars.
+    When that fails, the board goes back to what it had. port: a serial port, `auto` for the only
+    board that is plugged in, or virtual:cortex-m7. to: path on the board. pure: use the engine in
+    Python. planned: called with what is to be done; done: with the report. then: tail or repl.
     """
+    from .board import terminal
     from .board.deploy import deploy as send
-    from .board.discover import resolve
-    from .board.link import Board
+    from .board.discover import opened
 
-    running: dict[str, Bar] = {}
-    with (
-        _as_file(model) as path,
-        Board.open(resolve(port)) as board,
-        bars(quiet=quiet, count=BYTES) as shown,
-    ):
+    with _as_file(model) as path, opened(port, baudrate) as board:
+        with bars(quiet=quiet, count=BYTES) as shown:
+            report = send(board, path, to, dry_run, pure, shown.update, planned)
+        done(report)
+        terminal.follow(board, then)
+    return report
 
-        def progress(name: str, sent: int, size: int) -> None:
-            if name not in running:
-                running[name] = shown.bar(name, size)
-            running[name].update(sent)
 
-        return send(
-            board, path, to, dry_run=dry_run, pure=pure, progress=progress, planned=planned
-        )  # fmt: skip
+def deployed(port: str = "auto", *, baudrate: int = 115200) -> Deployed:
+    """What a board holds: `versions()`, `rollback()` and `remove()`, each of which opens it."""
+    from .board.deployed import Deployed
+
+    return Deployed(port, baudrate)
 
 
 def validate(
@@ -392,7 +393,12 @@ def validate(
     options: DataOptions | None = None,
     to: str | None = None,
     may_deploy: bool = True,
-    window: int | None = None,
+    window: int = 0,
+    baudrate: int = 115200,
+    wait: float = 10,
+    faults: str | None = None,
+    resume: Path | None = None,
+    notice: Callable[[str], None] | None = None,
     timeout: float = 60,
     deployed: Callable[[DeployReport], None] | None = None,
 ) -> ValidationReport:
@@ -401,10 +407,13 @@ def validate(
     `.equal` says whether all outputs and states are the same, bit for bit; `.coverage` counts what
     all engines clamp alike, of which this warns (`UlnnWarning`). port, to: as for `deploy`.
     options: how data are read, where they are a path. may_deploy: bring what is missing there
-    first, and call deployed with what was done. window: bytes that the board's port can hold while
-    a step runs. timeout: seconds for loading the model there.
+    first, and call deployed with what was done. window: bytes that the port holds while a step
+    runs; 0: as the board offers. timeout: seconds for loading the model there. wait: seconds until
+    an unplugged board is back. faults: damage on purpose, RATE[:KIND]. resume: report (JSON) of a
+    run that broke off (base.errors.BrokenOff, which has it). notice: a line about each restart.
     """
     from .board.discover import resolve
+    from .board.faults import Faults
     from .board.validate import validate as prove
 
     source = data if isinstance(data, Sequences) else Path(data)
@@ -417,13 +426,18 @@ def validate(
             to=to,
             deploy=may_deploy,
             window=window,
+            baudrate=baudrate,
             timeout=timeout,
+            wait=wait,
+            faults=Faults.parse(faults) if faults else None,
+            resume=resume,
             progress=shown.update,
+            notice=notice,
             deployed=deployed,
         )
     for line in done.coverage.warnings:
         _warn(line)
-    return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
+    return replace(done, model=model.name) if isinstance(model, Model) else done
 
 
 @contextlib.contextmanager
