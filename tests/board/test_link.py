@@ -275,6 +275,25 @@ def test_commands_and_files_over_a_bad_line(board: PtyBoard, rate: float, kind: 
 
 
 @needs_micropython
+@pytest.mark.parametrize("name", ["print", "_u"])
+def test_a_name_that_damage_made_another_thing(board: PtyBoard, name: str) -> None:
+    """`print(0, x)` that arrives as `print=(0, x)` hides the function for all later commands."""
+    changed: list[bytes] = []
+    call = name.encode() + b"("
+
+    def change(data: bytes) -> bytes:
+        if call in data and not changed:
+            changed.append(data)
+            return data.replace(call, name.encode() + b"=(", 1)
+        return data
+
+    board.to_board = change
+    with Board.open(board.port) as link:
+        assert link.eval("1 + 1") == 2
+    assert changed
+
+
+@needs_micropython
 def test_a_command_is_carried_out_once(board: PtyBoard) -> None:
     """Its answer is lost, and it is sent again; the kept answer comes, nothing is done twice."""
     lost: list[bytes] = []

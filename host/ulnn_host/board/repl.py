@@ -27,6 +27,7 @@ ECHO_SECONDS = 1.0
 ATTEMPTS = 20
 PIECE, SMALLEST_PIECE = 1024, 24
 SLICES_AFTER = 3
+_HIDDEN = b"callable"  # damage made a name of ours, or print, another thing: print=(1,2)
 PART, RUN, WRITE, SLICE = range(4)
 
 HELPER = """\
@@ -313,7 +314,7 @@ class Repl:
 
     def _recover(self, data: bytes, attempt: int) -> None:
         """After a command that failed: a prompt, and the helper where it is gone."""
-        self._helper = self._helper and b"NameError" not in data
+        self._helper = self._helper and b"NameError" not in data and _HIDDEN not in data
         if PROMPT.search(data) is None:
             self._line.write(b"\x03")
             data += self._line.read_until(time.monotonic() + 1, QUIET_SECONDS)
@@ -350,6 +351,9 @@ class Repl:
                 k = count = 0  # a piece was changed after it was compared
             self._piece = max(SMALLEST_PIECE, self._piece // 2)
             self._recover(data, failures)
+            if _HIDDEN in data:
+                for name in ("print", "exec", "range", "__import__"):
+                    self._command(f"del {name}", FIRST_SIGN_SECONDS, ECHO_SECONDS)
         raise self._bad_line("a first command did not get through")
 
     def _bad_line(self, what: str) -> UlnnError:
