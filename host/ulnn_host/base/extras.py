@@ -15,6 +15,7 @@ PACKAGES = {
     "matplotlib": ("Matplotlib", "report"),
     "onnx": ("onnx", "onnx"),
     "onnxscript": ("onnxscript", "onnx"),
+    "optuna": ("Optuna", "tune"),
     "pyarrow": ("PyArrow", "data"),
     "safetensors": ("safetensors", "train"),
     "seglearn": ("seglearn", "demo"),

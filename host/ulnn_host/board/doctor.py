@@ -145,6 +145,7 @@ _CHECKS: tuple[tuple[str, str, Check], ...] = (
     ("PyTorch", "train, tune, convert", _package("torch", "ulnn train")),
     ("safetensors", "train, convert", _package("safetensors", "ulnn train")),
     ("Matplotlib", "pictures, --html", _package("matplotlib", "a picture")),
+    ("Optuna", "tune", _package("optuna", "ulnn tune")),
     ("h5py", "checkpoints of Keras", _package("h5py", "a checkpoint of Keras")),
     ("onnx", "export --onnx", _package("onnx", "ulnn export --onnx")),
     ("PyArrow", "Parquet, large CSV", _package("pyarrow", "Parquet")),

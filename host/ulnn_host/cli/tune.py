@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from .options import Json, out
+from ..base.console import Terminal
+from .options import Json, names, out
 
 
 def tune(
@@ -17,7 +18,9 @@ def tune(
         Path | None,
         typer.Option("-o", "--output", help="best recipe (.toml); the picture beside it (.png)"),
     ] = None,
-    trials: Annotated[int, typer.Option(help="short trainings")] = 20,
+    trials: Annotated[
+        int, typer.Option(help="short trainings of the study, those of other workers included")
+    ] = 20,
     seed: Annotated[int, typer.Option(help="of the search; the same gives the same trials")] = 0,
     minutes: Annotated[float, typer.Option(help="begin no trial that ends later; 0: all")] = 0.0,
     epochs: Annotated[
@@ -26,46 +29,80 @@ def tune(
     max_bytes: Annotated[
         int | None, typer.Option(help="largest int8 model file that may be chosen")
     ] = None,
+    max_cycles: Annotated[
+        int | None, typer.Option(help="most cycles a step, modelled, that may be chosen")
+    ] = None,
+    cells: Annotated[
+        str,
+        typer.Option(help="to compare, such as cfc,gru; else all that are quick to train"),
+    ] = "",
+    storage: Annotated[
+        str,
+        typer.Option(
+            help="where workers share the study, and a later one continues it: the URL of a "
+            "database (sqlite:///study.db) or the path of a journal file"
+        ),
+    ] = "",
+    study: Annotated[
+        str, typer.Option(help="name of the study in --storage; else that of the recipe's file")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Search sizes, wirings, time scales and learning rates: accuracy against bytes.
+    """Search cells, sizes, wirings, time scales and learning rates: score, bytes and cycles.
 
-    Writes the best recipe (RECIPE_tuned.toml) and a picture of all trials.
+    Writes the best recipe (RECIPE_tuned.toml) and a picture of all trials. The best is the one of
+    the highest score (balanced accuracy; for values of the least RMSE) of the int8 model on what
+    is held out, within --max-bytes and --max-cycles; of equal ones the smallest. With --storage
+    the same command, started again or on other machines, works on the same study. Ctrl-C writes
+    the best so far and ends with status 130.
 
-    Example: ulnn tune recipe.toml --trials 30 --minutes 10 -o best.toml
+    Example: ulnn tune recipe.toml --trials 40 --max-bytes 8000 --storage sqlite:///study.db
     """
     from ..base import files
     from ..base.progress import bar
-    from ..experiments.tune import Trial, final, front, good, pick, search
+    from ..experiments.tune import Found, Plan, final, search
     from ..report import pictures
     from ..report.tune_show import picture, score_name, table
     from ..train import recipe as recipes
 
     start = recipes.read_recipe(recipe)
     target = output or recipe.with_name(f"{recipe.stem}_tuned.toml")
-    with bar("trials", trials) as shown:
-        so_far: list[Trial] = []
-
-        def report(trial: Trial, total: int) -> None:
-            so_far.append(trial)
-            best = max(good(so_far), key=lambda t: t.score, default=trial)
-            note = f"best {best.score:.3f}: {best.recipe.model.cell} {best.what}"
-            shown.update(len(so_far), total, note)
-
-        done = search(start, trials, seed, epochs, minutes, report)
-    chosen = pick(done, max_bytes)
     plot = target.with_suffix(".png")
-    pictures.save(picture(done, chosen), plot)
+    for path in (target, plot):
+        files.check_output(path, recipe)
+    plan = Plan(
+        trials, minutes, epochs, seed, max_bytes, max_cycles, tuple(names(cells)), storage,
+        study or recipe.stem,
+    )  # fmt: skip
+    with bar("trials", trials) as shown:
+
+        def report(found: Found) -> None:
+            best = next(iter(found.ranked), None)
+            note = f"best {best.score:.3f}: {best.recipe.model.cell} {best.what}" if best else ""
+            shown.update(len(found.trials), trials, note)
+
+        found = search(start, plan, report)
+    console = Terminal(stderr=True)
+    if found.stopped and not found.trials:
+        console.print("stopped in the first trial: nothing is written")
+        raise typer.Exit(130)
+    chosen = found.pick(max_bytes, max_cycles)
+    pictures.save(picture(found, chosen), plot)
     best = final(chosen, start)
     head = (
-        f"# The best of {len(done)} trials of ulnn tune, seed {seed}: "
-        f"{score_name(done)} {chosen.score:.4f}, about {chosen.size} bytes.\n"
+        f"# The best of {len(found.trials)} trials of ulnn tune, seed {seed}: "
+        f"{score_name(found)} {chosen.score:.4g}, {chosen.size} bytes, {chosen.cycles} cycles.\n"
     )
     files.write(target, head + recipes.dump(best, target.parent))
     if as_json:
-        rows = [t.to_dict() | {"front": t in front(done), "chosen": t is chosen} for t in done]
-        facts = {"recipe": str(target), "picture": str(plot), "score": score_name(done)}
+        rows = [
+            t.to_dict() | {"front": t in found.front, "chosen": t is chosen} for t in found.trials
+        ]
+        facts = {"recipe": str(target), "picture": str(plot), "score": score_name(found)}
         print(json.dumps(facts | {"seed": seed, "trials": rows}, indent=2))
-        return
-    out.print(table(done, chosen))
-    print(f"{target}: trial {chosen.number}; picture: {plot}")
+    else:
+        out.print(table(found, chosen))
+        print(f"{target}: trial {chosen.number}; picture: {plot}")
+    if found.stopped:
+        console.print(f"stopped after {len(found.trials)} of {trials} trials")
+        raise typer.Exit(130)

@@ -1,11 +1,16 @@
-"""A small search for a network: short trainings of random sizes, accuracy against bytes.
+"""The search for a network: short trainings, judged as the board will run them.
 
-Each trial changes the recipe's cell, size, wiring, time scale and learning rate; the first is the
-recipe itself. The same recipe, data and seed give the same trials and scores on one machine.
+Optuna's multi-objective TPE proposes recipes (`space`). Each is trained shortly in float and
+converted to int8; what counts are the score of the integers on what was held out, the bytes of
+the file, and the modelled cycles of a step. The same recipe, data and seed give the same trials
+on one machine, as long as one process works on the study.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -13,34 +18,70 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from ..base.errors import UlnnError
+from ..base.toml_tables import check, number
 from ..data import sets
-from ..data.sequences import Sequences
+from ..data.scores import Scores
+from ..data.sequences import Sequences, Statistics
+from ..format import container, cost
 from ..importers import checkpoint
-from ..network import sizes
+from ..quantize import quantize
+from ..quantize.calibration import FloatRollout
+from ..quantize.options import Options
+from ..quantize.rollouts import sample
 from ..train import train
-from ..train.recipe import ModelRecipe, Recipe, WiringRecipe
+from ..train.recipe import Recipe
+from ..train.target import target_of
+from . import study as studies
+from .robustness import FLOAT, robustness
+from .space import Space, cells_of
 
-SIZES = (8, 12, 16, 24, 32, 48)
-BACKBONES = (0, 16, 32, 64)
-UNITS = (12, 16, 19, 24, 32, 48)
-SPARSITIES = (0.3, 0.5, 0.7)
-TIME_SCALES = (0.5, 1.0, 2.0, 4.0)
-RATES = (0.5, 1.0, 2.0)
+ACCURACY, RMSE = "balanced accuracy", "RMSE"  # by the names of `Scores.figures`
+DIRECTIONS: dict[str, studies.Direction] = {ACCURACY: "maximize", RMSE: "minimize"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to search, and how long.
+
+    trials: of the study, those of other workers included. minutes: of this process; no trial is
+    begun that would probably end later; 0: no limit. epochs: of each training, None: a fifth of
+    the recipe's. seed: of the search, and of what it holds out. max_bytes, max_cycles: what the
+    network is to have at most; the search heads for that. cells: to compare, empty: all that are
+    quick to train. storage: where workers share the study (`study.open_study`); name: of it there.
+    Raises UlnnError for a number that cannot be meant.
+    """
+
+    trials: int = number(20, 1)
+    minutes: float = number(0.0, 0.0)
+    epochs: int | None = number(None, 1)
+    seed: int = number(0, 0, 2**32 - 1)
+    max_bytes: int | None = number(None, 1)
+    max_cycles: int | None = number(None, 1)
+    cells: tuple[str, ...] = ()
+    storage: str = ""
+    name: str = "ulnn"
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A short training. recipe: as it was trained. score: of the epoch that was kept, on what was
-    held out (`train.Kept`); nan where training failed. size: bytes of the int8 file, about;
-    products: multiply-accumulates a step."""
+    """A short training. recipe: as it was trained. score: of the int8 model on what was held out,
+    nan where training or conversion failed; in_float: the same of the float network. size: bytes
+    of the int8 file; cycles: of a step on a Cortex-M7, modelled; products: multiply-accumulates
+    of a step; seconds: it took."""
 
     number: int
     recipe: Recipe
     score: float
     size: int = 0
+    cycles: int = 0
     products: int = 0
+    in_float: float = math.nan
     seconds: float = 0.0
     failure: str = ""
 
@@ -65,59 +106,91 @@ class Trial:
             "time_scale": model.time_scale,
             "learning_rate": self.recipe.training.learning_rate,
             "score": None if math.isnan(self.score) else self.score,
+            "score_float": None if math.isnan(self.in_float) else self.in_float,
             "bytes": self.size,
+            "cycles": self.cycles,
             "products": self.products,
             "seconds": round(self.seconds, 2),
             "failure": self.failure,
         }
 
 
-Report = Callable[[Trial, int], None]
+@dataclass(frozen=True)
+class Found:
+    """All trials of a study that are done, by number; the first is the recipe itself. measure:
+    what scores are, ACCURACY (the larger the better) or RMSE. stopped: by Ctrl-C."""
+
+    measure: str
+    trials: tuple[Trial, ...]
+    stopped: bool = False
+
+    @property
+    def good(self) -> list[Trial]:
+        """Those that did not fail."""
+        return [t for t in self.trials if not math.isnan(t.score)]
+
+    @property
+    def front(self) -> list[Trial]:
+        """Those that no other one beats in score, bytes and cycles together (Pareto), from small
+        to large."""
+        costs = {t.number: (self._loss(t), t.size, t.cycles) for t in self.good}
+        kept = [
+            t for t in self.good
+            if not any(_dominates(other, costs[t.number]) for other in costs.values())
+        ]  # fmt: skip
+        return sorted(kept, key=lambda t: (t.size, t.cycles, t.number))
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The good ones, the best score first; of equal ones that of fewest bytes, then cycles."""
+        return sorted(self.good, key=lambda t: (self._loss(t), t.size, t.cycles, t.number))
+
+    def pick(self, max_bytes: int | None = None, max_cycles: int | None = None) -> Trial:
+        """The first of `ranked` within the limits; it is on the front. Raises UlnnError where
+        there is none."""
+        for trial in self.ranked:
+            if trial.size <= (max_bytes or math.inf) and trial.cycles <= (max_cycles or math.inf):
+                return trial
+        failed = next((t.failure for t in self.trials if t.failure), "")
+        if failed and not self.good:
+            raise UlnnError(f"all {len(self.trials)} trials failed, the first: {failed}")
+        limits = {"bytes": max_bytes, "cycles": max_cycles}
+        wanted = " and ".join(f"{value} {name}" for name, value in limits.items() if value)
+        smallest = min((t.size for t in self.good), default=0)
+        fewest = min((t.cycles for t in self.good), default=0)
+        raise UlnnError(
+            f"none of {len(self.trials)} trials is a network of at most {wanted} (seen: from "
+            f"{smallest} bytes and from {fewest} cycles): allow more, or more trials"
+        )
+
+    def _loss(self, trial: Trial) -> float:
+        return trial.score if self.measure == RMSE else -trial.score
 
 
-def search(
-    recipe: Recipe,
-    trials: int = 20,
-    seed: int = 0,
-    epochs: int | None = None,
-    minutes: float = 0.0,
-    report: Report | None = None,
-) -> list[Trial]:
-    """Trials in their order. epochs: of each training, None: a fifth of the recipe's. minutes: no
-    trial is begun that would probably end later; 0: no limit. report: called after each trial
-    with it and the number of trials. Raises UlnnError."""
-    limits = {"trials": (trials, 1), "epochs": (epochs, 1), "seed": (seed, 0)}
-    for name, (value, low) in (limits | {"minutes": (minutes, 0)}).items():
-        if value is not None and not low <= value < math.inf:
-            raise UlnnError(f"{name} is {value}, expected {low} or more")
+Report = Callable[[Found], None]
+
+
+def search(recipe: Recipe, plan: Plan, report: Report = lambda found: None) -> Found:
+    """Run trials until the study has as many as planned, or time is up; Ctrl-C ends it, too, and
+    keeps what is done. report: called after each trial. Raises UlnnError."""
     started = time.perf_counter()
-    base = with_validation(recipe, _source(recipe), seed)
-    epochs = epochs or max(5, recipe.training.epochs // 5)
-    patience = min(base.training.patience, epochs)
-    base = replace(base, training=replace(base.training, epochs=epochs, patience=patience))
-    done: list[Trial] = []
-    for number, made in enumerate(candidates(base, trials, seed)):
-        spent = (time.perf_counter() - started) / 60
-        if minutes and done and spent * (1 + 1 / len(done)) > minutes:
-            break
-        done.append(_run(number, made))
-        if report is not None:
-            report(done[-1], trials)
-    return done
-
-
-def candidates(base: Recipe, count: int, seed: int) -> list[Recipe]:
-    """The recipe itself and random changes of it, no two the same while there are others."""
-    rng = np.random.default_rng(seed)
-    tick = base.model.time_scale or _source(base).tick * base.data.stretch
-    found = [base]
-    for _ in range(50 * count):
-        if len(found) >= count:
-            break
-        made = _changed(base, tick, rng)
-        if made not in found:
-            found.append(made)
-    return found[:count]
+    made = _Search(recipe, plan)
+    lengths: list[float] = []
+    found = made.found()
+    report(found)
+    try:
+        while made.wants_more():
+            spent = time.perf_counter() - started
+            usual = sum(lengths) / max(1, len(lengths))
+            if plan.minutes and lengths and spent + usual > plan.minutes * 60:
+                break
+            made.run()
+            lengths.append(time.perf_counter() - started - spent)
+            found = made.found()
+            report(found)
+    except KeyboardInterrupt:
+        return replace(found, stopped=True)
+    return found
 
 
 def with_validation(recipe: Recipe, data: Sequences, seed: int) -> Recipe:
@@ -134,27 +207,6 @@ def with_validation(recipe: Recipe, data: Sequences, seed: int) -> Recipe:
     return replace(recipe, data=replace(source, valid_groups=tuple(held)))
 
 
-def front(trials: Sequence[Trial]) -> list[Trial]:
-    """Trials that no smaller or equal one beats (Pareto), from small to large."""
-    best, kept = -math.inf, []
-    for trial in sorted(good(trials), key=lambda t: (t.size, -t.score)):
-        if trial.score > best:
-            best = trial.score
-            kept.append(trial)
-    return kept
-
-
-def pick(trials: Sequence[Trial], max_bytes: int | None = None) -> Trial:
-    """The best score, of equal ones the smallest. Raises UlnnError when none is small enough."""
-    fitting = [t for t in good(trials) if max_bytes is None or t.size <= max_bytes]
-    if not fitting:
-        raise UlnnError(
-            f"none of {len(trials)} trials is a network of at most {max_bytes} bytes that trains: "
-            "allow more bytes or trials"
-        )
-    return max(fitting, key=lambda t: (t.score, -t.size))
-
-
 def final(trial: Trial, recipe: Recipe) -> Recipe:
     """The recipe with the trial's network, time scale and learning rate."""
     rate = trial.recipe.training.learning_rate
@@ -162,62 +214,146 @@ def final(trial: Trial, recipe: Recipe) -> Recipe:
     return replace(recipe, model=trial.recipe.model, training=training)
 
 
-def good(trials: Sequence[Trial]) -> list[Trial]:
-    """Those whose training did not fail."""
-    return [t for t in trials if not math.isnan(t.score)]
+class _Search:
+    """One worker's view of a study."""
 
+    def __init__(self, recipe: Recipe, plan: Plan) -> None:
+        self.plan = plan
+        source, readout = recipe.data, recipe.model.readout
+        self.data = sets.read_source(source.source, source, readout)
+        base = with_validation(recipe, self.data, plan.seed)
+        epochs = plan.epochs or max(5, recipe.training.epochs // 5)
+        patience = min(base.training.patience, epochs)
+        base = replace(base, training=replace(base.training, epochs=epochs, patience=patience))
+        fit, valid = train.split(base, self.data)
+        assert valid is not None, "with_validation holds something out"
+        self.valid = valid
+        rng = np.random.default_rng(base.seed)
+        self.calibration = sample(train.as_validated(fit, base.data, Statistics.of(fit), rng))
+        self.measure = ACCURACY if target_of(fit, readout).classes else RMSE
+        tick = base.model.time_scale or fit.tick * source.stretch
+        self.space = Space(base, tick, cells_of(base, plan.cells))
+        facts = {
+            "data": _hash(*_content(fit), *_content(valid)),
+            "seed": plan.seed,
+            "cells": list(self.space.cells),
+            "epochs": epochs,
+            "recipe": _hash(_text(base)),
+        }
+        wanted: list[studies.Direction] = [DIRECTIONS[self.measure], "minimize", "minimize"]
+        self.study = studies.open_study(plan.storage, plan.name, wanted, facts)
+        # begun by workers that may be gone
+        self.abandoned = self._running()
 
-def _source(recipe: Recipe) -> Sequences:
-    return sets.read_source(recipe.data.source)
+    def wants_more(self) -> bool:
+        """Are there fewer trials than planned, with those that run now?"""
+        with studies.reachable(self.plan.storage):
+            done = len(studies.finished(self.study))
+            return done + len(self._running() - self.abandoned) < self.plan.trials
 
+    def found(self) -> Found:
+        """What the study has."""
+        with studies.reachable(self.plan.storage):
+            trials = studies.finished(self.study)
+        return Found(self.measure, tuple(self._trial(frozen) for frozen in trials))
 
-def _changed(base: Recipe, tick: float, rng: np.random.Generator) -> Recipe:
-    def one(values: Sequence[Any]) -> Any:
-        return values[int(rng.integers(len(values)))]
+    def run(self) -> None:
+        """One trial, for the study."""
+        started = time.perf_counter()
+        with studies.reachable(self.plan.storage):
+            trial = studies.ask(self.study, self.plan.seed, self.space.own)
+            with studies.told(self.study, trial):
+                made = self.space.recipe(trial)
+                try:
+                    measured = self._measure(made)
+                except (train.Diverged, _NotConvertedError) as error:
+                    trial.set_user_attr("failure", str(error))
+                    trial.set_user_attr("seconds", time.perf_counter() - started)
+                    self.study.tell(trial, state=TrialState.PRUNED)
+                    return
+                for key in ("products", "in_float"):
+                    trial.set_user_attr(key, getattr(measured, key))
+                trial.set_user_attr("seconds", time.perf_counter() - started)
+                for name, limit, value in (
+                    ("bytes", self.plan.max_bytes, measured.size),
+                    ("cycles", self.plan.max_cycles, measured.cycles),
+                ):
+                    if limit:
+                        trial.set_constraint(name, value / limit - 1)
+                self.study.tell(trial, (measured.score, measured.size, measured.cycles))
 
-    cell = base.model.cell
-    if cell in ("cfc", "wired"):
-        cell = one(("cfc", "wired"))
-    readout, mode = base.model.readout, base.model.mode
-    scale = float(f"{tick * one(TIME_SCALES):.6g}")
-    model = ModelRecipe(cell=cell, readout=readout, mode=mode, time_scale=scale)
-    if cell in ("wired", "ltc"):
-        units = one(UNITS)
-        wires = WiringRecipe(
-            "auto_ncp", units, min(one((4, 6, 8)), units - 3), one(SPARSITIES),
-            dialect=base.model.wiring.dialect,
-        )  # fmt: skip
-        model = replace(model, wiring=wires, unfolds=base.model.unfolds)
-    elif cell in ("lstm", "gru"):
-        model = replace(model, hidden=one(SIZES), dt_input=one((False, True)), mode="default")
-    else:
-        width = one(BACKBONES)
-        model = replace(
-            model,
-            activation=base.model.activation,
-            hidden=one(SIZES),
-            backbone_units=width or base.model.backbone_units,
-            backbone_layers=min(1, width),
+    def _running(self) -> set[int]:
+        with studies.reachable(self.plan.storage):
+            return studies.running(self.study)
+
+    def _measure(self, made: Recipe) -> _Measured:
+        trained = train.train(made, self.data, quiet=True)
+        weights = {key: value.double().numpy() for key, value in trained.state.items()}
+        network = checkpoint.from_weights(weights, trained.hyper).network
+        try:
+            model = quantize.convert(FloatRollout(network, self.calibration), Options(bits=8))
+        except UlnnError as error:
+            raise _NotConvertedError(str(error)) from error
+        content = container.write(model)
+        scores = robustness(self.valid, network=network, model=content).results[0].scores
+        in_integers = next(value for name, value in scores.items() if name != FLOAT)
+        return _Measured(
+            score=self._score(in_integers),
+            in_float=self._score(scores[FLOAT]),
+            size=len(content),
+            cycles=cost.estimates(model)[0].count,
+            products=model.macs,
         )
-    rate = min(10.0, base.training.learning_rate * one(RATES))
-    return replace(base, model=model, training=replace(base.training, learning_rate=rate))
+
+    def _score(self, scores: Scores) -> float:
+        return scores.figures()[self.measure]
+
+    def _trial(self, frozen: FrozenTrial) -> Trial:
+        made = self.space.recipe(FixedTrial(frozen.params))
+        seconds = float(frozen.user_attrs.get("seconds", 0.0))
+        if frozen.values is None:
+            failure = str(frozen.user_attrs.get("failure", "pruned"))
+            return Trial(frozen.number, made, math.nan, seconds=seconds, failure=failure)
+        score, size, cycles = frozen.values
+        return Trial(
+            frozen.number, made, score, int(size), int(cycles),
+            int(frozen.user_attrs["products"]), float(frozen.user_attrs["in_float"]), seconds,
+        )  # fmt: skip
 
 
-def _run(number: int, made: Recipe) -> Trial:
-    started = time.perf_counter()
-    try:
-        trained = train.train(made, quiet=True)
-    except UlnnError as error:
-        if "diverged" not in str(error):
-            raise
-        return Trial(number, made, math.nan, failure=str(error))
-    weights = {key: value.double().numpy() for key, value in trained.state.items()}
-    network = checkpoint.from_weights(weights, trained.hyper).network
-    return Trial(
-        number,
-        made,
-        float(trained.hyper["metrics"]["score"]),
-        sizes.file_bytes(network),
-        sizes.products(network),
-        time.perf_counter() - started,
-    )
+@dataclass(frozen=True)
+class _Measured:
+    """Of one training, as in `Trial`."""
+
+    score: float
+    in_float: float
+    size: int
+    cycles: int
+    products: int
+
+
+class _NotConvertedError(UlnnError):
+    """A network whose numbers do not fit integers: the trial failed, the search goes on."""
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def _text(recipe: Recipe) -> bytes:
+    """The recipe without the places of its data, which differ from machine to machine."""
+    content = dataclasses.asdict(recipe)
+    del content["data"]["source"], content["data"]["valid"]
+    return json.dumps(content, sort_keys=True).encode()
+
+
+def _content(data: Sequences) -> list[bytes]:
+    values = [getattr(data, f.name) for f in dataclasses.fields(data)]
+    return [v.tobytes() if isinstance(v, np.ndarray) else repr(v).encode() for v in values]
+
+
+def _hash(*parts: bytes) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(len(part).to_bytes(8, "little") + part)
+    return found.hexdigest()

@@ -3,79 +3,87 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Literal
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
-from ..experiments.tune import Trial, front, good
+from ..experiments.tune import Found, Trial
+from ..network.layers import CELLS
+from .pictures import COLOURS, INK
 
-COLOURS = {
-    "cfc": "#1f77b4",
-    "wired": "#e07b39",
-    "ltc": "#2a9d5c",
-    "lstm": "#7b5ea7",
-    "gru": "#8c564b",
-    "mixed": "#5b6875",
-}
+CHOSEN = "#c8382c"
+GREY = "#5b6875"
 
 
-def picture(trials: Sequence[Trial], chosen: Trial) -> Figure:
-    """Score against bytes, with the Pareto front."""
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axes = figure.subplots()
-    fit = good(trials)
-    for cell in dict.fromkeys(t.recipe.model.cell for t in fit):
-        rows = [t for t in fit if t.recipe.model.cell == cell]
-        at = [t.size / 1024 for t in rows], [t.score for t in rows]
-        axes.scatter(*at, color=COLOURS[cell], label=cell, zorder=3, s=30)
-    line = front(trials)
-    axes.plot(
-        [t.size / 1024 for t in line], [t.score for t in line],
-        color="#1c2733", lw=1.2, drawstyle="steps-post", label="best for its size", zorder=2,
-    )  # fmt: skip
-    axes.scatter(
-        [chosen.size / 1024], [chosen.score], s=150, fc="none", ec="#c8382c", lw=1.6, zorder=4,
-        label=f"chosen: {chosen.recipe.model.cell} {chosen.what}",
-    )  # fmt: skip
-    first = next((t for t in fit if t.number == 0), None)
-    if first is not None:
-        axes.annotate(
-            "recipe", (first.size / 1024, first.score), textcoords="offset points",
-            xytext=(6, -11), fontsize=8, color="#5b6875",
-        )  # fmt: skip
-    axes.set_xlabel("int8 file, KiB (about)")
-    axes.set_ylabel(score_name(trials))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+def picture(found: Found, chosen: Trial) -> Figure:
+    """The score against bytes and against cycles; the Pareto front has an edge."""
+    figure = Figure(figsize=(10.4, 4.6), layout="constrained")
+    by_bytes, by_cycles = figure.subplots(1, 2, sharey=True)
+    _panel(by_bytes, found, chosen, lambda t: t.size / 1024, "int8 file, KiB")
+    _panel(by_cycles, found, chosen, lambda t: t.cycles / 1000, "thousand cycles a step, modelled")
+    by_bytes.set_ylabel(score_name(found))
+    handles, labels = by_bytes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     return figure
 
 
-def score_name(trials: Sequence[Trial]) -> str:
+def _panel(
+    axes: Axes, found: Found, chosen: Trial, cost: Callable[[Trial], float], name: str
+) -> None:
+    front = found.front
+    for number, cell in enumerate(CELLS):
+        rows = [t for t in found.good if t.recipe.model.cell == cell]
+        if rows:
+            at = [cost(t) for t in rows], [t.score for t in rows]
+            axes.scatter(*at, color=COLOURS[number], label=cell, zorder=3, s=26, alpha=0.75)
+    at = [cost(t) for t in front], [t.score for t in front]
+    axes.scatter(
+        *at, s=48, fc="none", ec=INK, lw=1.2, zorder=4,
+        label="front: none is better in score, bytes and cycles",
+    )  # fmt: skip
+    axes.scatter(
+        [cost(chosen)], [chosen.score], s=150, fc="none", ec=CHOSEN, lw=1.6, zorder=5,
+        label=f"chosen: {chosen.recipe.model.cell} {chosen.what}",
+    )  # fmt: skip
+    first = found.trials[0]
+    if first in found.good:
+        axes.annotate(
+            "recipe", (cost(first), first.score), textcoords="offset points",
+            xytext=(7, -11), fontsize=8, color=GREY,
+        )  # fmt: skip
+    axes.set_xlabel(name)
+    axes.grid(alpha=0.3)
+
+
+def score_name(found: Found) -> str:
     """What the scores are."""
-    regression = all(t.score <= 0 for t in good(trials))
-    return "minus squared error, held out" if regression else "balanced accuracy, held out"
+    return f"{found.measure}, int8, held out"
 
 
-def table(trials: Sequence[Trial], chosen: Trial) -> Table:
+def table(found: Found, chosen: Trial) -> Table:
     """All trials, the best first."""
-    shown = Table(title=score_name(trials), title_justify="left", box=box.SIMPLE_HEAD)
-    shown.caption, shown.caption_justify = "* best for its size, ** chosen", "left"
-    for name in ("", "cell", "network", "unit s", "rate", "score", "bytes", "macs"):
+    shown = Table(title=score_name(found), title_justify="left", box=box.SIMPLE_HEAD)
+    shown.caption = "* on the front of score, bytes and cycles; ** chosen"
+    shown.caption_justify = "left"
+    for name in ("", "cell", "network", "unit s", "rate", "int8", "float", "bytes", "cycles"):
         justify: Literal["left", "right"] = "left" if name in ("cell", "network") else "right"
         shown.add_column(name, justify=justify, no_wrap=True)
     shown.add_column("")
-    line = front(trials)
-    failed = [t for t in trials if math.isnan(t.score)]
-    for t in [*sorted(good(trials), key=lambda t: (-t.score, t.size)), *failed]:
+    front = found.front
+    failed = [t for t in found.trials if math.isnan(t.score)]
+    for t in [*found.ranked, *failed]:
         model, rate = t.recipe.model, t.recipe.training.learning_rate
         scale = f"{model.time_scale:.3g}" if model.time_scale else "auto"
-        score = t.failure.partition(":")[0] if t.failure else f"{t.score:.3f}"
-        note = "**" if t is chosen else "*" if t in line else ""
+        note = "**" if t is chosen else "*" if t in front else ""
+        scores = (f"{t.score:.4g}", f"{t.in_float:.4g}")
+        if t.failure:
+            scores = (t.failure.partition(":")[0], "")
         shown.add_row(
-            str(t.number), model.cell, t.what, scale, f"{rate:g}", score, str(t.size),
-            str(t.products), note, style="bold" if t is chosen else None,
+            str(t.number), model.cell, t.what, scale, f"{rate:g}", *scores, f"{t.size:,}",
+            f"{t.cycles:,}", note, style="bold" if t is chosen else None,
         )  # fmt: skip
     return shown

@@ -33,7 +33,7 @@ from ..data.sequences import Sequences, Statistics
 from ..importers.checkpoint_toml import METADATA, read_hyper
 from . import augment, networks
 from .cells import Rollout
-from .recipe import Recipe
+from .recipe import DataRecipe, Recipe
 from .target import target_of
 from .times import warn_of_times
 
@@ -131,6 +131,10 @@ def evaluate(checkpoint: TrainedNetwork, data: Sequences) -> Scores:
     return score(checkpoint.outputs(data), data, hyper["readout"])
 
 
+class Diverged(UlnnError):
+    """The loss was no number any more."""
+
+
 class Stopped(KeyboardInterrupt):
     """Ctrl-C, after at least one epoch. network: the best so far, as if training had ended."""
 
@@ -146,7 +150,7 @@ def train(recipe: Recipe, data: Sequences | None = None, *, quiet: bool = False)
     The result is the epoch with the best validation, or the last one where nothing is held out.
     Raises UlnnError, and Stopped (a KeyboardInterrupt) with the best so far.
     """
-    fit, valid = _load(recipe, data)
+    fit, valid = split(recipe, data)
     if not quiet:
         warn_of_times(recipe, fit, valid)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
@@ -154,9 +158,9 @@ def train(recipe: Recipe, data: Sequences | None = None, *, quiet: bool = False)
         return _Training(recipe, fit, valid).run(quiet)
 
 
-def _load(recipe: Recipe, data: Sequences | None = None) -> tuple[Sequences, Sequences | None]:
-    """(to fit, to validate); what is validated has the windows and dropped samples of the recipe,
-    always the same.
+def split(recipe: Recipe, data: Sequences | None = None) -> tuple[Sequences, Sequences | None]:
+    """(to fit, to validate) of the recipe's data, or of `data` in place of its source; what is
+    validated has the windows and dropped samples of the recipe, always the same. Raises UlnnError.
     """
     source, readout = recipe.data, recipe.model.readout
     if data is None:
@@ -183,10 +187,17 @@ def _load(recipe: Recipe, data: Sequences | None = None) -> tuple[Sequences, Seq
             raise UlnnError(
                 f"{source.valid} has {valid.x.shape[2]} channels, expected {fit.x.shape[2]}"
             )
-        if source.window:
-            valid = valid.windows(source.window, source.window)
-        valid = augment.dropped(valid, source, Statistics.of(fit), rng)
+        valid = as_validated(valid, source, Statistics.of(fit), rng)
     return fit, valid
+
+
+def as_validated(
+    data: Sequences, source: DataRecipe, statistics: Statistics, rng: np.random.Generator
+) -> Sequences:
+    """Sequences with the windows and dropped samples of a recipe, without random changes."""
+    if source.window:
+        data = data.windows(source.window, source.window)
+    return augment.dropped(data, source, statistics, rng)
 
 
 def _targets(data: Sequences, readout: str) -> Sequences:
@@ -330,7 +341,7 @@ class _Training:
         """The epoch as it would be kept, and its line in the history."""
         plan = self.recipe.training
         if not math.isfinite(loss):
-            raise UlnnError(
+            raise Diverged(
                 f"training diverged in epoch {epoch}: lower training.learning_rate "
                 f"({plan.learning_rate:g})"
             )
