@@ -103,6 +103,12 @@ def tune(
     else:
         out.print(table(found, chosen))
         print(f"{target}: trial {chosen.number}; picture: {plot}")
+    if found.running:
+        console.print(
+            f"{found.running} trials of other workers still run: the same command, started when "
+            "they have ended, writes the best of all",
+            soft_wrap=True,
+        )
     if found.stopped:
         console.print(f"stopped after {len(found.trials)} of {trials} trials")
         raise typer.Exit(130)

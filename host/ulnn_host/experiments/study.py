@@ -12,6 +12,7 @@ import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ Direction = Literal["minimize", "maximize"]
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)  # PRUNED: the training failed
 STARTUP = 10  # random trials before the sampler learns from them
 BUSY = 60  # seconds to wait for another worker's transaction
+JOURNAL = b'{"op_code":'  # how a journal file begins
 TRIES = 5  # to make the tables of a new database, which another worker may be making now
 
 
@@ -54,7 +56,7 @@ def open_study(
             found = study.user_attrs[key]
             if found != value:
                 raise UlnnError(
-                    f"study {name!r} in {_public(storage)} is of another {key}"
+                    f"study {name!r} in {_public(storage)} differs in {key}"
                     + (f" ({found}, here {value})" if len(str(found)) < 60 else "")
                     + ": give the same, or another --study"
                 )
@@ -90,6 +92,13 @@ def running(study: optuna.Study) -> set[int]:
     return {t.number for t in study.get_trials(deepcopy=False, states=states)}
 
 
+def before(study: optuna.Study, trial: Trial, abandoned: set[int]) -> int:
+    """How many trials before this one have been done, or are: all but those broken off."""
+    gone = abandoned & running(study)
+    earlier = (t for t in study.get_trials(deepcopy=False) if t.number < trial.number)
+    return sum(t.state != TrialState.FAIL and t.number not in gone for t in earlier)
+
+
 @contextlib.contextmanager
 def told(study: optuna.Study, trial: Trial) -> Iterator[None]:
     """A trial that is broken off, by Ctrl-C or an error, is noted as such."""
@@ -113,6 +122,7 @@ def _storage(text: str) -> BaseStorage | str | None:
     if not text:
         return None
     if "://" not in text:
+        _check_journal(Path(text))
         # symbolic links, Optuna's usual lock, need rights on Windows
         return JournalStorage(JournalFileBackend(text, lock_obj=JournalFileOpenLock(text)))
     if not text.startswith("sqlite"):
@@ -127,15 +137,26 @@ def _storage(text: str) -> BaseStorage | str | None:
     raise AssertionError("unreachable")
 
 
+def _check_journal(path: Path) -> None:
+    """Raise ValueError for a file of another kind, to which a study would be added."""
+    if path.exists():
+        with path.open("rb") as file:
+            start = file.readline(100)
+        if start and not start.startswith(JOURNAL):
+            raise ValueError("it is no journal file of Optuna")
+
+
 @contextlib.contextmanager
 def _explained(storage: str) -> Iterator[None]:
     try:
         yield
     except UlnnError:
         raise
-    except ModuleNotFoundError as error:
-        text = f"needs the Python package {error.name}: install it"
-        raise UlnnError(f"--storage {_public(storage)} {text}") from error
+    except ImportError as error:
+        raise UlnnError(
+            f"--storage {_public(storage)}: its database needs a Python package that is not "
+            f"installed ({_reason(error.__cause__ or error)})"
+        ) from error
     except (SQLAlchemyError, optuna.exceptions.OptunaError, OSError, ValueError) as error:
         raise UlnnError(
             f"--storage {_public(storage)} cannot be opened ({_reason(error)}): expected the URL "
@@ -145,7 +166,7 @@ def _explained(storage: str) -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     """The first line, without the statement that SQLAlchemy adds."""
-    cause = getattr(error, "orig", None) or error
+    cause = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
     return one_line(str(cause).partition("\n")[0])
 
 

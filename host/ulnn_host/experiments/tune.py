@@ -90,7 +90,7 @@ class Trial:
         """The network in a few words."""
         model, wires = self.recipe.model, self.recipe.model.wiring
         if model.cell in ("wired", "ltc"):
-            return f"{wires.units}/{wires.outputs}, sparsity {wires.sparsity:g}"
+            return f"{wires.units}/{wires.outputs}, sparsity {wires.sparsity:.2g}"
         if model.cell in ("lstm", "gru"):
             return f"{model.hidden}" + (", with dt" if model.dt_input else "")
         backbone = [str(model.backbone_units)] * model.backbone_layers
@@ -118,10 +118,12 @@ class Trial:
 @dataclass(frozen=True)
 class Found:
     """All trials of a study that are done, by number; the first is the recipe itself. measure:
-    what scores are, ACCURACY (the larger the better) or RMSE. stopped: by Ctrl-C."""
+    what scores are, ACCURACY (the larger the better) or RMSE. running: trials that other
+    workers have not ended. stopped: by Ctrl-C."""
 
     measure: str
     trials: tuple[Trial, ...]
+    running: int = 0
     stopped: bool = False
 
     @property
@@ -179,12 +181,13 @@ def search(recipe: Recipe, plan: Plan, report: Report = lambda found: None) -> F
     found = made.found()
     report(found)
     try:
-        while made.wants_more():
+        while len(found.trials) + found.running < plan.trials:
             spent = time.perf_counter() - started
             usual = sum(lengths) / max(1, len(lengths))
             if plan.minutes and lengths and spent + usual > plan.minutes * 60:
                 break
-            made.run()
+            if not made.run():
+                break
             lengths.append(time.perf_counter() - started - spent)
             found = made.found()
             report(found)
@@ -245,24 +248,22 @@ class _Search:
         # begun by workers that may be gone
         self.abandoned = self._running()
 
-    def wants_more(self) -> bool:
-        """Are there fewer trials than planned, with those that run now?"""
-        with studies.reachable(self.plan.storage):
-            done = len(studies.finished(self.study))
-            return done + len(self._running() - self.abandoned) < self.plan.trials
-
     def found(self) -> Found:
         """What the study has."""
         with studies.reachable(self.plan.storage):
             trials = studies.finished(self.study)
-        return Found(self.measure, tuple(self._trial(frozen) for frozen in trials))
+        running = len(self._running() - self.abandoned)
+        return Found(self.measure, tuple(self._trial(frozen) for frozen in trials), running)
 
-    def run(self) -> None:
-        """One trial, for the study."""
+    def run(self) -> bool:
+        """One trial, for the study. False where other workers began the last ones meanwhile."""
         started = time.perf_counter()
         with studies.reachable(self.plan.storage):
             trial = studies.ask(self.study, self.plan.seed, self.space.own)
             with studies.told(self.study, trial):
+                if studies.before(self.study, trial, self.abandoned) >= self.plan.trials:
+                    self.study.tell(trial, state=TrialState.FAIL)
+                    return False
                 made = self.space.recipe(trial)
                 try:
                     measured = self._measure(made)
@@ -270,7 +271,7 @@ class _Search:
                     trial.set_user_attr("failure", str(error))
                     trial.set_user_attr("seconds", time.perf_counter() - started)
                     self.study.tell(trial, state=TrialState.PRUNED)
-                    return
+                    return True
                 for key in ("products", "in_float"):
                     trial.set_user_attr(key, getattr(measured, key))
                 trial.set_user_attr("seconds", time.perf_counter() - started)
@@ -281,6 +282,7 @@ class _Search:
                     if limit:
                         trial.set_constraint(name, value / limit - 1)
                 self.study.tell(trial, (measured.score, measured.size, measured.cycles))
+        return True
 
     def _running(self) -> set[int]:
         with studies.reachable(self.plan.storage):

@@ -69,7 +69,7 @@ def table(found: Found, chosen: Trial) -> Table:
     shown = Table(title=score_name(found), title_justify="left", box=box.SIMPLE_HEAD)
     shown.caption = "* on the front of score, bytes and cycles; ** chosen"
     shown.caption_justify = "left"
-    for name in ("", "cell", "network", "unit s", "rate", "int8", "float", "bytes", "cycles"):
+    for name in ("", "cell", "network", "unit s", "rate", "score", "bytes", "cycles"):
         justify: Literal["left", "right"] = "left" if name in ("cell", "network") else "right"
         shown.add_column(name, justify=justify, no_wrap=True)
     shown.add_column("")
@@ -79,11 +79,9 @@ def table(found: Found, chosen: Trial) -> Table:
         model, rate = t.recipe.model, t.recipe.training.learning_rate
         scale = f"{model.time_scale:.3g}" if model.time_scale else "auto"
         note = "**" if t is chosen else "*" if t in front else ""
-        scores = (f"{t.score:.4g}", f"{t.in_float:.4g}")
-        if t.failure:
-            scores = (t.failure.partition(":")[0], "")
+        score = t.failure.partition(":")[0] if t.failure else f"{t.score:.4g}"
         shown.add_row(
-            str(t.number), model.cell, t.what, scale, f"{rate:g}", *scores, f"{t.size:,}",
+            str(t.number), model.cell, t.what, scale, f"{rate:.2g}", score, f"{t.size:,}",
             f"{t.cycles:,}", note, style="bold" if t is chosen else None,
         )  # fmt: skip
     return shown
