@@ -102,12 +102,12 @@ def test_something_is_held_out(tmp_path):
 def test_the_same_seed_gives_the_same_trials_and_another_one_others(made):
     seen = []
     first, second, other = (
-        tune.search(made, quick(trials=13, seed=seed), lambda found: seen.append(found.trials))
-        for seed in (7, 7, 8)
+        tune.search(made, quick(trials=n, seed=seed), lambda found: seen.append(found.trials))
+        for n, seed in ((12, 7), (12, 7), (2, 8))
     )
     assert outcomes(first) == outcomes(second)
-    assert outcomes(first)[1:] != outcomes(other)[1:]
-    assert [len(trials) for trials in seen[:14]] == list(range(14))
+    assert outcomes(first)[1] != outcomes(other)[1]
+    assert [len(trials) for trials in seen[:13]] == list(range(13))
     assert first.trials[0].recipe.model == made.model
     assert first.measure == ACCURACY
     assert {t.recipe.model.cell for t in first.trials} == {"cfc", "gru"}
@@ -155,7 +155,7 @@ def test_front_and_choice():
 
 
 def test_limits_lead_the_search_to_small_networks(made):
-    plans = (quick(trials=25, cells=("cfc",), max_cycles=most) for most in (None, 1300))
+    plans = (quick(trials=20, cells=("cfc",), max_cycles=most) for most in (None, 1300))
     free, led = (
         sum(t.cycles <= 1300 for t in tune.search(made, p).trials[study.STARTUP :]) for p in plans
     )
@@ -223,16 +223,19 @@ def test_a_second_process_goes_on_as_if_the_first_had_not_ended(made, tmp_path):
 def test_two_processes_share_a_study(made, tmp_path):
     storage, mine = tmp_path / "study.journal", []
     other = worker(made, str(storage), 20)
-    while other.poll() is None and not (storage.exists() and b"cfc" in storage.read_bytes()):
+    measured = b'"products"'
+    while other.poll() is None and not (storage.exists() and measured in storage.read_bytes()):
         time.sleep(0.01)
     plan = quick(trials=20, storage=str(storage))
     tune.search(made, plan, lambda found: mine.append(found))
     its = int(other.communicate()[0])
     found = tune.search(made, plan)
     assert found.running == 0
-    assert len(found.trials) == its + len(mine) - 1 == 20
-    assert its > 1 < len(mine)
-    assert len({str(t.recipe) for t in found.trials}) == 20
+    assert len(found.trials) == its + len(mine) - 1
+    # one that ran already when the second began may have come on top
+    assert 20 <= len(found.trials) <= 21
+    assert its > 0 < len(mine) - 1
+    assert len({str(t.recipe) for t in found.trials}) == len(found.trials)
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_study_goes_on(made, tmp_path, monkeypatch):
@@ -276,6 +279,19 @@ def test_a_study_of_other_data_or_settings_is_refused(made, tmp_path):
     with pytest.raises(UlnnError, match="differs in data: give the same, or another --study"):
         tune.search(made, quick(storage=storage))
     assert len(tune.search(made, quick(trials=1, storage=storage, name="other")).trials) == 1
+
+
+def test_workers_that_start_at_once_make_one_study(tmp_path):
+    code = (
+        "import sys, time; from ulnn_host.experiments import study\n"
+        "time.sleep(max(0, float(sys.argv[2]) - time.time()))\n"
+        "study.open_study(sys.argv[1], 's', ['minimize'], {'seed': 3})"
+    )
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    command = [sys.executable, "-c", code, storage, str(time.time() + 3)]
+    at_once = [subprocess.Popen(command) for _ in range(3)]
+    assert [one.wait() for one in at_once] == [0, 0, 0]
+    assert study.open_study(storage, "s", ["minimize"], {}).user_attrs == {"seed": 3}
 
 
 def test_a_storage_that_cannot_be_opened_is_one_line_without_a_password(tmp_path):

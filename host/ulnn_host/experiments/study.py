@@ -21,7 +21,7 @@ from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPE
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..base.errors import UlnnError, one_line
 
@@ -30,7 +30,7 @@ DONE = (TrialState.COMPLETE, TrialState.PRUNED)  # PRUNED: the training failed
 STARTUP = 10  # random trials before the sampler learns from them
 BUSY = 60  # seconds to wait for another worker's transaction
 JOURNAL = b'{"op_code":'  # how a journal file begins
-TRIES = 5  # to make the tables of a new database, which another worker may be making now
+TRIES = 10  # to make the tables of a new database, which another worker may be making now
 
 
 def open_study(
@@ -118,23 +118,23 @@ def reachable(storage: str) -> Iterator[None]:
         raise UlnnError(f"--storage {_public(storage)}: {_reason(error)}") from error
 
 
-def _storage(text: str) -> BaseStorage | str | None:
+def _storage(text: str) -> BaseStorage | None:
     if not text:
         return None
     if "://" not in text:
         _check_journal(Path(text))
         # symbolic links, Optuna's usual lock, need rights on Windows
         return JournalStorage(JournalFileBackend(text, lock_obj=JournalFileOpenLock(text)))
-    if not text.startswith("sqlite"):
-        return text
-    for again in range(TRIES, 0, -1):
+    waits = {"connect_args": {"timeout": BUSY}} if text.startswith("sqlite") else {}
+    for again in reversed(range(TRIES)):
         try:
-            return RDBStorage(text, engine_kwargs={"connect_args": {"timeout": BUSY}})
+            return RDBStorage(text, engine_kwargs=waits)
         except SQLAlchemyError as error:
-            if again == 1 or "already exists" not in str(error):
+            made_meanwhile = isinstance(error, IntegrityError) or "already exists" in str(error)
+            if not (again and made_meanwhile):
                 raise
             time.sleep(0.2)
-    raise AssertionError("unreachable")
+    raise AssertionError("the last try returns or raises")
 
 
 def _check_journal(path: Path) -> None:
