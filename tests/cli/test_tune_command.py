@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
+from support.paths import ROOT
 from support.training import waves
 from ulnn_host.cli.main import app
 from ulnn_host.data.sequences import save_npz
@@ -81,6 +84,16 @@ def test_ctrl_c_writes_the_best_so_far(start: Path, monkeypatch: pytest.MonkeyPa
     assert again.exit_code == 130
     assert "stopped in the first trial: nothing is written" in again.stderr
     assert not start.with_name("none.toml").exists()
+
+
+def test_the_commands_of_the_document_and_the_help_are_right() -> None:
+    command = typer.main.get_command(app).commands["tune"]  # type: ignore[attr-defined]
+    text = (ROOT / "host" / "docs" / "tune.md").read_text() + (command.help or "")
+    lines = re.findall(r"^(?:Example: )?ulnn (tune .*)$", text, re.MULTILINE)
+    assert len(lines) == 5
+    for line in lines:
+        made = command.make_context("tune", line.split()[1:])
+        assert made.params["recipe"] == Path("recipe.toml")
 
 
 def test_the_recipe_is_never_the_output(start: Path) -> None:

@@ -105,8 +105,8 @@ def tune(
         print(f"{target}: trial {chosen.number}; picture: {plot}")
     if found.running:
         console.print(
-            f"{found.running} trials of other workers still run: the same command, started when "
-            "they have ended, writes the best of all",
+            f"trials that other workers still run: {found.running}; the same command, started "
+            "when they have ended, writes the best of all",
             soft_wrap=True,
         )
     if found.stopped:
