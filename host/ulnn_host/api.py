@@ -155,6 +155,8 @@ class Model:
         values = np.asarray(x, np.float64)
         if values.shape != (self.file.input_size,):
             raise UlnnError(f"x has shape {values.shape}, expected ({self.file.input_size},)")
+        if np.isnan(values).any():
+            raise UlnnError("x holds NaN, expected numbers: leave the sample out, its dt grows")
         try:
             y = self._engine.step(self.file.quantise_input(values), self.file.ticks(dt))
         except ValueError as error:
@@ -172,7 +174,13 @@ class Model:
 
     @state.setter
     def state(self, values: ArrayLike) -> None:
-        self._engine.state = np.asarray(values, np.int16)
+        found = np.asarray(values)
+        inside = (found == np.rint(found)) & (np.abs(found + 0.5) < 32768)
+        if found.shape != (self.file.state_size,) or not inside.all():
+            raise UlnnError(
+                f"state: expected {self.file.state_size} whole numbers from -32768 to 32767"
+            )
+        self._engine.state = found.astype(np.int16)
 
     def info(self) -> dict[str, Any]:
         """Sizes, units and identity."""
@@ -306,14 +314,14 @@ def convert(
     from .report.conversion import Wishes, convert_network
 
     if isinstance(source, str | Path):
-        said = _Said(mode, activation, dialect, tuple(order), weights, check)
+        modules = order.split(",") if isinstance(order, str) else order
+        said = _Said(mode, activation, dialect, tuple(modules), weights, check)
         network, original, assumed = _checkpoint(Path(source), said)
         known = Path(source).stem
     else:
         if not isinstance(data, Sequences):
             data = logs.read_data(data, options)
-        network, original, known = _network(source, data, dict(hyper or {}), call)
-        assumed = ()
+        network, original, known, assumed = _network(source, data, dict(hyper or {}), call)
     if not isinstance(data, Sequences):
         data = logs.read_data(data, options, network.readout or "last")
     if test is not None and not isinstance(test, Sequences):
@@ -370,12 +378,12 @@ def _checkpoint(path: Path, said: _Said) -> tuple[FloatNetwork, Agreement | None
 
 def _network(
     source: Any, data: Sequences, hyper: dict[str, Any], call: Callable[..., Any] | None
-) -> tuple[FloatNetwork, Agreement | None, str]:
-    """A network, its agreement with the module it comes from, and its name."""
+) -> tuple[FloatNetwork, Agreement | None, str, tuple[str, ...]]:
+    """A network, its agreement with the module it comes from, its name, and what was assumed."""
     from .network.float_network import FloatNetwork
 
     if isinstance(source, FloatNetwork):
-        return source, None, str(source.meta.get("name", ""))
+        return source, None, str(source.meta.get("name", "")), ()
     from torch import nn
 
     from .importers import checkpoint, torch_module
@@ -383,10 +391,10 @@ def _network(
 
     if isinstance(source, TrainedNetwork):
         weights = {key: value.double().numpy() for key, value in source.state.items()}
-        return checkpoint.from_weights(weights, source.hyper | hyper).network, None, ""
+        return checkpoint.from_weights(weights, source.hyper | hyper).network, None, "", ()
     if isinstance(source, nn.Module):
         loaded, agreement = torch_module.read_module(source, data.x, data.dt, hyper, call=call)
-        return loaded.network, agreement, type(source).__name__.lower()
+        return loaded.network, agreement, type(source).__name__.lower(), loaded.assumed
     raise UlnnError(
         f"convert: got {type(source).__name__}, expected a path, a torch module, or what train "
         "returned"

@@ -109,11 +109,20 @@ def _cause(
         name = type(layer).__name__
         return f"{error.text}, in layer {number} ({name}); check it, or use --bits 16"
     found = ranges(calibration.rollout.data)[error.column]
+    network, k = calibration.rollout.network, error.column
+    far = max(abs(v - network.mean[k]) for v in (found.low, found.high)) / network.std[k]
+    if far <= USUAL_REACH:
+        name = type(layer).__name__
+        return f"{error.text}, in layer 0 ({name}), whose weights are that large; check them"
     reach = found.outlier if found.outliers else f"it reaches from {found.low:g} to {found.high:g}"
+    reach += f", {far:.3g} times its std" if network.std[k] != 1 else ""
     return (
         f"{error.text}, because of input {found.name}: {reach}; clean the data, or use "
         "--calibration percentile or --bits 16"
     )
+
+
+USUAL_REACH = 30.0  # of an input that is normalised
 
 
 @dataclass(frozen=True)

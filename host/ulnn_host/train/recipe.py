@@ -199,7 +199,7 @@ def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
     Raises UlnnError, one line that names the file and the key.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UlnnError(f"{path}: no such file; expected a recipe (.toml)") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
