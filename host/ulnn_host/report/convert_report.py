@@ -32,6 +32,8 @@ from ..quantize.rollouts import Saturation, observed_run
 CURVE_POINTS = 64
 COARSE_DT = 0.01
 FAR_INPUT = 10.0  # standard deviations
+STILL_INPUT = 0.05  # standard deviations over which inputs of the right unit move
+FEW = 30  # steps that say little about a range
 
 
 @dataclass(frozen=True)
@@ -316,7 +318,13 @@ class Reporter:
         network, data = self._rollout.network, self._rollout.data
         if (network.std == 1).all() and not network.mean.any():
             return []
-        x = np.abs((data.x[data.mask] - network.mean) / network.std)
+        x = (data.x[data.mask] - network.mean) / network.std
+        if len(x) >= FEW and np.ptp(x, axis=0).max() < STILL_INPUT:
+            return [
+                f"no input moves over more than {np.ptp(x, axis=0).max():.2g} of the standard "
+                "deviations that the network was trained with: is their unit right?"
+            ]
+        x = np.abs(x)
         names = data.channels or tuple(f"x{k}" for k in range(x.shape[1]))
         return [
             f"input {name} lies {middle:,.3g} standard deviations from the mean that the network "
