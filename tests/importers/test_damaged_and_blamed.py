@@ -129,4 +129,4 @@ def test_one_outlier_of_200_samples_is_outside_of_a_percentile(tmp_path: Path) -
         uh.convert(path, uh.Sequences(v, 0.02), calibration="percentile") for v in (good.x, x)
     )
     error = np.abs(plain.run(good.x, good.dt) - spiked.run(good.x, good.dt))
-    assert error.max() < 0.01
+    assert error.max() < 0.03

@@ -70,7 +70,7 @@ class Result:
         """For JSON."""
         return dataclasses.asdict(self.condition) | {
             "samples": self.samples,
-            "scores": {name: scores.to_dict() for name, scores in self.scores.items()},
+            "scores": {name: scores.to_dict(named=True) for name, scores in self.scores.items()},
             "clamped_steps": dict(self.clamped),
         }
 
@@ -172,5 +172,5 @@ def _runners(network: FloatNetwork | None, model: bytes | None) -> Iterator[_Run
             late = int(clamped_steps(file, batch.dt)[data.mask].sum())
             return file.dequantise_output(outputs.y), late
 
-        said = str(file.meta.get("readout", ""))
-        yield _Runner(f"int{file.weight_bits}", said, file.channels, file.labels, in_integers)
+        name = f"int{file.weight_bits}"
+        yield _Runner(name, file.readout, file.channels, file.labels, in_integers)
