@@ -192,10 +192,11 @@ class Model:
         not seen: the object that `conversion` holds for its data, and `ulnn score` prints.
         """
         from .data.matched import matched
-        from .data.scores import score
+        from .engines import decided
 
         data = matched(dataclasses.replace(data, flat=False), self.file.channels, self.file.labels)
-        return score(self.run(data), data, self.file.readout)
+        data = decided.windows(self.file, data)
+        return decided.score(self.file, self.outputs(data).y_int, data)
 
     def score(
         self,

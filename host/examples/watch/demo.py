@@ -22,6 +22,7 @@ from ulnn_host.board.plan import identify
 from ulnn_host.data import scores, watch
 from ulnn_host.data.scores import ClassScores
 from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.engines import decided
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import quantise
 from ulnn_host.format import container
@@ -175,7 +176,7 @@ def _candidates(
         marks = []
         for data in (seen, unseen):
             outputs = engines.run(content, quantise(model, data), "reference")
-            marks.append(scores.score_classes(model.dequantise_output(outputs.y), data, readout))
+            marks.append(decided.score(model, outputs.y, data))
         error = quantize.rollout_error(floats_unseen, model)
         size = len(content)
         found.append(

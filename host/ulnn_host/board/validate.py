@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
-from ..data import scores
 from ..data.logs import read_data
 from ..data.matched import matched
 from ..data.options import DataOptions
-from ..data.scores import Scores
+from ..data.scores import ClassScores, Scores
 from ..data.sequences import Sequences
+from ..engines import decided
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
 from ..engines.coverage import Coverage, coverage
@@ -91,13 +91,15 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Arrays:
-    """What the figures need. Shapes as in Outputs; ticks of the board's clock, gc (N, T)."""
+    """What the figures need. Shapes as in Outputs; ticks of the board's clock, gc (N, T);
+    decisions (N, T) of the board, as `decided.decisions` gives them, None of values."""
 
     batch: Batch
     expected: Outputs
     got: Outputs
     ticks: NDArray[np.int64]
     gc: NDArray[np.bool_]
+    decisions: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def validate(
     deployed: Callable[[deployment.DeployReport], None] | None = None,
 ) -> ValidationReport:
     """Stream all sequences of a data file (or a folder, or a pattern) through the board, the state
-    reset before each.
+    reset before each; what has targets in the windows in which the model decides.
 
     options: how the data are read. to: path of the model on the board. deploy: send what is
     missing there, else refuse. window: bytes the board's port can hold. timeout: seconds for
@@ -180,10 +182,10 @@ def validate(
     content, model = container.read_file(model_path)
     readout = model.readout
     data = source if isinstance(source, Sequences) else read_data(source, options, readout)
-    data = matched(data, model.channels, model.labels)
+    data = decided.windows(model, matched(data, model.channels, model.labels))
     batch = quantise(model, data)
     expected = engines.run(content, batch, "reference")
-    score_reference = _score(model, data, expected, readout)
+    score_reference = _score(model, data, expected)
     start = time.monotonic()
     with Board.open(port) as board:
         report = None
@@ -199,6 +201,9 @@ def validate(
         with board.stream(path, window=window, timeout=timeout) as session:
             _same_model(session, model, port, path)
             arrays, clamped, seconds = _stream(session, model, batch, expected, progress)
+            if isinstance(score_reference, ClassScores):
+                found = decided.decisions(model, arrays.got.y, data)
+                arrays = replace(arrays, decisions=found)
             stats = session.stats()
             info = session.info
     traffic = Traffic(0, session.resent, session.naks, session.damaged, stats["damaged"])
@@ -218,7 +223,7 @@ def validate(
             clamped_steps=clamped,
             clamped_equal=clamped == int(clamped_steps(model, batch.dt)[data.mask].sum()),
             readout=readout,
-            score_board=_score(model, data, arrays.got, readout),
+            score_board=_score(model, data, arrays.got),
             score_reference=score_reference,
             latency=Latency.of(arrays.ticks[data.mask & ~arrays.gc], info),
             latency_gc=Latency.of(arrays.ticks[data.mask & arrays.gc], info),
@@ -240,13 +245,13 @@ def validate(
     )
 
 
-def _score(model: ModelFile, data: Sequences, outputs: Outputs, readout: str) -> Scores | None:
+def _score(model: ModelFile, data: Sequences, outputs: Outputs) -> Scores | None:
     """Measures against the targets, where the data have any. Raises UlnnError when they do not fit
     the model.
     """
     if data.y is None:
         return None
-    return scores.score(model.dequantise_output(outputs.y), data, readout)
+    return decided.score(model, outputs.y, data)
 
 
 def _present(board: Board, identity: Identity, model_path: Path, to: str | None) -> str:

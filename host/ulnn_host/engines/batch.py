@@ -49,6 +49,11 @@ def quantise(model: ModelFile, data: Sequences) -> Batch:
         raise UlnnError(
             f"the data have {data.x.shape[2]} inputs, expected {model.input_size} as in the model"
         )
+    return Batch(model.quantise_input(data.x), elapsed(model, data), data.length)
+
+
+def elapsed(model: ModelFile, data: Sequences) -> Int:
+    """dt (N, T) in ticks, 1 after the end of shorter sequences."""
     dt = np.ones(data.dt.shape, np.int64)
     dt[data.mask] = model.ticks(data.dt[data.mask])
-    return Batch(model.quantise_input(data.x), dt, data.length)
+    return dt

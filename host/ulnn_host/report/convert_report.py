@@ -13,13 +13,14 @@ from ..base.errors import UlnnError, UlnnWarning
 from ..data.sampling import duration, far_off
 from ..data.scores import ClassScores, Scores, score
 from ..data.sequences import Sequences
+from ..engines import decided
 from ..engines import registry as engines
 from ..engines.batch import quantise
 from ..engines.coverage import Coverage, coverage
 from ..engines.reference import BEFORE_TABLE
 from ..format import container, cost
 from ..format.cost import Estimate
-from ..format.model import ModelFile
+from ..format.model import Decision, Int16, ModelFile
 from ..network import contraction
 from ..network.contraction import Contraction
 from ..network.float_network import FloatNetwork
@@ -265,7 +266,7 @@ class Reporter:
         spread = float(np.sqrt(self._rollout.outputs.var(axis=0).mean()))
         run = run.judged(error, spread, data.mask)
         ticks = quantise(model, data).dt * (model.tick_ns / 1e9)
-        scores, test_rms = self._measured(model, run.y)
+        scores, test_rms = self._measured(model, run.integers)
         late = next(s for s in run.saturation if s.layer is None and s.tensor == "elapsed time")
         return ModelReport(
             name=name,
@@ -325,16 +326,18 @@ class Reporter:
             if middle > FAR_INPUT
         ]
 
-    def _measured(self, model: ModelFile, y: Array) -> tuple[Scores | None, float | None]:
-        """The scores of a model, and its rms error over the test data. y: its outputs over the
-        calibration data."""
+    def _measured(self, model: ModelFile, y: Int16) -> tuple[Scores | None, float | None]:
+        """The scores of a model, and its rms error over the test data. y: its integer outputs over
+        the calibration data."""
+        if model.decision is None:
+            model = replace(model, decision=Decision(self.readout or "last"))
         if self._test is None:
-            scores = score(y, self._rollout.data, self.readout) if self.readout else None
-            return scores, None
+            data = self._rollout.data
+            return decided.score(model, y, data) if self.readout else None, None
         data = self._test.data
-        outputs = observed_run(model, data).y
-        error = (outputs - self._test.y)[data.mask]
-        return score(outputs, data, self.readout), float(np.sqrt(np.mean(error**2)))
+        run = observed_run(model, data)
+        error = (run.y - self._test.y)[data.mask]
+        return decided.score(model, run.integers, data), float(np.sqrt(np.mean(error**2)))
 
 
 def _accuracy(scores: Scores | None) -> float | None:
