@@ -29,7 +29,7 @@ class Decider:
     source: the path (str) of its file, a buffer of bytes, which is not kept, or what holds what
     `Meaning` says of it. model: from `ulnn.load`; it is reset where a window ends, if the file
     says so, and `step` needs it.
-    labels: names of the classes, () where the file has none. rule: what the file says, a `Meaning`.
+    labels: names of the classes, () where the file has none. rule: what the file says.
     decision: the class that is decided, or UNSURE (-1). margin: by how much the last window's
     class won, in output units (of readout "vote" in steps). y: outputs of the last `step`,
     array('h').
@@ -39,14 +39,13 @@ class Decider:
 
     def __init__(self, source: "str | Bytes | Any", model: "Any" = None) -> None:
         known = isinstance(source, (str, bytes, bytearray, memoryview))
-        rule = self.rule = Meaning(source) if known else source
+        rule: "Any" = Meaning(source) if known else source
+        self.rule = rule
         if not rule.readout:
             raise ValueError("decision: the file does not say how to decide; convert it again")
         outputs = rule.output_size
         if rule.values or outputs < 2:
-            raise ValueError(
-                "decision: expected scores of 2 or more classes; Window is for values"
-            )
+            raise ValueError("decision: the outputs are not scores of 2 or more classes")
         self.labels: "tuple[str, ...]" = rule.labels
         self.y = array("h", [0] * outputs)
         self.window = Window(rule.readout, outputs, rule.window, rule.ticks)

@@ -62,8 +62,8 @@ class Window:
             sums[k] = 0
 
     def add(self, y: "Sequence[int]", dt: int) -> bool:
-        """The outputs of one step and its dt in ticks; of `each` and `last`, `y` itself becomes the
-        result. Returns whether the window ends with this step; `start` comes before the next."""
+        """The outputs of one step and its dt in ticks; of `each` and `last`, `y` itself becomes
+        the result. Returns whether the window ends here; then `start` comes before the next."""
         self.count += 1
         self.elapsed += dt
         if self.readout == "mean":

@@ -115,7 +115,7 @@ def _tuned(rollout: FloatRollout, made: Recipe, plan: finetune.Plan) -> ModelFil
 def _accuracy(model: ModelFile, data: Sequences) -> float:
     batch = quantise(model, data)
     y = Reference(model, lanes=len(data)).run(batch.x, batch.dt)
-    return decided.score(model, y, data).accuracy
+    return decided.score_classes(model, y, data).accuracy
 
 
 def picture(results: Sequence[Result]) -> Figure:

@@ -175,8 +175,11 @@ class Model:
         self._engine.state = np.asarray(values, np.int16)
 
     def info(self) -> dict[str, Any]:
-        """Sizes, units and identity."""
-        return facts.of_model(self.file)
+        """Sizes, units and identity, names of inputs and outputs, and how outputs become
+        decisions."""
+        made = facts.of_content(self.content, self.file)
+        named = {"channels": self.file.channels, "labels": self.file.labels}
+        return made["model"] | named | {"decision": made["decision"]}
 
     def coverage(self, data: Sequences) -> Coverage:
         """How far data lie within the times and ranges that the model knows: `.warnings` in words,

@@ -176,7 +176,7 @@ def _candidates(
         marks = []
         for data in (seen, unseen):
             outputs = engines.run(content, quantise(model, data), "reference")
-            marks.append(decided.score(model, outputs.y, data))
+            marks.append(decided.score_classes(model, outputs.y, data))
         error = quantize.rollout_error(floats_unseen, model)
         size = len(content)
         found.append(

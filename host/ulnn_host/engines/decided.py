@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ulnn_rules.decider import Decider
 
 from ..data import scores
-from ..data.scores import Scores
+from ..data.scores import ClassScores, Scores
 from ..data.sequences import Sequences
 from ..format.model import Decision, Int, ModelFile
 from .batch import elapsed
@@ -83,7 +83,9 @@ def decisions(model: ModelFile, y: NDArray[Any], data: Sequences) -> Int:
             if decision is not None:
                 found[n, t], some = decision, True
         if not some:
-            found[n, length - 1] = decider.end()
+            decision = decider.end()
+            assert decision is not None  # a sequence has a step
+            found[n, length - 1] = decision
     return found
 
 
@@ -96,9 +98,14 @@ def of_sequences(found: Int) -> Int:
 def score(model: ModelFile, y: NDArray[Any], data: Sequences) -> Scores:
     """Measures of integer outputs y (N, T, O) against the targets of the data: of the decisions
     that the model's rule makes of them, or of values. Raises UlnnError when they do not fit."""
-    real = model.dequantise_output(y)
     if data.y is None or data.y.dtype.kind not in "iu":
-        return scores.score(real, data, model.readout)
+        return scores.score(model.dequantise_output(y), data, model.readout)
+    return score_classes(model, y, data)
+
+
+def score_classes(model: ModelFile, y: NDArray[Any], data: Sequences) -> ClassScores:
+    """As `score`, of decisions: the data have integer labels."""
     found = decisions(model, y, data)
     decided = found if model.readout == "each" else of_sequences(found)
+    real = model.dequantise_output(y)
     return scores.score_classes(real, data, model.readout, decided)

@@ -111,8 +111,8 @@ class SaturationCounter:
 
 @dataclass(frozen=True)
 class IntegerRun:
-    """integers: outputs (N, T, O); y: the same, real; saturation: per tensor, over the valid steps; steps: for each of
-    them the steps (N, T) in which it saturated."""
+    """integers: outputs (N, T, O); y: the same, real; saturation: per tensor, over the valid
+    steps; steps: for each of them the steps (N, T) in which it saturated."""
 
     integers: Int16
     y: Array
