@@ -113,7 +113,8 @@ class Decider:
 
     def _vote(self, new: int) -> int:
         """The class that most of the last windows decided for, of equals the latest."""
-        wins, classes, at, votes = self._wins, self._classes, self._at, self.rule.votes
+        wins, classes = self._wins, self._classes
+        at, votes = self._at, self.rule.votes
         if self._voters == votes:
             wins[classes[at]] -= 1
         else:

@@ -275,6 +275,9 @@ def convert(
     longest_gap: float | None = None,
     tick_ns: int = 1000,
     sparse: str = "auto",
+    votes: int = 1,
+    unsure: float = 0.0,
+    least: float = 0.0,
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
@@ -301,9 +304,9 @@ def convert(
     they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
     not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
-    its header, counts the releases of one model. mode, activation, dialect, order, weights, check:
-    of a path, as for `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks
-    wrong.
+    its header, counts the releases of one model. votes, unsure, least: when a decision counts, as
+    `ulnn convert --help` says. mode, activation, dialect, order, weights, check: of a path, as for
+    `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
     """
     from .data import logs
     from .quantize.options import Options, sparsity
@@ -333,6 +336,9 @@ def convert(
         name=name,
         sparse=sparsity(sparse),
         model_version=model_version,
+        votes=votes,
+        unsure=unsure,
+        least=least,
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
