@@ -198,7 +198,7 @@ class Model:
         from .engines import decided
 
         data = matched(dataclasses.replace(data, flat=False), self.file.channels, self.file.labels)
-        data = decided.windows(self.file, data)
+        data = decided.windows(self.file.decision, self.file.tick_ns, data)
         return decided.score(self.file, self.outputs(data).y_int, data)
 
     def score(

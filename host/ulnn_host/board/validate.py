@@ -182,7 +182,8 @@ def validate(
     content, model = container.read_file(model_path)
     readout = model.readout
     data = source if isinstance(source, Sequences) else read_data(source, options, readout)
-    data = decided.windows(model, matched(data, model.channels, model.labels))
+    data = matched(data, model.channels, model.labels)
+    data = decided.windows(model.decision, model.tick_ns, data)
     batch = quantise(model, data)
     expected = engines.run(content, batch, "reference")
     score_reference = _score(model, data, expected)

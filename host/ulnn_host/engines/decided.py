@@ -32,15 +32,14 @@ def _decider(model: ModelFile) -> Decider | None:
     return Decider(SimpleNamespace(**known))
 
 
-def windows(model: ModelFile, data: Sequences) -> Sequences:
+def windows(rule: Decision | None, tick_ns: int, data: Sequences) -> Sequences:
     """The data, of which sequences that are longer than a window, and have a target each, are cut
-    into windows: a model with a state that is reset where a window begins runs on these. What is
-    left over at the end of a sequence is left out."""
-    rule = model.decision
+    into windows: a model whose state is reset where a window begins runs on these. What is left
+    over at the end of a sequence is left out."""
     if rule is None or not (rule.reset and rule.window) or data.y is None or data.per_step:
         return data
     cuts = []
-    dt = elapsed(model, data) if rule.ticks else np.ones(data.dt.shape, np.int64)
+    dt = elapsed(data, tick_ns) if rule.ticks else np.ones(data.dt.shape, np.int64)
     for n, length in enumerate(data.length.tolist()):
         start = passed = 0
         for step, ticks in enumerate(dt[n, :length].tolist(), 1):
@@ -71,7 +70,7 @@ def decisions(model: ModelFile, y: NDArray[Any], data: Sequences) -> Int:
             return np.where(data.mask, pooled, NONE)
         found[np.arange(len(data)), data.length - 1] = pooled
         return found
-    dt = elapsed(model, data)
+    dt = elapsed(data, model.tick_ns)
     for n, length in enumerate(data.length.tolist()):
         follows = n and data.origin is not None and data.origin[n] == data.origin[n - 1]
         if model.readout == "each" or not follows:

@@ -128,7 +128,8 @@ def robustness(
     for number, condition in enumerate(tried, 1):
         changed = condition.apply(data, seed)
         if model is not None:
-            changed = decided.windows(container.read(model), changed)
+            file = container.read(model)
+            changed = decided.windows(file.decision, file.tick_ns, changed)
         scores, clamped = {}, {}
         for runner in runners:
             known = matched(changed, runner.channels, runner.labels)

@@ -26,6 +26,7 @@ from ..network.contraction import Contraction
 from ..network.float_network import FloatNetwork
 from ..network.layers import Array
 from ..quantize.calibration import FloatRollout
+from ..quantize.decisions import decision
 from ..quantize.precision import Choice
 from ..quantize.range_search import Found
 from ..quantize.rollouts import Saturation, observed_run
@@ -233,13 +234,20 @@ class ConvertReport:
 class Reporter:
     """Makes reports of the integer models of one float network over its data.
 
-    test: other data, for the scores. Raises UlnnError when their targets do not fit the network;
+    test: other data, for the scores, cut into the windows in which a model decides; tick_ns: of a
+    tick of these. Raises UlnnError when their targets do not fit the network;
     for those of the calibration data, which conversion does not need, it warns.
     """
 
-    def __init__(self, rollout: FloatRollout, test: Sequences | None = None) -> None:
+    def __init__(
+        self, rollout: FloatRollout, test: Sequences | None = None, tick_ns: int = 1000
+    ) -> None:
         self._rollout = rollout
-        self._test = None if test is None else FloatRollout(rollout.network, test)
+        self._test = None
+        if test is not None:
+            self._test = FloatRollout(rollout.network, test)
+            rule = decision(rollout.network, rollout.data, tick_ns)
+            self._test = self._test.on(decided.windows(rule, tick_ns, self._test.data))
         self.measured_on = "calibration data" if test is None else "test data"
         self.readout = ""
         self.scores = None
