@@ -13,9 +13,8 @@ import pytest
 from support import random_models
 from ulnn_host.board.stream import BoardInfo
 from ulnn_host.board.validate import Arrays, Latency, Traffic, ValidationReport
-from ulnn_host.data import scores
 from ulnn_host.data.sequences import Sequences
-from ulnn_host.engines import registry
+from ulnn_host.engines import decided, registry
 from ulnn_host.engines.batch import quantise
 from ulnn_host.engines.coverage import coverage
 from ulnn_host.format import container, cost, facts
@@ -47,9 +46,10 @@ def validation(board: str = "QEMU Cortex-M7", *, labels: bool = True) -> Validat
         {"board": board, "python": "MicroPython", "engine": "native", "ulnn": "0.1", "ram": "900"},
     )  # fmt: skip
     ticks = rng.integers(100, 140, batch.dt.shape)
-    score = None
+    score = found = None
     if labels:
-        score = scores.score(model.dequantise_output(outputs.y), data, "last")
+        score = decided.score(model, outputs.y, data)
+        found = decided.decisions(model, outputs.y, data)
     total = count * steps
     return ValidationReport(
         model="watch.ulnn", data="test.npz", port="virtual:cortex-m7", equal=True,
@@ -62,7 +62,7 @@ def validation(board: str = "QEMU Cortex-M7", *, labels: bool = True) -> Validat
         model_facts=facts.of_model(model),
         deployment=None, labels=data.labels, channels=(), costs=cost.estimates(model),
         truth=data.y, coverage=coverage(model, data),
-        arrays=Arrays(batch, outputs, outputs, ticks, np.zeros(batch.dt.shape, bool)),
+        arrays=Arrays(batch, outputs, outputs, ticks, np.zeros(batch.dt.shape, bool), found),
     )  # fmt: skip
 
 

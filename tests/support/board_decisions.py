@@ -45,9 +45,10 @@ def _decide(path, steps):
 """
 
 
-def decide_on(
-    port: str, model_path: Path, data: Sequences
-) -> tuple[tuple[str, ...], list[object]]:
+Made = tuple[int, int, str]
+
+
+def decide_on(port: str, model_path: Path, data: Sequences) -> tuple[tuple[str, ...], list[Made]]:
     """The labels that the board knows, and for each sequence the last (decision, margin, label),
     None without any. Nothing is allocated in a step, else this fails."""
     batch = quantise(container.read(model_path.read_bytes()), data)

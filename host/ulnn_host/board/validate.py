@@ -105,7 +105,8 @@ class Arrays:
 @dataclass(frozen=True)
 class ValidationReport:
     """The result. equal: every output and every last state is the reference's. coverage: what
-    board and reference clamped alike, since the model does not know it."""
+    board and reference clamped alike, since the model does not know it. different_decisions: None
+    where there are no labels."""
 
     model: str
     data: str
@@ -134,6 +135,7 @@ class ValidationReport:
     coverage: Coverage
     labels: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    different_decisions: int | None = None
     costs: tuple[Estimate, ...] = ()
     truth: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     arrays: Arrays | None = field(default=None, repr=False, compare=False)
@@ -202,11 +204,13 @@ def validate(
         with board.stream(path, window=window, timeout=timeout) as session:
             _same_model(session, model, port, path)
             arrays, clamped, seconds = _stream(session, model, batch, expected, progress)
-            if isinstance(score_reference, ClassScores):
-                found = decided.decisions(model, arrays.got.y, data)
-                arrays = replace(arrays, decisions=found)
             stats = session.stats()
             info = session.info
+    different = None
+    if isinstance(score_reference, ClassScores):
+        arrays = replace(arrays, decisions=decided.decisions(model, arrays.got.y, data))
+        wanted = decided.decisions(model, expected.y, data)
+        different = int(np.sum(arrays.decisions != wanted))
     traffic = Traffic(0, session.resent, session.naks, session.damaged, stats["damaged"])
     wall = time.monotonic() - start
     return _compare(
@@ -220,6 +224,7 @@ def validate(
             outputs_compared=int(data.length.sum()) * model.output_size,
             different_steps=0,
             different_states=0,
+            different_decisions=different,
             first_difference=None,
             clamped_steps=clamped,
             clamped_equal=clamped == int(clamped_steps(model, batch.dt)[data.mask].sum()),
