@@ -107,7 +107,8 @@ def repack(archive: Path) -> None:
 def packages(modules: Content, code: Content, out: Path) -> None:
     """The folders that `mip` installs from. Every engine is `ulnn.mpy` on the board, so that the
     one that is installed last is the one that is there."""
-    others = {name: data for name, data in code.items() if name != "ulnn.mpy"}
+    left_out = ("ulnn.mpy", "deployment/")
+    others = {name: data for name, data in code.items() if not name.startswith(left_out)}
     for name, engine in {**modules, "pure": code["ulnn.mpy"]}.items():
         content = {"ulnn.mpy": engine, **others}
         listed = {"urls": [[path, path] for path in content], "version": __version__}

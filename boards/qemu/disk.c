@@ -32,6 +32,12 @@ static uint8_t *disk_at(mp_obj_t block_in, size_t offset, size_t len) {
     return &_disk_start + block * BLOCK_SIZE + offset;
 }
 
+// Whether the write that begins now is the one in which the power goes.
+static bool disk_cut(void) {
+    volatile uint32_t *left = (volatile uint32_t *)&hw_config.writes_to_cut;
+    return *left > 0 && --*left == 0;
+}
+
 static mp_obj_t disk_readblocks(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t bufinfo;
     mp_get_buffer_raise(args[2], &bufinfo, MP_BUFFER_WRITE);
@@ -45,7 +51,12 @@ static mp_obj_t disk_writeblocks(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t bufinfo;
     mp_get_buffer_raise(args[2], &bufinfo, MP_BUFFER_READ);
     size_t offset = n_args == 4 ? mp_obj_get_int(args[3]) : 0;
-    memcpy(disk_at(args[1], offset, bufinfo.len), bufinfo.buf, bufinfo.len);
+    uint8_t *to = disk_at(args[1], offset, bufinfo.len);
+    bool cut = disk_cut();
+    memcpy(to, bufinfo.buf, cut ? bufinfo.len / 2 : bufinfo.len);
+    if (cut) {
+        hw_reset();
+    }
     return MP_OBJ_NEW_SMALL_INT(0);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(disk_writeblocks_obj, 3, 4, disk_writeblocks);
@@ -60,9 +71,14 @@ static mp_obj_t disk_ioctl(mp_obj_t self_in, mp_obj_t cmd_in, mp_obj_t arg_in) {
             return MP_OBJ_NEW_SMALL_INT(disk_blocks());
         case MP_BLOCKDEV_IOCTL_BLOCK_SIZE:
             return MP_OBJ_NEW_SMALL_INT(BLOCK_SIZE);
-        case MP_BLOCKDEV_IOCTL_BLOCK_ERASE:
-            memset(disk_at(arg_in, 0, BLOCK_SIZE), 0xff, BLOCK_SIZE);
+        case MP_BLOCKDEV_IOCTL_BLOCK_ERASE: {
+            bool cut = disk_cut();
+            memset(disk_at(arg_in, 0, BLOCK_SIZE), 0xff, cut ? BLOCK_SIZE / 2 : BLOCK_SIZE);
+            if (cut) {
+                hw_reset();
+            }
             return MP_OBJ_NEW_SMALL_INT(0);
+        }
         default:
             return mp_const_none;
     }

@@ -15,6 +15,9 @@ typedef struct _hw_config_t {
     uint32_t disk_kib;
     uint32_t heap_kib;
     uint32_t serial_number;
+    // Writes to the disk until a reset in the middle of one, as when the power goes; 0: none.
+    // A program sets it (machine.mem32), and it counts down.
+    uint32_t writes_to_cut;
 } hw_config_t;
 
 // From the linker script. The heap area ends at _heap_max, the disk area at _disk_max.

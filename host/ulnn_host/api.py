@@ -14,11 +14,10 @@ rooms of the package do.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .base import files
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
-from .base.progress import BYTES, Bar, bar, bars, status
+from .base.progress import BYTES, bar, bars, status
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .board.deploy import DeployReport, Plan
+    from .board.deployed import Deployed
     from .board.validate import ValidationReport
     from .data.degrade import Fill, Pattern
     from .data.options import DataOptions
@@ -197,7 +197,7 @@ class Model:
         from .data.matched import matched
         from .engines import decided
 
-        data = matched(dataclasses.replace(data, flat=False), self.file.channels, self.file.labels)
+        data = matched(replace(data, flat=False), self.file.channels, self.file.labels)
         data = decided.windows(self.file.decision, self.file.tick_ns, data)
         return decided.score(self.file, self.outputs(data).y_int, data)
 
@@ -309,22 +309,25 @@ def convert(
     `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
     """
     from .data import logs
+    from .data.options import for_both
+    from .quantize import sources
     from .quantize.options import Options, sparsity
     from .report.conversion import Wishes, convert_network
 
+    of_data, of_test = for_both(options, data, test)
     if isinstance(source, str | Path):
-        said = _Said(mode, activation, dialect, tuple(order), weights, check)
-        network, original, assumed = _checkpoint(Path(source), said)
+        said = sources.Said(mode, activation, dialect, tuple(order), weights, check)
+        network, original, assumed = sources.of_path(Path(source), said)
         known = Path(source).stem
     else:
         if not isinstance(data, Sequences):
-            data = logs.read_data(data, options)
-        network, original, known = _network(source, data, dict(hyper or {}), call)
+            data = logs.read_data(data, of_data)
+        network, original, known = sources.of_object(source, data, dict(hyper or {}), call)
         assumed = ()
     if not isinstance(data, Sequences):
-        data = logs.read_data(data, options, network.readout or "last")
+        data = logs.read_data(data, of_data, network.readout or "last")
     if test is not None and not isinstance(test, Sequences):
-        test = logs.read_data(test, options, network.readout or "last")
+        test = logs.read_data(test, of_test, network.readout or "last")
     if data.channels and not network.channels:
         assumed += (f"the inputs are {', '.join(data.channels)}",)
     for line in assumed:
@@ -350,59 +353,6 @@ def convert(
     )
 
 
-@dataclass(frozen=True)
-class _Said:
-    """What is said about a checkpoint."""
-
-    mode: str | None
-    activation: str | None
-    dialect: str | None
-    order: tuple[str, ...]
-    weights: str | None
-    check: str | Path | None
-
-
-def _checkpoint(path: Path, said: _Said) -> tuple[FloatNetwork, Agreement | None, tuple[str, ...]]:
-    """The network of a file, its agreement with pairs of the original, if there are some, and
-    what was assumed without them.
-    """
-    from .importers import check
-    from .importers.checkpoint import read_checkpoint
-
-    loaded = read_checkpoint(
-        path, said.mode, said.activation, said.dialect, order=list(said.order),
-        weights=said.weights,
-    )  # fmt: skip
-    if said.check is not None:
-        return loaded.network, check.check_file(loaded, Path(said.check)), ()
-    return loaded.network, None, loaded.assumed
-
-
-def _network(
-    source: Any, data: Sequences, hyper: dict[str, Any], call: Callable[..., Any] | None
-) -> tuple[FloatNetwork, Agreement | None, str]:
-    """A network, its agreement with the module it comes from, and its name."""
-    from .network.float_network import FloatNetwork
-
-    if isinstance(source, FloatNetwork):
-        return source, None, str(source.meta.get("name", ""))
-    from torch import nn
-
-    from .importers import checkpoint, torch_module
-    from .train.train import TrainedNetwork
-
-    if isinstance(source, TrainedNetwork):
-        weights = {key: value.double().numpy() for key, value in source.state.items()}
-        return checkpoint.from_weights(weights, source.hyper | hyper).network, None, ""
-    if isinstance(source, nn.Module):
-        loaded, agreement = torch_module.read_module(source, data.x, data.dt, hyper, call=call)
-        return loaded.network, agreement, type(source).__name__.lower()
-    raise UlnnError(
-        f"convert: got {type(source).__name__}, expected a path, a torch module, or what train "
-        "returned"
-    )
-
-
 def _warn(line: str, kind: type[UlnnWarning] = UlnnWarning) -> None:
     warnings.warn(line, kind, stacklevel=3)
 
@@ -414,34 +364,35 @@ def deploy(
     to: str | None = None,
     dry_run: bool = False,
     pure: bool = False,
+    baudrate: int = 115200,
     quiet: bool = False,
     planned: Callable[[Plan], None] | None = None,
+    done: Callable[[DeployReport], None] = lambda report: None,
+    then: str = "",
 ) -> DeployReport:
     """Put a model, the engine and the serial loop on a board, and run the self test there.
 
-    port: a serial port, `auto` for the only board that is plugged in, or virtual:cortex-m7.
-    to: path on the board. dry_run: only plan. pure: use the engine in Python. planned: called with
-    what is to be done, before it is. quiet: no progress bars.
+    When that fails, the board goes back to what it had. port: a serial port, `auto` for the only
+    board that is plugged in, or virtual:cortex-m7. to: path on the board. pure: use the engine in
+    Python. planned: called with what is to be done; done: with the report. then: tail or repl.
     """
+    from .board import terminal
     from .board.deploy import deploy as send
-    from .board.discover import resolve
-    from .board.link import Board
+    from .board.discover import opened
 
-    running: dict[str, Bar] = {}
-    with (
-        _as_file(model) as path,
-        Board.open(resolve(port)) as board,
-        bars(quiet=quiet, count=BYTES) as shown,
-    ):
+    with _as_file(model) as path, opened(port, baudrate) as board:
+        with bars(quiet=quiet, count=BYTES) as shown:
+            report = send(board, path, to, dry_run, pure, shown.update, planned)
+        done(report)
+        terminal.follow(board, then)
+    return report
 
-        def progress(name: str, sent: int, size: int) -> None:
-            if name not in running:
-                running[name] = shown.bar(name, size)
-            running[name].update(sent)
 
-        return send(
-            board, path, to, dry_run=dry_run, pure=pure, progress=progress, planned=planned
-        )  # fmt: skip
+def deployed(port: str = "auto", *, baudrate: int = 115200) -> Deployed:
+    """What a board holds: `versions()`, `rollback()` and `remove()`, each of which opens it."""
+    from .board.deployed import Deployed
+
+    return Deployed(port, baudrate)
 
 
 def validate(
@@ -452,7 +403,12 @@ def validate(
     options: DataOptions | None = None,
     to: str | None = None,
     may_deploy: bool = True,
-    window: int | None = None,
+    window: int = 0,
+    baudrate: int = 115200,
+    wait: float = 10,
+    faults: str | None = None,
+    resume: Path | None = None,
+    notice: Callable[[str], None] | None = None,
     timeout: float = 60,
     deployed: Callable[[DeployReport], None] | None = None,
 ) -> ValidationReport:
@@ -461,10 +417,13 @@ def validate(
     `.equal` says whether all outputs and states are the same, bit for bit; `.coverage` counts what
     all engines clamp alike, of which this warns (`UlnnWarning`). port, to: as for `deploy`.
     options: how data are read, where they are a path. may_deploy: bring what is missing there
-    first, and call deployed with what was done. window: bytes that the board's port can hold while
-    a step runs. timeout: seconds for loading the model there.
+    first, and call deployed with what was done. window: bytes that the port holds while a step
+    runs; 0: as the board offers. timeout: seconds for loading the model there. wait: seconds until
+    an unplugged board is back. faults: damage on purpose, RATE[:KIND]. resume: report (JSON) of a
+    run that broke off (base.errors.BrokenOff, which has it). notice: a line about each restart.
     """
     from .board.discover import resolve
+    from .board.faults import Faults
     from .board.validate import validate as prove
 
     source = data if isinstance(data, Sequences) else Path(data)
@@ -477,13 +436,18 @@ def validate(
             to=to,
             deploy=may_deploy,
             window=window,
+            baudrate=baudrate,
             timeout=timeout,
+            wait=wait,
+            faults=Faults.parse(faults) if faults else None,
+            resume=resume,
             progress=shown.update,
+            notice=notice,
             deployed=deployed,
         )
     for line in done.coverage.warnings:
         _warn(line)
-    return dataclasses.replace(done, model=model.name) if isinstance(model, Model) else done
+    return replace(done, model=model.name) if isinstance(model, Model) else done
 
 
 @contextlib.contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,81 +17,29 @@ import ulnn_rules
 from support.board_tools import model_file, need_tools
 from support.paths import ROOT
 from support.pty_board import PtyBoard
+from support.ram_disk import Disk, fill, forget_modules, sha_of_model
 from support.random_models import Shape, random_model
 from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board import plan as planning
 from ulnn_host.board.deploy import DeployError, NoSpaceError, deploy, make_plan
+from ulnn_host.board.deployed import listing, rollback
+from ulnn_host.board.identity import identify
 from ulnn_host.board.link import Board
 from ulnn_host.format import container
-from ulnn_host.toolchain import natmod
+from ulnn_host.toolchain import bytecode, natmod
 
 TOOL = ROOT / "tools" / "deploy.py"
 
-# A board's disk: littlefs on a RAM block device, with lib on it and nothing else importable.
-DISK = """
-import os, sys, vfs
-class Ram:
-    def __init__(self, n): self.n, self.data = n, bytearray(512 * n)
-    def readblocks(self, k, buf, off=0):
-        buf[:] = self.data[512 * k + off : 512 * k + off + len(buf)]
-    def writeblocks(self, k, buf, off=None):
-        if off is None:
-            self.data[512 * k : 512 * k + 512] = b"\\xff" * 512
-        off = off or 0
-        self.data[512 * k + off : 512 * k + off + len(buf)] = buf
-    def ioctl(self, op, arg):
-        if op == 4: return self.n
-        if op == 5: return 512
-        return 0
-ram = Ram(BLOCKS)
-vfs.VfsLfs2.mkfs(ram)
-vfs.mount(ram, "/ram")
-os.chdir("/ram")
-sys.path[:] = ["", ".frozen", "/ram/lib"]
-"""
-
-
-@dataclass
-class Disk:
-    link: Board
-    pty: PtyBoard
-
-    def files(self) -> dict[str, int]:
-        """Sizes of all files on the disk."""
-        found: dict[str, int] = self.link.eval(
-            "(lambda walk: walk(walk, ''))(lambda walk, d: {k: v for e in "
-            "os.ilistdir('/ram' + d) for k, v in (walk(walk, d + '/' + e[0]) if e[1] == 0x4000 "
-            "else {d + '/' + e[0]: e[3]}).items()})"
-        )
-        return found
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Callable[[int], Disk]]:
-    with contextlib.ExitStack() as stack:
-
-        def make(blocks: int = 256) -> Disk:
-            pty = stack.enter_context(PtyBoard(tmp_path / "board", heap="4M"))
-            link = stack.enter_context(Board.open(pty.port))
-            link.exec(DISK.replace("BLOCKS", str(blocks)))
-            return Disk(link, pty)
-
-        yield make
-
-
-def fill(link: Board, folder: str, left: int) -> None:
-    """Fill a board's disk up to `left` bytes."""
-    link.exec(
-        f"import os\nv = os.statvfs({folder!r})\nn = v[1] * v[4] - {left}\n"
-        f"with open({folder!r} + '/fill', 'wb') as f:\n"
-        " while n > 0:\n  n -= f.write(bytes(min(n, 1024)))",
-        timeout=60,
-    )
-
 
 RULE_NAMES = ("__init__", "float64", "meaning", "readout", "scaling", "sections")
-RULES = {f"/lib/ulnn_rules/{name}.mpy" for name in RULE_NAMES}
+RULES = {f"ulnn_rules/{name}.mpy" for name in RULE_NAMES}
+STUBS = {
+    "/lib/ulnn_boot.mpy",
+    "/lib/ulnn.mpy",
+    "/lib/ulnn_stream.mpy",
+    "/lib/ulnn_rules/__init__.mpy",
+}
 RULES_ANSWER = f"{ulnn_rules.__version__} 6 2"
 
 
@@ -115,19 +62,25 @@ def test_new_same_changed(disk: Callable[..., Disk], pure_only: None, tmp_path: 
     assert report.self_test == 12
     assert report.info["sha256"] == container.read(path.read_bytes()).sha256
     assert any("no compiler for x64" in w for w in report.plan.warnings)
+    assert {i.name for i in report.plan.items} == {
+        "ulnn.mpy", "ulnn_stream.mpy", "/ram/models/m.ulnn", *RULES,
+    }  # fmt: skip
     files = there.files()
-    assert set(files) == {"/lib/ulnn.mpy", "/lib/ulnn_stream.mpy", "/models/m.ulnn", *RULES}
+    stored = {i.path.removeprefix("/ram") for i in report.plan.items}
+    numbers = {f"/lib/ulnn_versions/2.{end}" for end in ("json", "ok")}
+    assert set(files) == {*STUBS, *stored, *numbers, "/models/m.ulnn"}
     assert files["/models/m.ulnn"] == path.stat().st_size
     assert json.dumps(report.to_json())
 
     again = deploy(there.link, path)
     assert [i.status for i in again.plan.items] == ["same"] * (3 + len(RULES))
     assert not again.plan.to_send
+    assert (report.deployed, again.deployed) == (2, 2)
 
     model_file(tmp_path, seed=2)
     changed = deploy(there.link, path)
     assert [i.status for i in changed.plan.items] == ["same"] * (2 + len(RULES)) + ["changed"]
-    assert changed.self_test == 12
+    assert (changed.self_test, changed.deployed) == (12, 3)
     assert uses_rules(there.link, "/ram/models/m.ulnn") == RULES_ANSWER
 
 
@@ -172,7 +125,7 @@ def test_native_module_that_the_board_refuses(
 
 
 @needs_micropython
-def test_rules_in_the_way_of_the_rules(
+def test_files_in_the_way_of_the_stubs(
     disk: Callable[..., Disk], pure_only: None, tmp_path: Path
 ) -> None:
     there = disk()
@@ -181,24 +134,86 @@ def test_rules_in_the_way_of_the_rules(
     there.link.exec(
         "import os\nfor n in ('scaling.py', '__init__.py', 'mine.py', 'readout.mpy.tmp'):\n"
         " open('lib/ulnn_rules/' + n, 'w').close()\n"
-        "os.mkdir('ulnn_rules')\nos.remove('lib/ulnn_rules/readout.mpy')"
+        "os.mkdir('ulnn_rules')"
     )
     plan = make_plan(there.link, path)
-    assert {i.path for i in plan.to_send} == {"/ram/lib/ulnn_rules/readout.mpy"}
+    assert not plan.to_send
     assert plan.stale == ("/ram/lib/ulnn_rules/readout.mpy.tmp",)
-    assert sorted(plan.hiding) == [f"/ram/lib/ulnn_rules/{n}.py" for n in ("__init__", "scaling")]
+    assert plan.hiding == ("/ram/lib/ulnn_rules/__init__.py",)
+    assert plan.leftover == ("/ram/lib/ulnn_rules/scaling.py",)
     hidden = "/ulnn_rules may hide /ram/lib/ulnn_rules/__init__.mpy"
     assert [w for w in plan.warnings if w.startswith(hidden)]
     there.link.exec("os.rmdir('ulnn_rules')")
     deploy(there.link, path)
-    assert set(there.files()) >= RULES | {"/lib/ulnn_rules/mine.py"}
+    files = set(there.files())
+    assert files >= {"/lib/ulnn_rules/mine.py", *STUBS}
+    assert not files & {f"/lib/ulnn_rules/{n}.py" for n in ("scaling", "__init__")}
     assert uses_rules(there.link, "/ram/models/m.ulnn") == RULES_ANSWER
+
+
+@needs_micropython
+def test_a_module_copied_by_hand_over_a_stub_is_the_one_that_runs(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    there = disk()
+    path = model_file(tmp_path)
+    deploy(there.link, path)
+    mine = bytecode.find("ulnn.py")
+    there.link.write_file("/ram/lib/ulnn.mpy", mine)
+    forget_modules(there)
+    assert there.link.eval("__import__('ulnn').__name__") == "ulnn"
+    assert not there.link.eval("'ulnn_boot' in __import__('sys').modules")
+    report = deploy(there.link, path)
+    assert [p for p, _ in report.plan.stubs] == ["/ram/lib/ulnn.mpy"]
+    assert there.files()["/lib/ulnn.mpy"] < 100
+
+
+@needs_micropython
+@pytest.mark.parametrize("damaged", ["ulnn_boot.mpy", "ulnn.mpy", "ulnn_versions/2.json", "model"])
+def test_a_damaged_file_of_a_deployment_is_mended_by_the_next(
+    damaged: str, disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    there = disk()
+    path = model_file(tmp_path)
+    first = deploy(there.link, path)
+    name = first.plan.items[-1].path if damaged == "model" else f"/ram/lib/{damaged}"
+    there.link.exec(
+        f"with open({name!r}, 'r+b') as f:\n f.seek(40)\n c = f.read(1)[0]\n f.seek(40)\n"
+        " f.write(bytes([c ^ 4]))"
+    )
+    again = deploy(there.link, path)
+    assert (again.self_test, there.files()["/models/m.ulnn"]) == (12, path.stat().st_size)
+    assert [v.whole for v in listing(there.link)][:1] == [True]
+    assert not deploy(there.link, path).plan.to_send
+
+
+@needs_micropython
+def test_flat_files_of_an_older_deployment_become_the_version_before(
+    disk: Callable[..., Disk], pure_only: None, tmp_path: Path
+) -> None:
+    there = disk()
+    old, new = model_file(tmp_path, 1, "old.ulnn"), model_file(tmp_path, 2)
+    for name in ("ulnn", "ulnn_stream", *(n.removesuffix(".mpy") for n in RULES)):
+        there.link.make_folders(f"/ram/lib/{name}")
+        there.link.write_file(f"/ram/lib/{name}.mpy", bytecode.find(f"{name}.py"))
+    there.link.make_folders("/ram/models/m.ulnn")
+    there.link.write_file("/ram/models/m.ulnn", old.read_bytes())
+    report = deploy(there.link, new)
+    assert [i.name for i in report.plan.to_send] == ["/ram/models/m.ulnn"]  # the rest is copied
+    assert sorted(report.plan.leftover) == sorted(
+        f"/ram/lib/{name}" for name in RULES if "__init__" not in name
+    )
+    assert set(there.files()) >= STUBS
+    assert not [n for n in there.files() if n.startswith("/lib/ulnn_rules/") and n not in STUBS]
+    assert rollback(there.link).now.number == 1
+    assert there.files()["/models/m.ulnn"] == old.stat().st_size
+    assert sha_of_model(there) == container.read(old.read_bytes()).sha256
 
 
 @needs_micropython
 def test_rules_in_the_firmware(disk: Callable[..., Disk]) -> None:
     """A firmware's own rules come first, so nothing is sent; older ones are named."""
-    identity = planning.identify(disk().link)
+    identity = identify(disk().link)
     assert identity.rules is None
     assert planning.rule_files(replace(identity, rules=ulnn_rules.__version__)) == ((), ())
     files, warnings = planning.rule_files(replace(identity, rules="0.0.1"))
@@ -226,6 +241,7 @@ def test_files_that_are_in_the_way(
     with pytest.raises(DeployError, match="does not work on the board: AttributeError") as caught:
         deploy(there.link, tmp_path / "m.ulnn")
     assert caught.value.status == 5
+    assert "nothing is deployed now" in str(caught.value)
     assert there.files()["/main.py"] == 8
     assert "/ulnn.py" in there.files()
 
@@ -241,7 +257,7 @@ def test_no_space_is_found_before_writing(
     with pytest.raises(NoSpaceError, match="nothing was written; delete files") as caught:
         deploy(there.link, model_file(tmp_path))
     assert caught.value.status == 4
-    assert re.search(r"\d+ bytes to send, \d+ free", str(caught.value))
+    assert re.search(r"\d+ bytes to send, .* \d+ free", str(caught.value))
     assert there.files() == {}
 
 
@@ -253,16 +269,16 @@ def test_no_space_while_writing_leaves_the_old_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     there = disk()
-    monkeypatch.setattr(planning, "_check_space", lambda board, plan: None)
+    monkeypatch.setattr(planning, "_with_room", lambda board, plan: plan)
     there.link.make_folders("/ram/models/m.ulnn")
     there.link.write_file("/ram/models/m.ulnn", b"old")
     fill(there.link, "/ram", 19000)
     path = model_file(tmp_path)
     path.write_bytes(container.write(random_model(3, Shape(inputs=6, hidden=64, outputs=4))))
-    with pytest.raises(UlnnError, match=r"no space left for /ram/(models|lib)/"):
+    with pytest.raises(NoSpaceError, match=r"no space left on the board's disk"):
         deploy(there.link, path)
+    assert set(there.files()) == {"/models/m.ulnn", "/fill"}
     assert there.files()["/models/m.ulnn"] == 3
-    assert not [name for name in there.files() if name.endswith(".tmp")]
 
 
 @needs_micropython
@@ -274,13 +290,16 @@ def test_unplugged_while_deploying(
     with pytest.raises(UlnnError, match="plugged in"):
         deploy(there.link, path, progress=lambda *_: there.pty.unplug())
     again = disk()
-    stale = ("/ram/lib/ulnn.mpy.tmp", "/ram/lib/ulnn_old.py.tmp", "/ram/models/old.ulnn.tmp")
+    stale = ("/ram/lib/ulnn.mpy.tmp", "/ram/models/old.ulnn.tmp",
+             "/ram/lib/ulnn_versions/incoming", "/ram/lib/ulnn_versions/9.ok")  # fmt: skip
     for name in (*stale, "/ram/lib/mine.tmp"):
         again.link.make_folders(name)
         again.link.exec(f"open({name!r}, 'w').close()")
     report = deploy(again.link, path)
     assert set(report.plan.stale) == set(stale)
-    assert [n for n in again.files() if n.endswith(".tmp")] == ["/lib/mine.tmp"]
+    assert [n for n in again.files() if n.endswith((".tmp", "incoming", "9.ok"))] == [
+        "/lib/mine.tmp"
+    ]
 
 
 @needs_micropython
@@ -376,4 +395,5 @@ def test_virtual_boards(name: str, expected: str, tmp_path: Path) -> None:
         with pytest.raises(NoSpaceError, match="nothing was written"):
             deploy(link, model_file(tmp_path, 2, "other.ulnn"))
         assert not [n for n in link.eval("os.listdir('/models')") if n != "m.ulnn"]
+        assert [v.whole for v in listing(link)] == [True]
         assert deploy(link, path).self_test == 12

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import pty
+import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,11 @@ from support.paths import FIRMWARE
 from support.pty_board import FAKE_ULNN, PtyBoard
 from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.board import link as link_module
+from ulnn_host.board import exchange, repl, stream
+from ulnn_host.board.diagnosis import unknown_port
+from ulnn_host.board.faults import Faults
+from ulnn_host.board.line import reason
 from ulnn_host.board.link import Board, BoardError
-from ulnn_host.board.stream import Session
 
 MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": (FIRMWARE / "ulnn_stream.py").read_text()}
 
@@ -34,8 +37,8 @@ def board(tmp_path: Path) -> Iterator[PtyBoard]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "INTERRUPT_SECONDS", 0.3)
-    monkeypatch.setattr(link_module, "PROMPT_SECONDS", 0.5)
+    monkeypatch.setattr(repl, "INTERRUPT_SECONDS", 0.3)
+    monkeypatch.setattr(repl, "PROMPT_SECONDS", 0.5)
 
 
 def refused(port: str) -> str:
@@ -62,7 +65,7 @@ def test_file_that_is_no_port(tmp_path: Path) -> None:
 
 def test_port_that_is_not_permitted() -> None:
     error = OSError(errno.EACCES, "Permission denied")
-    assert "sudo usermod -aG" in link_module._reason("/dev/null", error)
+    assert "sudo usermod -aG" in reason("/dev/null", error)
 
 
 def test_port_in_use(board: PtyBoard) -> None:
@@ -97,8 +100,9 @@ def test_code_and_values(board: PtyBoard) -> None:
 
 def start(board: PtyBoard, program: str) -> None:
     with Board.open(board.port) as link:
-        link._transport.exec_raw_no_follow(program)
-        link._close = lambda: link._transport.close()  # type: ignore[method-assign]
+        link.repl.start(program)
+        link.line.read_until(time.monotonic() + 0.5)
+        link.repl.leave = lambda: None  # type: ignore[method-assign]
 
 
 @needs_micropython
@@ -120,7 +124,8 @@ def test_program_that_cannot_be_interrupted(board: PtyBoard, impatient: None) ->
         "while True:\n print('busy', 7)\n time.sleep_ms(50)\n",
     )
     text = refused(board.port)
-    assert "keeps the REPL busy and ignores Ctrl-C (last seen: 'busy 7')" in text
+    assert "gives no REPL (last seen: 'busy 7')" in text
+    assert "a program that ignores Ctrl-C; reset the board, or remove its main.py" in text
 
 
 @needs_micropython
@@ -195,9 +200,10 @@ def test_unplugged_while_writing(board: PtyBoard) -> None:
 def test_board_that_falls_silent(
     board: PtyBoard, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Session, "_patience", lambda self, n: 0.05)
+    monkeypatch.setattr(exchange, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(stream, "RESTART_SECONDS", 0.5)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(pytest.raises(UlnnError, match="the board stopped answering"))
+        stack.enter_context(pytest.raises(UlnnError, match="no answer at all"))
         link = stack.enter_context(Board.open(board.port))
         session = stack.enter_context(link.stream("m.ulnn"))
         board.to_host = lambda data: b""
@@ -215,8 +221,135 @@ def test_loop_that_cannot_start(board: PtyBoard) -> None:
         (board.lib / "ulnn_stream.py").unlink()
         link.exec("import sys\nsys.modules.pop('ulnn_stream', None)")
         with (
-            pytest.raises(UlnnError, match="ended: ImportError: no module named 'ulnn_stream'"),
+            pytest.raises(UlnnError, match="says: ImportError: no module named 'ulnn_stream'"),
             link.stream("m.ulnn"),
         ):
             pass
         assert link.eval("1 + 1") == 2
+
+
+@needs_micropython
+def test_loop_without_memory(tmp_path: Path) -> None:
+    (tmp_path / "m.ulnn").write_text("6 7 8")
+    short = FAKE_ULNN.replace("self.reset()", "self.reset(); self.hold = bytearray(90000)", 1)
+    with (
+        PtyBoard(tmp_path, modules={**MODULES, "ulnn.py": short}, heap="128k") as board,
+        Board.open(board.port) as link,
+        pytest.raises(
+            UlnnError, match=r"MemoryError: .*90\d\d\d.*for the model; \d+ bytes are free"
+        ),
+        link.stream("m.ulnn"),
+    ):
+        pass
+
+
+@needs_micropython
+def test_an_old_board_is_told_to_deploy_again(board: PtyBoard) -> None:
+    (board.lib / "ulnn_stream.py").write_text("MAJOR = 1\nMINOR = 0\n")
+    with (
+        Board.open(board.port) as link,
+        pytest.raises(UlnnError, match=r"speaks version 1\.0 of the protocol, .* deploy again"),
+        link.stream("m.ulnn"),
+    ):
+        pass
+
+
+# ---- lines that do damage -----------------------------------------------------------------------
+
+
+@needs_micropython
+@pytest.mark.parametrize(("rate", "kind"), [(1e-3, "mix"), (5e-3, "mix"), (1e-3, "burst")])
+def test_commands_and_files_over_a_bad_line(board: PtyBoard, rate: float, kind: str) -> None:
+    data = bytes(range(256)) * 12
+    faults = Faults(rate, kind, seed=3)
+    code = "n = 0\ndef add(k):\n global n\n n += k\n return n\n" + "# a long one\n" * 20
+    with Board.open(board.port, faults=faults) as link:
+        for k in range(3):
+            assert link.eval("add(7)", setup=code) == 7, k
+        link.write_file("x.bin", data)
+        assert link.read_file("x.bin") == data
+        with pytest.raises(BoardError, match="ZeroDivisionError"):
+            link.exec("1 / 0")
+    assert (board.folder / "x.bin").read_bytes() == data
+    assert faults.count > 3
+
+
+@needs_micropython
+@pytest.mark.parametrize("name", ["print", "_u"])
+def test_a_name_that_damage_made_another_thing(board: PtyBoard, name: str) -> None:
+    """`print(0, x)` that arrives as `print=(0, x)` hides the function for all later commands."""
+    changed: list[bytes] = []
+    call = name.encode() + b"("
+
+    def change(data: bytes) -> bytes:
+        if call in data and not changed:
+            changed.append(data)
+            return data.replace(call, name.encode() + b"=(", 1)
+        return data
+
+    board.to_board = change
+    with Board.open(board.port) as link:
+        assert link.eval("1 + 1") == 2
+    assert changed
+
+
+@needs_micropython
+def test_a_command_is_carried_out_once(board: PtyBoard) -> None:
+    """Its answer is lost, and it is sent again; the kept answer comes, nothing is done twice."""
+    lost: list[bytes] = []
+
+    def lose(data: bytes) -> bytes:
+        if b"~" in data and b"'3" in data and len(lost) < 2:
+            lost.append(data)
+            return b""
+        return data
+
+    with Board.open(board.port) as link:
+        link.exec("count = 2")
+        board.to_host = lose
+        assert link.exec("count += 1\nprint(count)") == "3\n"
+        board.to_host = bytes
+        assert link.eval("count") == 3
+    assert len(lost) == 2
+    assert link.repl.repeats >= 2
+
+
+@needs_micropython
+def test_damaged_programs_are_not_run(board: PtyBoard) -> None:
+    """A byte of a file's name is changed on the way: no other file is touched."""
+    (board.folder / "keep1").write_text("1")
+    changed: list[bytes] = []
+
+    def change(data: bytes) -> bytes:
+        if b"keep2" in data and not changed:
+            changed.append(data)
+            return data.replace(b"keep2", b"keep1")
+        return data
+
+    board.to_board = change
+    with Board.open(board.port) as link:
+        link.exec("import os\nopen('keep2', 'w').close()\nos.remove('keep2')")
+    assert changed
+    assert (board.folder / "keep1").exists()
+
+
+@needs_micropython
+def test_nothing_is_left_in_the_interpreter(board: PtyBoard) -> None:
+    with Board.open(board.port) as link:
+        link.exec("left = 1\nimport sys")
+    with serial.Serial(board.port, timeout=2) as port:
+        port.write(b"\r\x01print(sorted(n for n in dir() if n[:2] != '__'))\x04")
+        assert b"OK[]" in port.read_until(b"\x04\x04>")
+
+
+def test_what_is_at_a_port() -> None:
+    for heard, words in (
+        (b"", "no answer at all"),
+        (b"$GPGGA,123519,4807.038,N*47\r\n$GPRMC,1,A*6A\r\n", "a GPS receiver"),
+        (b"\r\nnuc login: ^C^C\r\nnuc login: ", "asks for a login"),
+        (b"\r\x03\x03\r\x02\r\x01\r\x02\r\x01", "sends back what it gets"),
+        (b"t=21.4 h=40\r\nt=21.4 h=40\r\n" * 9, "other firmware than MicroPython (an Arduino?)"),
+        (b"no\r\nTraceback (most recent call last):\r\nbusy\r\n", "ignores Ctrl-C"),
+        (bytes(range(128, 255)), "baud rate may be wrong (--baud)"),
+    ):
+        assert words in unknown_port(heard)

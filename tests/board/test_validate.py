@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from support.board_tools import model_file, need_tools
 from support.paths import FIRMWARE
 from support.pty_board import PtyBoard
 from support.unix import needs_micropython
-from ulnn_host.base.errors import UlnnError
+from ulnn_host.base.errors import BrokenOff, UlnnError
 from ulnn_host.board.deploy import deploy
+from ulnn_host.board.faults import Faults
 from ulnn_host.board.link import Board
 from ulnn_host.board.validate import Latency, ValidationReport, validate
+from ulnn_host.cli.main import app
 from ulnn_host.data.logs import read
 from ulnn_host.format import container
 from ulnn_host.report.board_show import show_validation
@@ -214,8 +217,132 @@ def test_unplugged(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
         if done > 50:
             board.unplug()
 
-    with pytest.raises(UlnnError, match=r"still plugged in\? \(after \d+ of \d+ samples\)"):
+    words = r"still plugged in\? \(broken off after \d+ of \d+\)"
+    with pytest.raises(BrokenOff, match=words) as caught:
         validate(model, data, board.port, to=at(board), progress=pull)
+    broken = caught.value.report
+    assert not broken.equal
+    assert 50 < broken.compared < broken.steps
+    assert broken.traffic.lost == broken.steps - broken.compared
+    assert broken.different_steps == broken.different_states == 0
+    assert broken.score_board is None
+    validation_page(broken).write(tmp_path / "broken.html")
+    assert f"Broken off after {broken.compared} of {broken.steps}" in (
+        (tmp_path / "broken.html").read_text()
+    )
+    kept = tmp_path / "broken.json"
+    kept.write_text(json.dumps(broken.to_json()))
+    assert json.loads(kept.read_text())["broken_off"].endswith("still plugged in?")
+
+    board.replug(0)
+    seen: list[int] = []
+    report = validate(
+        model, data, str(board.link), to=at(board), resume=kept,
+        progress=lambda done, total: seen.append(done),
+    )  # fmt: skip
+    assert report.equal
+    assert report.compared == report.steps
+    assert seen[0] > broken.compared
+    assert report.clamped_equal
+    assert report.traffic.lost == 0
+    assert "resume" not in report.to_json()
+
+
+@needs_micropython
+def test_a_report_that_is_no_place_to_go_on(
+    board: PtyBoard, pure_only: None, tmp_path: Path
+) -> None:
+    model = model_file(tmp_path)
+    data = data_file(tmp_path, model)
+
+    def pull(done: int, total: int) -> None:
+        if done > 50:
+            board.unplug()
+
+    with pytest.raises(BrokenOff) as caught:
+        validate(model, data, board.port, to=at(board), progress=pull)
+    content = caught.value.report.to_json()
+    path = tmp_path / "r.json"
+
+    def refused(change: Callable[[dict], None]) -> str:
+        copy = json.loads(json.dumps(content))
+        change(copy)
+        path.write_text(json.dumps(copy))
+        with pytest.raises(UlnnError) as error:
+            validate(model, data, board.port, resume=path)
+        return str(error.value)
+
+    assert "report of a run that broke off" in refused(lambda c: c.pop("resume"))
+    assert "is of another model" in refused(lambda c: c["resume"].update(model="0" * 64))
+    assert "is of another data" in refused(lambda c: c["resume"].update(data="0" * 64))
+    assert "is damaged" in refused(lambda c: c["resume"]["arrays"].update(y="AAAA"))
+    assert "is damaged" in refused(lambda c: c["resume"].update(sequence=99))
+    assert "is damaged" in refused(lambda c: c["resume"].update(mark_state=[1], step=3))
+    with pytest.raises(UlnnError, match="cannot be read"):
+        validate(model, data, board.port, resume=tmp_path / "none.json")
+
+
+@needs_micropython
+@pytest.mark.parametrize("unplugs", [3])
+def test_unplugged_and_back(
+    board: PtyBoard, pure_only: None, tmp_path: Path, unplugs: int
+) -> None:
+    model = model_file(tmp_path)
+    data = data_file(tmp_path, model, steps=200)
+    moments = [150, 400, 600][:unplugs]
+    lines: list[str] = []
+
+    def pull(done: int, total: int) -> None:
+        if moments and done > moments[0]:
+            moments.pop(0)
+            board.replug(0.2)
+
+    report = validate(
+        model, data, str(board.link), to=at(board), wait=20, progress=pull, notice=lines.append
+    )
+    assert not moments
+    assert report.equal
+    assert report.traffic.restarts >= unplugs
+    assert any("waiting 20 s" in line for line in lines)
+
+
+@needs_micropython
+def test_injected_faults(board: PtyBoard, pure_only: None, tmp_path: Path) -> None:
+    """The whole of validate, its deployment too, over a line that does damage."""
+    model = model_file(tmp_path)
+    data = data_file(tmp_path, model, steps=100)
+    args = [
+        "validate", str(model), str(data), "--port", board.port, "--to", at(board),
+        "--inject-faults", "5e-4", "--json", str(tmp_path / "v.json"),
+    ]  # fmt: skip
+    done = CliRunner().invoke(app, args)
+    assert done.exit_code == 0, done.output
+    assert "faults were injected" in done.output
+    content = json.loads((tmp_path / "v.json").read_text())
+    assert content["equal"] is True
+    assert content["traffic"]["faults"] > 10
+
+
+def test_faults_that_make_no_sense() -> None:
+    for text, words in (
+        ("2", "a rate of 2, expected 0 or more"),
+        ("1e-3:shout", "kind 'shout', expected flip, drop"),
+        ("many", "expected RATE, RATE:KIND"),
+    ):
+        with pytest.raises(UlnnError, match=words):
+            Faults.parse(text)
+
+
+@pytest.mark.parametrize("kind", ["flip", "drop", "duplicate", "insert", "swap", "burst", "mix"])
+def test_faults_come_at_their_rate(kind: str) -> None:
+    faults = Faults(1e-2, kind)
+    data = bytes(range(1, 251)) * 40
+    out = b"".join(faults.to_board(data[k : k + 7]) for k in range(0, len(data), 7))
+    assert out != data
+    assert 60 < faults.count < 140
+    assert abs(len(out) - len(data)) < 140
+    again = Faults(1e-2, kind)
+    assert out == b"".join(again.to_board(data[k : k + 7]) for k in range(0, len(data), 7))
 
 
 def test_data_of_another_shape(tmp_path: Path) -> None:

@@ -61,8 +61,11 @@ def validation(board: str = "QEMU Cortex-M7", *, labels: bool = True) -> Validat
         traffic=Traffic(*[0] * len(fields(Traffic))), board=info,
         model_facts=facts.of_model(model),
         deployment=None, labels=data.labels, channels=(), costs=cost.estimates(model),
-        truth=data.y, coverage=coverage(model, data),
-        arrays=Arrays(batch, outputs, outputs, ticks, np.zeros(batch.dt.shape, bool), found),
+        truth=data.y, coverage=coverage(model, data), compared=total,
+        arrays=Arrays(
+            batch, outputs, outputs, ticks, np.zeros(batch.dt.shape, bool), data.mask,
+            np.ones(count, bool), found,
+        ),
     )  # fmt: skip
 
 

@@ -9,7 +9,9 @@ import select
 import shutil
 import signal
 import subprocess
+import termios
 import threading
+import time
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,8 @@ ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") els
 
 
 class PtyBoard:
-    """`port` is its serial port; `folder` its filesystem, with lib/ on its module path.
+    """`port` is its serial port, `link` a name that leads to it after an unplug, too; `folder` its
+    filesystem, with lib/ on its module path.
 
     to_board and to_host may change the bytes under way. Ctrl-C interrupts, as on a board.
     """
@@ -39,20 +42,48 @@ class PtyBoard:
         self.to_host: Callable[[bytes], bytes] = lambda data: data
         self.sent = bytearray()
         self._open = False
+        self._back: threading.Thread | None = None
+        self.link = folder / "port"
 
     def __enter__(self) -> PtyBoard:
+        self._board_end, self._tty = pty.openpty()
+        tty.setraw(self._tty)
+        self._plug()
+        self._start()
+        self._run()
+        return self
+
+    def _plug(self) -> None:
         self._host_end, self._slave = pty.openpty()
         tty.setraw(self._slave)
         self.port = os.ttyname(self._slave)
-        self._board_end, self._tty = pty.openpty()
-        tty.setraw(self._tty)
+        self.link.unlink(missing_ok=True)
+        self.link.symlink_to(self.port)
         self._open = True
-        self._start()
+
+    def _run(self) -> None:
         self._thread = threading.Thread(target=self._carry, daemon=True)
         self._thread.start()
-        return self
+
+    def replug(self, seconds: float) -> None:
+        """Unplug; after some seconds there is a new port, and `link` leads to it."""
+        self.link.unlink()
+        self.unplug()
+
+        def later() -> None:
+            self._thread.join()
+            time.sleep(seconds)
+            self._plug()
+            self._run()
+
+        self._back = threading.Thread(target=later, daemon=True)
+        self._back.start()
+        if not seconds:
+            self._back.join()
 
     def __exit__(self, *_: object) -> None:
+        if self._back:
+            self._back.join()
         self.unplug()
         self._thread.join()
         self._process.kill()
@@ -65,6 +96,8 @@ class PtyBoard:
         self._open = False
 
     def _start(self) -> None:
+        # What was typed into an interpreter that has ended is not for the next one.
+        termios.tcflush(self._tty, termios.TCIOFLUSH)
         self._process = subprocess.Popen(
             [*ENDS_WITH_US, unix_micropython(), "-X", f"heapsize={self.heap}"],
             stdin=self._tty,
@@ -76,7 +109,7 @@ class PtyBoard:
         )
 
         answer = b""
-        while not answer.endswith(b">>> "):
+        while b">>> " not in answer:
             answer += os.read(self._board_end, 4096)
         os.write(self._host_end, answer)
 
@@ -131,6 +164,9 @@ class Model:
     def step(self, x, y, dt):
         if dt < 1:
             raise ValueError("dt: expected 1 or more ticks, got %d" % dt)
+        if dt > 1000000:
+            dt = 1000000
+            self.clamped += 1
         t = self.s + (dt & 0x3FFF)
         for v in x:
             t += v & 0xFFF
@@ -146,6 +182,9 @@ class Model:
     def state(self):
         n = self.sizes[2]
         return bytes([self.s & 255, self.s >> 8]) * n
+    @state.setter
+    def state(self, value):
+        self.s = value[0] & 0x3FFF
     def info(self):
         i, o, s = self.sizes
         return {"engine": "fake", "kernel": "python", "sha256": "00" * 32, "input_size": i,
@@ -162,6 +201,6 @@ def fake_run(x: list[list[int]], dts: list[int], outputs: int) -> tuple[list[lis
     """What FAKE_ULNN's model answers, and its state word."""
     s, rows = 0, []
     for row, dt in zip(x, dts, strict=True):
-        s = (s + (dt & 0x3FFF) + sum(v & 0xFFF for v in row)) & 0x3FFF
+        s = (s + (min(dt, 1000000) & 0x3FFF) + sum(v & 0xFFF for v in row)) & 0x3FFF
         rows.append([s + k - 0x2000 for k in range(outputs)])
     return rows, s

@@ -17,8 +17,8 @@ from ulnn_host.base import console, files
 from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import bar
 from ulnn_host.board import validate
+from ulnn_host.board.identity import identify
 from ulnn_host.board.link import Board
-from ulnn_host.board.plan import identify
 from ulnn_host.data import scores, watch
 from ulnn_host.data.scores import ClassScores
 from ulnn_host.data.sequences import Sequences, save_npz

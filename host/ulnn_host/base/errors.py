@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class UlnnError(Exception):
     """One line: what was seen, what was expected, what to do."""
@@ -26,3 +28,11 @@ class UlnnWarning(UserWarning):
 
 class UlnnAssumption(UlnnWarning):
     """One line about what a file does not say and was assumed."""
+
+
+class BrokenOff(UlnnError):
+    """A run that ended before its end. report: what came until then, marked as broken off."""
+
+    def __init__(self, text: str, report: Any) -> None:
+        super().__init__(text)
+        self.report = report

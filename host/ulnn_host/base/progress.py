@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from rich.progress import (
@@ -48,10 +48,17 @@ class Bars:
     """A place for bars, one for each label."""
 
     _progress: Progress
+    _bars: dict[str, Bar] = field(default_factory=dict)
 
     def bar(self, label: str, total: int | None = None) -> Bar:
         """A new bar."""
         return Bar(self._progress, self._progress.add_task(label, total=total, note=""))
+
+    def update(self, label: str, done: int, total: int) -> None:
+        """How much is done of what the label says, in the bar that it has or now gets."""
+        if label not in self._bars:
+            self._bars[label] = self.bar(label, total)
+        self._bars[label].update(done)
 
 
 @contextlib.contextmanager

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from ..engines import registry
 from ..engines.batch import Batch, Outputs
 from ..format import container
+from .identity import Identity, identify
 from .link import Board
-from .plan import Identity, engine_files, identify
+from .plan import engine_files
 from .virtual import BOARDS
 
 MODEL_PATH = "/models/engine_run.ulnn"
-FRAME_WINDOW = 1024
 
 
 class BoardEngine:
@@ -26,7 +26,7 @@ class BoardEngine:
         """All sequences of the batch, the state reset before each. Raises UlnnError."""
         out = Outputs.empty(container.read(data), batch)
         self.board.write_file(MODEL_PATH, data)
-        with self.board.stream(MODEL_PATH, window=FRAME_WINDOW) as session:
+        with self.board.stream(MODEL_PATH) as session:
             for n, steps in enumerate(batch.length):
                 session.reset()
                 out.y[n, :steps] = session.run(batch.x[n, :steps], batch.dt[n, :steps]).y

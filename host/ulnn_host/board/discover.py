@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from serial.tools import list_ports
 
 from ..base.errors import UlnnError
+from .line import BAUDRATE
 from .link import Board
 
 AUTO = "auto"
@@ -31,6 +34,13 @@ class SerialPort:
     def is_board(self) -> bool:
         """Whether MicroPython or CircuitPython answered."""
         return self.answer is not None
+
+
+@contextlib.contextmanager
+def opened(port: str, baudrate: int = BAUDRATE) -> Iterator[Board]:
+    """The board at a port, `auto` for the only one that is plugged in. Raises UlnnError."""
+    with Board.open(resolve(port), baudrate=baudrate) as board:
+        yield board
 
 
 def serial_ports(*, ask: bool = False) -> list[SerialPort]:

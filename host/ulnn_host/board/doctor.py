@@ -21,8 +21,9 @@ from ..format import container
 from ..toolchain import bytecode, micropython_source, natmod
 from .bench import bench_model
 from .discover import resolve
+from .identity import identify
 from .link import Board
-from .plan import engine_files, identify
+from .plan import engine_files
 from .virtual import BOARDS
 
 STEPS = 8

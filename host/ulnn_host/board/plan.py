@@ -1,9 +1,9 @@
-"""What a board is, and what a deployment would write to it."""
+"""What a deployment would write to a board, and where."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import ulnn_rules
@@ -12,74 +12,27 @@ from ..base.errors import UlnnError
 from ..base.paths import board_files
 from ..format import container
 from ..toolchain import bytecode, natmod
+from . import versions
+from .identity import RULES, Identity, NoSpaceError, identify
 from .link import Board
 from .stream import PROTOCOL
+from .versions import MODULES, Held, Sum, Version
 
 # Suffix or path, contents, note.
 _File = tuple[str, bytes, str]
-BLOCK_RESERVE = 6  # lib, its ulnn_rules and a folder for models: two blocks each in littlefs
-RULES = sorted(Path(ulnn_rules.__path__[0]).glob("*.py"))
-# What may lie on a board's module path and matters, without suffix.
-_MODULES = ("ulnn", "ulnn_stream", "ulnn_rules", *(f"ulnn_rules/{path.stem}" for path in RULES))
-_LOOK_FOR = ("main.py", *(name + suffix for name in _MODULES for suffix in ("", ".py", ".mpy")))
-
-
-class DeployError(UlnnError):
-    """Nothing was written, or what was written does not work: `status` is the exit status."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-class NoSpaceError(DeployError):
-    """The board's filesystem is too small; found out before anything was written."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text, 4)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a board is. free, block: bytes (None: not known). builtin, frozen: engine's name.
-
-    stream, rules: versions of what the firmware holds frozen of ulnn_stream and ulnn_rules.
-    files: sizes of what lies on the board's module path.
-    """
-
-    implementation: str
-    version: tuple[int, ...]
-    machine: str
-    platform: str
-    mpy: int
-    lib: str
-    free: int | None
-    block: int
-    builtin: str | None
-    frozen: str | None
-    stream: tuple[int, int] | None
-    rules: str | None
-    files: dict[str, int]
-
-    @property
-    def arch(self) -> str | None:
-        """Native architecture, as in `sys.implementation._mpy`."""
-        return natmod.arch_name(self.mpy)
-
-    @property
-    def root(self) -> str:
-        """The folder that holds lib, "" for the root of the filesystem."""
-        return self.lib.rpartition("/")[0]
+BLOCK_RESERVE = 8  # lib, the folder of versions, two of ulnn_rules: two blocks each in littlefs
 
 
 @dataclass(frozen=True)
 class Item:
-    """One file for the board. status: new, changed or same."""
+    """One file for the board. name: the module or the model that it is, such as ulnn.mpy or
+    /models/m.ulnn. path: where it is stored. status: new, changed (another is there) or same.
+    """
 
+    name: str
     path: str
     data: bytes = field(repr=False)
     status: str
-    old_size: int
     note: str = ""
 
 
@@ -87,110 +40,56 @@ class Item:
 class Plan:
     """What a deployment writes and removes, and why.
 
-    stale: what deployments that were cut off left behind. hiding: modules in lib that would be
-    imported in place of the new ones.
+    version: what the board then holds. adopted: files that were put there without versions, which
+    become the version before: what it consists of, and (from, to) of the copies. boot, stubs:
+    paths and contents of the module that the stubs use, and of the stubs, where they are not
+    right already. stale: what
+    deployments that were cut off left there. hiding: modules in lib that would be imported in
+    place of the new ones. leftover: what is not used any more afterwards. forget: the version
+    before goes first, for want of space.
     """
 
     board: Identity
+    held: Held
     model_path: str
     engine: str
     items: tuple[Item, ...]
+    version: Version
+    adopted: tuple[Version, tuple[tuple[str, str], ...]] | None
+    boot: tuple[tuple[str, bytes], ...]
+    stubs: tuple[tuple[str, bytes], ...]
     stale: tuple[str, ...]
     hiding: tuple[str, ...]
+    leftover: tuple[str, ...]
     warnings: tuple[str, ...]
+    forget: bool = False
 
     @property
     def to_send(self) -> tuple[Item, ...]:
         """The items that are not on the board yet."""
         return tuple(item for item in self.items if item.status != "same")
 
-
-# ---- looking at the board ---------------------------------------------------------------------
-
-_IDENTIFY = """
-import os, sys
-def _ulnn_probe(path, name):
-    keep, sys.path[:] = sys.path[:], path
-    ours = ('ulnn', 'ulnn_stream', 'ulnn_rules')
-    held = {n: sys.modules.pop(n) for n in ours if n in sys.modules}
-    if name != 'ulnn':
-        sys.modules['ulnn'] = sys
-    try:
-        return __import__(name)
-    except Exception:
-        return None
-    finally:
-        sys.path[:] = keep
-        for n in ours:
-            sys.modules.pop(n, None)
-        sys.modules.update(held)
-def _ulnn_identify(names):
-    i = sys.implementation
-    d = {'implementation': i.name, 'version': tuple(i.version[:3]), 'platform': sys.platform,
-        'machine': getattr(i, '_machine', sys.platform), 'mpy': getattr(i, '_mpy', 0)}
-    lib = [p for p in sys.path if p.endswith('/lib') and not p.startswith('/rom')]
-    d['lib'] = lib[0] if lib else ''
-    d['builtin'] = getattr(_ulnn_probe([], 'ulnn'), 'ENGINE', None)
-    frozen = None if d['builtin'] else _ulnn_probe(['.frozen'], 'ulnn')
-    d['frozen'] = getattr(frozen, 'ENGINE', None)
-    s = _ulnn_probe(['.frozen'], 'ulnn_stream')
-    d['stream'] = (s.MAJOR, s.MINOR) if s else None
-    d['rules'] = getattr(_ulnn_probe(['.frozen'], 'ulnn_rules'), '__version__', None)
-    d['free'], d['block'] = None, 4096
-    at = d['lib']
-    while hasattr(os, 'statvfs'):
-        try:
-            v = os.statvfs(at or '/')
-            d['free'], d['block'] = v[1] * v[4], v[1]
-            break
-        except OSError:
-            if not at:
-                break
-            at = at[:at.rfind('/')]
-    d['files'] = {}
-    for p in sys.path:
-        if p == '.frozen':
-            continue
-        for n in names:
-            n = (p + '/' if p else '') + n
-            try:
-                d['files'][n] = os.stat(n)[6]
-            except OSError:
-                pass
-    return d
-def _ulnn_stale(folders):
-    found = []
-    for p in folders:
-        try:
-            names = os.listdir(p or '/')
-        except OSError:
-            continue
-        found += [p + '/' + n for n in names if n.endswith('.tmp')
-            and (n.startswith('ulnn') or '.ulnn' in n or p.endswith('/ulnn_rules'))]
-    return found
-"""
-
-
-def identify(board: Board) -> Identity:
-    """Ask the board what it is. Raises UlnnError when it has no folder for modules."""
-    board.exec(_IDENTIFY)
-    found = board.eval(f"_ulnn_identify({_LOOK_FOR!r})")
-    if not found["lib"]:
-        raise DeployError(
-            f"port {board.name}: the board has no lib folder in sys.path, so it has no filesystem "
-            "to deploy to; mount one first",
-            3,
+    @property
+    def changes(self) -> bool:
+        """Whether another version than this one counts on the board."""
+        active = self.held.active
+        return active is None or (active.modules, active.models, active.files) != (
+            self.version.modules,
+            self.version.models,
+            self.version.files,
         )
-    return Identity(**found)
 
 
-# ---- planning ---------------------------------------------------------------------------------
+def _takes_bytecode(identity: Identity) -> bool:
+    return (
+        identity.implementation == "micropython" and identity.mpy & 0xFF == bytecode.MPY_VERSION[0]
+    )
 
 
 def _code(name: str, identity: Identity) -> _File:
     """(suffix, contents, note) of `firmware/NAME`: bytecode where the board takes ours."""
     why = "this board takes no .mpy of ours"
-    if identity.implementation == "micropython" and identity.mpy & 0xFF == bytecode.MPY_VERSION[0]:
+    if _takes_bytecode(identity):
         try:
             return ".mpy", bytecode.find(name), "bytecode"
         except UlnnError as error:
@@ -289,26 +188,163 @@ def make_plan(
     identity = identify(board)
     choice = engine_files(identity, pure=pure)
     rules, outdated = rule_files(identity)
-    wanted = [*choice.files, *rules]
     target = default_target(identity, model_path, to)
-    wanted.append((target, data, f"model, {model.weight_bits} bits, {model.macs} MACs a step"))
-    items = tuple(_item(board, *entry) for entry in wanted)
-    hiding, hidden = _shadows(identity, [path for path, _, _ in wanted[:-1]])
-    folders = sorted({identity.lib, f"{identity.lib}/ulnn_rules", target.rpartition("/")[0]})
-    stale = tuple(board.eval(f"_ulnn_stale({folders!r})"))
-    warnings = (*choice.warnings, *outdated, *hidden)
-    plan = Plan(identity, target, choice.engine, items, stale, hiding, warnings)
-    _check_space(board, plan)
-    return plan
+    held = versions.look(board, identity, [target])
+    modules = _named(identity, [*choice.files, *rules])
+    stored_model = f"model_{versions.digest(data)[1][:8]}.ulnn"
+    note = f"model, {model.weight_bits} bits, {model.macs} MACs a step"
+    wanted = [*modules, (target, stored_model, data, note)]
+    models = {**_other_models(held, target), target: stored_model}
+    files = {stored: versions.digest(content) for _, stored, content, _ in wanted}
+    active = held.active
+    files |= {name: active.files[name] for name in models.values() if active and name not in files}
+    version = Version(
+        active.number + 1 if active else 2,
+        {module: _module(stored) for name, stored, _, _ in modules for module in [_top(name)]},
+        dict(sorted(models.items())),
+        dict(sorted(files.items())),
+        choice.engine,
+    )
+    suffix = ".mpy" if _takes_bytecode(identity) else ".py"
+    adopted = _adopted(identity, held, target)
+    names = {*version.modules, *(adopted[0].modules if adopted else ())}
+    stubs = [versions.stub_path(identity.lib, name, suffix) for name in sorted(names)]
+    boot = f"{identity.lib}/ulnn_boot{suffix}"
+    hiding, hidden = _shadows(identity, [boot, *stubs])
+    plan = Plan(
+        identity,
+        held,
+        target,
+        choice.engine,
+        tuple(_item(held, adopted[0] if adopted else None, *entry) for entry in wanted),
+        version,
+        adopted,
+        _not_right(held, [boot], versions.boot(suffix)),
+        _not_right(held, stubs, versions.stub(suffix)),
+        tuple(_stale(board, held, identity, target, files)),
+        hiding,
+        tuple(
+            path
+            for path in held.flat
+            if path.startswith(f"{identity.lib}/ulnn_rules/")
+            and path not in (*stubs, *hiding)
+            and "ulnn_rules" in names
+        ),
+        (*choice.warnings, *outdated, *hidden),
+    )
+    return _with_room(board, plan)
 
 
-def _item(board: Board, path: str, data: bytes, note: str) -> Item:
-    there = board.sha256(path)
-    if there is None:
-        return Item(path, data, "new", 0, note)
-    same = there == hashlib.sha256(data).hexdigest()
-    size = len(data) if same else board.whole(f"__import__('os').stat({path!r})[6]")
-    return Item(path, data, "same" if same else "changed", size, note)
+def _not_right(held: Held, paths: list[str], data: bytes) -> tuple[tuple[str, bytes], ...]:
+    return tuple((p, data) for p in paths if not versions.same(held.flat.get(p), data))
+
+
+def _top(name: str) -> str:
+    return name.split("/")[0].split(".")[0]
+
+
+def _module(stored: str) -> str:
+    return stored.split("/")[0].removesuffix(".mpy").removesuffix(".py")
+
+
+def _named(identity: Identity, files: list[_File]) -> list[tuple[str, str, bytes, str]]:
+    """(name, stored name, contents, note) of modules; a package has one hash for all files."""
+    names = [path.removeprefix(identity.lib + "/") for path, _, _ in files]
+    package = _package_name(
+        {n: versions.digest(d) for n, (_, d, _) in zip(names, files, strict=True)}
+    )
+    found = []
+    for name, (_, data, note) in zip(names, files, strict=True):
+        stored = (
+            f"{package}/{name.partition('/')[2]}"
+            if "/" in name
+            else _stored_name(name, versions.digest(data))
+        )
+        found.append((name, stored, data, note))
+    return found
+
+
+def _stored_name(name: str, seen: Sum) -> str:
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}_{seen[1][:8]}.{suffix}"
+
+
+def _package_name(files: dict[str, Sum]) -> str:
+    inside = sorted((name, seen[1]) for name, seen in files.items() if "/" in name)
+    return f"ulnn_rules_{hashlib.sha256(repr(inside).encode()).hexdigest()[:8]}"
+
+
+def _other_models(held: Held, target: str) -> dict[str, str]:
+    """The models deployed earlier to other paths, but for those that people changed there."""
+    active = held.active
+    if not active:
+        return {}
+    return {
+        path: stored
+        for path, stored in active.models.items()
+        if path != target
+        and versions.agree(held.stored.get(stored), active.files[stored])
+        and (not active.finished or versions.agree(held.flat.get(path), active.files[stored]))
+    }
+
+
+def _adopted(
+    identity: Identity, held: Held, target: str
+) -> tuple[Version, tuple[tuple[str, str], ...]] | None:
+    """The files of a board without versions as version 1, so that it can go on with them."""
+    if held.active:
+        return None
+    lib = identity.lib + "/"
+    flat = {p.removeprefix(lib): s for p, s in held.flat.items() if p.startswith(lib)}
+    chosen: dict[str, Sum] = {}
+    for name, seen in flat.items():
+        suffix = name[name.rfind(".") :]
+        ours = versions.same(seen, versions.stub(suffix)) if suffix in (".py", ".mpy") else True
+        taken = suffix == ".mpy" and name.removesuffix(".mpy") + ".py" in flat
+        if not ours and not taken and _top(name) in MODULES:
+            chosen[name] = seen
+    package = _package_name(chosen)
+    copies, modules, files = [], {}, {}
+    for name, seen in chosen.items():
+        inside = name.partition("/")[2]
+        stored = f"{package}/{inside}" if inside else _stored_name(name, seen)
+        copies.append((lib + name, stored))
+        modules[_top(name)], files[stored] = _module(stored), seen
+    if "ulnn" not in modules and not (
+        (identity.builtin or identity.frozen) and target in held.flat
+    ):
+        return None
+    models = {}
+    if target in held.flat:
+        models[target] = f"model_{held.flat[target][1][:8]}.ulnn"
+        files[models[target]] = held.flat[target]
+        copies.append((target, models[target]))
+    version = Version(1, modules, models, files, "as it was put there")
+    return version, tuple((a, f"{held.folder}/{b}") for a, b in copies)
+
+
+def _item(
+    held: Held, adopted: Version | None, name: str, stored: str, data: bytes, note: str
+) -> Item:
+    path = f"{held.folder}/{stored}"
+    copied = adopted.files.get(stored) if adopted else None
+    if versions.same(held.stored.get(stored), data) or versions.same(copied, data):
+        return Item(name, path, data, "same", note)
+    active = held.active
+    known = active and (name in active.models or _top(name) in active.modules)
+    return Item(name, path, data, "changed" if known or name in held.flat else "new", note)
+
+
+def _stale(
+    board: Board, held: Held, identity: Identity, target: str, wanted: dict[str, Sum]
+) -> list[str]:
+    """What deployments that were cut off left in the folders where they write."""
+    folders = [identity.lib, f"{identity.lib}/ulnn_rules", target.rpartition("/")[0]]
+    names = versions.ask(board, f"_temporary({sorted(set(folders))!r})")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise board.odd(names, "what earlier deployments left")
+    keep = {f"{held.folder}/{name}" for name in wanted}
+    return [*names, *(p for p in held.unused(*held.versions) if p not in keep)]
 
 
 def _shadows(identity: Identity, modules: list[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -330,21 +366,42 @@ def _shadows(identity: Identity, modules: list[str]) -> tuple[tuple[str, ...], l
     return tuple(hiding), warnings
 
 
-def _check_space(board: Board, plan: Plan) -> None:
+def _with_room(board: Board, plan: Plan) -> Plan:
+    """The plan, without the version before where there is no room for three. Raises NoSpaceError.
+
+    What counts is never touched, so there has to be room for everything new beside it.
+    """
     if plan.board.free is None:
-        return
-    block = plan.board.block
+        return plan
+    block, held = plan.board.block, plan.held
 
-    def blocks(size: int) -> int:
-        return -(-size // block)
+    def blocks(sizes: list[int]) -> int:
+        return sum(-(-size // block) for size in sizes)
 
-    available = plan.board.free // block - BLOCK_RESERVE
-    for item in plan.to_send:
-        # The old file goes only when the new one is whole.
-        if blocks(len(item.data)) > available:
-            needed = sum(len(i.data) for i in plan.to_send)
-            raise NoSpaceError(
-                f"port {board.name}: not enough space for {item.path}: {needed} bytes to send, "
-                f"{plan.board.free} free; nothing was written; delete files on the board"
-            )
-        available += blocks(item.old_size) - blocks(len(item.data))
+    sent = [len(item.data) for item in plan.to_send]
+    wanted = [*sent, *(len(data) for _, data in (*plan.boot, *plan.stubs))]
+    if plan.adopted:
+        wanted += [size for size, _ in plan.adopted[0].files.values()]
+    if plan.changes:
+        wanted.append(len(plan.version.text()))
+        model = plan.items[-1]
+        if not versions.same(held.flat.get(plan.model_path), model.data):
+            wanted.append(len(model.data))
+    freed = [held.stored[p.removeprefix(held.folder + "/")][0] for p in plan.stale
+             if p.startswith(held.folder)]  # fmt: skip
+    available = plan.board.free // block - BLOCK_RESERVE + blocks(freed)
+    if not wanted or blocks(wanted) <= available:
+        return plan
+    active = held.active
+    keep = {*plan.version.files, *(active.files if active else ())}
+    before = held.before
+    only = [
+        size for name, (size, _) in (before.files if before else {}).items() if name not in keep
+    ]
+    if blocks(wanted) <= available + blocks(only):
+        return replace(plan, forget=True)
+    raise NoSpaceError(
+        f"port {board.name}: not enough space: {sum(sent)} bytes to send, {sum(wanted)} with the "
+        f"copies that make it safe, {plan.board.free} free in blocks of {block}; nothing was "
+        "written; delete files on the board, or start afresh with ulnn deploy --remove"
+    )

@@ -3,425 +3,302 @@
 from __future__ import annotations
 
 import contextlib
-import re
+import random
 import struct
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..base.errors import UlnnError
-from .frames import BODY_WORDS, OVERHEAD_WORDS, Decoder, Reply, encode
+from .exchange import Exchange, LoopEnded, Request, is_an_error
+from .frames import Reply
+from .line import Line, LineLost
+from .samples import (
+    STATE,
+    TEXT,
+    Answers,
+    BoardInfo,
+    Int16,
+    Mark,
+    NotRepeatable,
+    Run,
+    checked,
+    frame_samples,
+    frame_words,
+    get,
+    put,
+)
 
-PROTOCOL = (1, 0)
-PART_WORDS = BODY_WORDS - OVERHEAD_WORDS
-DT_WIRE_MAX = 2**30 - 1
-FILLER = bytes(2 * BODY_WORDS + 4)
-STATE, OUTPUT, TEXT = 0, 1, 2
-TRIES = 6
+__all__ = ["PROTOCOL", "Answers", "BoardInfo", "Mark", "RunBroken", "Session"]
 
-Int16 = NDArray[np.int16]
+PROTOCOL = (2, 0)
+MARK_SAMPLES, LEAST_MARK_SAMPLES, MOST_MARK_SAMPLES = 500, 50, 30000
+FRUITLESS_RESTARTS = 20
+RESTART_SECONDS, DEAF_SECONDS = 60.0, 10.0
+READY_SECONDS = 2.0
+START_ATTEMPTS = 4
 
-
-class LoopEnded(UlnnError):
-    """The loop on the board returned or raised; the raw REPL is back."""
-
-
-class Port(Protocol):
-    """What is used of pyserial's Serial."""
-
-    timeout: float | None
-
-    @property
-    def in_waiting(self) -> int:
-        """Bytes that have arrived."""
-
-    def read(self, size: int = 1) -> bytes:
-        """Up to size bytes; what there is when the timeout is over."""
-
-    def write(self, data: bytes) -> int | None:
-        """Send."""
-
-
-@dataclass(frozen=True)
-class BoardInfo:
-    """What the board says in its answer to HELLO."""
-
-    protocol: tuple[int, int]
-    window: int
-    slots: int
-    rows: int
-    inputs: int
-    outputs: int
-    state_size: int
-    clock_cost: int
-    allocates: bool
-    tick_ns: int
-    clock_hz: int
-    facts: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the loaded model, hex."""
-        return self.facts.get("sha256", "")
-
-    @property
-    def emulated(self) -> bool:
-        """Whether the board is QEMU's, whose times are not those of a chip."""
-        return "QEMU" in self.facts.get("board", "")
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything, ready for json.dump."""
-        return asdict(self)
+_T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What came back for T samples: y int16 (T, O), ticks of the board's clock (T,), gc (T,)."""
+class RunBroken(UlnnError):
+    """The board went away in a run. answers: what came before, end: where to go on from."""
 
-    y: Int16
-    ticks: NDArray[np.int64]
-    gc: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class _Request:
-    kind: str
-    argument: int = 0
-    payload: bytes = b""
-    patience: float = 3.0
-
-
-@dataclass
-class _Pending:
-    frame: bytes
-    patience: float
-    repeated: bool = False
+    def __init__(self, text: str, answers: Answers) -> None:
+        super().__init__(text)
+        self.answers = answers
 
 
 class Session:
-    """The host's end. Every failure is a UlnnError that names the port."""
+    """The host's end. Every failure is a UlnnError that names the port.
 
-    def __init__(self, port: Port, name: str, *, frame_bytes: int | None = None) -> None:
-        self._port = port
-        self._port.timeout = 0.1
-        self._name = name
-        self._decoder = Decoder()
-        self._next = 0
-        self._window, self._slots = 64, 1
-        self._frame_bytes = frame_bytes
-        self._step_seconds: float | None = None
-        self.resent = 0
-        self.naks = 0
+    restarts: loops that were started again; repeated: steps that the board made twice for that.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        start: Callable[[bool], None],
+        *,
+        timeout: float = 60,
+        wait: float = 0.0,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
+        """start(again) has the board run the loop, out of whatever it does where `again`.
+
+        timeout: seconds for loading the model. wait: seconds until an unplugged board is back.
+        notice: gets a line about each restart.
+        """
+        self._notice = notice or (lambda _: None)
+        self._line, self._start = line, start
+        self._timeout, self._wait = timeout, wait
+        self._exchange = Exchange(line)
+        self._mark = Mark()
+        self._fresh = False
+        self._mark_samples = MARK_SAMPLES
+        self._fruitless = 0
+        self.restarts = self.repeated = 0
         self.info: BoardInfo
+
+    # ---- counters -----------------------------------------------------------------------------
+
+    @property
+    def resent(self) -> int:
+        """Frames that were sent again, and answers that were asked for again."""
+        return self._exchange.counters.resent + self._exchange.counters.asked
+
+    @property
+    def naks(self) -> int:
+        """Times the board said that a frame was damaged or missing."""
+        return self._exchange.counters.naks
 
     @property
     def damaged(self) -> int:
-        """Frames from the board that failed their check."""
-        return self._decoder.damaged
+        """Stretches of bytes from the board that were no frame."""
+        return self._exchange.damaged
 
     # ---- requests -----------------------------------------------------------------------------
 
     def hello(self) -> BoardInfo:
-        """Start: the board resets the model and says who it is."""
-        self._window, self._slots = 64, 1
-        reply = self._one(_Request("H", 0, struct.pack("<HH", *PROTOCOL)))
-        major, minor = (int(v) for v in reply.payload[:2])
-        if major != PROTOCOL[0]:
-            raise UlnnError(
-                f"port {self._name}: the board speaks version {major}.{minor} of the protocol, "
-                f"this program {PROTOCOL[0]}.{PROTOCOL[1]}: deploy again to update the board"
-            )
-        n = [int(v) for v in reply.payload.view(np.uint16)]
-        tick_ns, clock_hz = (int(v) for v in reply.payload[11:15].copy().view("<u4"))
-        self._window, self._slots = n[2], n[3]
-        text = self._get(TEXT, (n[10] + 1) // 2).tobytes()[: n[10]].decode()
-        self.info = BoardInfo(
-            protocol=(n[0], n[1]),
-            window=n[2],
-            slots=n[3],
-            rows=n[4],
-            inputs=n[5],
-            outputs=n[6],
-            state_size=n[7],
-            clock_cost=n[8],
-            allocates=bool(n[9] & 1),
-            tick_ns=tick_ns,
-            clock_hz=clock_hz,
-            facts=dict(line.split("=", 1) for line in text.splitlines()),
-        )
+        """Start the loop: the board loads and resets the model and says who it is."""
+        try:
+            self._begin(again=False)
+        except LoopEnded as error:
+            self._revive(error)
         return self.info
 
     def reset(self) -> None:
         """State to 0."""
-        self._one(_Request("R"))
+        self._safely(lambda: self._one(Request("R")))
+        self._mark, self._fresh = Mark(), True
 
     def state(self) -> Int16:
         """The model's state, int16 (state_size,)."""
-        return self._get(STATE, self.info.state_size)
+        return np.array(self._safely(self._read_state).state, np.int16)
 
     def stats(self) -> dict[str, int]:
-        """Counters of the board since hello."""
-        values = self._one(_Request("Q")).payload.view("<u4")
+        """Counters of the board since its loop started."""
+        values = self._safely(lambda: self._one(Request("Q"))).payload.view("<u4")
         names = ("steps", "collections", "damaged", "clamped", "mem_alloc", "mem_free")
         return dict(zip(names, (int(v) for v in values), strict=False))
 
+    def bye(self) -> None:
+        """End the loop on the board, and wait for the prompt of the raw REPL after it."""
+        # Where the loop is gone already there is nothing to end.
+        with contextlib.suppress(LoopEnded):
+            self._one(Request("B"))
+            self._line.read_until(time.monotonic() + 1, 0.05)
+
+    # ---- samples ------------------------------------------------------------------------------
+
     def run(
-        self, x: ArrayLike, dt: ArrayLike, progress: Callable[[int], None] | None = None
+        self,
+        x: ArrayLike,
+        dt: ArrayLike,
+        progress: Callable[[int], None] | None = None,
+        *,
+        start: Mark | None = None,
     ) -> Answers:
         """Steps from the present state. x int16 (T, I), dt ticks (T,); progress gets step counts.
 
-        Raises ValueError for wrong shapes and for dt < 1.
+        start: goes on there instead, in the same x and dt. Raises ValueError for wrong shapes and
+        for dt < 1, RunBroken when the board is lost and does not come back in time.
         """
-        xs, dts = np.asarray(x), np.asarray(dt, np.int64)
-        if xs.ndim != 2 or xs.shape != (len(dts), self.info.inputs):
-            raise ValueError(f"x: expected shape ({len(dts)}, {self.info.inputs}), got {xs.shape}")
-        if np.any((xs < -32768) | (xs > 32767)):
-            raise ValueError("x: expected int16 values")
-        if np.any(dts < 1):
-            k = int(np.argmax(dts < 1))
-            raise ValueError(f"dts: expected 1 or more ticks, got {dts[k]} at step {k}")
-        # A dt from 2^30 up would be a long integer on 32-bit boards, which allocate for one.
-        limit = DT_WIRE_MAX if int(self.info.facts.get("dt_max", 2**31)) < DT_WIRE_MAX else 2**31
-        dts = np.minimum(dts, limit).astype("<u4")
-        steps = self._steps if self.info.rows else self._big_steps
-        return steps(xs.astype("<i2"), dts, progress or (lambda _: None))
+        xs, dts = checked(x, dt, self.info.inputs)
+        counted = 0
+        if start is not None:
+            self._safely(lambda: self._put_back(start))
+            self._mark = start
+        elif self._fresh:
+            self._mark = Mark()
+        else:
+            now = self._safely(self._read_state)
+            self._mark, counted = Mark(0, now.state), now.clamped
+        self._fresh = False
+        run = Run(xs, dts, self.info, self._mark, counted, progress or (lambda _: None))
+        while run.mark.step < len(xs):
+            before = run.mark
+            try:
+                self._go(run)
+            except (LoopEnded, LineLost) as error:
+                if run.mark is before:
+                    self._mark_samples = max(LEAST_MARK_SAMPLES, self._mark_samples // 2)
+                try:
+                    self._revive(error)
+                except (LoopEnded, LineLost) as last:
+                    raise RunBroken(str(last), run.answers()) from last
+                self.repeated += run.go_back()
+            except NotRepeatable as error:
+                raise UlnnError(f"port {self._line.name}: {error}") from error
+        return run.answers()
 
-    def bye(self) -> None:
-        """End the loop on the board, and wait for the prompt of the raw REPL behind it."""
-        self._one(_Request("B"))
-        deadline = time.monotonic() + 3
-        with contextlib.suppress(LoopEnded):
-            while time.monotonic() < deadline:
-                self._read(deadline)
+    def _go(self, run: Run) -> None:
+        for reply in self._exchange.exchange(run.requests(self)):
+            if (mark := run.take(reply)) is not None:
+                self._mark, self._fruitless = mark, 0
+            self._exchange.step_seconds = max(self._exchange.step_seconds, run.slowest)
 
-    # ---- steps --------------------------------------------------------------------------------
+    def batch(self) -> int:
+        """Samples of the next frame."""
+        return frame_samples(self.info, self._exchange.window, self._exchange.damage.rate)
 
-    def _batch(self) -> int:
-        """Samples in a frame: two frames fit in the board's window, so that it never waits."""
-        limit = min(self._frame_bytes or 255, max(self._window // 2, 64))
-        fitting = (limit - 4 - 2 * OVERHEAD_WORDS) // (2 * (self.info.inputs + 2))
-        return max(1, min(self.info.rows, fitting))
+    def words(self) -> int:
+        """Words of the next payload that is no samples."""
+        return frame_words(self._exchange.window, self._exchange.damage.rate)
 
-    def _patience(self, samples: int) -> float:
-        if self._step_seconds is None:
-            return 20.0
-        return 3.0 + 4 * samples * self._slots * self._step_seconds
+    def mark_samples(self) -> int:
+        """Samples after which the state is read: it is a twentieth of what comes back at most."""
+        least = 20 * self.info.state_size // (self.info.outputs + 1)
+        return min(max(self._mark_samples, least), MOST_MARK_SAMPLES)
 
-    def _steps(
-        self, x: NDArray[Any], dts: NDArray[Any], progress: Callable[[int], None]
-    ) -> Answers:
-        batch, outputs = self._batch(), self.info.outputs
-        rows = np.concatenate([dts.view("<i2").reshape(-1, 2), x], axis=1)
+    # ---- a loop that ended --------------------------------------------------------------------
 
-        def requests() -> Iterator[_Request]:
-            for k in range(0, len(rows), batch):
-                part = rows[k : k + batch]
-                yield _Request("S", len(part), part.tobytes(), self._patience(len(part)))
+    def _safely(self, action: Callable[[], _T]) -> _T:
+        """Do it, after a restart again."""
+        while True:
+            try:
+                return action()
+            except (LoopEnded, LineLost) as error:
+                self._revive(error)
 
-        back = np.zeros((len(rows), outputs + 2), np.int16)
-        done = 0
-        for reply in self._exchange(requests()):
-            values = reply.payload.reshape(-1, outputs + 2)
-            back[done : done + len(values)] = values
-            done += len(values)
-            self._learn(values[:, :2])
-            progress(len(values))
-        return _answers(back)
+    def _revive(self, error: LoopEnded | LineLost) -> None:
+        """Start the loop again and put the last state back that the board sent.
 
-    def _big_steps(
-        self, x: NDArray[Any], dts: NDArray[Any], progress: Callable[[int], None]
-    ) -> Answers:
-        """One sample in several frames, for models whose samples do not fit in one."""
-        back = np.zeros((len(x), self.info.outputs + 2), np.int16)
-        for t, (row, dt) in enumerate(zip(x, dts, strict=True)):
-            parts = (
-                _Request("P", OUTPUT, struct.pack("<H", k) + row[k : k + PART_WORDS - 1].tobytes())
-                for k in range(0, len(row), PART_WORDS - 1)
+        Raises the last error when that does not succeed.
+        """
+        self.restarts += 1
+        said: list[str] = []
+        began = time.monotonic()
+        deadline = began + max(RESTART_SECONDS, self._wait)
+        while True:
+            self._fruitless += 1
+            if isinstance(error, LoopEnded):
+                said.append(error.reason)
+                hopeless = said[-2:] == 2 * [error.reason] and is_an_error(error.reason)
+            else:
+                hopeless = not self._wait
+            now = time.monotonic()
+            deaf = now - max(began, self._line.heard) > max(DEAF_SECONDS, self._wait)
+            late = deaf or now > deadline or self._fruitless > FRUITLESS_RESTARTS
+            if hopeless or late:
+                raise error
+            try:
+                if isinstance(error, LineLost):
+                    self._notice(f"the board is gone: waiting {self._wait:g} s for it")
+                    self._line.reopen(self._wait)
+                self._begin(again=True)
+                self._put_back(self._mark)
+                self._notice(f"{error}: started again, from step {self._mark.step}")
+                return
+            except (LoopEnded, LineLost) as again:
+                error = again
+
+    def _begin(self, *, again: bool) -> None:
+        """Start the loop and greet it."""
+        known = getattr(self, "info", None)
+        for attempt in range(START_ATTEMPTS):
+            try:
+                self._start(again or attempt > 0)
+            except LineLost:
+                raise
+            except UlnnError as error:
+                raise LoopEnded(str(error), "no REPL") from error
+            self._exchange.restart()
+            try:
+                self.info = self._greet()
+                break
+            except LoopEnded as error:
+                last = attempt == START_ATTEMPTS - 1
+                if last or error.reason == "silence" or is_an_error(error.reason):
+                    raise
+        if known is not None and known.facts != self.info.facts:
+            raise UlnnError(
+                f"port {self._line.name}: another board or model came back "
+                f"({self.info.facts.get('board')}, model {self.info.sha256[:12]}...)"
             )
-            for _ in self._exchange(parts):
-                pass
-            reply = self._one(_Request("T", 1, dt.tobytes(), self._patience(1)))
-            back[t, :2] = reply.payload
-            back[t, 2:] = self._get(OUTPUT, self.info.outputs)
-            self._learn(back[t : t + 1, :2])
-            progress(1)
-        return _answers(back)
 
-    def _learn(self, times: NDArray[np.int16]) -> None:
-        """Keep the slowest step seen, to know how long an answer may take."""
-        ticks = np.ascontiguousarray(times).view("<u4") & 0x7FFFFFFF
-        seconds = float(ticks.max()) / self.info.clock_hz
-        self._step_seconds = max(self._step_seconds or 0.0, seconds)
+    def _greet(self) -> BoardInfo:
+        """HELLO, whose answer may take as long as the model is loaded."""
+        request = Request("H", random.getrandbits(16), struct.pack("<HH", *PROTOCOL))
+        ready = self._exchange.wait_ready(min(self._timeout, READY_SECONDS))
+        deadline = time.monotonic() + (0.0 if ready else self._timeout)
+        while True:
+            try:
+                reply = self._one(request)
+                break
+            except LoopEnded as error:
+                if error.reason != "silence" or time.monotonic() > deadline:
+                    raise
+        if reply.argument != request.argument:
+            raise LoopEnded(f"port {self._line.name}: the answer is of another session", "noise")
+        info, size = BoardInfo.read(reply.payload)
+        self._exchange.window, self._exchange.slots = info.window, info.slots
+        self._exchange.step_seconds = info.step_ticks / info.clock_hz
+        text = self._get(TEXT, (size + 1) // 2)[0].tobytes()[:size].decode()
+        return replace(info, facts=dict(line.split("=", 1) for line in text.splitlines()))
+
+    def _put_back(self, mark: Mark) -> None:
+        self._one(Request("R"))
+        if mark.state is not None:
+            self._all(put(STATE, np.array(mark.state, "<i2"), self.words))
+
+    def _read_state(self) -> Mark:
+        words, clamped = self._get(STATE, self.info.state_size)
+        return Mark(self._mark.step, tuple(int(v) for v in words), clamped)
 
     # ---- exchange -----------------------------------------------------------------------------
 
-    def _one(self, request: _Request) -> Reply:
-        (reply,) = self._exchange([request])
-        return reply
+    def _all(self, requests: Iterable[Request]) -> list[Reply]:
+        return list(self._exchange.exchange(requests))
 
-    def _get(self, region: int, words: int) -> Int16:
-        parts = (
-            _Request("G", region, struct.pack("<HH", k, min(PART_WORDS, words - k)))
-            for k in range(0, words, PART_WORDS)
-        )
-        found = [reply.payload for reply in self._exchange(parts)]
-        return np.concatenate(found) if found else np.zeros(0, np.int16)
+    def _one(self, request: Request) -> Reply:
+        return self._all([request])[0]
 
-    def _exchange(self, requests: Iterable[_Request]) -> Iterator[Reply]:
-        """Replies in the order of the requests; several requests are under way at a time."""
-        queue = iter(requests)
-        upcoming: tuple[int, _Pending] | None = None
-        pending: OrderedDict[int, _Pending] = OrderedDict()
-        replies: dict[int, Reply] = {}
-        first = self._next
-        tries = 0
-        deadline = 0.0
-        while True:
-            while True:
-                if upcoming is None:
-                    request = next(queue, None)
-                    if request is None:
-                        break
-                    frame = encode(request.kind, self._next, request.argument, request.payload)
-                    upcoming = self._next, _Pending(frame, request.patience)
-                    self._next += 1
-                number, item = upcoming
-                outstanding = sum(len(p.frame) for p in pending.values())
-                oldest = next(iter(pending), number)
-                if pending and (
-                    outstanding + len(item.frame) > self._window or number - oldest >= self._slots
-                ):
-                    break
-                if not pending:
-                    deadline = time.monotonic() + item.patience
-                pending[number] = item
-                upcoming = None
-                self._write(item.frame)
-            if not pending:
-                return
-            damaged = self.damaged
-            for reply in self._read(deadline):
-                tries = 0
-                deadline = time.monotonic() + max(p.patience for p in pending.values())
-                self._sort_in(reply, pending, replies)
-                if not pending:
-                    break
-            if self.damaged > damaged:
-                for item in pending.values():
-                    if not item.repeated:
-                        self._resend(item)
-            while first in replies:
-                yield self._accept(replies.pop(first))
-                first += 1
-            if pending and time.monotonic() >= deadline:
-                tries += 1
-                self._unblock(pending, tries)
-                deadline = time.monotonic() + max(p.patience for p in pending.values())
-
-    def _sort_in(
-        self, reply: Reply, pending: OrderedDict[int, _Pending], replies: dict[int, Reply]
-    ) -> None:
-        if reply.kind == "n":
-            self.naks += 1
-            for item in pending.values():
-                self._resend(item)
-            return
-        matching = [n for n in pending if n & 0xFF == reply.number]
-        if not matching:
-            return
-        number = matching[0]
-        del pending[number]
-        replies[number] = reply
-        # The board answers in order, so an answer that is overtaken was lost.
-        for n, item in pending.items():
-            if n < number and not item.repeated:
-                self._resend(item)
-
-    def _resend(self, item: _Pending) -> None:
-        item.repeated = True
-        self.resent += 1
-        self._write(item.frame)
-
-    def _unblock(self, pending: OrderedDict[int, _Pending], tries: int) -> None:
-        """Nothing came in time: fill the frame that the board may be waiting in, then repeat."""
-        if tries > TRIES:
-            raise UlnnError(
-                f"port {self._name}: the board stopped answering ({self._heard()}); "
-                "press its reset button and try again"
-            )
-        self._write(FILLER)
-        quiet = time.monotonic() + 0.1
-        if any(reply.kind == "n" for reply in self._read(quiet, whole=True)):
-            self.naks += 1
-        for item in pending.values():
-            self._resend(item)
-
-    def _accept(self, reply: Reply) -> Reply:
-        if reply.kind == "e":
-            raise UlnnError(
-                f"port {self._name}: the board refused a request: {reply.text()} "
-                f"(sample {reply.argument} of the frame)"
-            )
-        return reply
-
-    # ---- bytes --------------------------------------------------------------------------------
-
-    def wait_ready(self, seconds: float) -> None:
-        """Wait for the frame with which the loop starts."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            for reply in self._read(deadline):
-                if reply.kind == "n":
-                    return
-        raise UlnnError(
-            f"port {self._name}: the loop on the board did not start in {seconds:.0f} s "
-            f"({self._heard()}); a large model may need --timeout"
-        )
-
-    def _read(self, deadline: float, *, whole: bool = False) -> list[Reply]:
-        """Replies that came in; returns at the first ones, or, with whole, at the deadline."""
-        found: list[Reply] = []
-        while True:
-            left = deadline - time.monotonic()
-            try:
-                data = self._port.read(max(1, self._port.in_waiting))
-            except OSError as error:
-                raise self._unplugged(error) from error
-            found += self._decoder.feed(data, final=left <= 0)
-            if b"\x04" in self._decoder.noise:
-                self._look_for_end(idle=not data)
-            if (found and not whole) or left <= 0:
-                return found
-
-    def _write(self, data: bytes) -> None:
-        try:
-            self._port.write(data)
-        except OSError as error:
-            raise self._unplugged(error) from error
-
-    def _unplugged(self, error: OSError) -> UlnnError:
-        return UlnnError(
-            f"port {self._name}: the connection broke ({error}); is the board still plugged in?"
-        )
-
-    def _heard(self) -> str:
-        text = bytes(self._decoder.noise).replace(b"\x04", b"").decode(errors="replace").strip()
-        return f"it said: {text.splitlines()[-1]!r}" if text else "it said nothing"
-
-    def _look_for_end(self, idle: bool) -> None:
-        """The raw REPL ends a program with byte 4, the error's text, byte 4, and its prompt."""
-        noise = bytes(self._decoder.noise)
-        ended = re.search(rb"\x04(Traceback.*?)\x04>", noise, re.DOTALL)
-        if ended or (idle and noise.endswith(b"\x04\x04>")):
-            why = ended[1].decode(errors="replace").splitlines()[-1] if ended else "it returned"
-            raise LoopEnded(f"port {self._name}: the loop on the board ended: {why}")
-
-
-def _answers(back: Int16) -> Answers:
-    times = np.ascontiguousarray(back[:, :2]).view("<u4").reshape(-1).astype(np.int64)
-    return Answers(back[:, 2:].copy(), times & 0x7FFFFFFF, times >= 0x80000000)
+    def _get(self, region: int, words: int) -> tuple[Int16, int]:
+        """Words of a region, and the argument of the last answer."""
+        found = self._all(get(region, words, self.words))
+        return np.concatenate([reply.payload for reply in found]), found[-1].argument

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import UlnnError
+from ..base.errors import BrokenOff, UlnnError
 from ..data.logs import read_data
 from ..data.matched import matched
 from ..data.options import DataOptions
@@ -26,12 +26,16 @@ from ..format import container, facts
 from ..format.cost import Estimate, estimates
 from ..format.model import ModelFile
 from . import deploy as deployment
+from .exchange import LoopEnded
+from .faults import Faults
+from .identity import Identity, identify
+from .kept import Kept
+from .line import BAUDRATE, LineLost
 from .link import Board
-from .plan import Identity, default_target, identify
-from .stream import BoardInfo, Session
+from .plan import default_target
+from .stream import BoardInfo, RunBroken, Session
 
 CYCLES_FROM_HZ = 2_000_000
-VIRTUAL_WINDOW = 1024
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What the line cost. lost: samples without an answer; the session ends with an error first,
-    so this is 0 in every report. damaged_here, damaged_there: frames that failed their check.
+    """What the line cost. lost: samples without an answer, which in a whole run are none. resent:
+    frames, and answers, sent again. damaged_here, damaged_there: stretches of bytes that were no
+    frame. restarts: loops started again; repeated: steps that the board made twice for that.
+    faults: bytes damaged on purpose.
     """
 
     lost: int
@@ -87,26 +93,35 @@ class Traffic:
     naks: int
     damaged_here: int
     damaged_there: int
+    restarts: int
+    repeated: int
+    faults: int
 
 
 @dataclass(frozen=True)
 class Arrays:
     """What the figures need. Shapes as in Outputs; ticks of the board's clock, gc (N, T);
-    decisions (N, T) of the board, as `decided.decisions` gives them, None of values."""
+    received (N, T): steps that were answered; finished (N,): sequences whose last state came;
+    decisions (N, T): the board's, as `decided.decisions` gives them, None without labels.
+    """
 
     batch: Batch
     expected: Outputs
     got: Outputs
     ticks: NDArray[np.int64]
     gc: NDArray[np.bool_]
+    received: NDArray[np.bool_]
+    finished: NDArray[np.bool_]
     decisions: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
 class ValidationReport:
     """The result. equal: every output and every last state is the reference's. coverage: what
-    board and reference clamped alike, since the model does not know it. different_decisions: None
-    where there are no labels."""
+    board and reference clamped alike, since the model does not know it. broken_off: why the run
+    ended after `compared` of `steps` steps, "" for a whole run. different_decisions: None without
+    labels, and for a run that broke off.
+    """
 
     model: str
     data: str
@@ -134,24 +149,33 @@ class ValidationReport:
     deployment: dict[str, Any] | None
     coverage: Coverage
     labels: tuple[str, ...] = ()
+    compared: int = 0
+    broken_off: str = ""
     channels: tuple[str, ...] = ()
     different_decisions: int | None = None
     costs: tuple[Estimate, ...] = ()
     truth: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     arrays: Arrays | None = field(default=None, repr=False, compare=False)
+    kept: Kept | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         verdict = "equal" if self.equal else f"DIFFERENT in {self.different_steps:,} steps"
+        if self.broken_off and not self.different_steps:
+            verdict = f"broken off after {self.compared:,} steps"
         return (
             f"<ValidationReport {self.model} on {self.port}: {verdict}, {self.steps:,} steps, "
             f"{self.samples_per_second:,.0f} samples/s>"
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the arrays, ready for json.dump."""
-        content = {k: v for k, v in vars(self).items() if k not in ("arrays", "truth")}
+        """Everything but the arrays, ready for json.dump; of a run that broke off also what
+        `--resume` needs.
+        """
+        content = {k: v for k, v in vars(self).items() if k not in ("arrays", "kept", "truth")}
         content["costs"] = [asdict(cost) for cost in self.costs]
         content["emulated"] = self.board.emulated
+        if self.broken_off and self.kept:
+            content["resume"] = self.kept.to_json()
         for key, value in content.items():
             if isinstance(value, Scores):
                 content[key] = value.to_dict()
@@ -169,17 +193,24 @@ def validate(
     options: DataOptions | None = None,
     to: str | None = None,
     deploy: bool = True,
-    window: int | None = None,
+    window: int = 0,
     timeout: float = 60,
+    baudrate: int = BAUDRATE,
+    wait: float = 0.0,
+    faults: Faults | None = None,
+    resume: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    notice: Callable[[str], None] | None = None,
     deployed: Callable[[deployment.DeployReport], None] | None = None,
 ) -> ValidationReport:
     """Stream all sequences of a data file (or a folder, or a pattern) through the board, the state
     reset before each; what has targets in the windows in which the model decides.
 
     options: how the data are read. to: path of the model on the board. deploy: send what is
-    missing there, else refuse. window: bytes the board's port can hold. timeout: seconds for
-    loading. progress(steps done, all). Raises UlnnError.
+    missing there, else refuse. window: bytes the board's port can hold; 0: what the board offers.
+    timeout: seconds for loading. wait: seconds until an unplugged board is back. faults: damage on
+    purpose. resume: the JSON report of a run that broke off, to go on with. progress(steps done,
+    all), notice(a line about a restart). Raises UlnnError; BrokenOff holds a report of what came.
     """
     content, model = container.read_file(model_path)
     readout = model.readout
@@ -187,68 +218,88 @@ def validate(
     data = matched(data, model.channels, model.labels)
     data = decided.windows(model.decision, model.tick_ns, data)
     batch = quantise(model, data)
+    kept = Kept.read(resume, model, batch) if resume else Kept(model, batch)
     expected = engines.run(content, batch, "reference")
     score_reference = _score(model, data, expected)
     start = time.monotonic()
-    with Board.open(port) as board:
-        report = None
-        if deploy:
-            report = deployment.deploy(board, model_path, to)
-            path = report.plan.model_path
-            if deployed:
-                deployed(report)
-        else:
-            path = _present(board, identify(board), model_path, to)
-            board.soft_reset()
-        window = window or (VIRTUAL_WINDOW if port.startswith("virtual:") else 256)
-        with board.stream(path, window=window, timeout=timeout) as session:
-            _same_model(session, model, port, path)
-            arrays, clamped, seconds = _stream(session, model, batch, expected, progress)
-            stats = session.stats()
-            info = session.info
+    report: deployment.DeployReport | None = None
+    session: Session | None = None
+    broken: UlnnError | None = None
+    try:
+        with Board.open(port, baudrate=baudrate, wait=wait, faults=faults, notice=notice) as board:
+            if deploy:
+                report = deployment.deploy(board, model_path, to)
+                path = report.plan.model_path
+                if deployed:
+                    deployed(report)
+            else:
+                path = _present(board, identify(board), model_path, to)
+                board.soft_reset()
+            with board.stream(path, window=window, timeout=timeout) as session:
+                _same_model(session, model, port, path)
+                _same_board(session, kept, port)
+                _stream(session, batch, kept, progress)
+                _count(kept, session, faults, session.stats()["damaged"])
+    except (RunBroken, LoopEnded, LineLost) as error:
+        if session is None:
+            raise
+        if not kept.finished.all():
+            broken = error
+            _count(kept, session, faults, 0)
+    assert session is not None
+    info = session.info
+    arrays = Arrays(
+        *(batch, expected, kept.got, kept.ticks, kept.gc, kept.received, kept.finished)
+    )
     different = None
-    if isinstance(score_reference, ClassScores):
-        arrays = replace(arrays, decisions=decided.decisions(model, arrays.got.y, data))
+    if isinstance(score_reference, ClassScores) and broken is None:
+        arrays = replace(arrays, decisions=decided.decisions(model, kept.got.y, data))
         wanted = decided.decisions(model, expected.y, data)
         different = int(np.sum(arrays.decisions != wanted))
-    traffic = Traffic(0, session.resent, session.naks, session.damaged, stats["damaged"])
-    wall = time.monotonic() - start
-    return _compare(
+    steps = int(data.length.sum())
+    clamped = int(clamped_steps(model, batch.dt)[data.mask].sum())
+    result = _compare(
         ValidationReport(
             model=str(model_path),
             data="recordings" if isinstance(source, Sequences) else str(source),
             port=port,
             equal=False,
             sequences=len(data),
-            steps=int(data.length.sum()),
-            outputs_compared=int(data.length.sum()) * model.output_size,
+            steps=steps,
+            outputs_compared=kept.done * model.output_size,
             different_steps=0,
             different_states=0,
             different_decisions=different,
             first_difference=None,
-            clamped_steps=clamped,
-            clamped_equal=clamped == int(clamped_steps(model, batch.dt)[data.mask].sum()),
+            clamped_steps=kept.clamped,
+            clamped_equal=broken is not None or kept.clamped == clamped,
             readout=readout,
-            score_board=_score(model, data, arrays.got),
+            score_board=None if broken else _score(model, data, kept.got),
             score_reference=score_reference,
-            latency=Latency.of(arrays.ticks[data.mask & ~arrays.gc], info),
-            latency_gc=Latency.of(arrays.ticks[data.mask & arrays.gc], info),
-            samples_per_second=int(data.length.sum()) / seconds,
-            stream_seconds=seconds,
-            wall_seconds=wall,
-            traffic=traffic,
+            latency=Latency.of(kept.ticks[kept.received & ~kept.gc], info),
+            latency_gc=Latency.of(kept.ticks[kept.received & kept.gc], info),
+            samples_per_second=kept.done / kept.seconds if kept.seconds else 0.0,
+            stream_seconds=kept.seconds,
+            wall_seconds=time.monotonic() - start,
+            traffic=Traffic(steps - kept.done, **kept.counters),
             board=info,
             model_facts=facts.of_model(model),
             deployment=report.to_json() if report else None,
             coverage=coverage(model, data),
             labels=data.labels,
+            compared=kept.done,
+            broken_off=str(broken or ""),
             channels=model.channels or data.channels,
             costs=estimates(model),
             truth=data.y,
             arrays=arrays,
-        ),
-        data,
+            kept=kept,
+        )
     )
+    if broken is not None:
+        done = f"(broken off after {result.compared:,} of {result.steps:,})"
+        raise BrokenOff(f"{broken} {done}", result) from broken
+    return result
 
 
 def _score(model: ModelFile, data: Sequences, outputs: Outputs) -> Scores | None:
@@ -280,47 +331,77 @@ def _same_model(session: Session, model: ModelFile, port: str, path: str) -> Non
         )
 
 
+def _same_board(session: Session, kept: Kept, port: str) -> None:
+    """A run is gone on with on the kind of board on which it began."""
+    seen = {name: session.info.facts.get(name, "") for name in ("board", "engine", "kernel")}
+    kept.board = kept.board or seen
+    if kept.board != seen:
+        raise UlnnError(
+            f"port {port}: the run began on {' '.join(kept.board.values())}, this is "
+            f"{' '.join(seen.values())}: start without --resume"
+        )
+
+
 def _stream(
     session: Session,
-    model: ModelFile,
     batch: Batch,
-    expected: Outputs,
+    kept: Kept,
     progress: Callable[[int, int], None] | None,
-) -> tuple[Arrays, int, float]:
-    got = Outputs.empty(model, batch)
-    ticks = np.zeros(batch.dt.shape, np.int64)
-    gc = np.zeros(batch.dt.shape, bool)
-    total, done, clamped, seconds = int(batch.length.sum()), 0, 0, 0.0
+) -> None:
+    total, done = int(batch.length.sum()), kept.done
 
     def count(steps: int) -> None:
         nonlocal done
         done += steps
         if progress:
-            progress(done, total)
+            progress(min(done, total), total)
 
-    for n, steps in enumerate(batch.length):
+    for n in range(kept.sequence, len(batch.length)):
+        steps, mark = int(batch.length[n]), kept.mark
+        began = time.monotonic()
         session.reset()
-        start = time.monotonic()
         try:
-            trace = session.run(batch.x[n, :steps], batch.dt[n, :steps], count)
-        except UlnnError as error:
-            raise UlnnError(f"{error} (after {done} of {total} samples)") from error
-        seconds += time.monotonic() - start
-        got.y[n, :steps], ticks[n, :steps], gc[n, :steps] = trace.y, trace.ticks, trace.gc
-        got.state[n] = session.state()
-        clamped += session.stats()["clamped"]
-    return Arrays(batch, expected, got, ticks, gc), clamped, seconds
+            answers = session.run(
+                *(batch.x[n, :steps], batch.dt[n, :steps], count),
+                start=mark if mark.step else None,
+            )
+        except RunBroken as error:
+            kept.take(n, error.answers, mark.step)
+            kept.sequence, kept.mark = n, error.answers.end
+            raise
+        finally:
+            kept.seconds += time.monotonic() - began
+        kept.take(n, answers, mark.step)
+        kept.finish(n, answers.end)
 
 
-def _compare(report: ValidationReport, data: Sequences) -> ValidationReport:
+def _count(kept: Kept, session: Session, faults: Faults | None, damaged_there: int) -> None:
+    """Add what the line cost to what it had cost before."""
+    more = {
+        "resent": session.resent,
+        "naks": session.naks,
+        "damaged_here": session.damaged,
+        "damaged_there": damaged_there,
+        "restarts": session.restarts,
+        "repeated": session.repeated,
+        "faults": faults.count if faults else 0,
+    }
+    kept.counters = {name: kept.counters[name] + value for name, value in more.items()}
+
+
+def _compare(report: ValidationReport) -> ValidationReport:
     arrays = report.arrays
     assert arrays is not None
-    wrong = (arrays.got.y != arrays.expected.y) & data.mask[..., None]
-    wrong_state = arrays.got.state != arrays.expected.state
+    wrong = (arrays.got.y != arrays.expected.y) & arrays.received[..., None]
+    wrong_state = (arrays.got.state != arrays.expected.state) & arrays.finished[:, None]
     changes: dict[str, Any] = {
         "different_steps": int(wrong.any(-1).sum()),
         "different_states": int(wrong_state.any(-1).sum()),
-        "equal": not wrong.any() and not wrong_state.any() and report.clamped_equal,
+        "equal": not wrong.any()
+        and not wrong_state.any()
+        and report.clamped_equal
+        and report.compared == report.steps
+        and bool(arrays.finished.all()),
         "first_difference": _first_difference(arrays, wrong, wrong_state),
     }
     return ValidationReport(**{**vars(report), **changes})

@@ -63,6 +63,7 @@ def numbers(option: str, text: str) -> list[float]:
         raise UlnnError(f"{option} {text}: expected numbers, such as 0,.3,.6") from None
 
 
+Baud = Annotated[int, typer.Option(help="baud rate of the port, where it has one")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Port = Annotated[
     str, typer.Option(help="serial port; auto; virtual:cortex-m7 or virtual:rv32, booted for this")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..base.errors import UlnnError
 from .clocks import SLOW, rises, slow_step
 from .columns import find
-from .options import UNITS, DataOptions
+from .options import TABLES_ONLY, UNITS, DataOptions
 from .sequences import Sequences, from_arrays, read_arrays
 
 
@@ -20,7 +20,7 @@ def read_npz(path: Path, options: DataOptions) -> tuple[Sequences, list[str]]:
     """The sequences of a file, and lines about what looks wrong. Raises UlnnError."""
     arrays = read_arrays(path)
     try:
-        for key in ("label", "group", "time", "separator", "decimal", "encoding"):
+        for key in TABLES_ONLY:
             if getattr(options, key):
                 raise UlnnError(f"{key} is for tables, this is an .npz file")
         kept = None

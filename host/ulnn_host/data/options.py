@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..base.errors import UlnnError
@@ -16,6 +17,9 @@ SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "space":
 def _key(help: str, *words: str, default: Any = "") -> Any:
     """A key. words: what may be said beside nothing; none: anything."""
     return field(default=default, metadata={"help": help, "words": words})
+
+
+TABLES_ONLY = ("label", "group", "time", "separator", "decimal", "encoding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +96,27 @@ class DataOptions:
         """Is the group a part of the file's name?"""
         return "{}" in self.group
 
+    def for_arrays(self) -> DataOptions:
+        """Without what only tables have."""
+        none: dict[str, Any] = dict.fromkeys(TABLES_ONLY, "")
+        return dataclasses.replace(self, **none)
+
     def for_readout(self, readout: str) -> DataOptions:
         """With what a network's readout says about targets, where nothing was said."""
         if self.per or self.target == "next":
             return self
         return dataclasses.replace(self, per="step" if readout == "each" else "sequence")
+
+
+def for_both(
+    options: DataOptions | None, data: Any, test: Any
+) -> tuple[DataOptions | None, DataOptions | None]:
+    """The options for each: where one is a table and one an .npz file, what only tables have is
+    for the table.
+    """
+    paths = [Path(source) for source in (data, test) if isinstance(source, str | Path)]
+    arrays = [path.suffix.lower() == ".npz" for path in paths]
+    if options is None or len(paths) < 2 or arrays[0] == arrays[1]:
+        return options, options
+    both = [options.for_arrays() if array else options for array in arrays]
+    return both[0], both[1]

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from ..base.console import Terminal
 from ..board.deploy import DeployReport
+from ..board.deployed import Listed, RolledBack
 from ..board.plan import Plan
 from ..board.validate import ValidationReport
 from ..engines.decided import NONE
@@ -21,21 +22,31 @@ def show_plan(plan: Plan, console: Terminal) -> None:
     console.print(f"board   {b.machine}, {b.implementation} {version}, {b.arch or 'no'} natmods")
     console.print(f"free    {free}")
     console.print(f"engine  {plan.engine}")
-    table = Table("file on the board", "bytes", "status", "what", box=None, pad_edge=False)
+    table = Table("what the board gets", "bytes", "status", "what", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     styles = {"new": "green", "changed": "yellow", "same": "dim"}
     for item in plan.items:
         style = styles[item.status]
         table.add_row(
-            item.path, f"{len(item.data):,}", Text(item.status, style), item.note, style=None
+            item.name, f"{len(item.data):,}", Text(item.status, style), item.note, style=None
         )
-    for paths, why in ((plan.stale, "left by a deployment cut off"), (plan.hiding, "hides ours")):
+    removed = (
+        (plan.stale, "left by a deployment cut off"),
+        (plan.hiding, "hides ours"),
+        (plan.leftover, "not used any more"),
+    )
+    for paths, why in removed:
         for path in paths:
             table.add_row(path, "", Text("remove", "red"), why)
     console.print(table)
     main = [path for path in b.files if path.rpartition("/")[2] == "main.py"]
     if main:
         console.print(f"{main[0]} is there and stays as it is")
+    if plan.adopted:
+        console.print("what is there was put there without versions; it is kept as version 1")
+    if plan.forget:
+        text = " no room for three: the version before goes first"
+        console.print(Text.assemble(("warning", "yellow"), text))
     for warning in plan.warnings:
         console.print(Text.assemble(("warning", "yellow"), f" {warning}"))
 
@@ -65,6 +76,38 @@ def show_deployment(report: DeployReport, console: Terminal) -> None:
     )
 
 
+def show_versions(found: list[Listed], console: Terminal) -> None:
+    """Print what a board holds."""
+    if not found:
+        console.print("nothing is deployed here that this program made")
+        return
+    table = Table("version", "", "made", "engine", "models", "", box=None, pad_edge=False)
+    for listed in found:
+        v = listed.version
+        state = Text("whole", "green") if listed.whole else Text("damaged", "red")
+        if listed.changed:
+            state.append(f", replaced by hand: {', '.join(listed.changed)}", "yellow")
+        models = (f"{path} ({v.files[stored][1][:8]})" for path, stored in v.models.items())
+        table.add_row(
+            str(v.number),
+            "runs" if listed.active else "before",
+            f"{v.made} by {v.by}" if v.made else "",
+            v.engine,
+            "\n".join(models),
+            state,
+        )
+    console.print(table, highlight=False)
+
+
+def show_rollback(report: RolledBack, console: Terminal) -> None:
+    """Print what was done."""
+    text = (
+        f"    version {report.now.number} runs again, {report.given_up} is removed; "
+        f"self test: {report.self_test} steps equal"
+    )
+    console.print(Text.assemble(("done", "green"), text))
+
+
 def show_validation(report: ValidationReport, console: Terminal) -> None:
     """Print the verdict and what was measured."""
     r, info = report, report.board
@@ -86,6 +129,14 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
         f"{r.traffic.resent} frames sent again; {r.wall_seconds:.1f} s in all",
         highlight=False,
     )
+    if r.traffic.restarts:
+        console.print(
+            f"          the loop was started again {r.traffic.restarts} times, and "
+            f"{r.traffic.repeated:,} steps were made twice",
+            highlight=False,
+        )
+    if r.traffic.faults:
+        console.print(f"          {r.traffic.faults:,} faults were injected", highlight=False)
     console.print(f"sampling  {r.coverage.sampling}", highlight=False)
     if r.score_board and r.score_reference:
         title = f"measures  on {r.data}, readout {r.readout}"
@@ -104,8 +155,12 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
         for line in r.coverage.facts:
             console.print(Text.assemble(("but", "yellow"), f"       {line}"), soft_wrap=True)
         return
+    if r.broken_off and not r.different_steps and not r.different_states:
+        text = f" after {r.compared:,} of {r.steps:,} steps, which are equal"
+        console.print(Text.assemble(("broken off", "yellow"), text))
+        return
     text = (
-        f" {r.different_steps:,} of {r.steps:,} steps, {r.different_states} of "
+        f" {r.different_steps:,} of {r.compared:,} steps, {r.different_states} of "
         f"{r.sequences} last states"
     )
     console.print(Text.assemble(("DIFFERENT", "red"), text))

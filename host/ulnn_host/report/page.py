@@ -296,7 +296,8 @@ def add_validation(page: Page, report: ValidationReport) -> None:
             "step allocates memory": info.allocates,
             "clock of the step times": f"{info.clock_hz / 1e6:,.3f} MHz",
             "line": f"window {info.window} bytes, {report.traffic.lost} samples lost, "
-            f"{report.traffic.resent} frames sent again",
+            f"{report.traffic.resent} frames sent again, {report.traffic.restarts} restarts, "
+            f"{report.traffic.repeated:,} steps made twice",
             "sampling": report.coverage.sampling,
             "time": f"{report.stream_seconds:.2f} s streaming, {report.wall_seconds:.2f} s in all",
         }
@@ -337,8 +338,13 @@ def _verdict(report: ValidationReport) -> str:
             f"last state of each of the {report.sequences:,} sequences are those of the "
             f"reference, bit for bit{known}."
         )
+    if report.broken_off and not report.different_steps and not report.different_states:
+        return (
+            f"Broken off after {report.compared:,} of {report.steps:,} steps, whose outputs are "
+            f"those of the reference, bit for bit. {report.broken_off}"
+        )
     text = (
-        f"Different: {report.different_steps:,} of {report.steps:,} steps and "
+        f"Different: {report.different_steps:,} of {report.compared:,} steps and "
         f"{report.different_states:,} of {report.sequences:,} last states are not those of the "
         "reference."
     )
@@ -393,7 +399,7 @@ def _add_latency(page: Page, report: ValidationReport) -> None:
     arrays = report.arrays
     if arrays is None:
         return
-    valid = np.arange(arrays.ticks.shape[1]) < arrays.batch.length[:, None]
+    valid = arrays.received
     microseconds = arrays.ticks * (1e6 / report.board.clock_hz)
     page.figure(
         latency_figure(microseconds[valid & ~arrays.gc], microseconds[valid & arrays.gc]),
@@ -405,8 +411,9 @@ def _add_outputs(page: Page, report: ValidationReport) -> None:
     arrays, first = report.arrays, report.first_difference
     if arrays is None:
         return
-    n = first.sequence if first else int(np.argmax(arrays.batch.length))
-    steps = int(arrays.batch.length[n])
+    came = arrays.received.sum(axis=1)
+    n = first.sequence if first else int(np.argmax(came))
+    steps = int(came[n])
     scale, offset = (
         np.array(report.model_facts[k], np.float64) for k in ("output_scale", "output_offset")
     )
