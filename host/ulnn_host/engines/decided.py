@@ -36,8 +36,22 @@ def windows(rule: Decision | None, tick_ns: int, data: Sequences) -> Sequences:
     """The data, of which sequences that are longer than a window, and have a target each, are cut
     into windows: a model whose state is reset where a window begins runs on these. What is left
     over at the end of a sequence is left out."""
-    if rule is None or not (rule.reset and rule.window) or data.y is None or data.per_step:
+    if data.y is None or data.per_step or whole(rule, tick_ns, data):
         return data
+    rows, starts, size = _cuts(rule, tick_ns, data)
+    return data.cut(rows, starts, size)
+
+
+def whole(rule: Decision | None, tick_ns: int, data: Sequences) -> bool:
+    """Whether no sequence is longer than a window after which the state is reset."""
+    rows, _, size = _cuts(rule, tick_ns, data)
+    return len(rows) == len(data) and bool((size == data.length).all())
+
+
+def _cuts(rule: Decision | None, tick_ns: int, data: Sequences) -> tuple[Int, Int, Int]:
+    """Of each window its sequence, its first step, its steps."""
+    if rule is None or not (rule.reset and rule.window):
+        return np.arange(len(data)), np.zeros(len(data), np.int64), data.length
     cuts = []
     dt = elapsed(data, tick_ns) if rule.ticks else np.ones(data.dt.shape, np.int64)
     for n, length in enumerate(data.length.tolist()):
@@ -50,9 +64,7 @@ def windows(rule: Decision | None, tick_ns: int, data: Sequences) -> Sequences:
         if not start:
             cuts.append((n, 0, length))
     rows, starts, size = np.array(cuts, np.int64).T
-    if len(rows) == len(data) and (size == data.length).all():
-        return data
-    return data.cut(rows, starts, size)
+    return rows, starts, size
 
 
 def decisions(model: ModelFile, y: NDArray[Any], data: Sequences) -> Int:

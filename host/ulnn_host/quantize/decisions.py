@@ -4,7 +4,6 @@ as they did on the data, and how sure they have to be."""
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +16,6 @@ from ..network.float_network import FloatNetwork
 from ..network.layers import Array
 from .options import Options
 from .rounding import Signal
-
-if TYPE_CHECKING:
-    from .calibration import FloatRollout
 
 MARGIN_MAX = 65535
 SAME = 0.05
@@ -69,9 +65,10 @@ def _window(data: Sequences, tick_ns: int) -> tuple[int, int]:
 
 
 def with_thresholds(
-    rule: Decision | None, rollout: FloatRollout, outputs: Signal, options: Options
+    rule: Decision | None, data: Sequences, y: Array, outputs: Signal, options: Options
 ) -> Decision | None:
-    """The rule with the votes and thresholds of the options; outputs: what their integers mean.
+    """The rule with the votes and thresholds of the options. y (N, T, O): what the float network
+    gives on the calibration data; outputs: what the integers of its outputs mean.
 
     A window is unsure below the margin `enter`, which the share `unsure` of the calibration data's
     windows does not reach in float; below half of it once its class is decided, so that a decision
@@ -92,12 +89,11 @@ def with_thresholds(
     enter = 0
     if options.unsure:
         unit = 1.0 if rule.readout == "vote" else float(outputs.unit[0])
-        margin = np.quantile(_margins(rollout, rule.readout), options.unsure) / unit
+        margin = np.quantile(_margins(data, y, rule.readout), options.unsure) / unit
         enter = min(MARGIN_MAX, int(np.ceil(margin)))
     made = dataclasses.replace(rule, votes=options.votes, enter=enter, leave=enter // 2)
     if not options.least:
         return made
-    data = rollout.data
     if made.window and not made.ticks:
         least = round(options.least / float(data.dt[data.mask].mean()))
     else:
@@ -110,10 +106,9 @@ def with_thresholds(
     return dataclasses.replace(made, least=least)
 
 
-def _margins(rollout: FloatRollout, readout: str) -> Array:
+def _margins(data: Sequences, y: Array, readout: str) -> Array:
     """By how much the largest result of each decision is larger than the second."""
-    data = rollout.data
-    result = pool(rollout.y, data.length, readout)
+    result = pool(y, data.length, readout)
     result = result[data.mask] if readout == "each" else result
     second, first = np.partition(result, -2, axis=-1)[:, -2:].T
     return np.asarray(first - second, np.float64)

@@ -83,6 +83,7 @@ def build_with_meaning(
         except WeightsTooLargeError as error:
             raise UlnnError(_cause(error, number, layer, calibration)) from None
         signal = layers[-1].output
+    seen = calibration.rollout
     model = ModelFile(
         input_scale=calibration.input_scale.astype(np.float32),
         input_offset=calibration.input_offset.astype(np.float32),
@@ -94,7 +95,7 @@ def build_with_meaning(
         layers=tuple(converted.layer for converted in layers),
         meta=_meta(network, options) | {"dt_median": calibration.rollout.dt_median},
         names=names(network),
-        decision=with_thresholds(calibration.decision, calibration.rollout, signal, options),
+        decision=with_thresholds(calibration.decision, seen.data, seen.y, signal, options),
         dialect=network.dialect,
         model_version=options.model_version,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base import files
+from ..base.errors import UlnnWarning
 from ..data.sequences import Sequences
-from ..engines.decided import decisions
+from ..engines.decided import decisions, whole
 from ..format.model import ModelFile
 
 
@@ -22,12 +24,21 @@ def write_csv(path: Path, model: ModelFile, data: Sequences, y: NDArray[Any]) ->
     A row for each step: the number of its sequence, where there are several; the time, seconds,
     the sum of dt; the outputs; and, of a model that has labels, the decision in those rows at
     which one falls: in every one for "each", else in the last of a window and of a sequence that
-    is shorter. Raises UlnnError."""
+    is shorter. Warns where there are none, as the state was not reset where windows begin. Raises
+    UlnnError."""
     y = y.reshape(*data.mask.shape, model.output_size)
     real = model.dequantise_output(y)
     labels = model.labels if len(model.labels) == y.shape[2] else ()
     names = labels or tuple(f"y{k}" for k in range(y.shape[2]))
     decided = np.full(data.mask.shape, "", object)
+    if labels and not whole(model.decision, model.tick_ns, data):
+        warnings.warn(
+            "no decisions: the model's state is reset after each window, and the data have longer "
+            "sequences; ulnn score cuts them into windows",
+            UlnnWarning,
+            stacklevel=2,
+        )
+        labels = ()
     if labels:
         words = np.array([*labels, "", "unsure"], object)  # -2 and -1 are the last two
         decided = words[decisions(model, y, data)]
