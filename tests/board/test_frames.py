@@ -127,3 +127,11 @@ def test_decoder_drops_a_damaged_frame_and_finds_the_next() -> None:
         if len(found) == 2:  # a byte added before or behind it
             assert found[0].payload.tobytes() == bytes(range(30))
             assert wire in (frame[:1] + frame, frame + frame[-1:])
+
+
+@pytest.mark.parametrize("size", range(256))
+def test_a_stray_start_does_not_hold_back_what_follows(size: int) -> None:
+    frame = protocol_vectors.board("s", 7, 0, b"okay")
+    decoder = Decoder()
+    (reply,) = decoder.feed(bytes([0xA5, size]) + frame)
+    assert (reply.number, decoder.waiting) == (7, False)

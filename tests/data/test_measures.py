@@ -90,7 +90,8 @@ def test_scores_of_groups():
     assert content["classes"][1] == {
         "label": "on", "precision": pytest.approx(2 / 3), "recall": 1.0, "f1": 0.8, "support": 2,
     }  # fmt: skip
-    assert content["by_group"]["bob"]["balanced"] == 0.75
+    assert content["by_group"]["1"]["balanced"] == 0.75
+    assert found.to_dict(named=True)["by_group"]["bob"]["balanced"] == 0.75
     assert tomllib.loads(toml_text.dumps(found.to_dict())) == content
     # each step of a sequence is of its group
     steps = make(

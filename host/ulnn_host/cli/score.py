@@ -105,7 +105,9 @@ def score(
         facts = {"network": str(network), "data": str(data), "float": str(real) if real else None}
         print(json.dumps(facts | found.to_dict(), indent=2))
         return
-    scores_text.show(found.results[0].scores, f"on {data}, readout {found.readout}", out)
+    scores_text.show(
+        found.results[0].scores, f"on {data}, readout {found.readout}", out, named=True
+    )
     if len(tried) > 1:
         robustness_text.table(found).show(out)
     if plot:

@@ -57,8 +57,8 @@ class ClassScores(Decisions):
         """Share of the decisions that are not "unsure"."""
         return self.count / (self.count + (self.unsure or 0))
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON and TOML."""
+    def to_dict(self, *, named: bool = False) -> dict[str, Any]:
+        """For JSON and TOML. named: groups by name, which may be a person's; else by number."""
         rows = zip(self.names, self.precision, self.recall, self.f1, self.support, strict=True)
         content = _overall(self) | {
             "confusion": self.confusion,
@@ -72,7 +72,7 @@ class ClassScores(Decisions):
             content["by_recording"] = self.by_recording
         if self.unsure is not None:
             content |= {"unsure": self.unsure, "decided": self.decided}
-        return content | _groups(self.by_group)
+        return content | _groups(self.by_group, named)
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ class ValueScores(Errors):
 
     by_group: Mapping[str, Errors] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON and TOML. r2 is left out where it is not defined."""
+    def to_dict(self, *, named: bool = False) -> dict[str, Any]:
+        """For JSON and TOML. r2 is left out where it is not defined. named: as for classes."""
         rows = zip(self.rmse, self.mae, self.r2, strict=True)
         outputs = [_defined({"rmse": a, "mae": b, "r2": c}) for a, b, c in rows]
-        return _overall(self) | {"outputs": outputs} | _groups(self.by_group)
+        return _overall(self) | {"outputs": outputs} | _groups(self.by_group, named)
 
 
 Scores = ClassScores | ValueScores
@@ -216,8 +216,14 @@ def _overall(measures: Decisions | Errors) -> dict[str, Any]:
     return {"count": measures.count} | _defined(figures)
 
 
-def _groups(groups: Mapping[str, Decisions | Errors]) -> dict[str, Any]:
-    found = {name: _overall(measures) for name, measures in groups.items()}
+def group_names(groups: Mapping[str, Any], named: bool) -> dict[str, str]:
+    """What each group is called; without names by its number, in the order of the data."""
+    return {name: name if named else str(k) for k, name in enumerate(groups)}
+
+
+def _groups(groups: Mapping[str, Decisions | Errors], named: bool) -> dict[str, Any]:
+    called = group_names(groups, named)
+    found = {called[name]: _overall(measures) for name, measures in groups.items()}
     return {"by_group": found} if found else {}
 
 

@@ -71,7 +71,7 @@ class Result:
         """For JSON."""
         return dataclasses.asdict(self.condition) | {
             "samples": self.samples,
-            "scores": {name: scores.to_dict() for name, scores in self.scores.items()},
+            "scores": {name: scores.to_dict(named=True) for name, scores in self.scores.items()},
             "clamped_steps": dict(self.clamped),
         }
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..data.measures import Decisions, Errors
-from ..data.scores import ClassScores, Scores
+from ..data.scores import ClassScores, Scores, group_names
 
 CLASSES = 16  # of which a confusion matrix is written out
 SHOWN = 40  # groups and outputs
@@ -94,14 +94,17 @@ def _classes(scores: ClassScores) -> Cells:
     return Cells(("class", "precision", "recall", "F1", "count", *columns), tuple(rows), note)
 
 
-def groups(scores: Mapping[str, Scores]) -> Cells | None:
-    """The first two measures of each group, for each of the scores; None without groups."""
+def groups(scores: Mapping[str, Scores], *, named: bool = False) -> Cells | None:
+    """The first two measures of each group, for each of the scores; None without groups. named:
+    groups by name, which may be a person's; else by number.
+    """
     known: Mapping[str, Decisions | Errors] = next(iter(scores.values())).by_group
     if len(known) < 2:
         return None
     names = list(next(iter(known.values())).figures())[:2]
+    called = group_names(known, named)
     rows = [
-        (group, f"{measures.count:,}", *(
+        (called[group], f"{measures.count:,}", *(
             number(name, s.by_group[group].figures()[name])
             for s in scores.values() for name in names
         ))
@@ -118,14 +121,16 @@ def heading(measure: str, network: str) -> str:
     return "\n".join([*measure.split(), *network.split()])
 
 
-def show(scores: Mapping[str, Scores], title: str, console: Console) -> None:
+def show(
+    scores: Mapping[str, Scores], title: str, console: Console, *, named: bool = False
+) -> None:
     """Print everything: scores of the same data by name, such as float and int8; of the last one
-    also the classes.
+    also the classes. named: as for `groups`.
     """
     last = list(scores.values())[-1]
     console.print(Text(title, "bold"), soft_wrap=True)
     figures(scores).show(console)
     several = isinstance(last, ClassScores) or len(last.rmse) > 1
-    for table in (details(last) if several else None, groups(scores)):
+    for table in (details(last) if several else None, groups(scores, named=named)):
         if table:
             table.show(console)
