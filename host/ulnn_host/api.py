@@ -183,8 +183,11 @@ class Model:
         self._engine.state = found.astype(np.int16)
 
     def info(self) -> dict[str, Any]:
-        """Sizes, units and identity."""
-        return facts.of_model(self.file)
+        """Sizes, units and identity, names of inputs and outputs, and how outputs become
+        decisions."""
+        made = facts.of_content(self.content, self.file)
+        named = {"channels": self.file.channels, "labels": self.file.labels}
+        return made["model"] | named | {"decision": made["decision"]}
 
     def coverage(self, data: Sequences) -> Coverage:
         """How far data lie within the times and ranges that the model knows: `.warnings` in words,
@@ -200,10 +203,11 @@ class Model:
         not seen: the object that `conversion` holds for its data, and `ulnn score` prints.
         """
         from .data.matched import matched
-        from .data.scores import score
+        from .engines import decided
 
         data = matched(replace(data, flat=False), self.file.channels, self.file.labels)
-        return score(self.run(data), data, self.file.readout)
+        data = decided.windows(self.file.decision, self.file.tick_ns, data)
+        return decided.score(self.file, self.outputs(data).y_int, data)
 
     def score(
         self,
@@ -279,6 +283,9 @@ def convert(
     longest_gap: float | None = None,
     tick_ns: int = 1000,
     sparse: str = "auto",
+    votes: int = 1,
+    unsure: float = 0.0,
+    least: float = 0.0,
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
@@ -305,9 +312,9 @@ def convert(
     they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
     not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
-    its header, counts the releases of one model. mode, activation, dialect, order, weights, check:
-    of a path, as for `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks
-    wrong.
+    its header, counts the releases of one model. votes, unsure, least: when a decision counts, as
+    `ulnn convert --help` says. mode, activation, dialect, order, weights, check: of a path, as for
+    `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
     """
     from .data import logs
     from .data.options import for_both
@@ -342,6 +349,9 @@ def convert(
         name=name,
         sparse=sparsity(sparse),
         model_version=model_version,
+        votes=votes,
+        unsure=unsure,
+        least=least,
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:
