@@ -32,7 +32,7 @@ except ImportError:
         return int(v | 0)
 
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 ENGINE = "pure"
 
 # Limits of the format (SPEC 2)

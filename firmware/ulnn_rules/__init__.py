@@ -3,4 +3,4 @@
 Nothing here imports `ulnn`; a rule gets the model, or a file of one, as an argument.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -26,6 +26,7 @@ TICKS_MAX = 2147483647
 class Meaning:
     """What one model file says: a path (str), or a buffer of bytes, which is not kept.
 
+    output_size: values of a step.
     channels, units: name and unit of each input; labels: name of each output; () where the file
     has none, and "" for a unit that it does not say.
     readout: "each", "last", "mean" or "vote"; "" without DECISION.
@@ -37,6 +38,7 @@ class Meaning:
 
     def __init__(self, source: "str | Bytes") -> None:
         inputs, outputs, found = sections.read(source, (NAMES, DECISION))
+        self.output_size = outputs
         self.channels: "tuple[str, ...]" = ()
         self.units: "tuple[str, ...]" = ()
         self.labels: "tuple[str, ...]" = ()

@@ -24,6 +24,7 @@ from ulnn_host.base.progress import track
 from ulnn_host.data import vowels, watch
 from ulnn_host.data.scores import score_classes
 from ulnn_host.data.sequences import Sequences, Statistics
+from ulnn_host.engines import decided
 from ulnn_host.engines.batch import quantise
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format.model import ModelFile
@@ -92,7 +93,7 @@ def _run(task: str, seed: int, epochs: int | None) -> Result:
     }
     readout = trained.hyper["readout"]
     accuracy = {"float": score_classes(trained.outputs(unseen), unseen, readout).accuracy}
-    accuracy |= {way: _accuracy(model, unseen, readout) for way, model in models.items()}
+    accuracy |= {way: _accuracy(model, unseen) for way, model in models.items()}
     rms = {way: quantize.rollout_error(floats_unseen, m).rms for way, m in models.items()}
     return Result(task, seed, accuracy, rms, len(unseen))
 
@@ -111,10 +112,10 @@ def _tuned(rollout: FloatRollout, made: Recipe, plan: finetune.Plan) -> ModelFil
     return finetune.finetune(rollout, Options(bits=8), plan, loss=loss, epoch=epoch, quiet=True)[1]
 
 
-def _accuracy(model: ModelFile, data: Sequences, readout: str) -> float:
+def _accuracy(model: ModelFile, data: Sequences) -> float:
     batch = quantise(model, data)
     y = Reference(model, lanes=len(data)).run(batch.x, batch.dt)
-    return score_classes(model.dequantise_output(y), data, readout).accuracy
+    return decided.score_classes(model, y, data).accuracy
 
 
 def picture(results: Sequence[Result]) -> Figure:

@@ -155,6 +155,8 @@ class Model:
         values = np.asarray(x, np.float64)
         if values.shape != (self.file.input_size,):
             raise UlnnError(f"x has shape {values.shape}, expected ({self.file.input_size},)")
+        if np.isnan(values).any():
+            raise UlnnError("x holds NaN, expected numbers: leave the sample out, its dt grows")
         try:
             y = self._engine.step(self.file.quantise_input(values), self.file.ticks(dt))
         except ValueError as error:
@@ -172,11 +174,20 @@ class Model:
 
     @state.setter
     def state(self, values: ArrayLike) -> None:
-        self._engine.state = np.asarray(values, np.int16)
+        found = np.asarray(values)
+        inside = (found == np.rint(found)) & (np.abs(found + 0.5) < 32768)
+        if found.shape != (self.file.state_size,) or not inside.all():
+            raise UlnnError(
+                f"state: expected {self.file.state_size} whole numbers from -32768 to 32767"
+            )
+        self._engine.state = found.astype(np.int16)
 
     def info(self) -> dict[str, Any]:
-        """Sizes, units and identity."""
-        return facts.of_model(self.file)
+        """Sizes, units and identity, names of inputs and outputs, and how outputs become
+        decisions."""
+        made = facts.of_content(self.content, self.file)
+        named = {"channels": self.file.channels, "labels": self.file.labels}
+        return made["model"] | named | {"decision": made["decision"]}
 
     def coverage(self, data: Sequences) -> Coverage:
         """How far data lie within the times and ranges that the model knows: `.warnings` in words,
@@ -192,10 +203,11 @@ class Model:
         not seen: the object that `conversion` holds for its data, and `ulnn score` prints.
         """
         from .data.matched import matched
-        from .data.scores import score
+        from .engines import decided
 
         data = matched(replace(data, flat=False), self.file.channels, self.file.labels)
-        return score(self.run(data), data, self.file.readout)
+        data = decided.windows(self.file.decision, self.file.tick_ns, data)
+        return decided.score(self.file, self.outputs(data).y_int, data)
 
     def score(
         self,
@@ -271,6 +283,9 @@ def convert(
     longest_gap: float | None = None,
     tick_ns: int = 1000,
     sparse: str = "auto",
+    votes: int = 1,
+    unsure: float = 0.0,
+    least: float = 0.0,
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
@@ -297,9 +312,9 @@ def convert(
     they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
     not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
-    its header, counts the releases of one model. mode, activation, dialect, order, weights, check:
-    of a path, as for `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks
-    wrong.
+    its header, counts the releases of one model. votes, unsure, least: when a decision counts, as
+    `ulnn convert --help` says. mode, activation, dialect, order, weights, check: of a path, as for
+    `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
     """
     from .data import logs
     from .data.options import for_both
@@ -309,14 +324,16 @@ def convert(
 
     of_data, of_test = for_both(options, data, test)
     if isinstance(source, str | Path):
-        said = sources.Said(mode, activation, dialect, tuple(order), weights, check)
+        modules = order.split(",") if isinstance(order, str) else order
+        said = sources.Said(mode, activation, dialect, tuple(modules), weights, check)
         network, original, assumed = sources.of_path(Path(source), said)
         known = Path(source).stem
     else:
         if not isinstance(data, Sequences):
             data = logs.read_data(data, of_data)
-        network, original, known = sources.of_object(source, data, dict(hyper or {}), call)
-        assumed = ()
+        network, original, known, assumed = sources.of_object(
+            source, data, dict(hyper or {}), call
+        )
     if not isinstance(data, Sequences):
         data = logs.read_data(data, of_data, network.readout or "last")
     if test is not None and not isinstance(test, Sequences):
@@ -332,6 +349,9 @@ def convert(
         name=name,
         sparse=sparsity(sparse),
         model_version=model_version,
+        votes=votes,
+        unsure=unsure,
+        least=least,
     )
     wishes = Wishes(bits, max_bytes, calibration, compare, finetune, towards, learning_rate)
     with status() as shown:

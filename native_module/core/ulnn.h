@@ -33,9 +33,9 @@ extern "C" {
 
 // The version of this code, as a text and as numbers for #if. The file format has its own
 // (ULNN_FORMAT_MAJOR).
-#define ULNN_VERSION "0.1.0"
+#define ULNN_VERSION "0.2.0"
 #define ULNN_VERSION_MAJOR 0
-#define ULNN_VERSION_MINOR 1
+#define ULNN_VERSION_MINOR 2
 #define ULNN_VERSION_PATCH 0
 #define ULNN_FORMAT_MAJOR 1
 

@@ -81,6 +81,8 @@ def test_a_model_is_what_its_file_says(model: uh.Model, tmp_path: Path) -> None:
     assert again.content == model.content
     assert again.sha256 == model.sha256
     assert again.info() == model.info()
+    assert again.info()["labels"] == again.labels == model.labels
+    assert again.info()["decision"] == again.facts()["decision"]
     assert repr(again) == (
         f"<Model net: CfC > dense, 3 inputs, 2 outputs, int8, {len(model.content):,} bytes, "
         f"sha256 {model.sha256[:12]}>"

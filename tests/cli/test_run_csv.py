@@ -12,10 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from support import convert_cases
-from ulnn_host.base.errors import UlnnError
+from ulnn_host.base.errors import UlnnError, UlnnWarning
 from ulnn_host.cli.main import app
 from ulnn_host.data.sequences import Sequences, save_npz
 from ulnn_host.format import container
+from ulnn_host.format.model import Decision, Names
+from ulnn_host.report.outputs_csv import write_csv
 
 NAME = "cfc-default"
 
@@ -86,3 +88,24 @@ def test_another_ending_is_refused_before_the_run(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["run", "none.ulnn", "none.npz", "-o", "x.txt"])
     assert isinstance(done.exception, UlnnError)
     assert str(done.exception) == "x.txt: expected a name that ends in .npz or .csv"
+
+
+def test_decisions_fall_where_windows_end(tmp_path: Path, data: Sequences) -> None:
+    """Where the state would be reset between windows there are none."""
+    made = convert_cases.model(NAME)
+    labels = tuple(f"class {k}" for k in range(made.output_size))
+    rule = Decision("last", window=4, enter=65535)
+    named = replace(made, meta={}, names=Names(labels=labels), decision=rule)
+    y = np.zeros((*data.mask.shape, made.output_size), np.int16)
+    path = tmp_path / "o.csv"
+    write_csv(path, named, data, y)
+    with path.open(newline="") as file:
+        (head, *rows) = csv.reader(file)
+    assert head[-1] == "decision"
+    for n, length in enumerate(data.length):
+        ends = [t for t in range(length) if t % 4 == 3] or [length - 1]
+        said = [row[-1] for row in rows if row[0] == str(n)]
+        assert said == ["unsure" if t in ends else "" for t in range(length)]
+    with pytest.warns(UlnnWarning, match="ulnn score cuts them"):
+        write_csv(path, replace(named, decision=replace(rule, reset=True)), data, y)
+    assert path.read_text().splitlines()[0].endswith(labels[-1])

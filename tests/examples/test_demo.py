@@ -49,6 +49,8 @@ def test_all_of_it(monkeypatch, tmp_path, request, capsys):
     on_board = result.validation.score_board
     assert on_board is not None
     assert on_board.accuracy == result.picked.unseen.accuracy
+    assert result.validation.different_decisions == 0
+    assert result.as_float > 0.9
     page = (tmp_path / "report.html").read_text()
     assert "Accuracy on the PC" in page
     assert "bit for bit" in page
@@ -59,7 +61,13 @@ def test_all_of_it(monkeypatch, tmp_path, request, capsys):
     picked = (tmp_path / f"{result.picked.name}.ulnn").read_bytes()
     assert (tmp_path / "model.ulnn").read_bytes() == picked
     shown = capsys.readouterr().out
-    for text in ("3/6 training", "int16", "picked", "self test: 32 steps equal"):
+    for text in (
+        "3/6 training",
+        "int16",
+        "picked",
+        "self test: 32 steps equal",
+        "decisions 21, all",
+    ):
         assert text in shown
 
 

@@ -82,3 +82,38 @@ def test_targets_of_steps_and_values() -> None:
 def test_a_version_is_a_number_of_32_bits(version: int) -> None:
     with pytest.raises(UlnnError, match="expected 0 to 4294967295"):
         Options(model_version=version)
+
+
+def test_votes_and_thresholds() -> None:
+    net, found = network(readout="mean"), data()
+    model = made(net, found, votes=3, unsure=0.25, least=6.0)
+    rule = model.decision
+    assert rule is not None
+    assert (rule.votes, rule.least, rule.window) == (3, 60, STEPS)
+    assert rule.enter > 0
+    assert rule.leave == rule.enter // 2
+    # the share of the calibration's own decisions, in float
+    y = FloatRollout(net, found).y.mean(1)
+    margin = np.abs(y[:, 0] - y[:, 1]) / model.output_scale[0]
+    assert (margin < rule.enter).sum() == 1
+
+
+def test_a_step_holds_for_ticks() -> None:
+    each = np.arange(4 * STEPS).reshape(4, STEPS) % 2
+    rule = made(network(), data(y=each), least=0.5).decision
+    assert rule == Decision("each", ticks=True, least=500_000)
+
+
+@pytest.mark.parametrize("option", [{"votes": 2}, {"unsure": 0.1}, {"least": 1.0}])
+def test_values_cannot_vote(option: dict[str, float]) -> None:
+    values = np.zeros((4, 2), np.float32)
+    for net, y in ((network(readout="last"), values), (network(), None)):
+        with pytest.raises(UlnnError, match="are for decisions: expected data with classes"):
+            made(net, data(y=y), **option)
+
+
+def test_a_vote_of_steps_is_for_classes() -> None:
+    net = network(readout="vote")
+    assert decided(net, data()) == Decision("vote", reset=True, window=STEPS)
+    with pytest.raises(UlnnError, match="is for classes"):
+        decided(net, data(y=np.zeros((4, 2), np.float32)))

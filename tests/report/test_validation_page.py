@@ -13,9 +13,8 @@ import pytest
 from support import random_models
 from ulnn_host.board.stream import BoardInfo
 from ulnn_host.board.validate import Arrays, Latency, Traffic, ValidationReport
-from ulnn_host.data import scores
 from ulnn_host.data.sequences import Sequences
-from ulnn_host.engines import registry
+from ulnn_host.engines import decided, registry
 from ulnn_host.engines.batch import quantise
 from ulnn_host.engines.coverage import coverage
 from ulnn_host.format import container, cost, facts
@@ -47,9 +46,10 @@ def validation(board: str = "QEMU Cortex-M7", *, labels: bool = True) -> Validat
         {"board": board, "python": "MicroPython", "engine": "native", "ulnn": "0.1", "ram": "900"},
     )  # fmt: skip
     ticks = rng.integers(100, 140, batch.dt.shape)
-    score = None
+    score = found = None
     if labels:
-        score = scores.score(model.dequantise_output(outputs.y), data, "last")
+        score = decided.score(model, outputs.y, data)
+        found = decided.decisions(model, outputs.y, data)
     total = count * steps
     return ValidationReport(
         model="watch.ulnn", data="test.npz", port="virtual:cortex-m7", equal=True,
@@ -64,7 +64,7 @@ def validation(board: str = "QEMU Cortex-M7", *, labels: bool = True) -> Validat
         truth=data.y, coverage=coverage(model, data), compared=total,
         arrays=Arrays(
             batch, outputs, outputs, ticks, np.zeros(batch.dt.shape, bool), data.mask,
-            np.ones(count, bool),
+            np.ones(count, bool), found,
         ),
     )  # fmt: skip
 

@@ -22,6 +22,7 @@ from ulnn_host.board.link import Board
 from ulnn_host.data import scores, watch
 from ulnn_host.data.scores import ClassScores
 from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.engines import decided
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import quantise
 from ulnn_host.format import container
@@ -60,11 +61,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What came out. candidates: float, int8, int16; picked: the one that ran on the board."""
+    """What came out. candidates: float, int8, int16; picked: the one that ran on the board;
+    as_float: share of the board's decisions that are those of the network in float."""
 
     candidates: tuple[Candidate, ...]
     picked: Candidate
     validation: validate.ValidationReport
+    as_float: float
     page: Path
     training_seconds: float
     seconds: float
@@ -131,12 +134,15 @@ def run_demo(
                 deployed=lambda done: board_show.show_deployment(done, out),
             )
         board_show.show_validation(validation, out)
+        same = _agreement(trained, unseen, validation)
+        out.print(f"    {same:.1%} of its decisions are those of the network in float")
 
     with _step(out, "6/6", "report"):
         result = DemoResult(
             candidates,
             picked,
             validation,
+            same,
             folder / "report.html",
             float(facts["seconds"]),
             time.perf_counter() - started,
@@ -175,13 +181,24 @@ def _candidates(
         marks = []
         for data in (seen, unseen):
             outputs = engines.run(content, quantise(model, data), "reference")
-            marks.append(scores.score_classes(model.dequantise_output(outputs.y), data, readout))
+            marks.append(decided.score_classes(model, outputs.y, data))
         error = quantize.rollout_error(floats_unseen, model)
         size = len(content)
         found.append(
             Candidate(f"int{bits}", bits, size, marks[0], marks[1], error.rms, error.largest)
         )
     return tuple(found)
+
+
+def _agreement(
+    trained: train.TrainedNetwork, data: Sequences, validation: validate.ValidationReport
+) -> float:
+    """Share of the board's decisions that are those of the network in float."""
+    assert validation.arrays is not None
+    assert validation.arrays.decisions is not None
+    pooled = scores.pool(trained.outputs(data), data.length, trained.hyper["readout"])
+    board = decided.of_sequences(validation.arrays.decisions)
+    return float((board == pooled.argmax(-1)).mean())
 
 
 def _describe(seen: Sequences, unseen: Sequences) -> str:
@@ -228,6 +245,7 @@ def _write(
     content = {
         "equal": result.validation.equal,
         "picked": result.picked.name,
+        "decisions_as_float": result.as_float,
         "candidates": {c.name: c.to_dict() for c in result.candidates},
         "samples_per_second": result.validation.samples_per_second,
         "training_seconds": result.training_seconds,
@@ -270,7 +288,10 @@ def _page(result: DemoResult, trained: train.TrainedNetwork, unseen: Sequences) 
         ],
         best=result.candidates.index(result.picked),
     )
-    page.text(f"Picked {result.picked.name}: {_reason(result.picked)}. " + _method(unseen))
+    page.text(
+        f"Picked {result.picked.name}: {_reason(result.picked)}. {result.as_float:.1%} of its "
+        f"decisions are those of the network in float. {_method(unseen)}"
+    )
     page.section("On the board")
     report.add_validation(page, result.validation)
     page.section("Training")

@@ -41,7 +41,11 @@ def check_total(size: int, limit: int = LIMIT) -> None:
 def open_zip(file: Path | IO[bytes], limit: int = LIMIT) -> zipfile.ZipFile:
     """A zip archive whose members, as it declares them, are within the limit; reading a member
     never gives more than it declares. Raises UlnnError."""
-    archive = zipfile.ZipFile(file)
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        what = "it is no archive" if "not a zip" in str(error) else "it is damaged"
+        raise UlnnError(f"{what}, or its end is cut off: copy it again") from error
     members = archive.infolist()
     check_total(sum(member.file_size for member in members), limit)
     names = [member.filename for member in members]

@@ -1,3 +1,3 @@
 """The version of ulnn, the same in every part (tests hold them equal)."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -24,7 +24,7 @@ def _ulnn_prove(path):
                 del sys.modules[n]
         gc.collect()
     drop()
-    for n in ('meaning', 'readout', 'scaling'):
+    for n in ('decider', 'scaling'):
         __import__('ulnn_rules.' + n)
     drop()
     import ulnn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import BrokenOff, UlnnError
-from ..data import scores
 from ..data.logs import read_data
 from ..data.matched import matched
 from ..data.options import DataOptions
-from ..data.scores import Scores
+from ..data.scores import ClassScores, Scores
 from ..data.sequences import Sequences
+from ..engines import decided
 from ..engines import registry as engines
 from ..engines.batch import Batch, Outputs, quantise
 from ..engines.coverage import Coverage, coverage
@@ -101,7 +101,8 @@ class Traffic:
 @dataclass(frozen=True)
 class Arrays:
     """What the figures need. Shapes as in Outputs; ticks of the board's clock, gc (N, T);
-    received (N, T): steps that were answered; finished (N,): sequences whose last state came.
+    received (N, T): steps that were answered; finished (N,): sequences whose last state came;
+    decisions (N, T): the board's, as `decided.decisions` gives them, None without labels.
     """
 
     batch: Batch
@@ -111,13 +112,15 @@ class Arrays:
     gc: NDArray[np.bool_]
     received: NDArray[np.bool_]
     finished: NDArray[np.bool_]
+    decisions: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
 class ValidationReport:
     """The result. equal: every output and every last state is the reference's. coverage: what
     board and reference clamped alike, since the model does not know it. broken_off: why the run
-    ended after `compared` of `steps` steps, "" for a whole run.
+    ended after `compared` of `steps` steps, "" for a whole run. different_decisions: None without
+    labels, and for a run that broke off.
     """
 
     model: str
@@ -149,6 +152,7 @@ class ValidationReport:
     compared: int = 0
     broken_off: str = ""
     channels: tuple[str, ...] = ()
+    different_decisions: int | None = None
     costs: tuple[Estimate, ...] = ()
     truth: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     arrays: Arrays | None = field(default=None, repr=False, compare=False)
@@ -200,7 +204,7 @@ def validate(
     deployed: Callable[[deployment.DeployReport], None] | None = None,
 ) -> ValidationReport:
     """Stream all sequences of a data file (or a folder, or a pattern) through the board, the state
-    reset before each.
+    reset before each; what has targets in the windows in which the model decides.
 
     options: how the data are read. to: path of the model on the board. deploy: send what is
     missing there, else refuse. window: bytes the board's port can hold; 0: what the board offers.
@@ -212,10 +216,11 @@ def validate(
     readout = model.readout
     data = source if isinstance(source, Sequences) else read_data(source, options, readout)
     data = matched(data, model.channels, model.labels)
+    data = decided.windows(model.decision, model.tick_ns, data)
     batch = quantise(model, data)
     kept = Kept.read(resume, model, batch) if resume else Kept(model, batch)
     expected = engines.run(content, batch, "reference")
-    score_reference = _score(model, data, expected, readout)
+    score_reference = _score(model, data, expected)
     start = time.monotonic()
     report: deployment.DeployReport | None = None
     session: Session | None = None
@@ -246,6 +251,11 @@ def validate(
     arrays = Arrays(
         *(batch, expected, kept.got, kept.ticks, kept.gc, kept.received, kept.finished)
     )
+    different = None
+    if isinstance(score_reference, ClassScores) and broken is None:
+        arrays = replace(arrays, decisions=decided.decisions(model, kept.got.y, data))
+        wanted = decided.decisions(model, expected.y, data)
+        different = int(np.sum(arrays.decisions != wanted))
     steps = int(data.length.sum())
     clamped = int(clamped_steps(model, batch.dt)[data.mask].sum())
     result = _compare(
@@ -259,11 +269,12 @@ def validate(
             outputs_compared=kept.done * model.output_size,
             different_steps=0,
             different_states=0,
+            different_decisions=different,
             first_difference=None,
             clamped_steps=kept.clamped,
             clamped_equal=broken is not None or kept.clamped == clamped,
             readout=readout,
-            score_board=None if broken else _score(model, data, kept.got, readout),
+            score_board=None if broken else _score(model, data, kept.got),
             score_reference=score_reference,
             latency=Latency.of(kept.ticks[kept.received & ~kept.gc], info),
             latency_gc=Latency.of(kept.ticks[kept.received & kept.gc], info),
@@ -291,13 +302,13 @@ def validate(
     return result
 
 
-def _score(model: ModelFile, data: Sequences, outputs: Outputs, readout: str) -> Scores | None:
+def _score(model: ModelFile, data: Sequences, outputs: Outputs) -> Scores | None:
     """Measures against the targets, where the data have any. Raises UlnnError when they do not fit
     the model.
     """
     if data.y is None:
         return None
-    return scores.score(model.dequantise_output(outputs.y), data, readout)
+    return decided.score(model, outputs.y, data)
 
 
 def _present(board: Board, identity: Identity, model_path: Path, to: str | None) -> str:

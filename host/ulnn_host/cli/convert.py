@@ -78,6 +78,19 @@ def convert(
         str, typer.Option(help="what --finetune aims at: the outputs in float, or the labels y")
     ] = "float",
     learning_rate: Annotated[float, typer.Option(help="of --finetune")] = 1e-4,
+    votes: Annotated[
+        int, typer.Option(help="the last N decisions vote: fewer errors, and later ones")
+    ] = 1,
+    unsure: Annotated[
+        float,
+        typer.Option(
+            help="share of the calibration's decisions, those with the smallest margins, that are "
+            'to be "unsure"'
+        ),
+    ] = 0.0,
+    least: Annotated[
+        float, typer.Option(help="seconds that a new decision must hold before it counts")
+    ] = 0.0,
     model_version: Annotated[
         int, typer.Option(help="number in the file, which counts the releases of one model")
     ] = 1,
@@ -120,6 +133,9 @@ def convert(
         longest_gap=longest_gap,
         tick_ns=tick_ns,
         sparse=sparse,
+        votes=votes,
+        unsure=unsure,
+        least=least,
         model_version=model_version,
         finetune=finetune,
         towards=towards,

@@ -46,7 +46,7 @@ def run(
     sequences = loaded.read(data, options=data_options)
     made = loaded.outputs(sequences, engine)
     if output.suffix == ".csv":
-        write_csv(output, loaded.file, sequences, made.y)
+        write_csv(output, loaded.file, sequences, made.y_int)
     else:
         with files.replacing(output) as file:
             np.savez(file, y_int=made.y_int, y=made.y, state=made.state)

@@ -21,6 +21,8 @@ _UNIT_WORDS = {
     **dict.fromkeys(("microsecond", "microseconds"), "us"),
     **dict.fromkeys(("ns", "nsec", "nano", "nanos", "nanosecond", "nanoseconds"), "ns"),
 }
+_LONG_WORDS = {"m", "min", "mins", "minute", "minutes", "h", "hr", "hrs", "hour", "hours"}
+_LONG_WORDS |= {"d", "day", "days"}
 _ALONE = {"seconds", "millis", "micros", "nanos", "ms", "us", "ns", "elapsed", "uptime"}
 _ALONE |= {"milliseconds", "microseconds", "nanoseconds"}
 _TIME = {"timestamp", "timestamps", "time", "times", "t", "ts", "datetime", "date", "epoch"}
@@ -159,6 +161,12 @@ class Clock:
             self.scale = 1e-9
             return
         unit = self.said or self.column.unit
+        other = "" if unit else next((w for w in _words(self.name) if w in _LONG_WORDS), "")
+        if other:
+            raise UlnnError(
+                f"column {self.name} is named after the unit {other}, which is not read: write "
+                f'the times in seconds; if they are, unit = "s"'
+            )
         if self.column.steps:
             self._refuse_timestamps(times)
         else:

@@ -40,6 +40,8 @@ def drop(
     if not 0 <= low <= high < 1:
         raise UlnnError(f"share of dropped samples is {share}, expected 0 up to below 1")
     each = rng.uniform(low, high, len(data)) if low < high else np.full(len(data), low)
+    if pattern not in ("samples", "bursts"):
+        raise UlnnError(f"pattern is {pattern!r}, expected samples or bursts")
     gone = _lost(data, each, rng, pattern)
     if fill == "skip":
         return data.keep_steps(~gone)

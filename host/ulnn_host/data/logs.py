@@ -56,6 +56,9 @@ def said(keys: dict[str, Any]) -> DataOptions:
     plain: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in keys.items()
     }
+    for key in ("channels", "missing_values"):
+        if key in plain and not isinstance(plain[key], tuple):
+            plain[key] = (plain[key],)
     return DataOptions(**plain)
 
 

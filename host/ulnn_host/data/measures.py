@@ -6,6 +6,7 @@ that is never decided a precision of 0.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +48,13 @@ class Decisions:
 
     @property
     def accuracy(self) -> float:
-        """Share of right decisions."""
-        return float(np.diag(self.counts).sum() / self.count)
+        """Share of right decisions; nan without any."""
+        return float(np.diag(self.counts).sum() / self.count) if self.count else math.nan
 
     @property
     def balanced(self) -> float:
         """Mean recall of the classes that occur."""
-        return float(self.recall[self.support > 0].mean())
+        return _mean(self.recall[self.support > 0])
 
     @property
     def precision(self) -> Float:
@@ -73,7 +74,7 @@ class Decisions:
     @property
     def macro_f1(self) -> float:
         """Mean F1 of the classes that occur or are decided."""
-        return float(self.f1[self.counts.sum(0) + self.support > 0].mean())
+        return _mean(self.f1[self.counts.sum(0) + self.support > 0])
 
     def figures(self) -> dict[str, float]:
         """The measures of all classes together, by name."""
@@ -129,6 +130,11 @@ def confusion_matrix(
     """Counts by true class (rows) and decided class (columns), from integers 0 to classes - 1."""
     cells = np.bincount((truth * classes + decided).ravel(), minlength=classes * classes)
     return tuple(tuple(row) for row in cells.reshape(classes, classes).tolist())
+
+
+def _mean(shares: Float) -> float:
+    """The mean; nan of nothing."""
+    return float(shares.mean()) if len(shares) else math.nan
 
 
 def _share(part: Int, whole: Int) -> Float:

@@ -24,7 +24,8 @@ def read_npz(path: Path, options: DataOptions) -> tuple[Sequences, list[str]]:
             if getattr(options, key):
                 raise UlnnError(f"{key} is for tables, this is an .npz file")
         kept = None
-        if options.missing != "refuse" and arrays.get("x", np.zeros(0)).dtype.kind == "f":
+        numbers = arrays.get("x", np.zeros(0)).dtype.kind in "fiu"
+        if numbers and (options.missing != "refuse" or options.missing_values):
             arrays, kept = _without_missing(arrays, options)
         data = from_arrays(arrays)
         if kept is not None:
@@ -66,6 +67,12 @@ def _without_missing(
     empty = np.isnan(x)
     for number in options.missing_values:
         empty |= arrays["x"] == number
+    if options.missing == "refuse" and empty.any():
+        at = ", ".join(str(k) for k in np.argwhere(empty)[0])
+        raise UlnnError(
+            f'x holds {int(empty.sum()):,} missing values, the first at [{at}]: missing = "hold" '
+            'repeats the value before, missing = "drop" leaves the sample out'
+        )
     x[empty] = np.nan
     if options.missing == "hold":
         axis = x.ndim - 2

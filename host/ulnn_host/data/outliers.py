@@ -74,13 +74,14 @@ def _range(data: Sequences, channel: int, name: str, total: int) -> ChannelRange
         sample.append(values[::stride].copy())
     usual = np.concatenate(sample)
     plain = usual[~np.isin(usual, _SENTINELS)]
-    usual_low, usual_high = (
-        float(v) for v in np.percentile(plain if plain.size else usual, PERCENTILES)
-    )
+    plain = plain if plain.size else usual
+    # values of the data, not between two of them: in few samples one is an outlier itself
+    usual_low = float(np.percentile(plain, PERCENTILES[0], method="higher"))
+    usual_high = float(np.percentile(plain, PERCENTILES[1], method="lower"))
     made = ChannelRange(name, low, high, summed / total, usual_low, usual_high, flat=data.flat)
     span = usual_high - usual_low
     near = FAR_SENTINEL * span
-    if span <= 0 or (low >= usual_low - near and high <= usual_high + near):
+    if low >= usual_low - near and high <= usual_high + near:
         return made
     return _with_outliers(data, channel, made, total)
 
@@ -91,7 +92,8 @@ def _with_outliers(data: Sequences, channel: int, made: ChannelRange, total: int
     for row, step, part, valid in _parts(data, channel):
         away = np.maximum(made.usual_low - part, part - made.usual_high)
         known = np.isin(part, _SENTINELS) & (away > FAR_SENTINEL * span)
-        far = valid & (known | (away > FAR * span))
+        # in a channel that hardly changes, any change is as far as another
+        far = valid & (known | (away > FAR * span if span > 0 else False))
         if far.any() and not count:
             at = np.argwhere(far)[0]
             first, value = (row + int(at[0]), step + int(at[1])), float(part[tuple(at)])

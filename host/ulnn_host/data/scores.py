@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
-from .measures import Decisions, Errors, confusion_matrix
+from .measures import Decisions, Errors
 from .sequences import Sequences
 
-READOUTS = ("last", "mean", "each")
+TRAINED = ("last", "mean", "each")
+READOUTS = (*TRAINED, "vote")
 
 Made = TypeVar("Made")
 
@@ -27,12 +28,14 @@ class ClassScores(Decisions):
 
     labels: names of the classes, () where not known. by_recording: share of recordings decided
     right by the sum of their windows' outputs (None where windows have no origin). by_group: the
-    same of each group (a person, a machine), where the data have them.
+    same of each group (a person, a machine), where the data have them. unsure: how often there was
+    no decision, None for a rule that always decides; all other measures are without these.
     """
 
     labels: tuple[str, ...] = ()
     by_recording: float | None = None
     by_group: Mapping[str, Decisions] = field(default_factory=dict)
+    unsure: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,8 +45,17 @@ class ClassScores(Decisions):
 
     def figures(self) -> dict[str, float]:
         """The measures of all classes together, by name."""
-        whole = {} if self.by_recording is None else {"recordings right": self.by_recording}
-        return super().figures() | whole
+        found = super().figures()
+        if self.unsure is not None:
+            found["decided"] = self.decided
+        if self.by_recording is not None:
+            found["recordings right"] = self.by_recording
+        return found
+
+    @property
+    def decided(self) -> float:
+        """Share of the decisions that are not "unsure"."""
+        return self.count / (self.count + (self.unsure or 0))
 
     def to_dict(self, *, named: bool = False) -> dict[str, Any]:
         """For JSON and TOML. named: groups by name, which may be a person's; else by number."""
@@ -58,6 +70,8 @@ class ClassScores(Decisions):
         }  # fmt: skip
         if self.by_recording is not None:
             content["by_recording"] = self.by_recording
+        if self.unsure is not None:
+            content |= {"unsure": self.unsure, "decided": self.decided}
         return content | _groups(self.by_group, named)
 
 
@@ -88,9 +102,14 @@ def score(y: NDArray[Any], data: Sequences, readout: str) -> Scores:
     return _score_values(y, data, readout)
 
 
-def score_classes(y: NDArray[Any], data: Sequences, readout: str) -> ClassScores:
+def score_classes(
+    y: NDArray[Any], data: Sequences, readout: str, decided: NDArray[np.int64] | None = None
+) -> ClassScores:
     """Measures of the decisions of outputs y (N, T, O) against integer labels. The first of equal
     outputs wins, as in `ulnn_rules.readout.argmax`. Raises UlnnError when they do not fit.
+
+    decided: the decisions, (N, T) of readout "each", else (N,), -1: unsure; without them each
+    sequence decides for itself.
     """
     if data.y is None or data.y.dtype.kind not in "iu":
         raise UlnnError("the data have no integer labels y, so there is no accuracy")
@@ -102,7 +121,8 @@ def score_classes(y: NDArray[Any], data: Sequences, readout: str) -> ClassScores
         raise UlnnError(
             'y holds labels, the network has one output, a value: target = "value" reads values'
         )
-    truth, decided, group = data.y, values.argmax(-1), _group(data, readout)
+    truth, group = data.y, _group(data, readout)
+    decided = values.argmax(-1) if decided is None else decided
     if readout == "each":
         truth, decided = truth[data.mask], decided[data.mask]
     classes = y.shape[-1]
@@ -119,11 +139,17 @@ def score_classes(y: NDArray[Any], data: Sequences, readout: str) -> ClassScores
             for k in np.unique(data.origin)
         ]
         by_recording = float(np.mean(right))
+    sure = decided >= 0
+
+    def measured(at: Any) -> Decisions:
+        return Decisions.of(truth[at & sure], decided[at & sure], classes)
+
     return ClassScores(
-        confusion_matrix(truth, decided, classes),
+        measured(sure).confusion,
         data.labels,
         by_recording,
-        _by_group(data, group, lambda at: Decisions.of(truth[at], decided[at], classes)),
+        _by_group(data, group, measured),
+        None if sure.all() else int((~sure).sum()),
     )
 
 
@@ -146,15 +172,18 @@ def _score_values(y: NDArray[Any], data: Sequences, readout: str) -> ValueScores
 
 
 def pool(y: NDArray[Any], length: NDArray[Any], readout: str) -> NDArray[Any]:
-    """What decides: (N, T, O) outputs to (N, O) for "last" and "mean"; "each" stays as it is."""
+    """What decides: (N, T, O) outputs to (N, O), of "vote" how many steps each output won; "each"
+    stays as it is."""
     if readout == "each":
         return y
     if readout == "last":
         return np.asarray(y[np.arange(len(y)), length - 1])
-    if readout != "mean":
+    if readout not in READOUTS:
         raise UlnnError(f"readout {readout!r} not known, expected one of {', '.join(READOUTS)}")
-    valid = np.arange(y.shape[1]) < length[:, None]
-    total = np.where(valid[..., None], y, 0).sum(1, dtype=np.float64)
+    valid = (np.arange(y.shape[1]) < length[:, None])[..., None]
+    if readout == "vote":
+        return np.asarray(((y.argmax(-1)[..., None] == np.arange(y.shape[-1])) & valid).sum(1))
+    total = np.where(valid, y, 0).sum(1, dtype=np.float64)
     return np.asarray(total / length[:, None])
 
 

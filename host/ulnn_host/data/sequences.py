@@ -26,6 +26,7 @@ Float = NDArray[np.float32]
 Int = NDArray[np.int64]
 
 CHUNK = 1 << 20  # values that a check looks at together
+CONSTANT = 1e-9  # a spread of no more than this share of the values is rounding
 DATA_LIMIT = 1 << 32  # bytes to which an .npz file may unpack
 
 
@@ -101,6 +102,17 @@ class Sequences:
     def _take_plain(self) -> None:
         """Arrays as people have them: of any type, without the leading axis, one dt for all steps,
         no length where all sequences are equally long."""
+        for name, names in (("y", "labels"), ("group", "groups"), ("x", ""), ("dt", "")):
+            value = getattr(self, name)
+            kind = "f" if value is None else np.asarray(value).dtype.kind
+            if kind == "U" and names:
+                arrays, words = _without_words({name: np.asarray(value)}, name, names)
+                self._set(name, arrays[name])
+                self._set(names, words)
+            elif kind not in "fiub":
+                raise UlnnError(f"{name} holds {np.asarray(value).dtype}, expected numbers")
+        for name in ("length", "group", "origin"):
+            self._set(name, _whole(name, getattr(self, name)))
         x = np.asarray(self.x, np.float32)
         if x.ndim == 2:
             for name in ("y", "group", "origin"):
@@ -370,12 +382,22 @@ class Statistics:
         """Over the valid steps."""
         values = data.x[data.mask].astype(np.float64)
         std = values.std(0)
-        std[std < 1e-8] = 1.0
+        std[std <= CONSTANT * np.abs(values).max(0)] = 1.0
         return Statistics(values.mean(0).astype(np.float32), std.astype(np.float32))
 
     def apply(self, x: Float) -> Float:
         """(x - mean) / std, any leading shape."""
         return ((x - self.mean) / self.std).astype(np.float32)
+
+
+def _whole(name: str, values: Any) -> Int | None:
+    """Whole numbers of any type. Raises UlnnError for others."""
+    if values is None:
+        return None
+    found = np.asarray(values)
+    if found.dtype.kind == "f" and not (found == np.rint(found)).all():
+        raise UlnnError(f"{name} holds numbers that are not whole, expected whole ones")
+    return found.astype(np.int64)
 
 
 def load_npz(path: Path) -> Sequences:
@@ -423,13 +445,13 @@ def from_arrays(arrays: dict[str, NDArray[Any]]) -> Sequences:
     if y is not None:
         y = y.astype(np.float32 if y.dtype.kind == "f" else np.int64)
     group, origin = (
-        np.atleast_1d(arrays[key]).astype(np.int64) if key in arrays else None
+        _whole(key, np.atleast_1d(arrays[key])) if key in arrays else None
         for key in ("group", "origin")
     )
     return Sequences(
         x=x.astype(np.float32, copy=False),
         dt=dt.astype(np.float32, copy=False),
-        length=np.atleast_1d(length).astype(np.int64),
+        length=np.atleast_1d(length),
         y=y,
         group=group,
         origin=origin,

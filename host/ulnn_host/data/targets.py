@@ -96,6 +96,34 @@ def settle(data: Sequences, options: DataOptions) -> Sequences:
     return data
 
 
+def doubt(data: Sequences) -> str:
+    """What makes targets doubtful that nobody has named: one line, empty where nothing does."""
+    y = data.y
+    if y is None:
+        return ""
+    used = y[data.mask] if data.per_step else y
+    if y.dtype.kind != "f":
+        missing = np.setdiff1d(np.arange(int(used.max()) + 1), used)
+        if not missing.size or data.labels:
+            return ""
+        return (
+            f"no label is {missing[0]}, though labels reach {used.max()}: classes are numbered "
+            "from 0 without gaps, and each number is an output"
+        )
+    if not (used == np.rint(used)).all() or len(found := np.unique(used)) > CLASSES:
+        return ""
+    if used.ndim > 1 and used.shape[-1] > 1:
+        if found.tolist() != [0, 1] or not (used.sum(-1) == 1).all():
+            return ""
+        return (
+            "y looks one-hot, but is of a float type and read as values: classes are y.argmax(-1)"
+        )
+    return (
+        f"y holds {len(found)} different whole numbers of a float type, read as values: classes "
+        "are of an integer type"
+    )
+
+
 def _looks_like_steps(data: Sequences) -> bool:
     """Has y the shape that classes have?"""
     assert data.y is not None

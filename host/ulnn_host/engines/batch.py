@@ -8,7 +8,7 @@ import numpy as np
 
 from ..base.errors import UlnnError
 from ..data.sequences import Sequences
-from ..format.model import Int, Int16, ModelFile
+from ..format.model import Int, Int16, ModelFile, ticks
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ def quantise(model: ModelFile, data: Sequences) -> Batch:
         raise UlnnError(
             f"the data have {data.x.shape[2]} inputs, expected {model.input_size} as in the model"
         )
+    return Batch(model.quantise_input(data.x), elapsed(data, model.tick_ns), data.length)
+
+
+def elapsed(data: Sequences, tick_ns: int) -> Int:
+    """dt (N, T) in ticks, 1 after the end of shorter sequences."""
     dt = np.ones(data.dt.shape, np.int64)
-    dt[data.mask] = model.ticks(data.dt[data.mask])
-    return Batch(model.quantise_input(data.x), dt, data.length)
+    dt[data.mask] = ticks(data.dt[data.mask], tick_ns)
+    return dt

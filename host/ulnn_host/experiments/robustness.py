@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
 from ..data import degrade
@@ -19,10 +18,12 @@ from ..data.degrade import Fill, Pattern
 from ..data.matched import matched
 from ..data.scores import Scores, score
 from ..data.sequences import Sequences
+from ..engines import decided
 from ..engines import registry as engines
 from ..engines.batch import quantise
 from ..engines.reference import clamped_steps
 from ..format import container
+from ..format.model import Decision
 from ..network.float_network import FloatNetwork
 
 FLOAT = "float"
@@ -126,11 +127,13 @@ def robustness(
     done = []
     for number, condition in enumerate(tried, 1):
         changed = condition.apply(data, seed)
+        if model is not None:
+            file = container.read(model)
+            changed = decided.windows(file.decision, file.tick_ns, changed)
         scores, clamped = {}, {}
         for runner in runners:
             known = matched(changed, runner.channels, runner.labels)
-            y, late = runner.run(known)
-            scores[runner.name] = score(y, known, readout)
+            scores[runner.name], late = runner.measure(known, readout)
             if runner.name != FLOAT:
                 clamped[runner.name] = late
         done.append(Result(condition, int(changed.length.sum()), scores, clamped))
@@ -140,37 +143,39 @@ def robustness(
 
 @dataclass(frozen=True)
 class _Runner:
-    """run: outputs (N, T, O), and clamped steps."""
+    """measure: scores of data for a readout, and clamped steps."""
 
     name: str
     readout: str
     channels: tuple[str, ...]
     labels: tuple[str, ...]
-    run: Callable[[Sequences], tuple[NDArray[Any], int]]
+    measure: Callable[[Sequences, str], tuple[Scores, int]]
 
 
 def _runners(network: FloatNetwork | None, model: bytes | None) -> Iterator[_Runner]:
     if network is not None:
         real = network
 
-        def in_float(data: Sequences) -> tuple[NDArray[Any], int]:
+        def in_float(data: Sequences, readout: str) -> tuple[Scores, int]:
             if data.x.shape[2] != real.input_size:
                 raise UlnnError(
                     f"the data have {data.x.shape[2]} inputs, expected {real.input_size} as in "
                     "the network"
                 )
-            return real.run(data.x, data.dt, data.length).y, 0
+            return score(real.run(data.x, data.dt, data.length).y, data, readout), 0
 
         yield _Runner(FLOAT, network.readout, network.channels, network.labels, in_float)
     if model is not None:
         content, file = model, container.read(model)
         engine = "reference" if engines.native_self_test(content) is None else "native"
 
-        def in_integers(data: Sequences) -> tuple[NDArray[Any], int]:
+        def in_integers(data: Sequences, readout: str) -> tuple[Scores, int]:
             batch = quantise(file, data)
             outputs = engines.run(content, batch, engine)
             late = int(clamped_steps(file, batch.dt)[data.mask].sum())
-            return file.dequantise_output(outputs.y), late
+            known = file if said else dataclasses.replace(file, decision=Decision(readout))
+            return decided.score(known, outputs.y, data), late
 
-        name = f"int{file.weight_bits}"
-        yield _Runner(name, file.readout, file.channels, file.labels, in_integers)
+        said = file.decision is not None or "readout" in file.meta
+        readout = file.readout if said else ""
+        yield _Runner(f"int{file.weight_bits}", readout, file.channels, file.labels, in_integers)

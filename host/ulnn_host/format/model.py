@@ -409,13 +409,18 @@ class ModelFile:
         return real.astype(np.float32)
 
     def ticks(self, dt_seconds: ArrayLike) -> Int:
-        """Elapsed seconds to ticks, at least 1. Raises ValueError for a dt that is not above 0."""
-        seconds = np.asarray(dt_seconds, np.float64)
-        good = np.isfinite(seconds) & (seconds > 0)
-        if not good.all():
-            raise ValueError(f"dt: expected seconds above 0, got {seconds[~good].flat[0]}")
-        ticks = np.minimum(np.rint(seconds * 1e9 / self.tick_ns), TICKS_MAX)
-        return np.maximum(ticks, 1).astype(np.int64)
+        """As the function `ticks`."""
+        return ticks(dt_seconds, self.tick_ns)
+
+
+def ticks(dt_seconds: ArrayLike, tick_ns: int) -> Int:
+    """Elapsed seconds to ticks, at least 1. Raises ValueError for a dt that is not above 0."""
+    seconds = np.asarray(dt_seconds, np.float64)
+    good = np.isfinite(seconds) & (seconds > 0)
+    if not good.all():
+        raise ValueError(f"dt: expected seconds above 0, got {seconds[~good].flat[0]}")
+    whole = np.minimum(np.rint(seconds * 1e9 / tick_ns), TICKS_MAX)
+    return np.maximum(whole, 1).astype(np.int64)
 
 
 def _names(meta: dict[str, Any], key: str) -> tuple[str, ...]:

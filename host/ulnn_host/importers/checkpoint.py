@@ -29,7 +29,7 @@ import numpy as np
 from ..base.errors import UlnnError, one_line
 from ..format.model import DIALECTS, Mode
 from ..network.float_network import FloatNetwork
-from ..network.layers import Array, CfC, Dense, FloatLayer
+from ..network.layers import Array, CfC, Dense, FloatLayer, Gru, Lstm, Ltc
 from . import checkpoint_files, checkpoint_toml, import_keras, import_state_dict
 from .checkpoint_files import floats
 from .import_cells import Arrays, Hints
@@ -131,6 +131,7 @@ def _network(arrays: Arrays, hyper: Mapping[str, Any], name: str) -> Loaded:
         for key in FOR_CELLS:
             if key in hyper and key not in hints.used:
                 raise UlnnError(f"{key} is for other cells than this network has; leave it out")
+        _check_cell(hyper, row)
         inputs, outputs = row.parts[0].input_size, row.parts[-1].output_size
         checkpoint_toml.check_sizes(hyper, inputs, outputs)
         network = _with_units(row, arrays, dialect, hyper, hints)
@@ -138,6 +139,17 @@ def _network(arrays: Arrays, hyper: Mapping[str, Any], name: str) -> Loaded:
     except UlnnError as error:
         text = one_line(str(error))
         raise UlnnError(text if text.startswith(name) else f"{name}: {text}") from error
+
+
+def _check_cell(hyper: Mapping[str, Any], row: Row) -> None:
+    """Refuse a cell that is none of the weights' cells. Raises UlnnError."""
+    said = hyper.get("cell", "")
+    kind = {"ltc": Ltc, "lstm": Lstm, "gru": Gru}.get(said, CfC)
+    cells = [layer for part in row.parts if not part.dense for layer in part.layers]
+    if said and not any(isinstance(layer, kind) for layer in cells):
+        raise UlnnError(
+            f"cell is {said}, but the weights are of {type(cells[0]).__name__}; leave it out"
+        )
 
 
 def _with_units(

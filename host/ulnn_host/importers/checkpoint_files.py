@@ -79,7 +79,11 @@ def _reader(path: Path) -> Reader:
 def _of_archive(path: Path) -> Reader:
     with archives.open_zip(path) as archive:
         names = archive.namelist()
-    last = {name.rpartition("/")[2] for name in names}
+        last = {name.rpartition("/")[2] for name in names}
+        # torch does not look at checksums; whoever reads the others does
+        damaged = archive.testzip() if "data.pkl" in last else None
+    if damaged is not None:
+        raise UlnnError(f"it is damaged: {damaged} does not fit its checksum; copy it again")
     if "model.weights.h5" in last:
         return _keras
     if "constants.pkl" in last:

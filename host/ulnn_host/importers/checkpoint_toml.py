@@ -77,6 +77,8 @@ def read_hyper(path: Path) -> dict[str, Any]:
     """What is known of the weights of a checkpoint: the keys in its own metadata, where it has
     them; else those of the TOML file beside it, NAME.toml for NAME.pt and NAME.weights.h5; else
     none. Warns of a TOML file that does not count. Raises UlnnError with the file's name."""
+    if not path.name:
+        return {}  # a folder, which is no checkpoint
     toml = path.with_name(path.name.removesuffix(path.suffix).removesuffix(".weights") + ".toml")
     inside = read_metadata(path).get(METADATA)
     if inside is not None:
@@ -92,14 +94,14 @@ def read_hyper(path: Path) -> dict[str, Any]:
             "of the two another name"
         )
     try:
-        return _keys(toml.read_text(encoding="utf-8"), str(toml))
+        return _keys(toml.read_text(encoding="utf-8-sig"), str(toml))
     except UnicodeDecodeError as error:
         raise UlnnError(f"{toml}: not valid TOML ({error})") from error
 
 
 def _is_recipe(toml: Path) -> bool:
     try:
-        return isinstance(tomllib.loads(toml.read_text(encoding="utf-8")).get("data"), Mapping)
+        return isinstance(tomllib.loads(toml.read_text(encoding="utf-8-sig")).get("data"), Mapping)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         return False
 

@@ -35,7 +35,8 @@ def read(weights: Mapping[str, Array], hints: Hints, name: str) -> Row:
         raise UlnnError(f"{name}: found {some(weights)}; expected a {EXPECTED}")
     dense = dense_of(state)
     if state.keys:
-        raise UlnnError(f"{name}: unknown tensor {min(state.keys)}; expected a {EXPECTED}")
+        key = min(state.keys)
+        raise UlnnError(f"{name}: unknown tensor {key}{_kind(state, key)}; expected a {EXPECTED}")
     ours = {"cell", "hidden_size", "output_size"} <= set(hints.hyper)  # as `ulnn train` notes
     row = arranged(found, dense, hints.order, ours)
     parts = _with_dt_input(row.parts, hints, name)
@@ -76,6 +77,22 @@ def dense_of(state: StateDict) -> list[Part]:
                 )
             parts.append(Part(path, (Dense(state.linear(path, bias=False)),), True))
     return parts
+
+
+def _kind(state: StateDict, key: str) -> str:
+    """What an unknown tensor may be a part of, in words; "" where nothing says it."""
+    path = key.rpartition(".")[0]
+    axes = {k.rpartition(".")[2]: len(state.shape(k)) for k in state.keys if k.startswith(path)}
+    fold = "fold it into the Linear beside it, or train without it"
+    if {"running_mean", "num_batches_tracked"} & axes.keys():
+        return f" of a BatchNorm; {fold}"
+    if "in_proj_weight" in axes:
+        return " of an attention, which looks at whole sequences"
+    if axes.get("weight", 0) > 2:
+        return " of a convolution or a bilinear layer"
+    if axes.get("weight") == 1:
+        return f" of a LayerNorm, a PReLU or a scale; {fold}"
+    return ""
 
 
 # ---- checks -------------------------------------------------------------------------------------

@@ -98,7 +98,8 @@ def _gates(
                 )
     else:
         result.assumed.append(
-            f"{layer.at} with tanh and sigmoid (a .weights.h5 does not say it; a .keras does)"
+            f"{layer.at} with tanh and sigmoid, forwards (a .weights.h5 does not say it; a "
+            ".keras does)"
         )
     bias = arrays.get("vars/2", np.zeros((2, rows) if rows == 3 * size else rows))
     order: tuple[int, ...] = (0, 1, 2, 3)

@@ -69,8 +69,8 @@ def check_type(key: str, dtype: str, axes: int) -> None:
     """Refuse numbers that are no weights: whole ones (quantised, their scale is lost), complex
     ones. Masks and counters may be whole. Raises UlnnError."""
     whole = dtype.startswith(("int", "uint", "bool"))
-    if dtype in FLOATS or (whole and (key.endswith("mask") or (key in COUNTERS and not axes))):
-        return
+    if dtype in FLOATS or (whole and (key.endswith("mask") or not axes)):
+        return  # a counter that is not known is an unknown tensor
     why = " (quantised? then its scale is missing)" if whole else ""
     raise UlnnError(f"{key} holds {dtype}{why}, expected one of {', '.join(FLOATS)}")
 

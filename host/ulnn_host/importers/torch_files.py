@@ -30,7 +30,8 @@ def read_torch(path: Path, wanted: str) -> dict[str, Array]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:  # by its content, whatever its name ends in
+                content = torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise UlnnError(_refusal(str(error))) from error
     return floats_of(_chosen(content, wanted))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ FUNCTIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu", nn.Tanh: "tanh", nn.SiLU: "silu", nn.GELU: "gelu",
     nn.Sigmoid: "sigmoid", nn.Softmax: "softmax", nn.LogSoftmax: "log_softmax",
 }  # fmt: skip
+_IDLE = (nn.Identity, nn.Dropout, nn.AlphaDropout, nn.Dropout1d)
 _ACTIVATIONS = {
     "LeCun": "lecun_tanh", "Tanh": "tanh", "ReLU": "relu", "SiLU": "silu", "GELU": "gelu",
 }  # fmt: skip
@@ -43,6 +44,7 @@ class _Run:
     outputs (T, n) of each, where they are sequences."""
 
     names: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
     into: dict[str, list[Array]] = field(default_factory=dict)
     out: dict[str, list[Array]] = field(default_factory=dict)
     y: Array = field(default_factory=lambda: np.zeros((0, 0)))
@@ -73,13 +75,18 @@ def read_module(
     the module cannot be imported, or differs: from which module and step on.
     """
     given = dict(hyper or {})
+    unknown: list[str] = []
     weights = floats_of(module.state_dict())
     if not given.get("order"):
         first = _normalised(given, x[None] if x.ndim == 2 else x, dt[None] if x.ndim == 2 else dt)
         seen = _run(module, first[0][:1], first[1][:1], _call(call, given))
         given["order"] = _order(module, seen, _parts(weights, given))
+        unknown = seen.unknown
     loaded = from_weights(weights, given, name=type(module).__name__, by_path=_facts(module))
-    return loaded, check_module(loaded, module, x, dt, call=_call(call, given))
+    agreement = check_module(loaded, module, x, dt, call=_call(call, given))
+    left = [f"{name} does nothing, as on these data" for name in unknown]
+    left += [f"without the {loaded.end} of the last layer"] if loaded.end else []
+    return replace(loaded, assumed=tuple(left)), agreement
 
 
 def check_module(
@@ -210,6 +217,11 @@ def _order(module: nn.Module, seen: _Run, parts: list[Part]) -> list[str]:
     """Modules with weights, and functions that are modules, as they ended."""
     names = {part.path: part.name for part in parts}
     kinds = {WRAPPED.sub("", name): type(child) for name, child in module.named_modules()}
+    leaves = {
+        WRAPPED.sub("", name)
+        for name, child in module.named_modules()
+        if not isinstance(child, _IDLE) and not any(True for _ in child.children())
+    }
     order: list[str] = []
     for path in dict.fromkeys(seen.names):
         inside = any(path.startswith(f"{outer}." if outer else "") for outer in names)
@@ -221,6 +233,8 @@ def _order(module: nn.Module, seen: _Run, parts: list[Part]) -> list[str]:
         elif not inside:
             function = FUNCTIONS.get(kinds[path])
             order += [function] if function else []
+            if not function and path in leaves:
+                seen.unknown.append(f"{path} ({kinds[path].__name__})")
     return order
 
 

@@ -95,7 +95,7 @@ class Ranges:
         """Largest magnitude to represent: a number, or one per column with axis=0."""
         size = np.abs(values)
         if self.method == "percentile":
-            return np.percentile(size, PERCENTILE, axis=axis) * self.room
+            return np.percentile(size, PERCENTILE, axis=axis, method="lower") * self.room
         top = size.max(axis=axis) * self.room
         if self.method == "max":
             return top
@@ -106,7 +106,11 @@ class Ranges:
     def middles(self, values: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """What a range may lie around, (columns,) each, from the same extremes or percentiles."""
         extremes = values.min(axis=0), values.max(axis=0)
-        usual = tuple(np.percentile(values, (100 - PERCENTILE, PERCENTILE), axis=0))
+        # values that occur: between two of them, one outlier among few would still reach in
+        usual = (
+            np.percentile(values, 100 - PERCENTILE, axis=0, method="higher"),
+            np.percentile(values, PERCENTILE, axis=0, method="lower"),
+        )
         tried = {"max": (extremes,), "percentile": (usual,), "mse": (extremes, usual)}
         return tuple(_offset(low, high) for low, high in tried[self.method])
 

@@ -1,15 +1,23 @@
 """What a network's inputs and outputs mean, for the file: names, and how outputs become decisions
-as they did on the data."""
+as they did on the data, and how sure they have to be."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
+from ..base.errors import UlnnError
+from ..data.scores import pool
 from ..data.sequences import Sequences
 from ..format.limits import TICKS_MAX
 from ..format.model import Decision, Names
 from ..network.float_network import FloatNetwork
+from ..network.layers import Array
+from .options import Options
+from .rounding import Signal
 
+MARGIN_MAX = 65535
 SAME = 0.05
 """Durations that differ by no more than this share are one window."""
 
@@ -32,6 +40,10 @@ def decision(network: FloatNetwork, data: Sequences, tick_ns: int) -> Decision |
         return None
     readout = network.readout or ("each" if y is not None and y.ndim == 2 else "last")
     values = network.output_size == 1 if y is None else y.dtype.kind not in "iu"
+    if values and readout == "vote":
+        raise UlnnError(
+            'readout "vote" is for classes, the outputs are values: expected mean or last'
+        )
     if readout == "each":
         return Decision(readout, values)
     samples, ticks = (0, 0) if y is None else _window(data, tick_ns)
@@ -50,3 +62,53 @@ def _window(data: Sequences, tick_ns: int) -> tuple[int, int]:
     if np.abs(seconds / middle - 1).max() > SAME or not 1 <= ticks <= TICKS_MAX:
         return 0, 0
     return 0, ticks
+
+
+def with_thresholds(
+    rule: Decision | None, data: Sequences, y: Array, outputs: Signal, options: Options
+) -> Decision | None:
+    """The rule with the votes and thresholds of the options. y (N, T, O): what the float network
+    gives on the calibration data; outputs: what the integers of its outputs mean.
+
+    A window is unsure below the margin `enter`, which the share `unsure` of the calibration data's
+    windows does not reach in float; below half of it once its class is decided, so that a decision
+    does not flicker. Raises UlnnError where outputs are not classes that can be compared.
+    """
+    if options.votes == 1 and not (options.unsure or options.least):
+        return rule
+    if rule is None or rule.values:
+        raise UlnnError(
+            "--votes, --unsure and --least are for decisions: expected data with classes, or a "
+            "readout in the checkpoint"
+        )
+    if options.unsure and len({*zip(outputs.unit, outputs.offset, strict=True)}) > 1:
+        raise UlnnError(
+            "--unsure compares outputs, but their scales differ: expected a network that ends in "
+            "a linear layer"
+        )
+    enter = 0
+    if options.unsure:
+        unit = 1.0 if rule.readout == "vote" else float(outputs.unit[0])
+        margin = np.quantile(_margins(data, y, rule.readout), options.unsure) / unit
+        enter = min(MARGIN_MAX, int(np.ceil(margin)))
+    made = dataclasses.replace(rule, votes=options.votes, enter=enter, leave=enter // 2)
+    if not options.least:
+        return made
+    if made.window and not made.ticks:
+        least = round(options.least / float(data.dt[data.mask].mean()))
+    else:
+        made = dataclasses.replace(made, ticks=True)
+        least = round(options.least * 1e9 / options.tick_ns)
+    if least > TICKS_MAX:
+        raise UlnnError(
+            f"--least {options.least:g}: expected at most {TICKS_MAX} samples or ticks"
+        )
+    return dataclasses.replace(made, least=least)
+
+
+def _margins(data: Sequences, y: Array, readout: str) -> Array:
+    """By how much the largest result of each decision is larger than the second."""
+    result = pool(y, data.length, readout)
+    result = result[data.mask] if readout == "each" else result
+    second, first = np.partition(result, -2, axis=-1)[:, -2:].T
+    return np.asarray(first - second, np.float64)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from ulnn_rules.meaning import VOTES_MAX
+
 from ..base.errors import UlnnError
 from ..base.toml_tables import check, number, positive
 
@@ -35,6 +37,8 @@ class Options:
     longest_gap: seconds between samples that are to be expected in use; None: as in the data.
     sparse: whether matrices with weights that are 0 are stored sparse. name: in the file's
     metadata, where everybody can read it. model_version: counts the releases of one model.
+    votes: the last so many decisions vote. unsure: share of the calibration data's decisions, with
+    the smallest margins, that become "unsure". least: seconds that a new decision must hold.
     """
 
     bits: int = 8
@@ -48,6 +52,9 @@ class Options:
     sparse: Sparsity = "auto"
     bits_of: Mapping[tuple[int, int], int] = field(default_factory=dict)
     model_version: int = 1
+    votes: int = number(1, 1, VOTES_MAX)
+    unsure: float = number(0.0, 0.0, 0.9)
+    least: float = number(0.0, 0.0)
 
     def __post_init__(self) -> None:
         check(self)

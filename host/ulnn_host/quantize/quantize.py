@@ -23,7 +23,7 @@ from ..format.tables import decay_table, erf_table, tanh_table
 from ..network.float_network import FloatNetwork
 from ..network.layers import CfC, FloatLayer
 from .calibration import Calibration, FloatRollout, calibrate
-from .decisions import names
+from .decisions import names, with_thresholds
 from .golden import with_golden
 from .options import Options, Sparsity
 from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
@@ -83,6 +83,7 @@ def build_with_meaning(
         except WeightsTooLargeError as error:
             raise UlnnError(_cause(error, number, layer, calibration)) from None
         signal = layers[-1].output
+    seen = calibration.rollout
     model = ModelFile(
         input_scale=calibration.input_scale.astype(np.float32),
         input_offset=calibration.input_offset.astype(np.float32),
@@ -94,7 +95,7 @@ def build_with_meaning(
         layers=tuple(converted.layer for converted in layers),
         meta=_meta(network, options) | {"dt_median": calibration.rollout.dt_median},
         names=names(network),
-        decision=calibration.decision,
+        decision=with_thresholds(calibration.decision, seen.data, seen.y, signal, options),
         dialect=network.dialect,
         model_version=options.model_version,
     )
@@ -109,11 +110,20 @@ def _cause(
         name = type(layer).__name__
         return f"{error.text}, in layer {number} ({name}); check it, or use --bits 16"
     found = ranges(calibration.rollout.data)[error.column]
+    network, k = calibration.rollout.network, error.column
+    far = max(abs(v - network.mean[k]) for v in (found.low, found.high)) / network.std[k]
+    if far <= USUAL_REACH:
+        name = type(layer).__name__
+        return f"{error.text}, in layer 0 ({name}), whose weights are that large; check them"
     reach = found.outlier if found.outliers else f"it reaches from {found.low:g} to {found.high:g}"
+    reach += f", {far:.3g} times its std" if network.std[k] != 1 else ""
     return (
         f"{error.text}, because of input {found.name}: {reach}; clean the data, or use "
         "--calibration percentile or --bits 16"
     )
+
+
+USUAL_REACH = 30.0  # of an input that is normalised
 
 
 @dataclass(frozen=True)

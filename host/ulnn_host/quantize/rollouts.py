@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..data.sequences import Sequences
 from ..engines.batch import quantise
 from ..engines.reference import BEFORE_TABLE, Clipped, Reference, clamped_steps
-from ..format.model import ModelFile
+from ..format.model import Int16, ModelFile
 from ..network.layers import Array
 from .calibration import FloatRollout
 
@@ -111,9 +111,10 @@ class SaturationCounter:
 
 @dataclass(frozen=True)
 class IntegerRun:
-    """y: real outputs (N, T, O); saturation: per tensor, over the valid steps; steps: for each of
-    them the steps (N, T) in which it saturated."""
+    """integers: outputs (N, T, O); y: the same, real; saturation: per tensor, over the valid
+    steps; steps: for each of them the steps (N, T) in which it saturated."""
 
+    integers: Int16
     y: Array
     saturation: tuple[Saturation, ...]
     steps: tuple[NDArray[np.bool_], ...]
@@ -149,8 +150,9 @@ def observed_run(model: ModelFile, data: Sequences) -> IntegerRun:
     for t in range(data.x.shape[1]):
         counter.valid, counter.now = mask[:, t], t
         outputs.append(engine.step(batch.x[:, t], batch.dt[:, t]))
-    y = model.dequantise_output(np.stack(outputs, axis=1))
-    return IntegerRun(np.asarray(y, np.float64), counter.totals, tuple(counter.steps.values()))
+    y = np.stack(outputs, axis=1)
+    real = np.asarray(model.dequantise_output(y), np.float64)
+    return IntegerRun(y, real, counter.totals, tuple(counter.steps.values()))
 
 
 def halves(data: Sequences) -> tuple[Sequences, Sequences]:

@@ -41,10 +41,10 @@ def of_path(path: Path, said: Said) -> tuple[FloatNetwork, Agreement | None, tup
 
 def of_object(
     source: Any, data: Sequences, hyper: dict[str, Any], call: Callable[..., Any] | None
-) -> tuple[FloatNetwork, Agreement | None, str]:
-    """A network, its agreement with the module it comes from, and its name."""
+) -> tuple[FloatNetwork, Agreement | None, str, tuple[str, ...]]:
+    """A network, its agreement with the module it comes from, its name, and what was assumed."""
     if isinstance(source, FloatNetwork):
-        return source, None, str(source.meta.get("name", ""))
+        return source, None, str(source.meta.get("name", "")), ()
     from torch import nn
 
     from ..importers import torch_module
@@ -52,10 +52,10 @@ def of_object(
 
     if isinstance(source, TrainedNetwork):
         weights = {key: value.double().numpy() for key, value in source.state.items()}
-        return checkpoint.from_weights(weights, source.hyper | hyper).network, None, ""
+        return checkpoint.from_weights(weights, source.hyper | hyper).network, None, "", ()
     if isinstance(source, nn.Module):
         loaded, agreement = torch_module.read_module(source, data.x, data.dt, hyper, call=call)
-        return loaded.network, agreement, type(source).__name__.lower()
+        return loaded.network, agreement, type(source).__name__.lower(), loaded.assumed
     raise UlnnError(
         f"convert: got {type(source).__name__}, expected a path, a torch module, or what train "
         "returned"

@@ -10,6 +10,7 @@ from ..board.deploy import DeployReport
 from ..board.deployed import Listed, RolledBack
 from ..board.plan import Plan
 from ..board.validate import ValidationReport
+from ..engines.decided import NONE
 from . import scores_text
 
 
@@ -141,6 +142,10 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
         title = f"measures  on {r.data}, readout {r.readout}"
         both = {"reference": r.score_reference, "board": r.score_board}
         scores_text.show(both, title, console)
+    if r.different_decisions is not None and r.arrays and r.arrays.decisions is not None:
+        count = int((r.arrays.decisions != NONE).sum())
+        different = f"{r.different_decisions:,} not" if r.different_decisions else "all"
+        console.print(f"decisions {count:,}, {different} those of the reference", highlight=False)
     if r.equal:
         text = (
             f"     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "

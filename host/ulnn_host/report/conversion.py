@@ -91,7 +91,7 @@ def _convert(
     options = dataclasses.replace(options, bits=8 if wishes.bits is None else wishes.bits)
     rollout = FloatRollout(network, data)
     check_fixed_dt(rollout.data, options.fixed_dt)
-    reporter = Reporter(rollout, test)
+    reporter = Reporter(rollout, test, options.tick_ns)
     searched = chosen = None
     if wishes.calibration == "search":
         searched = range_search.search(

@@ -13,18 +13,20 @@ from ..base.errors import UlnnError, UlnnWarning
 from ..data.sampling import duration, far_off
 from ..data.scores import ClassScores, Scores, score
 from ..data.sequences import Sequences
+from ..engines import decided
 from ..engines import registry as engines
 from ..engines.batch import quantise
 from ..engines.coverage import Coverage, coverage
 from ..engines.reference import BEFORE_TABLE
 from ..format import container, cost
 from ..format.cost import Estimate
-from ..format.model import ModelFile
+from ..format.model import Decision, Int16, ModelFile
 from ..network import contraction
 from ..network.contraction import Contraction
 from ..network.float_network import FloatNetwork
 from ..network.layers import Array
 from ..quantize.calibration import FloatRollout
+from ..quantize.decisions import decision
 from ..quantize.precision import Choice
 from ..quantize.range_search import Found
 from ..quantize.rollouts import Saturation, observed_run
@@ -32,6 +34,8 @@ from ..quantize.rollouts import Saturation, observed_run
 CURVE_POINTS = 64
 COARSE_DT = 0.01
 FAR_INPUT = 10.0  # standard deviations
+STILL_INPUT = 0.05  # standard deviations over which inputs of the right unit move
+FEW = 30  # steps that say little about a range
 
 
 @dataclass(frozen=True)
@@ -232,13 +236,20 @@ class ConvertReport:
 class Reporter:
     """Makes reports of the integer models of one float network over its data.
 
-    test: other data, for the scores. Raises UlnnError when their targets do not fit the network;
+    test: other data, for the scores, cut into the windows in which a model decides; tick_ns: of a
+    tick of these. Raises UlnnError when their targets do not fit the network;
     for those of the calibration data, which conversion does not need, it warns.
     """
 
-    def __init__(self, rollout: FloatRollout, test: Sequences | None = None) -> None:
+    def __init__(
+        self, rollout: FloatRollout, test: Sequences | None = None, tick_ns: int = 1000
+    ) -> None:
         self._rollout = rollout
-        self._test = None if test is None else FloatRollout(rollout.network, test)
+        self._test = None
+        if test is not None:
+            self._test = FloatRollout(rollout.network, test)
+            rule = decision(rollout.network, rollout.data, tick_ns)
+            self._test = self._test.on(decided.windows(rule, tick_ns, self._test.data))
         self.measured_on = "calibration data" if test is None else "test data"
         self.readout = ""
         self.scores = None
@@ -265,7 +276,7 @@ class Reporter:
         spread = float(np.sqrt(self._rollout.outputs.var(axis=0).mean()))
         run = run.judged(error, spread, data.mask)
         ticks = quantise(model, data).dt * (model.tick_ns / 1e9)
-        scores, test_rms = self._measured(model, run.y)
+        scores, test_rms = self._measured(model, run.integers)
         late = next(s for s in run.saturation if s.layer is None and s.tensor == "elapsed time")
         return ModelReport(
             name=name,
@@ -316,7 +327,13 @@ class Reporter:
         network, data = self._rollout.network, self._rollout.data
         if (network.std == 1).all() and not network.mean.any():
             return []
-        x = np.abs((data.x[data.mask] - network.mean) / network.std)
+        x = (data.x[data.mask] - network.mean) / network.std
+        if len(x) >= FEW and np.ptp(x, axis=0).max() < STILL_INPUT:
+            return [
+                f"no input moves over more than {np.ptp(x, axis=0).max():.2g} of the standard "
+                "deviations that the network was trained with: is their unit right?"
+            ]
+        x = np.abs(x)
         names = data.channels or tuple(f"x{k}" for k in range(x.shape[1]))
         return [
             f"input {name} lies {middle:,.3g} standard deviations from the mean that the network "
@@ -325,16 +342,18 @@ class Reporter:
             if middle > FAR_INPUT
         ]
 
-    def _measured(self, model: ModelFile, y: Array) -> tuple[Scores | None, float | None]:
-        """The scores of a model, and its rms error over the test data. y: its outputs over the
-        calibration data."""
+    def _measured(self, model: ModelFile, y: Int16) -> tuple[Scores | None, float | None]:
+        """The scores of a model, and its rms error over the test data. y: its integer outputs over
+        the calibration data."""
+        if model.decision is None:
+            model = replace(model, decision=Decision(self.readout or "last"))
         if self._test is None:
-            scores = score(y, self._rollout.data, self.readout) if self.readout else None
-            return scores, None
+            data = self._rollout.data
+            return decided.score(model, y, data) if self.readout else None, None
         data = self._test.data
-        outputs = observed_run(model, data).y
-        error = (outputs - self._test.y)[data.mask]
-        return score(outputs, data, self.readout), float(np.sqrt(np.mean(error**2)))
+        run = observed_run(model, data)
+        error = (run.y - self._test.y)[data.mask]
+        return decided.score(model, run.integers, data), float(np.sqrt(np.mean(error**2)))
 
 
 def _accuracy(scores: Scores | None) -> float | None:

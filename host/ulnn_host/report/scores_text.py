@@ -57,7 +57,7 @@ def line(measures: Decisions | Errors) -> str:
 
 def figures(scores: Mapping[str, Scores]) -> Cells:
     """The measures of all classes or outputs together; a column for each of the scores."""
-    names = next(iter(scores.values())).figures()
+    names = dict.fromkeys(name for s in scores.values() for name in s.figures())
     rows = [
         (name, *(number(name, s.figures().get(name, math.nan)) for s in scores.values()))
         for name in names

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..board.validate import Arrays, ValidationReport
-from ..data.scores import ClassScores, pool
+from ..engines.decided import NONE
 from .pictures import COLOURS, INK, new_figure, plain
 
 STEPS = 3000  # drawn, at most
@@ -78,12 +78,13 @@ def _row(values: NDArray[Any], shown: Sequence[tuple[int, int]]) -> NDArray[Any]
 def _classes(
     report: ValidationReport, arrays: Arrays, shown: Sequence[tuple[int, int]]
 ) -> list[tuple[str, Int]]:
-    """(name, class of each step, or -1) of labels and decisions."""
-    if not isinstance(report.score_board, ClassScores) or report.truth is None:
+    """(name, class of each step, or -1) of labels and decisions; a decision is drawn over the
+    steps from the one before to its own."""
+    if arrays.decisions is None or report.truth is None:
         return []
-    length = arrays.batch.length
-    scale, offset = (np.array(report.model_facts[k]) for k in ("output_scale", "output_offset"))
-    decided = pool(arrays.got.y * scale + offset, length, report.readout).argmax(-1)
+    decided = arrays.decisions.copy()
+    for t in range(decided.shape[1] - 2, -1, -1):
+        decided[:, t] = np.where(decided[:, t] == NONE, decided[:, t + 1], decided[:, t])
     every = arrays.batch.dt.shape
     return [
         (name, _row(np.broadcast_to(c if c.ndim == 2 else c[:, None], every), shown))
@@ -114,11 +115,13 @@ def _draw_inputs(
 
 
 def _draw_classes(ax: Axes, name: str, time: NDArray[np.float64], classes: Int) -> None:
-    """A band whose colour is the class of each step."""
+    """A band whose colour is the class of each step; blank where there is none."""
     change = np.flatnonzero(np.diff(classes)) + 1
     for start, end in zip([0, *change], [*change, len(classes)], strict=True):
         left = time[start - 1] if start else 0.0
-        ax.axvspan(left, time[end - 1], color=COLOURS[classes[start] % len(COLOURS)], lw=0)
+        known = classes[start] >= 0
+        colour = COLOURS[classes[start] % len(COLOURS)] if known else "none"
+        ax.axvspan(left, time[end - 1], color=colour, lw=0)
     ax.set_ylabel(name, rotation=0, ha="right", va="center")
     ax.set_yticks([])
     ax.grid(False)

@@ -16,7 +16,7 @@ from ..base.toml_tables import choice, number, table
 from ..data import sets
 from ..data.degrade import FILLS, PATTERNS
 from ..data.options import DataOptions
-from ..data.scores import READOUTS
+from ..data.scores import TRAINED
 from ..format.limits import MATRICES_MAX, ROWS_MAX, SIZE_MAX, UNFOLDS_MAX
 from ..format.model import MODES
 from ..network.layers import ACTIVATIONS, CELLS
@@ -113,7 +113,7 @@ class ModelRecipe:
     dt_input: bool = False
     unfolds: int = number(6, 1, UNFOLDS_MAX)
     wiring: WiringRecipe = WiringRecipe()
-    readout: str = choice("last", *READOUTS)
+    readout: str = choice("last", *TRAINED)
     time_scale: float = number(0.0, 0.0)
     use_dt: bool = True
 
@@ -199,7 +199,7 @@ def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
     Raises UlnnError, one line that names the file and the key.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UlnnError(f"{path}: no such file; expected a recipe (.toml)") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

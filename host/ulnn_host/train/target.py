@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..base.errors import UlnnError
-from ..data.sequences import Sequences
+from ..data.sequences import CONSTANT, Sequences
 from ..data.targets import CLASSES
 
 
@@ -90,7 +90,7 @@ def target_of(data: Sequences, readout: str) -> Target:
     if not classes:
         values = used.reshape(len(used), -1).astype(np.float64)
         std = values.std(0)
-        std[std < 1e-8] = 1.0
+        std[std <= CONSTANT * np.abs(values).max(0)] = 1.0
         mean, spread = (torch.tensor(v, dtype=torch.float32) for v in (values.mean(0), std))
         return Target(values.shape[1], False, readout, None, mean, spread)
     if used.min() < 0:
@@ -98,8 +98,8 @@ def target_of(data: Sequences, readout: str) -> Target:
     size = max(int(used.max()) + 1, len(data.labels))
     if size > CLASSES:
         raise UlnnError(f"y holds label {size - 1}, expected at most {CLASSES} classes")
-    if size < 2:
-        raise UlnnError("y holds one class only, so there is nothing to tell apart")
     found = np.bincount(used.ravel(), minlength=size)
+    if np.count_nonzero(found) < 2:
+        raise UlnnError("y holds one class only, so there is nothing to tell apart")
     weights = np.where(found > 0, used.size / (np.maximum(found, 1) * (found > 0).sum()), 0.0)
     return Target(size, True, readout, torch.tensor(weights, dtype=torch.float32))

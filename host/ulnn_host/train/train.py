@@ -12,6 +12,7 @@ import dataclasses
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +24,9 @@ import torch
 from torch import Tensor
 
 from ..base import files, toml_text
-from ..base.errors import UlnnError
+from ..base.errors import UlnnError, UlnnWarning
 from ..base.progress import bar
-from ..data import sets
+from ..data import sets, targets
 from ..data.matched import matched
 from ..data.sampling import sampling
 from ..data.scores import ClassScores, Scores, score
@@ -152,6 +153,8 @@ def train(recipe: Recipe, data: Sequences | None = None, *, quiet: bool = False)
     """
     fit, valid = split(recipe, data)
     if not quiet:
+        if not recipe.data.target and (doubt := targets.doubt(fit)):
+            warnings.warn(doubt, UlnnWarning, stacklevel=3)
         warn_of_times(recipe, fit, valid)
     with settings(THREADS), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -165,6 +168,8 @@ def split(recipe: Recipe, data: Sequences | None = None) -> tuple[Sequences, Seq
     source, readout = recipe.data, recipe.model.readout
     if data is None:
         data = sets.read_source(source.source, source, readout)
+    elif source.target:
+        data = targets.settle(data, source)
     fit = _targets(data, readout)
     valid: Sequences | None = None
     rng = np.random.default_rng(recipe.seed)
