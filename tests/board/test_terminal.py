@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -37,6 +38,21 @@ def test_tail_shows_what_main_prints_and_leaves_it_running() -> None:
         link.let_go()  # what closing does; nothing is typed into the program
         while b"tick" not in link.line.read():
             pass
+
+
+def test_ends_of_lines_that_come_in_two_parts_are_one() -> None:
+    parts = [b"main\r", b"\ntick\r\n50 %\r", b"60 %\r\n\xc3", b"\xbc\r\n"]
+
+    def read() -> bytes:
+        if not parts:
+            raise KeyboardInterrupt
+        return parts.pop(0)
+
+    line = SimpleNamespace(read=read, write=lambda data: None)
+    shown: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        terminal.tail(cast(Board, SimpleNamespace(let_go=lambda: None, line=line)), shown.append)
+    assert "".join(shown) == "main\ntick\n50 %\r60 %\n\u00fc\n"
 
 
 @needs_micropython

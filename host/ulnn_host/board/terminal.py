@@ -30,10 +30,12 @@ def tail(board: Board, show: Callable[[str], object] = sys.stdout.write) -> None
     """
     board.let_go()
     board.line.write(b"\x04")
-    text = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder, held = codecs.getincrementaldecoder("utf-8")("replace"), ""
     while True:
         if data := board.line.read():
-            show(text.decode(data).replace("\r\n", "\n"))
+            text = held + decoder.decode(data)
+            held = "\r" if text.endswith("\r") else ""  # a line feed may come next
+            show(text.removesuffix(held).replace("\r\n", "\n"))
             sys.stdout.flush()
 
 
