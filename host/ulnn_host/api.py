@@ -58,12 +58,14 @@ class Outputs:
     """What a model gave for N sequences of T steps, 0 after the end of shorter ones.
 
     y: (N, T, O) in real units; y_int: (N, T, O) the integers; state: (N, state_size) after the
-    last step of each. Without N where the data were one sequence.
+    last step of each. Without N where the data were one sequence. coverage: of the data by the
+    model.
     """
 
     y: Float
     y_int: NDArray[np.int16]
     state: NDArray[np.int16]
+    coverage: Coverage
 
 
 class Model:
@@ -134,11 +136,12 @@ class Model:
 
             engines = board_engine.ENGINES
         done = registry.run(self.content, quantise(self.file, data), engine, engines)
-        for line in self.coverage(data).warnings:
+        covered = self.coverage(data)
+        for line in covered.warnings:
             _warn(line)
         y = np.where(data.mask[..., None], self.file.dequantise_output(done.y), 0)
         one = 0 if data.flat else slice(None)
-        return Outputs(y.astype(np.float32)[one], done.y[one], done.state[one])
+        return Outputs(y.astype(np.float32)[one], done.y[one], done.state[one], covered)
 
     def read(
         self, *sources: str | Path, options: DataOptions | None = None, **keys: Any
@@ -185,9 +188,8 @@ class Model:
     def info(self) -> dict[str, Any]:
         """Sizes, units and identity, names of inputs and outputs, and how outputs become
         decisions."""
-        made = facts.of_content(self.content, self.file)
         named = {"channels": self.file.channels, "labels": self.file.labels}
-        return made["model"] | named | {"decision": made["decision"]}
+        return facts.of_model(self.file) | named | {"decision": facts.of_decision(self.file)}
 
     def coverage(self, data: Sequences) -> Coverage:
         """How far data lie within the times and ranges that the model knows: `.warnings` in words,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +36,7 @@ def data(
     Example: ulnn data logs/ -o train.npz --label activity --per sequence --group "{}_*.csv"
     """
     from ..base import files
-    from ..base.errors import UlnnError
+    from ..base.errors import UlnnError, UlnnWarning
     from ..data.logs import read_logs
     from ..data.sequences import save_npz
     from ..data.sources import find_files
@@ -54,7 +54,7 @@ def data(
         files.check_output(plot, *inputs)
     reading = read_logs(inputs, data_options)
     for line in reading.warnings:
-        print(f"warning: {line}", file=sys.stderr)
+        warnings.warn(line, UlnnWarning, stacklevel=1)
     made = summary(reading)
     if output:
         save_npz(output, reading.data)

@@ -12,6 +12,7 @@ import typer
 
 from ..base.errors import UlnnError
 from ..data.options import DataOptions
+from .options import names
 
 PANEL = "How the data are read"
 
@@ -53,8 +54,7 @@ def _parameter(spec: dataclasses.Field[Any]) -> inspect.Parameter:
 
 
 def _list(key: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
     try:
-        return [kind(word) for word in words]
+        return [kind(word) for word in names(text)]
     except ValueError:
         raise UlnnError(f"--{key.replace('_', '-')} is {text!r}, expected numbers") from None

@@ -50,7 +50,7 @@ def run(
     else:
         with files.replacing(output) as file:
             np.savez(file, y_int=made.y_int, y=made.y, state=made.state)
-    found = loaded.coverage(sequences)
+    found = made.coverage
     if as_json:
         facts = {"outputs": str(output), "engine": engine, "coverage": found.to_dict()}
         print(json.dumps(facts, indent=2))

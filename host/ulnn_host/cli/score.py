@@ -82,13 +82,13 @@ def score(
     if network.suffix != MODEL and beside:
         raise UlnnError(f"--float is for a model ({MODEL}); {network} is a checkpoint itself")
     real = network if network.suffix != MODEL else beside
-    content = container.read_file(network)[0] if network.suffix == MODEL else None
+    content, file = container.read_file(network) if network.suffix == MODEL else (None, None)
     loaded = read_checkpoint(real) if real else None
     for line in loaded.assumed if loaded else ():
         warnings.warn(line, UlnnAssumption, stacklevel=1)
     readout = loaded.network.readout if loaded else ""
-    if content and not readout:
-        readout = container.read(content).readout
+    if file and not readout:
+        readout = file.readout
     recordings = read_data(data, data_options, readout or "last")
     with bar("conditions", len(tried)) as shown:
         found = robustness(

@@ -5,7 +5,7 @@ board outputs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -40,8 +40,7 @@ class ClassScores(Decisions):
     @property
     def names(self) -> tuple[str, ...]:
         """A name for each class, its number where it has none."""
-        known = self.labels if len(self.labels) == len(self.confusion) else ()
-        return known or tuple(str(k) for k in range(len(self.confusion)))
+        return class_names(self.labels, len(self.confusion))
 
     def figures(self) -> dict[str, float]:
         """The measures of all classes together, by name."""
@@ -89,6 +88,11 @@ class ValueScores(Errors):
 
 
 Scores = ClassScores | ValueScores
+
+
+def class_names(labels: Sequence[str], count: int) -> tuple[str, ...]:
+    """A name for each of the classes, its number where they have none."""
+    return tuple(labels) if len(labels) == count else tuple(str(k) for k in range(count))
 
 
 def score(y: NDArray[Any], data: Sequences, readout: str) -> Scores:

@@ -27,7 +27,7 @@ def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
         "model": of_model(model),
         "channels": dict(zip_longest(model.channels, units, fillvalue="")),
         "labels": {str(k): label for k, label in enumerate(model.labels)},
-        "decision": _decision(model),
+        "decision": of_decision(model),
         "sections, bytes": container.section_sizes(data),
         "layers": {str(k): describe(layer) for k, layer in enumerate(model.layers)},
         "cost of a step, about": of_cost(model),
@@ -73,7 +73,7 @@ def of_cost(model: ModelFile) -> dict[str, Any]:
     return found
 
 
-def _decision(model: ModelFile) -> dict[str, Any]:
+def of_decision(model: ModelFile) -> dict[str, Any]:
     """How outputs become decisions; of a file without DECISION what its metadata say."""
     if model.decision is None:
         return {"readout": model.readout} if "readout" in model.meta else {}

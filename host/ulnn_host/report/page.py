@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from ..base import files
 from ..base.errors import printable
 from ..board.validate import Latency, ValidationReport
-from ..data.scores import ClassScores, Scores
+from ..data.scores import ClassScores, Scores, class_names
 from . import scores_text
 from .pictures import BOARD, INK, REFERENCE, new_figure, plain, render, render_dark
-from .timeline import class_names, timeline
+from .timeline import timeline
 
 TRACES = 16
 _STYLE = """
@@ -323,7 +323,7 @@ def add_scores(page: Page, scores: Mapping[str, Scores], note: str) -> None:
             page.text(table.note)
     if isinstance(last, ClassScores):
         page.table(("class", "right", "of", "share", "most often taken for"),
-                   _by_class(last.confusion, last.names))  # fmt: skip
+                   _by_class(last))  # fmt: skip
         page.figure(
             confusion_figure(last.confusion, last.names),
             "rows are true classes, shaded by their share",
@@ -366,11 +366,11 @@ def _add_decisions(page: Page, report: ValidationReport) -> None:
         page.figure(*timeline(report), vector=False)
 
 
-def _by_class(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> list[list[Any]]:
+def _by_class(scores: ClassScores) -> list[list[Any]]:
     """A row for every class, also for those that the data do not have."""
-    names = class_names(labels, len(confusion))
+    names = scores.names
     rows: list[list[Any]] = []
-    for k, counts in enumerate(confusion):
+    for k, counts in enumerate(scores.confusion):
         others = [count if j != k else 0 for j, count in enumerate(counts)]
         worst = int(np.argmax(others))
         share = f"{counts[k] / sum(counts):.1%}" if sum(counts) else None

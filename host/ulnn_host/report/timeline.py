@@ -12,17 +12,13 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..board.validate import Arrays, ValidationReport
+from ..data.scores import class_names
 from ..engines.decided import NONE
 from .pictures import COLOURS, INK, new_figure, plain
 
 STEPS = 3000  # drawn, at most
 CHANNELS = 12
 Int = NDArray[np.int64]
-
-
-def class_names(labels: Sequence[str], count: int) -> list[str]:
-    """The names of classes, or their numbers."""
-    return list(labels) if len(labels) == count else [str(k) for k in range(count)]
 
 
 def timeline(report: ValidationReport) -> tuple[Figure, str]:
