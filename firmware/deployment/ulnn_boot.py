@@ -16,7 +16,7 @@ _version = None
 
 
 def read(n):
-    """What version n consists of; None where that is not there, or not whole."""
+    """The manifest of version n; None if it is missing or damaged."""
     try:
         with open("%s/%d.json" % (FOLDER, n), "rb") as f:
             check, _, text = f.read().partition(b"\n")

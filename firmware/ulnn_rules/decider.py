@@ -27,8 +27,8 @@ class Decider:
     """Decisions of one model.
 
     source: the path (str) of its file, a buffer of bytes, which is not kept, or what holds what
-    `Meaning` says of it. model: from `ulnn.load`; it is reset where a window ends, if the file
-    says so, and `step` needs it.
+    `Meaning` says of it. model: from `ulnn.load`, which `step` needs; it is reset at the end of
+    each window, if the file asks for that.
     labels: names of the classes, () where the file has none. rule: what the file says.
     decision: the class that is decided, or UNSURE (-1). margin: by how much the last window's
     class won, in output units (of readout "vote" in steps). y: outputs of the last `step`,

@@ -38,7 +38,7 @@ class Window:
     """The outputs of the steps of a window, and their result (SPEC.md 2.10).
 
     readout: "each", "last", "mean" or "vote". outputs: values of a step. size: of a window, in
-    ticks where `ticks` is true, else in steps; 0: it ends where the caller says so.
+    ticks where `ticks` is true, else in steps; 0: the caller ends it (`Decider.end`).
     result: for each output y (each, last), the sum of y (mean), or how many steps it won (vote).
     count, elapsed: steps and ticks so far; count is 0 where the next step begins a window.
 

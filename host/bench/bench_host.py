@@ -20,6 +20,7 @@ import bench_qat
 import bench_train
 import bench_wired
 from ulnn_host.base import console
+from ulnn_host.base.paragraphs import wrapped
 from ulnn_host.base.paths import project_root
 
 TARGET = "host/BENCHMARKS.md"
@@ -127,7 +128,7 @@ def main(
     bench_wired.picture(wired).savefig(folder / "wired.png", dpi=150)
     bench_qat.picture(accuracy).savefig(folder / "qat.png", dpi=150)
     target = output or project_root() / TARGET
-    target.write_text(page(speed, wired, accuracy), encoding="utf-8")
+    target.write_text(wrapped(page(speed, wired, accuracy)), encoding="utf-8")
     error.print(f"wrote {target}")
 
 

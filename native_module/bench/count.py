@@ -16,6 +16,7 @@ from count_kernels import count_all
 from count_machines import CMSIS_VARIABLE, CORTEX_M7, available
 from count_report import recorded_peers, render
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.base.paragraphs import wrapped
 from ulnn_host.base.paths import project_root
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     listed += calls
     (folder / "kernels.json").write_text(json.dumps(listed, indent=1) + "\n")
     target = root / "native_module" / "BENCHMARKS.md"
-    target.write_text(render(counts, calls))
+    target.write_text(wrapped(render(counts, calls)))
     print(f"{folder / 'kernels.json'}\n{target}")
 
 
