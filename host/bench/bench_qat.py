@@ -28,7 +28,6 @@ from ulnn_host.engines import decided
 from ulnn_host.engines.batch import quantise
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format.model import ModelFile
-from ulnn_host.importers import checkpoint
 from ulnn_host.quantize import finetune, quantize
 from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.quantize.options import Options
@@ -81,8 +80,7 @@ def _run(task: str, seed: int, epochs: int | None) -> Result:
         else (vowels.utterances("train"), vowels.utterances("test"))
     )
     trained = train.train(made, quiet=True)
-    weights = {key: value.double().numpy() for key, value in trained.state.items()}
-    network = checkpoint.from_weights(weights, trained.hyper).network
+    network = trained.float_network()
     plan = replace(PLANS[task], seed=seed)
     floats, floats_unseen = FloatRollout(network, seen), FloatRollout(network, unseen)
     models = {

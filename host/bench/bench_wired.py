@@ -24,7 +24,6 @@ from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import track
 from ulnn_host.data import watch
 from ulnn_host.data.scores import score_classes
-from ulnn_host.importers import checkpoint
 from ulnn_host.network import sizes
 from ulnn_host.network.wiring import DIALECTS
 from ulnn_host.train import recipe, train
@@ -70,8 +69,7 @@ def _run(made: Recipe) -> Result:
     trained = train.train(made, quiet=True)
     unseen = watch.windows("unseen")
     found = score_classes(trained.outputs(unseen), unseen, made.model.readout)
-    weights = {key: value.double().numpy() for key, value in trained.state.items()}
-    network = checkpoint.from_weights(weights, trained.hyper).network
+    network = trained.float_network()
     return Result(
         made.model.wiring.dialect,
         made.seed,

@@ -81,6 +81,13 @@ def test_the_type_cannot_be_changed() -> None:
         type(model)()
 
 
+def test_a_self_test_without_golden_vectors_leaves_the_state() -> None:
+    model = native.load(container.write(replace(bench_model(8, 16), golden=None)))
+    model.state = state = bytes(range(len(model.state)))
+    assert model.self_test() == 0
+    assert model.state == state
+
+
 def test_a_circle_through_the_buffer_is_collected() -> None:
     owner = Owner(SMALL)
     owner.model = native.load(owner)

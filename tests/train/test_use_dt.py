@@ -99,12 +99,10 @@ def test_recipes_that_are_refused(tmp_path, text, message):
 
 def test_fixed_dt_is_for_cells_that_can_have_one(tmp_path):
     done = train.train(plan(tmp_path, waves(), model={"mode": "pure"}), quiet=True)
-    weights = {key: value.double().numpy() for key, value in done.state.items()}
     with pytest.raises(UlnnError, match="fixed_dt is for CfC layers of mode default or no_gate"):
-        checkpoint.from_weights(weights, done.hyper | {"fixed_dt": 0.1})
+        done.float_network(fixed_dt=0.1)
     made = train.train(plan(tmp_path, waves(), model={"use_dt": False}), quiet=True)
-    weights = {key: value.double().numpy() for key, value in made.state.items()}
-    network = checkpoint.from_weights(weights, made.hyper).network
+    network = made.float_network()
     with pytest.raises(UlnnError, match=r"--fixed-dt 0\.3: the network has a fixed dt of"):
         convert_network(network, waves(), Options(fixed_dt=0.3), Wishes())
 

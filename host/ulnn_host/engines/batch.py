@@ -44,12 +44,20 @@ def quantise(model: ModelFile, data: Sequences) -> Batch:
     """The integers an engine gets for real data, their channels in the model's order. Raises
     UlnnError for channels that are not the model's.
     """
+    data = fitting(model, data)
+    return Batch(model.quantise_input(data.x), elapsed(data, model.tick_ns), data.length)
+
+
+def fitting(model: ModelFile, data: Sequences) -> Sequences:
+    """The data with their channels in the model's order. Raises UlnnError for channels that are
+    not the model's.
+    """
     data = data.in_order(model.channels)
     if data.x.shape[2] != model.input_size:
         raise UlnnError(
             f"the data have {data.x.shape[2]} inputs, expected {model.input_size} as in the model"
         )
-    return Batch(model.quantise_input(data.x), elapsed(data, model.tick_ns), data.length)
+    return data
 
 
 def elapsed(data: Sequences, tick_ns: int) -> Int:

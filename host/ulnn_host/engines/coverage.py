@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import UlnnError
 from ..data.sampling import duration, far_off, sampling
 from ..data.sequences import Sequences
 from ..format.model import Kind, ModelFile
+from .batch import fitting
 
 KEPT = 0.05  # of a fixed dt: who is that near keeps it
 STILL = 0.005  # of the range of an input: who moves less in all inputs has another unit
@@ -103,11 +103,7 @@ class Coverage:
 
 def coverage(model: ModelFile, data: Sequences) -> Coverage:
     """The coverage of data by a model. Raises UlnnError for channels that are not the model's."""
-    data = data.in_order(model.channels)
-    if data.x.shape[2] != model.input_size:
-        raise UlnnError(
-            f"the data have {data.x.shape[2]} inputs, expected {model.input_size} as in the model"
-        )
+    data = fitting(model, data)
     dt = data.dt[data.mask].astype(np.float64)
     tick = model.tick_ns / 1e9
     fixed = model.dt_fixed * tick

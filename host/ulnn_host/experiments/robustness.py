@@ -124,11 +124,11 @@ def robustness(
         raise UlnnError("expected a float network, a model, or both")
     readout = next((r.readout for r in runners if r.readout), "")
     readout = readout or ("each" if data.per_step else "last")
+    file = None if model is None else container.read(model)
     done = []
     for number, condition in enumerate(tried, 1):
         changed = condition.apply(data, seed)
-        if model is not None:
-            file = container.read(model)
+        if file is not None:
             changed = decided.windows(file.decision, file.tick_ns, changed)
         scores, clamped = {}, {}
         for runner in runners:

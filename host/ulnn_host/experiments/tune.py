@@ -26,7 +26,6 @@ from ..data import sets
 from ..data.scores import Scores
 from ..data.sequences import Sequences, Statistics
 from ..format import container, cost
-from ..importers import checkpoint
 from ..quantize import quantize
 from ..quantize.calibration import FloatRollout
 from ..quantize.options import Options
@@ -290,8 +289,7 @@ class _Search:
 
     def _measure(self, made: Recipe) -> _Measured:
         trained = train.train(made, self.data, quiet=True)
-        weights = {key: value.double().numpy() for key, value in trained.state.items()}
-        network = checkpoint.from_weights(weights, trained.hyper).network
+        network = trained.float_network()
         try:
             model = quantize.convert(FloatRollout(network, self.calibration), Options(bits=8))
         except UlnnError as error:
@@ -303,7 +301,7 @@ class _Search:
             score=self._score(in_integers),
             in_float=self._score(scores[FLOAT]),
             size=len(content),
-            cycles=cost.estimates(model)[0].count,
+            cycles=round(cost.step(model, cost.CORTEX_M7)),
             products=model.macs,
         )
 

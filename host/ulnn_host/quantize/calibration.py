@@ -191,7 +191,7 @@ def _input_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:
     x = x.astype(np.float64)
     tried = [(offset, ranges.reach(x - offset, axis=0)) for offset in ranges.middles(x)]
     errors = [_rounding_error(np.abs(x - offset), reach, 0) for offset, reach in tried]
-    best = np.argmin(errors, axis=0)[None] if len(tried) > 1 else np.zeros((1, x.shape[1]), int)
+    best = np.argmin(errors, axis=0)[None]
     offset, reach = (np.take_along_axis(np.stack(v), best, 0)[0] for v in zip(*tried, strict=True))
     reach = np.where(reach > 0, reach, np.maximum(np.abs(offset), 1.0))
     offset, reach = _rounded_outwards(offset, reach)

@@ -16,7 +16,7 @@ import numpy as np
 from ..base.errors import UlnnError
 from ..base.version import __version__
 from ..data.outliers import ranges
-from ..engines.batch import quantise
+from ..engines.batch import elapsed
 from ..engines.reference import clamped_steps
 from ..format.model import Matrix, ModelFile, Table
 from ..format.tables import decay_table, erf_table, tanh_table
@@ -143,7 +143,7 @@ class RolloutError:
 def rollout_error(rollout: FloatRollout, model: ModelFile) -> RolloutError:
     """Run the model over the data of a float network, and compare the valid outputs."""
     data = rollout.data
-    dt = quantise(model, data).dt
+    dt = elapsed(data, model.tick_ns)
     error = errors(rollout, model)[data.mask]
     return RolloutError(
         largest=float(np.abs(error).max()),

@@ -51,8 +51,7 @@ def of_object(
     from ..train.train import TrainedNetwork
 
     if isinstance(source, TrainedNetwork):
-        weights = {key: value.double().numpy() for key, value in source.state.items()}
-        return checkpoint.from_weights(weights, source.hyper | hyper).network, None, "", ()
+        return source.float_network(**hyper), None, "", ()
     if isinstance(source, nn.Module):
         loaded, agreement = torch_module.read_module(source, data.x, data.dt, hyper, call=call)
         return loaded.network, agreement, type(source).__name__.lower(), loaded.assumed

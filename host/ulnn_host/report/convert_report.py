@@ -15,7 +15,7 @@ from ..data.scores import ClassScores, Scores, score
 from ..data.sequences import Sequences
 from ..engines import decided
 from ..engines import registry as engines
-from ..engines.batch import quantise
+from ..engines.batch import elapsed
 from ..engines.coverage import Coverage, coverage
 from ..engines.reference import BEFORE_TABLE
 from ..format import container, cost
@@ -275,7 +275,7 @@ class Reporter:
         valid = error[data.mask]
         spread = float(np.sqrt(self._rollout.outputs.var(axis=0).mean()))
         run = run.judged(error, spread, data.mask)
-        ticks = quantise(model, data).dt * (model.tick_ns / 1e9)
+        ticks = elapsed(data, model.tick_ns) * (model.tick_ns / 1e9)
         scores, test_rms = self._measured(model, run.integers)
         late = next(s for s in run.saturation if s.layer is None and s.tensor == "elapsed time")
         return ModelReport(

@@ -31,7 +31,9 @@ from ..data.matched import matched
 from ..data.sampling import sampling
 from ..data.scores import ClassScores, Scores, score
 from ..data.sequences import Sequences, Statistics
+from ..importers import checkpoint
 from ..importers.checkpoint_toml import METADATA, read_hyper
+from ..network.float_network import FloatNetwork
 from . import augment, networks
 from .cells import Rollout
 from .recipe import DataRecipe, Recipe
@@ -79,6 +81,11 @@ class TrainedNetwork:
         net = networks.from_hyper(self.hyper)
         net.load_state_dict(self.state)
         return net.eval()
+
+    def float_network(self, **hyper: Any) -> FloatNetwork:
+        """The network as the converter takes it. hyper: in place of its own."""
+        weights = {key: value.double().numpy() for key, value in self.state.items()}
+        return checkpoint.from_weights(weights, self.hyper | hyper).network
 
     def outputs(self, data: Sequences, batch: int = 512) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Float outputs (N, T, O) of whole sequences, each from a zero state."""
