@@ -26,9 +26,9 @@ UNSURE = -1
 class Decider:
     """Decisions of one model.
 
-    source: the path (str) of its file, a buffer of bytes, which is not kept, or what holds what
-    `Meaning` says of it. model: from `ulnn.load`, which `step` needs; it is reset at the end of
-    each window, if the file asks for that.
+    source: the path (str) of its file, a buffer of bytes, which is not kept, or an object with the
+    attributes of `Meaning`. model: from `ulnn.load`, which `step` needs; it is reset at the end
+    of each window, if the file asks for that.
     labels: names of the classes, () where the file has none. rule: what the file says.
     decision: the class that is decided, or UNSURE (-1). margin: by how much the last window's
     class won, in output units (of readout "vote" in steps). y: outputs of the last `step`,
@@ -112,7 +112,7 @@ class Decider:
         return self.decision
 
     def _vote(self, new: int) -> int:
-        """The class that most of the last windows decided for, of equals the latest."""
+        """The class that most of the last windows chose; on a tie, the latest of them."""
         wins, classes = self._wins, self._classes
         at, votes = self._at, self.rule.votes
         if self._voters == votes:

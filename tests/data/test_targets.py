@@ -11,10 +11,11 @@ import pytest
 from ulnn_host.base.errors import UlnnError, UlnnWarning
 from ulnn_host.data import targets
 from ulnn_host.data.joined import joined
-from ulnn_host.data.logs import read
+from ulnn_host.data.logs import Reading, read
 from ulnn_host.data.matched import matched
 from ulnn_host.data.scores import score
 from ulnn_host.data.sequences import Sequences, from_arrays, save_npz
+from ulnn_host.data.summary import summary
 from ulnn_host.format.limits import SIZE_MAX
 
 
@@ -176,3 +177,10 @@ def test_joined():
         joined([make([0, 1, 0, 1]), make(np.ones((4, 5), int))])
     with pytest.raises(UlnnError, match="different shapes or types"):
         joined([make([0, 1, 0, 1]), make([0.5, 1, 0, 1])])
+
+
+def test_several_classes_of_each_sequence_are_aligned_and_counted():
+    y = np.array([[0, 1], [1, 1]])
+    data = Sequences(np.zeros((2, 4, 1)), 0.1, y, labels=("a", "b"))
+    assert targets.aligned(data, ("b", "a")).y.tolist() == [[1, 0], [0, 0]]
+    assert summary(Reading(data, (), ())).classes == {"a": 1, "b": 3}

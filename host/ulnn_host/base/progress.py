@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -32,7 +33,7 @@ class Bar:
 
     _progress: Progress
     _task: TaskID
-    _lines: Terminal | None = None
+    _lines: Console | None = None
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Show that `done` of `total` (None: as before) is done, and a note after it."""
@@ -94,10 +95,9 @@ def bar(
 ) -> Iterator[Bar]:
     """One bar while the block runs. lines: where there is no terminal, a line an update."""
     with bars(quiet=quiet) as shown:
-        made = shown.bar(label, total)
-        console = Terminal(stderr=True)
-        plain = lines and not quiet and not _is_watched(console)
-        yield replace(made, _lines=console) if plain else made
+        made, progress = shown.bar(label, total), shown._progress
+        plain = lines and not quiet and progress.disable
+        yield replace(made, _lines=progress.console) if plain else made
 
 
 def track(

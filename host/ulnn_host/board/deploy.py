@@ -131,8 +131,7 @@ def deploy(
         raise DeployError(f"{_not_working(board, error)}; {_state(plan)}", 5) from error
     active = plan.version if plan.changes else plan.held.active
     if plan.changes:
-        before = plan.adopted[0] if plan.adopted else plan.held.active
-        versions.sweep(board, plan.held, active, before)
+        versions.sweep(board, plan.held, active, plan.before)
     versions.remove_paths(board, plan.leftover)
     warnings = []
     if not plan.engine.startswith(engine):
@@ -185,6 +184,8 @@ def _fix(board: Board, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def _send(board: Board, plan: Plan, progress: Progress | None) -> None:
+    if not plan.to_send:
+        return
     unpacks = bool(versions.ask(board, "_try('deflate')"))
     for item in plan.to_send:
         size = len(item.data)
@@ -232,11 +233,10 @@ def _give_up(board: Board, plan: Plan) -> None:
 
 
 def _state(plan: Plan) -> str:
-    before = plan.adopted[0] if plan.adopted else plan.held.active
     if not plan.changes:
         return "it was the version before already; deploy another one, or ulnn deploy --rollback"
-    if before:
-        return f"the board is back with the version before ({before.engine})"
+    if plan.before:
+        return f"the board is back with the version before ({plan.before.engine})"
     return "nothing is deployed now"
 
 
@@ -289,4 +289,4 @@ def _fall_back(
     why = error.line
     report = deploy(board, model_path, to, pure=True, progress=progress)
     warning = f"the board refuses the native module ({why}); the slower engine in Python is used"
-    return DeployReport(**{**vars(report), "warnings": (warning, *report.warnings)})
+    return replace(report, warnings=(warning, *report.warnings))

@@ -47,12 +47,12 @@ class Deployed:
             return listing(board)
 
     def rollback(self) -> RolledBack:
-        """As the function."""
+        """See the function `rollback`."""
         with opened(self.port, self.baudrate) as board:
             return rollback(board)
 
     def remove(self) -> list[str]:
-        """As the function."""
+        """See the function `remove`."""
         with opened(self.port, self.baudrate) as board:
             return remove(board)
 

@@ -96,7 +96,6 @@ class Counters:
     resent: int = 0
     asked: int = 0
     naks: int = 0
-    timeouts: int = 0
 
 
 class Exchange:
@@ -298,7 +297,6 @@ class Exchange:
         self.line.write(FLAG)
 
     def _ask_after_silence(self, tries: int) -> None:
-        self.counters.timeouts += 1
         now = time.monotonic()
         self._echoes = self._echoes + 1 if self._text else 0
         self._text = 0

@@ -65,10 +65,11 @@ class Identity:
         return self.lib.rpartition("/")[0]
 
 
+# _ulnn_probe gives 'builtin', 'frozen', 'file' or '', and the module or None; what the module
+# imports is taken out again.
 _IDENTIFY = """
 import os, sys
 def _ulnn_probe(name):
-    # (builtin, frozen, file or '', the module); what it imports is taken out again
     held = {n: sys.modules.pop(n) for n in list(sys.modules) if n.startswith('ulnn')}
     if name != 'ulnn':
         sys.modules['ulnn'] = sys
@@ -90,9 +91,9 @@ def _ulnn_probe(name):
         except OSError:
             return 'frozen', m
     return 'file', m
-def _ulnn_frozen(name, attribute):
+def _ulnn_frozen(name):
     where, m = _ulnn_probe(name)
-    return getattr(m, attribute, None) if where in ('builtin', 'frozen') else None
+    return m if where in ('builtin', 'frozen') else None
 def _ulnn_identify(names):
     i = sys.implementation
     d = {'implementation': i.name, 'version': tuple(i.version[:3]), 'platform': sys.platform,
@@ -102,9 +103,9 @@ def _ulnn_identify(names):
     where, m = _ulnn_probe('ulnn')
     for n in ('builtin', 'frozen'):
         d[n] = getattr(m, 'ENGINE', None) if where == n else None
-    major = _ulnn_frozen('ulnn_stream', 'MAJOR')
-    d['stream'] = None if major is None else (major, _ulnn_frozen('ulnn_stream', 'MINOR'))
-    d['rules'] = _ulnn_frozen('ulnn_rules', '__version__')
+    s = _ulnn_frozen('ulnn_stream')
+    d['stream'] = (s.MAJOR, getattr(s, 'MINOR', None)) if hasattr(s, 'MAJOR') else None
+    d['rules'] = getattr(_ulnn_frozen('ulnn_rules'), '__version__', None)
     d['free'], d['block'] = None, 4096
     at = d['lib']
     while hasattr(os, 'statvfs'):

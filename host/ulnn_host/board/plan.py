@@ -23,6 +23,9 @@ _File = tuple[str, bytes, str]
 BLOCK_RESERVE = 8  # lib, the folder of versions, two of ulnn_rules: two blocks each in littlefs
 
 
+MODEL = "model.ulnn"  # what stored models are called, with a hash
+
+
 @dataclass(frozen=True)
 class Item:
     """One file for the board. name: the module or the model that it is, such as ulnn.mpy or
@@ -43,10 +46,9 @@ class Plan:
     version: what the board then holds. adopted: files that were put there without versions, which
     become the version before: what it consists of, and (from, to) of the copies. boot, stubs:
     paths and contents of the module that the stubs use, and of the stubs, where they are not
-    right already. stale: what
-    deployments that were cut off left there. hiding: modules in lib that would be imported in
-    place of the new ones. leftover: what is not used any more afterwards. forget: the version
-    before goes first, for want of space.
+    right already. stale: what deployments that were cut off left there. hiding: modules in lib
+    that would be imported in place of the new ones. leftover: what is not used any more
+    afterwards. forget: the version before goes first, for want of space.
     """
 
     board: Identity
@@ -68,6 +70,11 @@ class Plan:
     def to_send(self) -> tuple[Item, ...]:
         """The items that are not on the board yet."""
         return tuple(item for item in self.items if item.status != "same")
+
+    @property
+    def before(self) -> Version | None:
+        """The version that a rollback of this deployment leads to."""
+        return self.adopted[0] if self.adopted else self.held.active
 
     @property
     def changes(self) -> bool:
@@ -191,7 +198,7 @@ def make_plan(
     target = default_target(identity, model_path, to)
     held = versions.look(board, identity, [target])
     modules = _named(identity, [*choice.files, *rules])
-    stored_model = f"model_{versions.digest(data)[1][:8]}.ulnn"
+    stored_model = _stored_name(MODEL, versions.digest(data))
     note = f"model, {model.weight_bits} bits, {model.macs} MACs a step"
     wanted = [*modules, (target, stored_model, data, note)]
     models = {**_other_models(held, target), target: stored_model}
@@ -200,7 +207,7 @@ def make_plan(
     files |= {name: active.files[name] for name in models.values() if active and name not in files}
     version = Version(
         active.number + 1 if active else 2,
-        {module: _module(stored) for name, stored, _, _ in modules for module in [_top(name)]},
+        {_top(name): _top(stored) for name, stored, _, _ in modules},
         dict(sorted(models.items())),
         dict(sorted(files.items())),
         choice.engine,
@@ -243,10 +250,6 @@ def _top(name: str) -> str:
     return name.split("/")[0].split(".")[0]
 
 
-def _module(stored: str) -> str:
-    return stored.split("/")[0].removesuffix(".mpy").removesuffix(".py")
-
-
 def _named(identity: Identity, files: list[_File]) -> list[tuple[str, str, bytes, str]]:
     """(name, stored name, contents, note) of modules; a package has one hash for all files."""
     names = [path.removeprefix(identity.lib + "/") for path, _, _ in files]
@@ -255,16 +258,14 @@ def _named(identity: Identity, files: list[_File]) -> list[tuple[str, str, bytes
     )
     found = []
     for name, (_, data, note) in zip(names, files, strict=True):
-        stored = (
-            f"{package}/{name.partition('/')[2]}"
-            if "/" in name
-            else _stored_name(name, versions.digest(data))
-        )
-        found.append((name, stored, data, note))
+        found.append((name, _stored_name(name, versions.digest(data), package), data, note))
     return found
 
 
-def _stored_name(name: str, seen: Sum) -> str:
+def _stored_name(name: str, seen: Sum, package: str = "") -> str:
+    """The name of contents in the folder of versions; package: of a file in a folder."""
+    if "/" in name:
+        return f"{package}/{name.partition('/')[2]}"
     stem, _, suffix = name.rpartition(".")
     return f"{stem}_{seen[1][:8]}.{suffix}"
 
@@ -306,17 +307,16 @@ def _adopted(
     package = _package_name(chosen)
     copies, modules, files = [], {}, {}
     for name, seen in chosen.items():
-        inside = name.partition("/")[2]
-        stored = f"{package}/{inside}" if inside else _stored_name(name, seen)
+        stored = _stored_name(name, seen, package)
         copies.append((lib + name, stored))
-        modules[_top(name)], files[stored] = _module(stored), seen
+        modules[_top(name)], files[stored] = _top(stored), seen
     if "ulnn" not in modules and not (
         (identity.builtin or identity.frozen) and target in held.flat
     ):
         return None
     models = {}
     if target in held.flat:
-        models[target] = f"model_{held.flat[target][1][:8]}.ulnn"
+        models[target] = _stored_name(MODEL, held.flat[target])
         files[models[target]] = held.flat[target]
         copies.append((target, models[target]))
     version = Version(1, modules, models, files, "as it was put there")

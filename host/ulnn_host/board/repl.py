@@ -136,7 +136,7 @@ class Repl:
                 return False
 
     def _until_banner(self, deadline: float) -> bytes:
-        """A program that never stops printing does not keep this here."""
+        """Read up to the banner, or until the deadline where a program keeps printing."""
         answer = bytearray()
         heard = time.monotonic()
         while (now := time.monotonic()) < deadline:

@@ -404,7 +404,7 @@ def _compare(report: ValidationReport) -> ValidationReport:
         and bool(arrays.finished.all()),
         "first_difference": _first_difference(arrays, wrong, wrong_state),
     }
-    return ValidationReport(**{**vars(report), **changes})
+    return replace(report, **changes)
 
 
 def _first_difference(

@@ -99,7 +99,7 @@ class Held:
 
 
 def digest(data: bytes) -> Sum:
-    """As `Sum`."""
+    """Size and hash of contents."""
     return len(data), hashlib.sha256(data).hexdigest()[:HASH_SIZE]
 
 
@@ -111,7 +111,7 @@ def agree(seen: Sum | None, wanted: Sum) -> bool:
 
 
 def same(seen: Sum | None, data: bytes) -> bool:
-    """The same for contents that are at hand; boards without hashlib answer with a CRC-32."""
+    """Whether a file on the board has these contents; boards without hashlib give a CRC-32."""
     return seen == digest(data) or seen == (len(data), f"crc{crc32(data)}")
 
 

@@ -42,14 +42,15 @@ class CsvReader:
         """The rows of some lines; None where it must not or cannot read them."""
         if not self.plain or data.startswith(b"#") or b"\n#" in data:
             return None
-        while True:
+        for k, kind in enumerate(self.times):
             try:
-                table = self._table(data)
-                break
+                table = self._table(data, kind)
             except pa.ArrowInvalid:
-                # whole numbers so far, with a fraction from here on
-                if self.times[0] != pa.int64() or self._table_fails(data):
-                    return None
+                continue  # whole numbers so far, with a fraction from here on
+            self.times = self.times[k:]
+            break
+        else:
+            return None
         if table.num_rows != data.count(b"\n"):
             return None  # empty lines: which row is which line?
         with np.errstate(over="ignore"):
@@ -66,9 +67,9 @@ class CsvReader:
         where = np.arange(line, line + table.num_rows, dtype=np.int64)
         return Block(where, time, no_time, numbers, label, group)
 
-    def _table(self, data: bytes) -> Any:
+    def _table(self, data: bytes, time: Any) -> Any:
         self.read.block_size = len(data) + 1  # or the rows would come in pieces
-        types = self.types | {str(self.plan.time): self.times[0]}
+        types = self.types | {str(self.plan.time): time}
         convert = pa.csv.ConvertOptions(
             column_types=types,
             include_columns=list(types),
@@ -82,16 +83,6 @@ class CsvReader:
             convert,
             memory_pool=pa.system_memory_pool(),
         )
-
-    def _table_fails(self, data: bytes) -> bool:
-        """Try the next kind of times for this block, and keep it where it fits."""
-        whole, self.times = self.times, self.times[1:]
-        try:
-            self._table(data)
-        except pa.ArrowInvalid:
-            self.times = whole
-            return True
-        return False
 
     def _numbers(self, table: Any) -> NDArray[np.float32]:
         numbers = np.empty((table.num_rows, len(self.plan.numbers)), np.float32)
@@ -109,7 +100,7 @@ def plain(column: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     for part in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
         rows = slice(part.offset, part.offset + len(part))
         mask, data = part.buffers()[:2]
-        code = {"d": np.float64, "i": np.int32}.get(_kind(part.type), np.int64)
+        code = {pa.float64(): np.float64, pa.int32(): np.int32}.get(part.type, np.int64)
         parts.append(np.frombuffer(data, code)[rows] if len(part) else np.empty(0, code))
         bits = b"" if mask is None else mask
         known = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")[rows]
@@ -117,10 +108,6 @@ def plain(column: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     if len(parts) == 1:
         return parts[0], empty[0]
     return np.concatenate(parts), np.concatenate(empty)
-
-
-def _kind(kind: Any) -> str:
-    return "d" if kind == pa.float64() else "i" if kind == pa.int32() else "q"
 
 
 def number_values(column: Any, options: DataOptions) -> NDArray[np.float64]:

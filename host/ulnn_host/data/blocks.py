@@ -33,10 +33,6 @@ class Words:
         """The codes of many."""
         return np.fromiter(map(self.code, words), np.int32)
 
-    def names(self) -> tuple[str, ...]:
-        """The word of each code."""
-        return tuple(self.codes)
-
 
 @dataclass(frozen=True)
 class Plan:

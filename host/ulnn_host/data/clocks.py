@@ -93,26 +93,34 @@ def _is_step(words: Sequence[str]) -> bool:
 
 def is_iso(text: str) -> bool:
     """Is a text a time of ISO 8601?"""
-    return bool(_ISO.fullmatch(text.strip()) or _BASIC.fullmatch(text.strip()))
+    return _iso(text.strip()) is not None
 
 
 def iso_zone(text: str) -> bool:
     """Has a time of ISO 8601 a zone?"""
-    match = _ISO.fullmatch(text.strip()) or _BASIC.fullmatch(text.strip())
+    match = _iso(text.strip())
     return bool(match and match[8])
 
 
-def iso_nanoseconds(texts: Sequence[str]) -> NDArray[np.int64]:
-    """Nanoseconds since 1970 (UTC where there is a zone); NO_TIME for what is none."""
+def _iso(text: str) -> re.Match[str] | None:
+    return _ISO.fullmatch(text) or _BASIC.fullmatch(text)
+
+
+def iso_nanoseconds(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Nanoseconds since 1970 (UTC where there is a zone), NO_TIME for what is none; and which
+    times have a zone.
+    """
     plain, zones = [], np.zeros(len(texts), np.int64)
+    zoned = np.zeros(len(texts), bool)
     for k, text in enumerate(texts):
-        match = _ISO.fullmatch(text) or _BASIC.fullmatch(text)
+        match = _iso(text)
         if not match:
             plain.append("NaT")
             continue
         year, month, day, hour, minute, second, fraction, zone = match.groups()
         clock = f"{hour or '00'}:{minute or '00'}:{second or '00'}.{(fraction or '0')[:9]}"
         plain.append(f"{year}-{month}-{day}T{clock}")
+        zoned[k] = bool(zone)
         if zone and zone[0] in "+-":
             digits = zone[1:].replace(":", "").ljust(4, "0")
             minutes = int(digits[:2]) * 60 + int(digits[2:])
@@ -122,7 +130,7 @@ def iso_nanoseconds(texts: Sequence[str]) -> NDArray[np.int64]:
     except ValueError:  # a month 13 among them
         found = np.array([_one(text) for text in plain], "datetime64[ns]")
     stamps = found.astype(np.int64)
-    return np.where(np.isnat(found), stamps, stamps - zones)
+    return np.where(np.isnat(found), stamps, stamps - zones), zoned
 
 
 def _one(text: str) -> np.datetime64:

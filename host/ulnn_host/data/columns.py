@@ -44,12 +44,6 @@ class Layout:
     names: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
-    @property
-    def used(self) -> tuple[int, ...]:
-        """All columns that are read, each once."""
-        others = [k for k in (self.label, self.group) if k is not None]
-        return tuple(dict.fromkeys([self.time.index, *self.channels, *others]))
-
 
 def text_columns(dialect: Dialect) -> tuple[Column, ...]:
     """The columns of a text table, from its first samples."""

@@ -149,15 +149,15 @@ def _encoding(head: bytes) -> str:
     return "utf-8"
 
 
-def decode(data: bytes, encoding: str, line: int = 1, *, final: bool = False) -> str:
-    """Text of bytes that begin in that line; a character that is cut off at the end is left out
-    unless it is final. Raises UlnnError with the line that does not fit.
+def decode(data: bytes, encoding: str) -> str:
+    """Text of the first bytes of a file; a character that is cut off at their end is left out.
+    Raises UlnnError with the line that does not fit.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        return decoder.decode(data, final)
+        return decoder.decode(data)
     except (UnicodeError, ValueError) as error:
-        raise undecodable(error, data, encoding, line) from None
+        raise undecodable(error, data, encoding, 1) from None
 
 
 def undecodable(error: Exception, data: bytes, encoding: str, line: int) -> UlnnError:

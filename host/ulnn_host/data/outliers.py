@@ -14,8 +14,9 @@ FAR = 50.0  # times the span between the percentiles
 FEW = 1e-3  # share of the values: more of them are no outliers
 FAR_SENTINEL = 3.0  # the same for a number that often means a missing value
 PERCENTILES = (1.0, 99.0)
-SENTINELS = (-9999.0, -99999.0, -999.0, -999.9, 9999.0, 99999.0, 65535.0, 32767.0, -32768.0)
-_SENTINELS = np.array(SENTINELS, np.float32)
+SENTINELS = np.array(
+    [-9999.0, -99999.0, -999.0, -999.9, 9999.0, 99999.0, 65535.0, 32767.0, -32768.0], np.float32
+)
 SAMPLE = 100_000  # values of a channel, at most, that percentiles are taken of
 
 
@@ -49,7 +50,7 @@ class ChannelRange:
         """One line about the outliers of data that are read."""
         count = "1 outlier" if self.outliers == 1 else f"{self.outliers:,} outliers"
         hint = ""
-        if np.float32(self.value) in _SENTINELS:
+        if np.float32(self.value) in SENTINELS:
             hint = (
                 f"; if it means a missing value, missing_values = [{self.value:g}] and "
                 'missing = "drop" or "hold"'
@@ -73,7 +74,7 @@ def _range(data: Sequences, channel: int, name: str, total: int) -> ChannelRange
         summed += float(values.sum(dtype=np.float64))
         sample.append(values[::stride].copy())
     usual = np.concatenate(sample)
-    plain = usual[~np.isin(usual, _SENTINELS)]
+    plain = usual[~np.isin(usual, SENTINELS)]
     plain = plain if plain.size else usual
     # values of the data, not between two of them: in few samples one is an outlier itself
     usual_low = float(np.percentile(plain, PERCENTILES[0], method="higher"))
@@ -91,7 +92,7 @@ def _with_outliers(data: Sequences, channel: int, made: ChannelRange, total: int
     count, sentinels, first, value = 0, 0, (0, 0), 0.0
     for row, step, part, valid in _parts(data, channel):
         away = np.maximum(made.usual_low - part, part - made.usual_high)
-        known = np.isin(part, _SENTINELS) & (away > FAR_SENTINEL * span)
+        known = np.isin(part, SENTINELS) & (away > FAR_SENTINEL * span)
         # in a channel that hardly changes, any change is as far as another
         far = valid & (known | (away > FAR * span if span > 0 else False))
         if far.any() and not count:

@@ -91,7 +91,7 @@ class ParquetTable:
         if _is_text(column.type):
             texts = [(text or "").strip() for text in column.to_pylist()]
             no_time = np.array([not text for text in texts], bool)
-            stamps: NDArray[Any] = clocks.iso_nanoseconds(texts)
+            stamps: NDArray[Any] = clocks.iso_nanoseconds(texts)[0]
             bad = (stamps == clocks.NO_TIME) & ~no_time
         else:
             stamps, no_time = times(column)

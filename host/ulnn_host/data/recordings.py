@@ -324,14 +324,14 @@ def arrays(recorder: Recorder, codes: NDArray[np.int64] | None) -> Arrays:
     x = np.zeros((count, steps, recorder.samples.width), np.float32)
     dt = np.zeros((count, steps), np.float32)
     y = _targets(np.array([recording.target for recording in recordings], np.float32), codes)
-    per_step = recorder.targets is not None and recorder.options.per != "sequence"
-    if per_step:
+    of_steps = recorder.targets if recorder.options.per != "sequence" else None
+    if of_steps is not None:
         y = np.zeros((count, steps), y.dtype)
     for n, recording in enumerate(recordings):
         recorder.samples.read(recording.parts, x[n])
         recorder.times.read(recording.parts, dt[n, :, None])
-        if recorder.targets is not None and per_step:
-            for done, piece in recorder.targets.pieces(recording.parts):
+        if of_steps is not None:
+            for done, piece in of_steps.pieces(recording.parts):
                 y[n, done : done + len(piece)] = _targets(piece[:, 0], codes)
         dt[n, recording.rows :] = 1.0
     _first_steps(dt, length)

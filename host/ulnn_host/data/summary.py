@@ -99,7 +99,7 @@ def _classes(data: Sequences) -> dict[str, int]:
     y = data.y
     if y is None or y.dtype.kind not in "iu":
         return {}
-    count = np.bincount((y[data.mask] if y.ndim == 2 else y).ravel(), minlength=len(data.labels))
+    count = np.bincount((y[data.mask] if data.per_step else y).ravel(), minlength=len(data.labels))
     names = data.labels or tuple(str(k) for k in range(len(count)))
     return {name: int(n) for name, n in zip(names, count, strict=True) if n or data.labels}
 

@@ -164,7 +164,7 @@ def aligned(data: Sequences, labels: Sequence[str]) -> Sequences:
         return data
     if not data.labels:
         return replace(data, labels=tuple(labels))
-    used = np.unique(y[data.mask] if y.ndim == 2 else y)
+    used = np.unique(y[data.mask] if data.per_step else y)
     if not labels:
         if not all(name.isdecimal() for name in data.labels):
             names = ", ".join(f"{name} is {k}" for k, name in enumerate(data.labels[:12]))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..base.errors import UlnnError
 from . import clocks
 from .blocks import Block, Faults, Plan, Words, missing_numbers
-from .dialect import MISSING, Dialect, is_number, split, undecodable
+from .dialect import Dialect, is_missing, is_number, split, undecodable
 from .options import DataOptions
 
 BLOCK_BYTES = 1 << 20
@@ -128,7 +128,7 @@ class _Rows:
         values = np.full(len(texts), np.nan)
         for k, text in enumerate(texts):
             text = text.strip()
-            if text.casefold() in MISSING:
+            if is_missing(text):
                 continue
             number = math.inf
             if is_number(text, self.dialect.decimal):
@@ -156,11 +156,11 @@ class _Rows:
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Times and where they are missing."""
         texts = [text.strip() for text in texts]
-        no_time = np.array([text.casefold() in MISSING for text in texts], bool)
+        no_time = np.array([is_missing(text) for text in texts], bool)
         if self.plan.iso:
-            stamps = clocks.iso_nanoseconds(texts)
+            stamps, zoned = clocks.iso_nanoseconds(texts)
             bad = (stamps == clocks.NO_TIME) & ~no_time
-            other = np.array([clocks.iso_zone(text) != self.plan.zone for text in texts], bool)
+            other = zoned != self.plan.zone
             for k in map(int, np.flatnonzero((bad | other) & ~no_time & good)):
                 good[k] = False
                 zone = "without a zone" if self.plan.zone else "with a zone"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,10 +99,7 @@ def write(network: FloatNetwork, path: Path) -> Exported:
     program.model.metadata_props.update(
         {"dialect": network.dialect, "meta": json.dumps(network.meta)}
     )
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder, "network.onnx")
-        program.save(made)
-        files.write(path, made.read_bytes())
+    files.write(path, program.model_proto.SerializeToString())
     return Exported(inputs, outputs, path.stat().st_size, difference(network, path))
 
 
