@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.paths import FIRMWARE  # noqa: E402
-from support.pty_board import FAKE_ULNN, PtyBoard, fake_run  # noqa: E402
+from support.pty_board import FAKE_MODULES, PtyBoard, fake_run  # noqa: E402
 from support.random_models import Shape, random_model, with_golden  # noqa: E402
 from support.slow_line import slow_line  # noqa: E402
 from ulnn_host.base import console, files  # noqa: E402
@@ -77,8 +76,7 @@ def unix_board(folder: Path) -> Iterator[tuple[Running, PtyBoard]]:
 
     folder.mkdir(exist_ok=True)
     (folder / "m.ulnn").write_text(f"{INPUTS} {OUTPUTS} 8")
-    stream = (FIRMWARE / "ulnn_stream.py").read_text()
-    with PtyBoard(folder, modules={"ulnn.py": FAKE_ULNN, "ulnn_stream.py": stream}) as board:
+    with PtyBoard(folder, modules=FAKE_MODULES) as board:
         yield Running(board.port, "m.ulnn", reference), board
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.pty_board import PtyBoard
+from support.pty_board import FAKE_MODULES, PtyBoard
 from support.ram_disk import DISK, Disk
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.link import Board
@@ -23,6 +23,14 @@ def pure_only(monkeypatch: pytest.MonkeyPatch) -> None:
         raise UlnnError(f"no compiler for {arch} here")
 
     monkeypatch.setattr(natmod, "find", none)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[PtyBoard]:
+    """A board with the fake engine and a model of it."""
+    (tmp_path / "m.ulnn").write_text("6 7 8")
+    with PtyBoard(tmp_path, modules=FAKE_MODULES) as running:
+        yield running
 
 
 @pytest.fixture

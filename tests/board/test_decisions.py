@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from support.board_decisions import decide_on
+from support.board_tools import chosen_port
 from ulnn_host import api
-from ulnn_host.board.virtual import resolve_port
 from ulnn_host.data import degrade, watch
 from ulnn_host.data.scores import pool
 from ulnn_host.data.sequences import Sequences
@@ -42,13 +42,9 @@ def trained() -> tuple[train.TrainedNetwork, Sequences]:
     return train.train(made, quiet=True), few("train", 3)
 
 
-@pytest.fixture(params=["virtual:rv32", "--port"])
+@pytest.fixture(params=["virtual:rv32", "virtual:cortex-m7"])
 def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    name = request.param
-    if name == "--port":
-        name = request.config.getoption("--port") or "virtual:cortex-m7"
-    with resolve_port(name) as found:
-        yield found
+    yield from chosen_port(request)
 
 
 @pytest.mark.parametrize("options", [{}, {"votes": 3, "unsure": 0.2}])

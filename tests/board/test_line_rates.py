@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.paths import FIRMWARE
-from support.pty_board import FAKE_ULNN, PtyBoard, fake_run
+from support.pty_board import FAKE_MODULES, PtyBoard, fake_run
 from support.slow_line import slow_line
 from support.unix import needs_micropython
 from ulnn_host.board.link import Board
@@ -22,11 +21,10 @@ BOUND = 10 * (2 * (OUTPUTS + 1) + 1)
 def rate(folder: Path, baud: int, faults: str, samples: int) -> float:
     """Samples a second, all of them right."""
     (folder / "m.ulnn").write_text(f"{INPUTS} {OUTPUTS} 8")
-    modules = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": (FIRMWARE / "ulnn_stream.py").read_text()}
     x = np.random.default_rng(5).integers(-32768, 32768, (samples, INPUTS))
     y, state = fake_run(x.tolist(), [DT] * samples, OUTPUTS)
     with (
-        PtyBoard(folder, modules=modules) as board,
+        PtyBoard(folder, modules=FAKE_MODULES) as board,
         slow_line(board.port, baud, faults) as port,
         Board.open(port, baudrate=baud) as link,
         link.stream("m.ulnn") as session,

@@ -8,15 +8,13 @@ import os
 import pty
 import time
 import tty
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import serial
 
-from support.paths import FIRMWARE
-from support.pty_board import FAKE_ULNN, PtyBoard
+from support.pty_board import FAKE_MODULES, FAKE_ULNN, PtyBoard
 from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board import exchange, repl, stream
@@ -24,15 +22,6 @@ from ulnn_host.board.diagnosis import unknown_port
 from ulnn_host.board.faults import Faults
 from ulnn_host.board.line import reason
 from ulnn_host.board.link import Board, BoardError
-
-MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": (FIRMWARE / "ulnn_stream.py").read_text()}
-
-
-@pytest.fixture
-def board(tmp_path: Path) -> Iterator[PtyBoard]:
-    (tmp_path / "m.ulnn").write_text("6 7 8")
-    with PtyBoard(tmp_path, modules=MODULES) as running:
-        yield running
 
 
 @pytest.fixture
@@ -233,7 +222,7 @@ def test_loop_without_memory(tmp_path: Path) -> None:
     (tmp_path / "m.ulnn").write_text("6 7 8")
     short = FAKE_ULNN.replace("self.reset()", "self.reset(); self.hold = bytearray(90000)", 1)
     with (
-        PtyBoard(tmp_path, modules={**MODULES, "ulnn.py": short}, heap="128k") as board,
+        PtyBoard(tmp_path, modules={**FAKE_MODULES, "ulnn.py": short}, heap="128k") as board,
         Board.open(board.port) as link,
         pytest.raises(
             UlnnError, match=r"MemoryError: .*90\d\d\d.*for the model; \d+ bytes are free"

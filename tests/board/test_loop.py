@@ -13,7 +13,7 @@ import pytest
 from support import protocol_vectors
 from support.board_tools import model_file, need_tools
 from support.paths import FIRMWARE
-from support.pty_board import FAKE_ULNN
+from support.pty_board import FAKE_MODULES
 from support.unix import needs_micropython, unix
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.frames import FLAG, encode
@@ -21,7 +21,6 @@ from ulnn_host.board.link import Board
 from ulnn_host.toolchain.bytecode import find_mpy_cross
 
 VECTORS = json.loads(protocol_vectors.FILE.read_text())
-MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": (FIRMWARE / "ulnn_stream.py").read_text()}
 
 # Prints, for each turn, what the loop sent in answer; in the end why the loop returned.
 TALK = """
@@ -64,7 +63,7 @@ for turns in dialogs:
 
 def talk(folder: Path, dialogs: list[list[dict]]) -> list[tuple[list[str], str]]:
     """For each dialog what came back in each turn (the first begins with the ready frame)."""
-    for name, text in {**MODULES, "m.ulnn": "2 3 2"}.items():
+    for name, text in {**FAKE_MODULES, "m.ulnn": "2 3 2"}.items():
         (folder / name).write_text(text)
     (folder / "turns.json").write_text(json.dumps(dialogs))
     (folder / "run.py").write_text(TALK)
@@ -155,14 +154,14 @@ print(time.ticks_diff(time.ticks_ms(), start) < 2000, sent)
 
 @needs_micropython
 def test_noise_does_not_keep_an_abandoned_loop(tmp_path: Path) -> None:
-    for name, text in {**MODULES, "m.ulnn": "2 3 2", "run.py": NOISY}.items():
+    for name, text in {**FAKE_MODULES, "m.ulnn": "2 3 2", "run.py": NOISY}.items():
         (tmp_path / name).write_text(text)
     assert unix("run.py", cwd=tmp_path, heap="2M") == "idle\nTrue 2\n"
 
 
 @needs_micropython
 def test_offers_that_make_no_sense(tmp_path: Path) -> None:
-    for name, text in {**MODULES, "m.ulnn": "2 3 2"}.items():
+    for name, text in {**FAKE_MODULES, "m.ulnn": "2 3 2"}.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "run.py").write_text(
         "import ulnn_stream\n"
@@ -243,7 +242,7 @@ def locked(path: str, model: str, rounds: int) -> str:
 @needs_micropython
 def test_the_loop_allocates_nothing(tmp_path: Path) -> None:
     """10,240 steps and more, frames repeated, skipped and damaged: all under heap_lock."""
-    for name, text in {**MODULES, "m.ulnn": "6 7 8"}.items():
+    for name, text in {**FAKE_MODULES, "m.ulnn": "6 7 8"}.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "wire.bin").write_bytes(wire(10))
     (tmp_path / "run.py").write_text(locked("wire.bin", "m.ulnn", 5))

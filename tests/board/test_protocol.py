@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from support.paths import FIRMWARE
 from support.pty_board import FAKE_ULNN, PtyBoard, fake_run
 from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
@@ -17,8 +15,6 @@ from ulnn_host.board.exchange import Request
 from ulnn_host.board.faults import Faults
 from ulnn_host.board.link import Board
 from ulnn_host.board.stream import RunBroken, Session
-
-MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": (FIRMWARE / "ulnn_stream.py").read_text()}
 
 pytestmark = needs_micropython
 
@@ -46,13 +42,6 @@ def check_run(session: Session, count: int = 300, outputs: int = 7) -> None:
     assert answers.end.clamped == int((dt > 1_000_000).sum())
     assert answers.ticks.shape == answers.gc.shape == (count,)
     assert sum(seen) == count
-
-
-@pytest.fixture
-def board(tmp_path: Path) -> Iterator[PtyBoard]:
-    (tmp_path / "m.ulnn").write_text("6 7 8")
-    with PtyBoard(tmp_path, modules=MODULES) as running:
-        yield running
 
 
 @pytest.mark.parametrize("window", [64, 256, 0])

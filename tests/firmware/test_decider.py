@@ -3,9 +3,6 @@ MicroPython and on virtual boards, and allocates nothing."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -16,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.board_tools import chosen_port, mpremote
+from support.examples import collect
+from support.paths import FIRMWARE
 from support.unix import needs_micropython, unix
-from ulnn_host.board.virtual import resolve_port
 from ulnn_host.format.meaning import decision_bytes, names_bytes
 from ulnn_host.format.model import Decision, Names
 from ulnn_rules.decider import UNSURE, Decider
 from ulnn_rules.readout import Window
 
-FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 NAMES, DECISION = 0x8003, 0x8004
 
 Steps = list[tuple[list[int], int]]
@@ -231,16 +229,8 @@ f.close()
 
 def prepare(folder: Path, count: int) -> str:
     """The script and its cases; returns what it has to print."""
-    drawn: list[Case] = []
-
-    @settings(max_examples=count, database=None, deadline=None)
-    @given(cases())
-    def draw(case: Case) -> None:
-        drawn.append(case)
-
-    draw()
     content, lines = b"", []
-    for rule, outputs, steps in drawn:
+    for rule, outputs, steps in collect(cases(), count):
         made = file_of(rule, outputs)
         content += pack("<IHH", len(made), outputs, len(steps)) + made
         decision = margin = None
@@ -260,23 +250,14 @@ def test_on_unix_micropython(tmp_path: Path) -> None:
     assert unix("run.py", cwd=tmp_path, heap="64k", path=FIRMWARE) == want
 
 
-@pytest.fixture(params=["virtual:rv32?heap=64k", "--port"])
+@pytest.fixture(params=["virtual:rv32?heap=64k", "virtual:cortex-m7?heap=64k"])
 def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    name = request.param
-    if name == "--port":
-        name = request.config.getoption("--port") or "virtual:cortex-m7?heap=64k"
-    with resolve_port(name) as found:
-        yield found
+    yield from chosen_port(request)
 
 
 @pytest.mark.board
 def test_on_boards(port: str, tmp_path: Path) -> None:
     """With the package that is frozen in the firmware."""
     want = prepare(tmp_path, 60)
-    remote = shutil.which("mpremote", path=str(Path(sys.executable).parent)) or "mpremote"
-    done = subprocess.run(
-        [remote, "connect", port, "mount", ".", "run", "run.py"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    out = (done.stdout + done.stderr).replace("\r\n", "\n")
+    out = mpremote(port, "mount", tmp_path, "run", tmp_path / "run.py")
     assert out.partition("\n")[2] == want

