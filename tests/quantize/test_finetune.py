@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,25 @@ import pytest
 import torch
 from ncps.torch import CfC
 
-from support.every_cell import every_cell
+from support.every_cell import every_cell, torch_models
 from ulnn_host.cli.main import app
 from ulnn_host.data.sequences import Sequences
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import quantise
 from ulnn_host.format import container
-from ulnn_host.network.float_network import arrays
+from ulnn_host.network.float_network import FloatNetwork, arrays
 from ulnn_host.quantize import finetune, golden, quantize
 from ulnn_host.quantize.calibration import FloatRollout, calibrate
 
-CELLS = dict(every_cell(gain=1.0))
+NAMES = (*torch_models(), "keras-default", "keras-no_gate")
+
+
+@cache
+def cells() -> dict[str, FloatNetwork]:
+    """By name; made when a test needs them, as Keras takes seconds to import."""
+    made = dict(every_cell(gain=1.0))
+    assert tuple(made) == NAMES
+    return made
 
 
 def data(inputs: int, count: int = 3, steps: int = 8, seed: int = 1) -> Sequences:
@@ -34,9 +43,9 @@ def data(inputs: int, count: int = 3, steps: int = 8, seed: int = 1) -> Sequence
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_forward_pass_is_the_integer_engine_to_the_last_bit(name: str, bits: int) -> None:
-    network, sequences = CELLS[name], data(CELLS[name].input_size)
+    network, sequences = cells()[name], data(cells()[name].input_size)
     options = quantize.Options(bits=bits)
     seen = calibrate(FloatRollout(network, sequences), options)
     net = finetune.IntegerNetwork(seen, options)
@@ -54,9 +63,9 @@ def test_the_forward_pass_is_the_integer_engine_to_the_last_bit(name: str, bits:
     assert np.abs(got - expected)[sequences.mask].max() < 1e-6
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_every_array(name: str) -> None:
-    network, sequences = CELLS[name], data(CELLS[name].input_size)
+    network, sequences = cells()[name], data(cells()[name].input_size)
     options = quantize.Options()
     seen = calibrate(FloatRollout(network, sequences), options)
     net = finetune.IntegerNetwork(seen, options)
@@ -68,7 +77,7 @@ def test_gradients_reach_every_array(name: str) -> None:
 
 
 def test_fine_tuning_brings_int8_nearer_to_float() -> None:
-    network, sequences = CELLS["cfc-default"], data(3, 24, 25)
+    network, sequences = cells()["cfc-default"], data(3, 24, 25)
     options = quantize.Options(bits=8)
     seen = FloatRollout(network, sequences)
     plain = quantize.convert(seen, dataclasses.replace(options, compensate=False))
@@ -82,7 +91,7 @@ def test_fine_tuning_brings_int8_nearer_to_float() -> None:
 
 def test_absent_synapses_stay_absent_and_conductances_positive() -> None:
     for name in ("wired", "ltc-wired"):
-        network = CELLS[name]
+        network = cells()[name]
         seen = FloatRollout(network, data(network.input_size))
         before = dict(arrays(network.layers))
         plan = finetune.Plan(epochs=2, batch=3, learning_rate=0.05)
@@ -103,7 +112,7 @@ def test_the_learning_rate_falls_along_half_a_cosine(monkeypatch: pytest.MonkeyP
         step(self)
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
-    seen = FloatRollout(CELLS["gru-1"], data(3, count=4))
+    seen = FloatRollout(cells()["gru-1"], data(3, count=4))
     plan = finetune.Plan(epochs=4, batch=2, learning_rate=0.001)
     finetune.finetune(seen, quantize.Options(), plan, quiet=True)
     shares = [1, 0.96194, 0.85355, 0.69134, 0.5, 0.30866, 0.14645, 0.03806]
@@ -111,7 +120,7 @@ def test_the_learning_rate_falls_along_half_a_cosine(monkeypatch: pytest.MonkeyP
 
 
 def test_the_same_seed_gives_the_same_model() -> None:
-    seen = FloatRollout(CELLS["gru-1"], data(3))
+    seen = FloatRollout(cells()["gru-1"], data(3))
     plan = finetune.Plan(epochs=1, batch=3)
     files = [
         container.write(finetune.finetune(seen, quantize.Options(), plan, quiet=True)[1])
