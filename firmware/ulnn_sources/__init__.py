@@ -1,0 +1,26 @@
+"""Where samples come from: sensors, lines of text, recordings. One small class for each.
+
+    source = make({"kind": "replay", "file": "/take.csv", ...}, "source")
+    source.start()
+    while True:
+        if source.take():
+            print(source.elapsed, list(source.raw))
+"""
+
+# kind in the settings: the module with the class `Sensor`. A board imports the one it needs.
+KINDS = {}
+
+
+def make(settings, where="source"):
+    """The source that `settings` describe, not yet started.
+
+    Raises ValueError for settings that do not fit; ImportError where its module is not on this
+    board; nothing of the hardware is touched before `start`.
+    """
+    if not isinstance(settings, dict) or settings.get("kind") not in KINDS:
+        raise ValueError("%s.kind: expected one of %s" % (where, ", ".join(sorted(KINDS))))
+    module = KINDS[settings["kind"]]
+    # MicroPython's __import__ gives the package, whose attribute the module is.
+    package = __import__("ulnn_sources." + module)
+    settings = {key: settings[key] for key in settings if key != "kind"}
+    return getattr(package, module).Sensor(settings, where)
