@@ -1,4 +1,5 @@
 """Settings of a person, as JSON gives them: checked against a table before anything starts.
+The same code checks them on the board and, earlier, on the PC.
 
     TABLE = {"rate": Key(int, 100, 4, 1000), "range": Key(int, 2, choices=(2, 4, 8, 16))}
     settings = check({"rate": 200}, TABLE, "source")  # {"rate": 200, "range": 2}

@@ -1,4 +1,5 @@
-"""Where samples come from: sensors, lines of text, recordings. One small class for each.
+"""Where samples come from: sensors, lines of text, recordings. One small class for each; what
+they have in common is in `base`.
 
     source = make({"kind": "replay", "file": "/take.csv", ...}, "source")
     source.start()
