@@ -55,6 +55,8 @@ class Policy:
     names. where: the words with which errors begin.
     counts: of records, of those that are none ("bad"), and of fields that did not leave, by
     reason: unknown, dropped, purpose (not for this one), waveform, text (free text), unfit, spent.
+    watch(name, why, value): called for each field of a record, with what may leave of it and "",
+    or with the reason and None; for reports on the PC.
     Raises ValueError, one line, for a wrong policy, key or budget.
     """
 
@@ -74,6 +76,7 @@ class Policy:
         self.keys = keys
         self.budget: "Budget | None" = None
         self.per = ""
+        self.watch: "Callable[[str, str, Any], None] | None" = None
         self._source: "Random | None" = None
         if found["key"]:
             chosen = check(found["key"], _KEY, where + ".key")
@@ -222,6 +225,7 @@ class Policy:
     ) -> "dict[str, Any]":
         left = {}
         for key in part:
+            why, masked = "", None
             try:
                 if type(key) is not str:
                     raise Refused("unknown")
@@ -232,12 +236,16 @@ class Policy:
                     found = self._filter(value, purpose, prefix + key + ".", record, depth + 1)
                     if found:
                         left[key] = found
-                else:
-                    left[key] = self.value(prefix + key, value, purpose, record)
+                    continue
+                masked = left[key] = self.value(prefix + key, value, purpose, record)
             except Refused as refused:
-                self.counts[refused.why] += 1
+                why = refused.why
             except Exception:  # whatever it was, the loop goes on without the field
-                self.counts["unfit"] += 1
+                why = "unfit"
+            if why:
+                self.counts[why] += 1
+            if self.watch is not None:
+                self.watch(prefix + str(key), why, masked)
         return left
 
     def channels(

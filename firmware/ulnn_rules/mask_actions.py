@@ -118,7 +118,7 @@ class Pseudonym(Action):
 
 _ROUND = {
     "step": Key(float, 0, 1e-9, 1000000000),
-    "metres": Key(int, 0, 10, 1000000),
+    "metres": Key(int, 0, 20, 1000000),
     "at": Key(str, ""),
     "bucket": Key(str, ""),
     "unit": Key(str, "s", choices=tuple(sorted(UNITS))),
