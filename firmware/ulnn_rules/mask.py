@@ -177,8 +177,6 @@ class Policy:
             found = self.fields[name]
         elif name in self.channel_rules:
             found = self.channel_rules[name]
-        elif "*" in self.channel_rules:
-            found = self.channel_rules["*"]
         else:
             raise Refused("unknown")
         if type(found) is actions.Drop:
@@ -189,9 +187,7 @@ class Policy:
 
     def is_channel(self, name: str) -> bool:
         """Whether the policy takes a name for a channel of samples."""
-        return name not in self.fields and (
-            name in self.channel_rules or "*" in self.channel_rules
-        )
+        return name in self.channel_rules
 
     def value(self, name: str, value: "Any", purpose: str, record: "dict[str, Any]") -> "Any":
         """What may leave of one field. Raises Refused."""

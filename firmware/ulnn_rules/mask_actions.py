@@ -89,14 +89,21 @@ class Drop(Action):
 
 
 class Keep(Action):
-    """Numbers, true and false, the words that are named, and free text only where allowed."""
+    """Where words are named, those alone; else numbers, true and false, and free text only where
+    it is allowed."""
 
     def __init__(self, given: "Any", where: str) -> None:
         super().__init__(given, where, {"words": Key(list, ()), "text": Key(bool, False)})
+        self.words = self.set["words"]
+        if self.words and self.set["text"]:
+            raise ValueError("%s: expected words or text, not both" % where)
 
     def mask(self, value: "Any", record: "Record") -> "Any":
-        if type(value) is str:
-            if not self.set["text"] and value not in self.set["words"]:
+        if self.words:
+            if not any(type(word) is type(value) and word == value for word in self.words):
+                raise Refused("text" if type(value) is str else "unfit")
+        elif type(value) is str:
+            if not self.set["text"]:
                 raise Refused("text")
         elif type(value) is not bool:
             _number(value)

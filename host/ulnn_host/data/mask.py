@@ -167,7 +167,6 @@ def _masked(run: Run, output: Path | None) -> Masked:
     policy = run.policy
     names = [*policy.fields, *policy.channel_rules]
     shown = [run.fields[name] for name in names if name in run.fields]
-    starred = [count for name, count in run.fields.items() if name not in names]
     for count in shown:
         if output is None and isinstance(policy.fields.get(count.name), Noise):
             count.examples.clear()  # a draw that nobody paid for
@@ -176,8 +175,8 @@ def _masked(run: Run, output: Path | None) -> Masked:
         purpose=run.purpose,
         records=run.records,
         bad=run.bad,
-        fields=tuple(shown + starred),
-        absent=tuple(name for name in names if name not in run.fields and name != "*"),
+        fields=tuple(shown),
+        absent=tuple(name for name in names if name not in run.fields),
         unknown=len(run.unknown),
         unknown_values=sum(run.unknown.values()),
         groups=run.groups.groups() if run.groups and run.records > run.bad else None,

@@ -52,7 +52,7 @@ def _numeric(policy: Policy, name: str) -> Action | None:
     except Refused:
         return None
     step = isinstance(rule, Round) and rule.way == "step"
-    words = isinstance(rule, Keep) and (rule.set["words"] or rule.set["text"])
+    words = isinstance(rule, Keep) and (rule.words or rule.set["text"])
     return (
         rule if step or isinstance(rule, Clip) or (isinstance(rule, Keep) and not words) else None
     )
@@ -116,7 +116,7 @@ def _words(
     made = []
     for word in words:
         try:
-            plain = isinstance(rule, Keep) and is_number(word)
+            plain = isinstance(rule, Keep) and not rule.words and is_number(word)
             made.append(word if plain else str(policy.value(name, word, FOR, {})))
         except Refused:
             made.append("")

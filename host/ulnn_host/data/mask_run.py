@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ulnn_rules.mask import Policy
-from ulnn_rules.mask_actions import Action, Refused
+from ulnn_rules.mask_actions import Action, Keep, Refused
 
 from .mask_groups import Grouping
 
@@ -90,7 +90,7 @@ class Run:
     ) -> list[Any]:
         """What leaves of a column, None where nothing does. others: columns that a rule may look
         at; number: whether a text is a number that may be kept as it is written."""
-        kept = rule.set["do"] == "keep"
+        kept = isinstance(rule, Keep) and not rule.words
         cache = self._cache.setdefault(name, {})
         if len(cache) > _CACHED:
             cache.clear()
@@ -153,7 +153,7 @@ class Run:
 
 def does(policy: Policy, name: str) -> str:
     """What a policy does to a field or channel, in words."""
-    rule = policy.fields.get(name) or policy.channel_rules.get(name) or policy.channel_rules["*"]
+    rule = policy.fields.get(name) or policy.channel_rules[name]
     given = rule.set
     do = str(given["do"])
     if do == "pseudonym":

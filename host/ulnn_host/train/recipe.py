@@ -210,7 +210,7 @@ def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
     except UlnnError as error:
         raise UlnnError(f"{path}: {error}") from None
     found = {key: getattr(recipe.data, key) for key in _PATHS}
-    here = {
+    here: dict[str, Any] = {
         key: value
         if not value or value in sets.NAMES or key in (keys or {})
         else str(path.parent / value)
