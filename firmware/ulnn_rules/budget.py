@@ -81,7 +81,7 @@ def _read(path: str) -> "dict[str, list[int]]":
                 old = found.get(who, (0, 0))
                 found[who] = [max(old[0], epsilon), max(old[1], delta)]
             whole = True
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, LookupError):
             pass
     if seen and not whole:
         raise ValueError("budget %s: damaged, so what is spent is not known" % path)

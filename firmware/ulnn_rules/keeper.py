@@ -41,7 +41,7 @@ class Keys:
 
     def __init__(self, keys: "dict[str, Key]", now: str) -> None:
         if now not in keys:
-            raise ValueError("no key has the id %r" % now)
+            raise ValueError("no key has the id that is to be used now")
         for name in keys:
             if not 1 <= len(name) <= 16 or not all(c in _ID for c in name):
                 raise ValueError("id of a key: expected 1 to 16 letters and digits")

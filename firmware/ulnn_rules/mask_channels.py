@@ -42,7 +42,8 @@ class Channels:
     def apply(self, raw: "Sequence[int]", out: "MutableSequence[int]") -> None:
         """The sample `raw`, array('h') of all channels, into `out`, array('h') of len(self); they
         may be one. Allocates nothing."""
-        source, lows, highs, steps = self._from, self._low, self._high, self._step
+        source, steps = self._from, self._step
+        lows, highs = self._low, self._high
         for j in range(len(source)):
             v = raw[source[j]]
             step = steps[j]
