@@ -53,10 +53,7 @@ def _text(value: "Any") -> str:
 
 
 class Action:
-    """purposes: for which a value may leave. many: how many numbers a list of it may have.
-    plain: a value alone decides what becomes of it, the same each time."""
-
-    plain = True
+    """purposes: for which a value may leave. many: how many numbers a list of it may have."""
 
     def __init__(self, given: "Any", where: str, own: "dict[str, Key]") -> None:
         table = {"do": Key(str), "for": Key(list, PURPOSES), "list": Key(int, 0, 0, 64)}
@@ -142,7 +139,6 @@ class Round(Action):
             raise ValueError("%s: expected one of step, metres and bucket" % where)
         self.way = ways[0]
         self.at: str = self.set["at"]
-        self.plain = not self.at
         if self.at and self.way != "metres":
             raise ValueError("%s.at: the latitude's field goes with metres" % where)
         if self.way == "step":
@@ -223,8 +219,6 @@ _NOISE = {
 
 class Noise(Action):
     """Clipped into low to high, put on a grid, and noise added: differential privacy."""
-
-    plain = False
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ class Grouping:
         empty = [None] * count
         self._there |= dict.fromkeys(name for name in self.fields if any(columns.get(name, ())))
         rows = zip(*(columns.get(name, empty) for name in self.fields), strict=True)
-        keys = [hash(row) for row in rows] if self.fields else [0] * count
+        keys = [_hash(row) for row in rows] if self.fields else [0] * count
         self._keys.append(np.array(keys, np.int64))
         if self.person:
             who = columns.get(self.person, empty)
@@ -74,3 +74,10 @@ class Grouping:
             small_records=int(records[small].sum()),
             sizes=tuple(int(size) for size in np.sort(members)[:10]),
         )
+
+
+def _hash(row: tuple[Any, ...]) -> int:
+    try:
+        return hash(row)
+    except TypeError:  # a list among the values
+        return hash(repr(row))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ulnn_rules.mask import Policy
-from ulnn_rules.mask_actions import Action, Keep, Refused
+from ulnn_rules.mask_actions import Action, Keep, Noise, Refused, Round
 
 from .mask_groups import Grouping
 
@@ -91,34 +91,44 @@ class Run:
         """What leaves of a column, None where nothing does. others: columns that a rule may look
         at; number: whether a text is a number that may be kept as it is written."""
         kept = isinstance(rule, Keep) and not rule.words
+        beside = {other: others[other] for other in self._beside(rule) if other in others}
         cache = self._cache.setdefault(name, {})
         if len(cache) > _CACHED:
             cache.clear()
+        whys: Counter[str] = Counter()
         left: list[Any] = []
         for k, value in enumerate(values):
-            plain = rule.plain and isinstance(value, str | int | float)
-            done = cache.get((type(value), value)) if plain else None
+            if value is None:
+                left.append(None)
+                continue
+            record = {other: column[k] for other, column in beside.items()}
+            key: Any = None
+            done = None
+            if not isinstance(rule, Noise) and isinstance(value, str | int | float):
+                key = (type(value), value, *record.values())
+                done = cache.get(key)
             if done is None:
-                done = self._one(name, rule, value, kept and number(value), k, others)
-                if plain:
-                    cache[type(value), value] = done
-            if value is not None:
-                self._count(name, done[1], done[0])
+                done = self._one(name, value, kept and number(value), record)
+                if key:
+                    cache[key] = done
+                self._show(name, *done)
+            whys[done[1]] += 1
             left.append(done[0])
+        self._field(name).left += whys.pop("", 0)
+        for why, count in whys.items():
+            self.refuse(name, why, count)
         return left
 
+    def _beside(self, rule: Action) -> tuple[str, ...]:
+        if isinstance(rule, Noise):
+            return (self.policy.per,)
+        return (rule.at,) if isinstance(rule, Round) else ()
+
     def _one(
-        self,
-        name: str,
-        rule: Action,
-        value: Any,
-        as_written: bool,
-        k: int,
-        others: Mapping[str, Sequence[Any]],
+        self, name: str, value: Any, as_written: bool, record: dict[str, Any]
     ) -> tuple[Any, str]:
         if as_written:
             return value, ""
-        record = {} if rule.plain else {other: column[k] for other, column in others.items()}
         try:
             return self.policy.value(name, value, self.purpose, record), ""
         except Refused as refused:
@@ -137,18 +147,23 @@ class Run:
         return self.fields[name]
 
     def _count(self, name: str, why: str, value: Any) -> None:
-        found = self._field(name)
         if why:
             self.refuse(name, why, 1)
-            return
-        found.left += 1
+        else:
+            self._field(name).left += 1
+            self._show(name, value)
+
+    def _show(self, name: str, value: Any, why: str = "") -> None:
+        """A value that leaves, for the report."""
         seen = self._seen.setdefault(name, set())
-        if len(seen) < DISTINCT:
-            seen.add(hash(str(value)))
-            if len(seen) > found.distinct:
-                found.distinct = len(seen)
-                if len(found.examples) < EXAMPLES:
-                    found.examples.append(str(value)[:40])
+        if why or len(seen) >= DISTINCT:
+            return
+        seen.add(hash(str(value)))
+        found = self._field(name)
+        if len(seen) > found.distinct:
+            found.distinct = len(seen)
+            if len(found.examples) < EXAMPLES:
+                found.examples.append(str(value)[:40])
 
 
 def does(policy: Policy, name: str) -> str:
