@@ -14,7 +14,7 @@ from .mask_groups import Grouping
 
 EXAMPLES = 3
 DISTINCT = 1000  # values of a field that are told apart for the report
-_CACHED = 1 << 16
+_CACHED = 1 << 14
 _UNKNOWN = 1000  # names that are kept for the person who asked
 
 
