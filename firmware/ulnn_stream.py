@@ -211,6 +211,7 @@ class _Stream:
         # Four values at a time would make a tuple.
         poll, readinto = self.poll, self.readinto
         one, raw = self.one, self.raw
+        start, gap = _START, _GAP_MS
         if not self.begun:
             for _ in poll(ms):
                 break
@@ -218,13 +219,13 @@ class _Stream:
                 return _IDLE
             if readinto(one, 1) != 1:
                 return _CLOSED
-            if one[0] != _START:
+            if one[0] != start:
                 return _NOISE
             self.begun = True
         at = 1
         for end in (4, 0):
             for k in range(at, end or 4 + 2 * raw[3]):
-                for _ in poll(_GAP_MS):
+                for _ in poll(gap):
                     break
                 else:
                     self.begun = False
@@ -232,7 +233,7 @@ class _Stream:
                 if readinto(one, 1) != 1:
                     return _CLOSED
                 b = one[0]
-                if b == _START:  # what came before it, if anything, lost bytes
+                if b == start:  # what came before it, if anything, lost bytes
                     return 0 if k > 1 else _NOTHING
                 raw[k] = b
             at = 4
