@@ -18,7 +18,8 @@ from ulnn_host.cli.main import main
 PAGE = (ROOT / "host" / "docs" / "privacy.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 VISITS = "patient,name,what,lat,lon,time,born,age,pulse,note\n" + "".join(
-    f"p{k % 7},Anneliese,still,48.{k}137,11.{k}754,2024-05-31T12:{k:02}:00Z,1965-03-17,{k},{60 + k},at\n"
+    f"p{k % 7},Anneliese,still,48.{k}137,11.{k}754,2024-05-31T12:{k:02}:00Z,1965-03-17,{k},"
+    f"{60 + k},at\n"
     for k in range(40)
 )
 TAKES = "time_ms,patient,what,ax,ay\n" + "".join(
@@ -62,7 +63,7 @@ def test_the_page(ulnn: Ulnn, tmp_path: Path) -> None:
     assert len(lines) == 41
     assert lines[0] == "patient,what,lat,lon,time,born,age,pulse"
     everything = "".join(said) + "\n".join(lines)
-    for word in ("Anneliese", "1965-03-17", "2024-05-31T12:01", "p1,", "137,", "754,"):
+    for word in ("Anneliese", "1965-03-17", "2024-05-31T12:01", "p1,", "137,11", "754,20"):
         assert word not in everything
     spent = json.loads((tmp_path / "spent.json").read_text())
     assert len(spent) == 7
