@@ -24,6 +24,7 @@ from ulnn_host.base.errors import UlnnError
 from ulnn_host.board import plan as planning
 from ulnn_host.board.deploy import DeployError, NoSpaceError, deploy, make_plan
 from ulnn_host.board.deployed import listing, rollback
+from ulnn_host.board.identity import RULES as RULE_FILES
 from ulnn_host.board.identity import identify
 from ulnn_host.board.link import Board
 from ulnn_host.format import container
@@ -32,7 +33,7 @@ from ulnn_host.toolchain import bytecode, natmod
 TOOL = ROOT / "tools" / "deploy.py"
 
 
-RULE_NAMES = ("__init__", "decider", "float64", "meaning", "readout", "scaling", "sections")
+RULE_NAMES = [path.stem for path in RULE_FILES]
 RULES = {f"ulnn_rules/{name}.mpy" for name in RULE_NAMES}
 STUBS = {
     "/lib/ulnn_boot.mpy",
