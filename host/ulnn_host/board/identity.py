@@ -12,8 +12,10 @@ from ..toolchain import natmod
 from .link import Board
 
 # Of masking, which only a board with a policy needs: 17 KB that a deployment leaves out.
-MASKING = ("budget", "exact", "instants", "keeper", "mask", "mask_actions", "mask_channels")
-MASKING += ("noise", "places")
+MASKING = (
+    *("budget", "exact", "instants", "keeper", "mask", "mask_actions", "mask_channels"),
+    *("noise", "places"),
+)
 RULES = sorted(
     path for path in Path(ulnn_rules.__path__[0]).glob("*.py") if path.stem not in MASKING
 )
