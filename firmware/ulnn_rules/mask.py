@@ -211,10 +211,13 @@ class Policy:
         if purpose not in PURPOSES:
             raise ValueError("purpose: expected one of %s" % ", ".join(PURPOSES))
         self.counts["records"] += 1
-        if not isinstance(record, dict):
-            self.counts["bad"] += 1
-            return {}
-        return self._filter(record, purpose, "", record, 1)
+        if isinstance(record, dict):
+            try:
+                return self._filter(record, purpose, "", record, 1)
+            except Exception:  # whatever it was, the loop goes on without the record
+                pass
+        self.counts["bad"] += 1
+        return {}
 
     def _filter(
         self, part: "Any", purpose: str, prefix: str, record: "dict[str, Any]", depth: int

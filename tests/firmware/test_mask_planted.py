@@ -103,6 +103,11 @@ VALUES: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 
+class NoIteration(dict[Any, Any]):
+    def __iter__(self) -> Any:
+        raise RuntimeError("planted")
+
+
 @pytest.mark.parametrize("name", VALUES)
 def test_no_value_stops_the_loop(name: str) -> None:
     value = VALUES[name]()
@@ -117,6 +122,8 @@ def test_no_value_stops_the_loop(name: str) -> None:
         left = policy.filter(dict.fromkeys(kinds, value), purpose)
         assert not left.keys() - {"pseudonym"}, left
         assert policy.filter(OddDict(keep=1), purpose) == {}
+        assert policy.filter(NoIteration(keep=1), purpose) == {}
+        assert policy.filter({"keep": NoIteration(keep=1)}, purpose) == {}
         assert policy.filter({name: value, 7: 2, None: value}, purpose) == {}
 
 
