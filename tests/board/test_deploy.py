@@ -32,7 +32,9 @@ from ulnn_host.toolchain import bytecode, natmod
 TOOL = ROOT / "tools" / "deploy.py"
 
 
-RULE_NAMES = ("__init__", "decider", "float64", "meaning", "readout", "scaling", "sections")
+RULE_NAMES = (
+    "__init__", "decider", "float64", "meaning", "readout", "scaling", "sections", "settings",
+)  # fmt: skip
 RULES = {f"ulnn_rules/{name}.mpy" for name in RULE_NAMES}
 STUBS = {
     "/lib/ulnn_boot.mpy",

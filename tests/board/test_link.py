@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import errno
 import os
@@ -144,6 +145,25 @@ def test_files(board: PtyBoard) -> None:
             link.write_file("nowhere/x", b"1")
     assert sum(sent) == len(data)
     assert sorted(p.name for p in (board.folder / "a/b").iterdir()) == ["c.bin"]
+
+
+PAIRS = b"".join(bytes((a, b)) for a in range(256) for b in b"\x00\x05\n'\\07A\xff")
+
+
+def test_bytes_as_the_source_of_a_program() -> None:
+    """8 bits a byte, and no byte that ends a line or that the REPL acts on."""
+    source = repl.literal(PAIRS)
+    assert not set(source) & {0, 1, 2, 3, 4, 5, 10, 13}
+    text = ast.literal_eval(source[1:].decode("latin1"))
+    assert text.encode("latin1") == PAIRS
+    assert len(repl.literal(bytes(range(6, 256)))) == 250 + 4 + 3
+
+
+@needs_micropython
+def test_a_file_of_every_byte_before_every_other(board: PtyBoard) -> None:
+    with Board.open(board.port) as link:
+        link.write_file("every", PAIRS)
+        assert link.read_file("every") == PAIRS
 
 
 @needs_micropython

@@ -97,7 +97,7 @@ class TornBoard:
             self.recorded.append(("run", program, ""))
             return answer
 
-        def write_recorded(offset: int, data: str) -> int | None:
+        def write_recorded(offset: int, data: bytes) -> int | None:
             self.recorded.append(("write", offset, data))
             return write(offset, data)
 

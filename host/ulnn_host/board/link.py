@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import base64
 import contextlib
 import errno
 import hashlib
@@ -201,8 +200,8 @@ class Board:
                 self.exec(f"_f = open({path!r}, 'wb')")
                 generation = self.repl.generation
                 continue
-            part = data[done : done + max(24, min(CHUNK, self.repl.piece * 3 // 4))]
-            written = self.repl.write(done, base64.b64encode(part).decode())
+            part = data[done : done + self.repl.piece]
+            written = self.repl.write(done, part)
             if written is None:
                 continue
             if written != len(part):
