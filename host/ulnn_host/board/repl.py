@@ -41,7 +41,7 @@ class _U:
  def __init__(m):m.o=[];m.g={'print':m.p}
  def p(m,*a,sep=' ',end='\\n'):m.o.append(sep.join([str(x)for x in a])+end)
  def __call__(m,n,k,x,t,c):
-  if crc32(t,crc32('%d %d %d '%(n,k,x)))!=c:return
+  if crc32(t if x==2 else t.encode(),crc32(b'%d %d %d '%(n,k,x)))!=c:return
   a=m.a
   if x==3:a=a[k:k+int(t)]if n==m.n else'?'
   elif n!=m.n:
@@ -57,7 +57,7 @@ class _U:
     if hasattr(sys,'print_exception'):i=io.StringIO();sys.print_exception(e,i);a=i.getvalue()
     a='E'+repr(a)
    m.n=n;m.a=a
-  print('~%d %d %d %s'%(n,k,crc32('%d %d %s'%(n,k,a)),a))
+  print('~%d %d %d %s'%(n,k,crc32(('%d %d %s'%(n,k,a)).encode()),a))
 _u=_U()
 """
 
@@ -387,7 +387,8 @@ def _escape(found: re.Match[bytes]) -> bytes:
 
 def _checked(name: str, text: str) -> str:
     """An expression for the board: whether the name holds the text."""
-    return f"__import__('binascii').crc32({name})=={crc32(text.encode())}"
+    # CircuitPython takes no CRC of a string.
+    return f"__import__('binascii').crc32({name}.encode())=={crc32(text.encode())}"
 
 
 def _is_banner(answer: bytes | bytearray) -> bool:
