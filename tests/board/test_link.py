@@ -181,6 +181,26 @@ def test_file_that_arrives_changed_is_not_kept(
     assert not (board.folder / "x.tmp").exists()
 
 
+@needs_micropython
+def test_a_helper_that_is_gone_before_a_file_is_closed(
+    board: PtyBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What noise typed started the interpreter again: the file is written once more."""
+    with Board.open(board.port) as link:
+        write, seen = link.repl.write, []
+
+        def write_and_forget(offset: int, data: bytes) -> int | None:
+            count = write(offset, data)
+            seen.append(offset)
+            link.repl._helper = len(seen) != 2
+            return count
+
+        monkeypatch.setattr(link.repl, "write", write_and_forget)
+        link.write_file("x.bin", b"a" * 2000)
+    assert (board.folder / "x.bin").read_bytes() == b"a" * 2000
+    assert seen == [0, 1024, 0, 1024]
+
+
 # ---- pulled plugs -------------------------------------------------------------------------------
 
 
