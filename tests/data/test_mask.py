@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import ulnn_host as uh
 from support import mask_cases
 from support.examples import collect
 from support.mask_cases import TEXTS, WAVE, cases, found
@@ -113,7 +114,10 @@ def test_csv(folder: Path) -> None:
 
 
 def test_for_the_network_channels_leave(folder: Path) -> None:
-    _, text = through(folder, "in.csv", CSV, purpose="network")
+    (folder / "in.csv").write_text(CSV)
+    paths = [folder / name for name in ("policy.json", "in.csv", "out.csv")]
+    assert uh.mask(*paths, purpose="network").records == 4
+    text = paths[2].read_text()
     assert text.splitlines()[0].endswith(";count;ax")
     assert text.splitlines()[1].endswith(";7,5;0,5")
 
