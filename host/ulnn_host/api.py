@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .data.degrade import Fill, Pattern
     from .data.options import DataOptions
     from .data.scores import Scores
+    from .experiments.compare import Comparison
     from .experiments.robustness import Robustness
     from .importers.check import Agreement
     from .network.float_network import FloatNetwork
@@ -272,6 +273,31 @@ def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
     if isinstance(source, Sequences):
         return fit(recipe.with_keys({"data": {"source": ""}}, keys), source)
     return fit(recipe.with_keys({"data": {"source": str(source)}}, keys))
+
+
+def compare(
+    *recipes: str | Path,
+    seeds: int = 5,
+    leave_out: str = "group",
+    folds: int = 5,
+    budget: str = "",
+    rates: Sequence[float] = (),
+    bits: int = 8,
+    seed: int = 0,
+    cache: str | Path | None = None,
+) -> Comparison:
+    """Compare recipes (.toml), the first with all others, as `ulnn compare`: each is trained with
+    each seed on each fold, and measured in float and in integers, with intervals.
+
+    leave_out: "group", "recording" or "recipe". budget: "12KB", "5000cycles", or empty. cache:
+    folder of trainings that are done; None: compare.cache beside the first recipe. Ctrl-C ends it:
+    `.stopped`. The rest is as for `experiments.compare.Plan`.
+    """
+    from .experiments.compare import Plan, compare_files
+
+    plan = Plan(seeds, leave_out, folds, budget, tuple(rates), bits, seed)
+    with bar("trainings") as shown:
+        return compare_files([Path(path) for path in recipes], plan, cache, shown.update)
 
 
 def convert(

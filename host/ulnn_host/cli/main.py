@@ -10,6 +10,7 @@ from ..base import console
 from ..base.version import __version__
 from .bench import bench
 from .boards import boards
+from .compare import compare
 from .convert import convert
 from .data import data
 from .deploy import deploy
@@ -33,7 +34,8 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    data, train, tune, convert, score, export, info, run, deploy, validate, bench, ports, doctor,
+    data, train, tune, compare, convert, score, export, info, run, deploy, validate, bench, ports,
+    doctor,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +22,7 @@ from ..data.options import DataOptions
 from ..data.scores import class_names
 from ..data.sequences import Sequences
 from ..train import train
-from ..train.recipe import Recipe
+from ..train.recipe import Recipe, read_recipe
 from ..train.target import target_of
 from . import folds
 from .budget import Budget, solved
@@ -58,6 +58,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.budget:
+            Budget.parse(self.budget)
         if self.bits not in (8, 16):
             raise UlnnError(f"bits: expected 8 or 16, got {self.bits}")
 
@@ -118,16 +120,27 @@ class Comparison:
                 found.append(f"{count} {what}: intervals are too narrow")
         if self.seeds == 1:
             found.append("one seed gives no verdict: --seeds 5")
-        if self.plan.budget:
-            most = Budget.parse(self.plan.budget)
-            over = [e for e in self.entries if getattr(e, _COST[most.unit]) > most.most]
-            found += [f"{e.name} is a little above {most} after training" for e in over]
+        if self.budget:
+            most, unit = self.budget.most, self.budget.unit
+            costs = {entry.name: getattr(entry, _COST[unit]) for entry in self.entries}
+            found += [f"{k} has {v:,} {unit} once trained" for k, v in costs.items() if v > most]
         return found
 
     @property
     def unit(self) -> str:
         """What the clusters are, in the plural."""
-        return "groups" if self.plan.leave_out == "group" else "groups or recordings"
+        units = {"group": "groups", "recording": "recordings", "recipe": "groups or recordings"}
+        return units[self.plan.leave_out]
+
+    @property
+    def integers(self) -> str:
+        """What the integer networks are called."""
+        return f"int{self.plan.bits}"
+
+    @property
+    def budget(self) -> Budget | None:
+        """What each network was to have at most."""
+        return Budget.parse(self.plan.budget) if self.plan.budget else None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -147,11 +160,15 @@ _COST = {"bytes": "size", "cycles": "cycles"}
 Report = Callable[[int, int, str], None]
 
 
+def _silent(done: int, planned: int, note: str) -> None:
+    pass
+
+
 def compare(
     recipes: Mapping[str, Recipe],
     plan: Plan,
     cache: Path,
-    report: Report = lambda done, planned, note: None,
+    report: Report = _silent,
     data: Sequences | None = None,
 ) -> Comparison:
     """Compare recipes, by name, the first with all others. cache: folder of trainings that are
@@ -160,6 +177,21 @@ def compare(
     UlnnError.
     """
     return _Comparison(recipes, plan, cache, report, data).run()
+
+
+def compare_files(
+    paths: Sequence[Path], plan: Plan, cache: str | Path | None = None, report: Report = _silent
+) -> Comparison:
+    """As `compare`, recipes in files. cache: None: compare.cache beside the first."""
+    stems = [path.stem for path in paths]
+    recipes = {
+        path.stem if stems.count(path.stem) == 1 else str(path): read_recipe(path)
+        for path in paths
+    }
+    if len(recipes) < len(paths):
+        raise UlnnError("a recipe is there twice, expected different ones")
+    folder = Path(cache) if cache else paths[0].with_name("compare.cache")
+    return compare(recipes, plan, folder, report)
 
 
 class _Comparison:
