@@ -8,7 +8,7 @@ BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh nat
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host bench-data bench-line check lint format picture docs vectors natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-start bench-host bench-data bench-line check lint format picture docs vectors natmods boards \
     dist test-install clean
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make bench [CMSIS_DIR=...]     count every kernel; writes native_module/BENCHMARKS.md"
 	@echo "make bench-host                training speed, accuracy of wired networks and of integers;"
 	@echo "                               writes host/BENCHMARKS.md (bench-train, bench-wired, bench-qat alone)"
+	@echo "make bench-start               how a dense CfC should start; writes host/docs/start.md"
 	@echo "make bench-line                the serial line under damage; writes host/docs/line.md"
 	@echo "make dist                      source, wheels and packages for mip into dist/"
 	@echo "make test-install              what make dist makes, installed and tried where nothing else is"
@@ -39,6 +40,9 @@ bench-train: setup
 
 bench-qat: setup
 	$(BIN)/python host/bench/bench_qat.py
+
+bench-start: setup
+	$(BIN)/python host/bench/bench_start.py
 
 bench-host: setup
 	$(BIN)/python host/bench/bench_host.py

@@ -1,4 +1,4 @@
-"""The public face: from recordings to a proven board in ten names.
+"""The public face: from recordings to a proven board in eleven names.
 
     import ulnn_host as uh
     data = uh.read("takes/a.csv", unit="ms", label="what", per="sequence")

@@ -27,7 +27,7 @@ from ..train.target import target_of
 from . import folds
 from .budget import Budget, solved
 from .folds import LEAVE_OUT, Fold, LeaveOut
-from .intervals import Bootstrap, Interval, Scores, Tally
+from .intervals import Bootstrap, Interval, Tallies, Tally
 from .measured import ACCURACY, RMSE
 from .trainings import Job, Outcome, outcomes
 
@@ -214,6 +214,8 @@ class _Comparison:
         if data is None:
             data = sets.read_source(first.data.source, first.data, readout)
         self.folds = _folds(first, data, plan)
+        if plan.leave_out == "recipe":
+            recipes = {name: _holding_nothing(recipe) for name, recipe in recipes.items()}
         fit = self.folds[0].fit
         self.measure = ACCURACY if target_of(fit, readout).classes else RMSE
         most = Budget.parse(plan.budget) if plan.budget else None
@@ -290,7 +292,7 @@ class _Comparison:
     def _loss(self, outcome: Outcome) -> float:
         if outcome.failure:
             return math.inf
-        value = Scores(self.measure, [list(outcome.in_integers.values())]).mean
+        value = Tallies(self.measure, [list(outcome.in_integers.values())]).mean
         return value if self.measure == RMSE else -value
 
     def _result(
@@ -343,9 +345,9 @@ class _Comparison:
         )
         return replace(done, clusters=len(names), entries=tuple(entries), differences=differences)
 
-    def _scores(self, rows: list[list[dict[str, Tally]]]) -> Scores:
+    def _scores(self, rows: list[list[dict[str, Tally]]]) -> Tallies:
         """Of each seed the tallies of all folds' clusters, in one order."""
-        return Scores(
+        return Tallies(
             self.measure, [[t for tallies in row for t in tallies.values()] for row in rows]
         )
 
@@ -363,7 +365,7 @@ def _check_alike(recipes: Mapping[str, Recipe], whole: bool) -> None:
     names = iter(recipes.items())
     first, base = next(names)
     keys = [f.name for f in dataclasses.fields(DataOptions)]
-    keys += ["source", "valid", "valid_groups"] if whole else []
+    keys += ["source"] if whole else []
     for name, recipe in names:
         other = next((k for k in keys if getattr(recipe.data, k) != getattr(base.data, k)), "")
         if other:
@@ -399,6 +401,11 @@ def _folds(recipe: Recipe, data: Sequences, plan: Plan) -> list[Fold]:
     return [
         folds.fold(fit, held, recipe.data, plan.seed + k) for k, (fit, held) in enumerate(parts)
     ]
+
+
+def _holding_nothing(recipe: Recipe) -> Recipe:
+    """What the recipe holds out is what is measured on, not a part of what is fitted."""
+    return replace(recipe, data=replace(recipe.data, valid_fraction=0.0))
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Tally:
         return Tally(squares, (measures.count,) * len(squares))
 
 
-class Scores:
+class Tallies:
     """The tallies of one network: of each seed on each cluster, as arrays (S, C, K)."""
 
     def __init__(self, measure: str, tallies: list[list[Tally]]) -> None:
@@ -107,11 +107,11 @@ class Bootstrap:
             for n in (clusters, seeds)
         ]
 
-    def mean(self, scores: Scores) -> Interval:
+    def mean(self, scores: Tallies) -> Interval:
         """Of one network."""
         return _interval(scores.mean, scores.drawn(*self._drawn))
 
-    def difference(self, scores: Scores, first: Scores) -> Interval:
+    def difference(self, scores: Tallies, first: Tallies) -> Interval:
         """scores - first."""
         drawn = scores.drawn(*self._drawn) - first.drawn(*self._drawn)
         return _interval(scores.mean - first.mean, drawn)

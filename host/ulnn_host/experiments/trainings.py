@@ -8,6 +8,7 @@ processes with the same folder share the work.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import deque
@@ -135,10 +136,11 @@ def _claimed(path: Path, make: Callable[[], Outcome]) -> Outcome | None:
     try:
         with FileLock(place, timeout=0):
             done = Outcome.read(path) or make()
-            place.unlink(missing_ok=True)
-            return done
     except Timeout:
         return None
+    with contextlib.suppress(OSError):  # another process may have it
+        place.unlink()
+    return done
 
 
 def _made(job: Job, path: Path, folder: Path) -> Outcome:
