@@ -11,7 +11,6 @@ from torch import Tensor
 
 from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.network.layers import ACTIVATIONS
 from ulnn_host.train import networks, recipe, train
 from ulnn_host.train.cells import CfCCell
 from ulnn_host.train.recipe import ModelRecipe
@@ -63,32 +62,17 @@ def test_the_gate_is_exact_at_the_usual_time() -> None:
         assert torch.allclose(share, torch.exp(torch.tensor(-usual / 8)), atol=0.002)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_state_goes_through_a_backbone(activation: str, layers: int) -> None:
-    cell = started(activation=activation, backbone_layers=layers)
-    h = 0.6 * torch.rand(200, 16) - 0.3
-    with torch.no_grad():
-        after = cell(torch.zeros(200, 3), h, torch.ones(200, 1))
-        fresh = CfCCell(3, 16, "default", activation, 32, layers)
-        before = fresh(torch.zeros(200, 3), h, torch.ones(200, 1))
-
-    def kept(y: Tensor) -> float:
-        """How well the neurons' own states say what they are next, in the mean."""
-        pairs = zip(h.T.numpy(), y.T.numpy(), strict=True)
-        return float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs]))
-
-    assert kept(after) > 0.8
-    assert kept(before) < 0.5
-
-
-def test_a_narrow_backbone_carries_what_it_can() -> None:
-    for activation, kept in (("silu", 3), ("tanh", 6)):
-        cell = started(activation=activation, backbone_layers=1, backbone_units=6)
-        first = cell.backbone[0].weight  # type: ignore[index]
-        own = [float(first[:, 3 + k].detach().abs().max()) for k in range(16)]
-        assert min(own[:kept]) >= 0.5
-        assert torch.isfinite(decayed(cell, 1.0)).all()
+@pytest.mark.parametrize("mode", ["default", "no_gate"])
+def test_behind_a_backbone_gates_alone_have_time_constants(mode: str) -> None:
+    cell = started(mode=mode, backbone_layers=1)
+    gate = torch.sigmoid(cell.time_a.bias + cell.time_b.bias).detach()
+    taus = -1 / torch.log(gate)
+    assert 3.9 < float(taus.min()) < 8
+    assert 20 < float(taus.max()) < 42
+    largest = [float(getattr(cell, name).weight.detach().abs().max()) for name in cell.head_names]
+    limit = (3 / 32) ** 0.5
+    assert largest == pytest.approx([share * limit for share in (1.0, 0.3, 0.5, 0.5)], rel=0.1)
+    assert max(map(abs, (*cell.ff1.bias.tolist(), *cell.ff2.bias.tolist()))) == 0
 
 
 def test_time_constants_come_from_the_data() -> None:

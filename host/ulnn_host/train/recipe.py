@@ -94,8 +94,9 @@ class ModelRecipe:
     cell             "cfc"; "wired", a CfC of a sparse wiring; "ltc"; "lstm"; "gru"; "mixed", a CfC
                      with an LSTM before it
     mode, activation, backbone_units, backbone_layers: of a CfC; a wired one has no backbone
-    start            "xavier" (weights as in ncps) or "leaky" (each neuron keeps its state for a
-                     time between the usual dt and half a sequence): cfc, mixed; not mode "pure"
+    start            "xavier" (weights as in ncps) or "leaky" (gates with time constants from the
+                     usual dt to half a sequence; without a backbone each neuron keeps its state
+                     as long): cfc, mixed; not mode "pure"
     layers           cells one after the other: cfc, lstm, gru
     dt_input         whether the elapsed time is an input, too: lstm, gru
     unfolds          steps of the solver for a sample: ltc
