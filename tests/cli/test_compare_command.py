@@ -90,7 +90,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
 
 def test_it_refuses_before_it_trains(start: Path) -> None:
     for words, text in (
-        (("cfc.toml",), "expected two recipes or more"),
+        (("cfc.toml",), "expected two different recipes or more"),
         (("cfc.toml", "gru.toml", "--budget", "12"), "budget '12': expected bytes"),
         (("cfc.toml", "gru.toml", "--picture", "cfc.toml"), "expected a name that ends in .png"),
         (("cfc.toml", "gru.toml", "--rates", "x"), "--rates x: expected numbers"),

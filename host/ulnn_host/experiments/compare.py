@@ -188,10 +188,8 @@ def compare_files(
         path.stem if stems.count(path.stem) == 1 else str(path): read_recipe(path)
         for path in paths
     }
-    if len(recipes) < len(paths):
-        raise UlnnError("a recipe is there twice, expected different ones")
-    folder = Path(cache) if cache else paths[0].with_name("compare.cache")
-    return compare(recipes, plan, folder, report)
+    beside = (paths[0] if paths else Path()).parent
+    return compare(recipes, plan, Path(cache or beside / "compare.cache"), report)
 
 
 class _Comparison:
@@ -206,7 +204,7 @@ class _Comparison:
         data: Sequences | None,
     ) -> None:
         if len(recipes) < 2:
-            raise UlnnError("expected two recipes or more, to compare them")
+            raise UlnnError("expected two different recipes or more, to compare them")
         self.plan, self.cache, self.report = plan, cache, report
         self.first, first = next(iter(recipes.items()))
         _check_alike(recipes, whole=data is None)
