@@ -196,9 +196,19 @@ def test_an_interval_is_as_wide_as_clusters_and_seeds_differ() -> None:
     ):
         values = 0.6 + clusters[None, :] + seeds[:, None]
         found = Bootstrap(40, 20).mean(Tallies(ACCURACY, tallies(values)))
-        error = np.hypot(clusters.std() / np.sqrt(40), seeds.std() / np.sqrt(20))
+        error = np.hypot(clusters.std() / np.sqrt(39), seeds.std() / np.sqrt(19))
         assert found.value == pytest.approx(values.mean())
         assert (found.high - found.low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.1)
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+    rng, held, rounds = np.random.default_rng(3), 0, 300
+    for seed in range(rounds):
+        parts = (rng.normal(0, 0.03, (1, 8)), rng.normal(0, 0.02, (5, 1)))
+        values = 0.5 + sum(parts) + rng.normal(0, 0.02, (5, 8))
+        found = Bootstrap(8, 5, seed, 300).mean(Tallies(ACCURACY, tallies(values)))
+        held += found.low <= 0.5 <= found.high
+    assert 0.88 < held / rounds < 0.985
 
 
 def test_what_is_hard_for_both_does_not_widen_a_difference() -> None:

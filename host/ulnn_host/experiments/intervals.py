@@ -1,7 +1,8 @@
 """Means and differences with intervals: a hierarchical bootstrap over clusters and seeds.
 
-A draw takes as many clusters as there are, with replacement, and as many seeds. Both networks of a
-difference get the same draw, so what is hard for both does not count.
+A draw takes clusters with replacement, one fewer than there are, and so seeds: as many as there
+are would make intervals too narrow by (n - 1) / n of the variance. Both networks of a difference
+get the same draw, so what is hard for both does not count.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Bootstrap:
     def __init__(self, clusters: int, seeds: int, seed: int = 0, draws: int = DRAWS) -> None:
         rng = np.random.default_rng(seed)
         self._drawn: list[Any] = [
-            rng.multinomial(n, np.full(n, 1 / n), draws).astype(np.float64)
+            rng.multinomial(max(1, n - 1), np.full(n, 1 / n), draws).astype(np.float64)
             for n in (clusters, seeds)
         ]
 
