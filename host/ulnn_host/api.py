@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from .base import files
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
 from .base.progress import BYTES, bar, bars, status
+from .base.toml_tables import table
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .data.degrade import Fill, Pattern
     from .data.options import DataOptions
     from .data.scores import Scores
+    from .experiments.adapt import Adapted
     from .experiments.compare import Comparison
     from .experiments.robustness import Robustness
     from .importers.check import Agreement
@@ -232,6 +234,15 @@ class Model:
         tried = conditions(drops, noises, pattern, fill)
         return robustness(data, network=network, model=self.content, tried=tried, seed=seed)
 
+    def adapt(
+        self, data: Sequences, *, start: Path | None = None, test: Sequences | None = None
+    ) -> Adapted:
+        """What one wearer's labelled examples teach, as `ulnn adapt`; `.save` writes it for the
+        board. start: his file of sessions before; test: recordings of another session."""
+        from .experiments.adapt import adapt
+
+        return adapt(self.content, data, start=start, test=test)
+
     def save(self, path: str | Path) -> Path:
         """Write the file; it is whole or not there."""
         files.write(path, self.content)
@@ -275,27 +286,16 @@ def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
     return fit(recipe.with_keys({"data": {"source": str(source)}}, keys))
 
 
-def compare(
-    *recipes: str | Path,
-    seeds: int = 5,
-    leave_out: str = "group",
-    folds: int = 5,
-    budget: str = "",
-    rates: Sequence[float] = (),
-    bits: int = 8,
-    seed: int = 0,
-    cache: str | Path | None = None,
-) -> Comparison:
-    """Compare recipes (.toml), the first with all others, as `ulnn compare`: each is trained with
-    each seed on each fold, and measured in float and in integers, with intervals.
+def compare(*recipes: str | Path, cache: str | Path | None = None, **keys: Any) -> Comparison:
+    """Compare recipes (.toml), the first with all others, on data held out, as `ulnn compare`.
 
-    leave_out: "group", "recording" or "recipe". budget: "12KB", "5000cycles", or empty. cache:
+    keys: of `experiments.compare.Plan`: seeds=5, leave_out="group", budget="12KB" ... cache:
     folder of trainings that are done; None: compare.cache beside the first recipe. Ctrl-C ends it:
-    `.stopped`. The rest is as for `experiments.compare.Plan`.
+    `.stopped`.
     """
     from .experiments.compare import Plan, compare_files
 
-    plan = Plan(seeds, leave_out, folds, budget, tuple(rates), bits, seed)
+    plan = table(Plan, keys)
     with bar("trainings") as shown:
         return compare_files([Path(path) for path in recipes], plan, cache, shown.update)
 
@@ -314,6 +314,7 @@ def convert(
     votes: int = 1,
     unsure: float = 0.0,
     least: float = 0.0,
+    centres: int = 0,
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
@@ -378,6 +379,7 @@ def convert(
         sparse=sparsity(sparse),
         model_version=model_version,
         votes=votes,
+        centres=centres,
         unsure=unsure,
         least=least,
     )
