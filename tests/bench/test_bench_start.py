@@ -12,9 +12,9 @@ def test_a_task_is_compared_and_the_rule_decides(tmp_path, full):
     tasks = list(bench_start.TASKS) if full else ["tone"]
     seeds, epochs = (bench_start.SEEDS, None) if full else (1, 1)
     found = {
-        (name, shape): bench_start.measure(name, layers, tmp_path / name, seeds, epochs)
+        (name, shape): bench_start.measure(name, shape, tmp_path / name, seeds, epochs)
         for name in tasks
-        for shape, layers in bench_start.SHAPES.items()
+        for shape in bench_start.SHAPES
     }
     for done in found.values():
         xavier, leaky = done.entries

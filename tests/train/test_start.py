@@ -13,7 +13,6 @@ from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.train import networks, recipe, train
 from ulnn_host.train.cells import CfCCell
-from ulnn_host.train.recipe import ModelRecipe
 from ulnn_host.train.start import start_leaky, time_constants
 
 TAUS = (4.0, 40.0)
@@ -100,7 +99,7 @@ def test_recipes_start_as_they_say_and_train(tmp_path, model) -> None:
     data = waves(n=16, steps=8)
     xavier, leaky = (
         plan(tmp_path, data, model=model | {"start": start}, training={"epochs": 1})
-        for start in recipe.STARTS
+        for start in ("xavier", "leaky")
     )
     first, other = (train.untrained(made, data).state for made in (xavier, leaky))
     assert first.keys() == other.keys()
@@ -121,4 +120,22 @@ def test_mode_pure_has_no_gate_to_start() -> None:
         recipe.parse({"data": {"source": "a"}, "model": {"mode": "pure", "start": "leaky"}})
     with pytest.raises(UlnnError, match=r"model\.start is not for cell 'gru'"):
         recipe.parse({"data": {"source": "a"}, "model": {"cell": "gru", "start": "leaky"}})
-    assert ModelRecipe().start in recipe.STARTS
+
+
+@pytest.mark.parametrize(
+    ("model", "leaky"),
+    [
+        ({"backbone_layers": 0}, True), ({}, False), ({"start": "leaky"}, True),
+        ({"backbone_layers": 0, "start": "xavier"}, False),
+        ({"backbone_layers": 0, "mode": "pure"}, False),
+        ({"backbone_layers": 0, "cell": "mixed"}, False),
+        ({"cell": "mixed", "start": "leaky"}, True),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_start_that_is_chosen_is_the_one_that_was_measured(tmp_path, model, leaky) -> None:
+    data = waves(n=8, steps=6)
+    made = plan(tmp_path, data, model=model)
+    assert made.model.leaky == leaky
+    gates = [v for k, v in train.untrained(made, data).state.items() if k.endswith("time_a.bias")]
+    assert all(bool((gate < 0).all()) == leaky for gate in gates)

@@ -39,7 +39,7 @@ def build(model: ModelRecipe, inputs: int, outputs: int) -> Rollout:
 def start(network: Rollout, model: ModelRecipe, taus: Range, usual: float) -> None:
     """Start a fresh network as a recipe says. taus: the lowest and the highest time constant;
     usual: the elapsed time between two samples; both in units of the cell."""
-    if model.start == "leaky":
+    if model.leaky:
         for cell in network.modules():
             if isinstance(cell, CfCCell):
                 start_leaky(cell, taus, usual)

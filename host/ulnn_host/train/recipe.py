@@ -23,7 +23,7 @@ from ..network.layers import ACTIVATIONS, CELLS
 from ..network.wiring import DIALECTS
 
 RECIPES = Path(__file__).parent / "recipes"
-STARTS = ("xavier", "leaky")
+STARTS = ("auto", "xavier", "leaky")
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,10 @@ class ModelRecipe:
     cell             "cfc"; "wired", a CfC of a sparse wiring; "ltc"; "lstm"; "gru"; "mixed", a CfC
                      with an LSTM before it
     mode, activation, backbone_units, backbone_layers: of a CfC; a wired one has no backbone
-    start            "xavier" (weights as in ncps) or "leaky" (gates with time constants from the
+    start            "xavier" (weights as in ncps); "leaky" (gates with time constants from the
                      usual dt to half a sequence; without a backbone each neuron keeps its state
-                     as long): cfc, mixed; not mode "pure"
+                     as long; not mode "pure"); "auto" (what host/docs/start.md shows: leaky for
+                     a cfc without a backbone): cfc, mixed
     layers           cells one after the other: cfc, lstm, gru
     dt_input         whether the elapsed time is an input, too: lstm, gru
     unfolds          steps of the solver for a sample: ltc
@@ -113,7 +114,7 @@ class ModelRecipe:
     hidden: int = number(32, 1, SIZE_MAX)
     backbone_units: int = number(32, 1, ROWS_MAX)
     backbone_layers: int = number(1, 0, MATRICES_MAX - 1)
-    start: str = choice("xavier", *STARTS)
+    start: str = choice("auto", *STARTS)
     layers: int = number(1, 1, 8)
     dt_input: bool = False
     unfolds: int = number(6, 1, UNFOLDS_MAX)
@@ -121,6 +122,12 @@ class ModelRecipe:
     readout: str = choice("last", *TRAINED)
     time_scale: float = number(0.0, 0.0)
     use_dt: bool = True
+
+    @property
+    def leaky(self) -> bool:
+        """Whether the gates start with time constants."""
+        shown = self.cell == "cfc" and not self.backbone_layers and self.mode != "pure"
+        return self.start == "leaky" or (self.start == "auto" and shown)
 
     @property
     def words(self) -> str:
@@ -250,7 +257,7 @@ def parse(content: Mapping[str, Any]) -> Recipe:
         )
     if recipe.model.start == "leaky" and recipe.model.mode == "pure":
         raise UlnnError(
-            'model.start = "leaky" is not for mode "pure", which has no gate: expected "xavier"'
+            'model.start = "leaky" is not for mode "pure", which has no gate: expected "auto"'
         )
     drop = recipe.data.drop
     if isinstance(drop, tuple) and (len(drop) != 2 or drop[0] > drop[1]):
