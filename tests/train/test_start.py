@@ -129,6 +129,7 @@ def test_mode_pure_has_no_gate_to_start() -> None:
         ({"backbone_layers": 0, "start": "xavier"}, False),
         ({"backbone_layers": 0, "mode": "pure"}, False),
         ({"backbone_layers": 0, "cell": "mixed"}, False),
+        ({"backbone_layers": 0, "layers": 2}, False),
         ({"cell": "mixed", "start": "leaky"}, True),
     ],
     ids=str,

@@ -97,7 +97,7 @@ class ModelRecipe:
     start            "xavier" (weights as in ncps); "leaky" (gates with time constants from the
                      usual dt to half a sequence; without a backbone each neuron keeps its state
                      as long; not mode "pure"); "auto" (what host/docs/start.md shows: leaky for
-                     a cfc without a backbone): cfc, mixed
+                     one cfc layer without a backbone): cfc, mixed
     layers           cells one after the other: cfc, lstm, gru
     dt_input         whether the elapsed time is an input, too: lstm, gru
     unfolds          steps of the solver for a sample: ltc
@@ -126,8 +126,8 @@ class ModelRecipe:
     @property
     def leaky(self) -> bool:
         """Whether the gates start with time constants."""
-        shown = self.cell == "cfc" and not self.backbone_layers and self.mode != "pure"
-        return self.start == "leaky" or (self.start == "auto" and shown)
+        bare = self.cell == "cfc" and self.layers == 1 and not self.backbone_layers
+        return self.start == "leaky" or (self.start == "auto" and bare and self.mode != "pure")
 
     @property
     def words(self) -> str:
