@@ -28,6 +28,7 @@ from .base import files
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
 from .base.progress import BYTES, bar, bars, status
 from .data.mask import mask as mask
+from .base.toml_tables import table
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from .data.options import DataOptions
     from .data.scores import Scores
     from .experiments.adapt import Adapted
+    from .experiments.compare import Comparison
     from .experiments.robustness import Robustness
     from .importers.check import Agreement
     from .network.float_network import FloatNetwork
@@ -283,6 +285,20 @@ def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
     if isinstance(source, Sequences):
         return fit(recipe.with_keys({"data": {"source": ""}}, keys), source)
     return fit(recipe.with_keys({"data": {"source": str(source)}}, keys))
+
+
+def compare(*recipes: str | Path, cache: str | Path | None = None, **keys: Any) -> Comparison:
+    """Compare recipes (.toml), the first with all others, on data held out, as `ulnn compare`.
+
+    keys: of `experiments.compare.Plan`: seeds=5, leave_out="group", budget="12KB" ... cache:
+    folder of trainings that are done; None: compare.cache beside the first recipe. Ctrl-C ends it:
+    `.stopped`.
+    """
+    from .experiments.compare import Plan, compare_files
+
+    plan = table(Plan, keys)
+    with bar("trainings") as shown:
+        return compare_files([Path(path) for path in recipes], plan, cache, shown.update)
 
 
 def convert(
