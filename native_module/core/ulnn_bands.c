@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: MIT
+// Features of a frame (SPEC 3.12). Its twin in Python is firmware/ulnn_rules/bands.py.
+#include "ulnn_internal.h"
+#include "ulnn_bands.h"
+
+#if ULNN_BANDS
+
+enum {
+    ULNN_TRACK_HEAD = 9,    // values of a track before its sections
+    ULNN_TRACK_SECTION = 9, // of a section
+    ULNN_MEAN = 1,
+    ULNN_RMS = 2,
+    ULNN_KURTOSIS = 4,
+};
+
+typedef struct ulnn_section {
+    int32_t c1, c2;       // its state
+    int16_t kind;         // 0 low-pass, 1 high-pass, 2 band-pass, 3 notch
+    int16_t factor[4][2]; // a1, a2, a3, k: each a number and a shift
+    int16_t filling;
+} ulnn_section_t;
+
+typedef struct ulnn_complex {
+    int16_t re, im;
+} ulnn_complex_t;
+
+// A sum of up to 2^10 numbers below 2^30: high * 2^15 + low. Others would have 64 bits.
+typedef struct ulnn_sum {
+    uint32_t high, low;
+} ulnn_sum_t;
+
+// The largest value of each at the head of a track
+ULNN_CONST int16_t ulnn_track_most[ULNN_TRACK_HEAD] = {64, 63, 10, 1, 1, 1024, 8, 7, 32};
+
+// round(32767 * sin(2 pi k / 1024))
+ULNN_CONST int16_t ulnn_sines[257] = {
+    // clang-format off
+    0, 201, 402, 603, 804, 1005, 1206, 1407, 1608, 1809, 2009, 2210, 2410, 2611, 2811, 3012, 3212,
+    3412, 3612, 3811, 4011, 4210, 4410, 4609, 4808, 5007, 5205, 5404, 5602, 5800, 5998, 6195, 6393,
+    6590, 6786, 6983, 7179, 7375, 7571, 7767, 7962, 8157, 8351, 8545, 8739, 8933, 9126, 9319, 9512,
+    9704, 9896, 10087, 10278, 10469, 10659, 10849, 11039, 11228, 11417, 11605, 11793, 11980, 12167,
+    12353, 12539, 12725, 12910, 13094, 13279, 13462, 13645, 13828, 14010, 14191, 14372, 14553,
+    14732, 14912, 15090, 15269, 15446, 15623, 15800, 15976, 16151, 16325, 16499, 16673, 16846,
+    17018, 17189, 17360, 17530, 17700, 17869, 18037, 18204, 18371, 18537, 18703, 18868, 19032,
+    19195, 19357, 19519, 19680, 19841, 20000, 20159, 20317, 20475, 20631, 20787, 20942, 21096,
+    21250, 21403, 21554, 21705, 21856, 22005, 22154, 22301, 22448, 22594, 22739, 22884, 23027,
+    23170, 23311, 23452, 23592, 23731, 23870, 24007, 24143, 24279, 24413, 24547, 24680, 24811,
+    24942, 25072, 25201, 25329, 25456, 25582, 25708, 25832, 25955, 26077, 26198, 26319, 26438,
+    26556, 26674, 26790, 26905, 27019, 27133, 27245, 27356, 27466, 27575, 27683, 27790, 27896,
+    28001, 28105, 28208, 28310, 28411, 28510, 28609, 28706, 28803, 28898, 28992, 29085, 29177,
+    29268, 29358, 29447, 29534, 29621, 29706, 29791, 29874, 29956, 30037, 30117, 30195, 30273,
+    30349, 30424, 30498, 30571, 30643, 30714, 30783, 30852, 30919, 30985, 31050, 31113, 31176,
+    31237, 31297, 31356, 31414, 31470, 31526, 31580, 31633, 31685, 31736, 31785, 31833, 31880,
+    31926, 31971, 32014, 32057, 32098, 32137, 32176, 32213, 32250, 32285, 32318, 32351, 32382,
+    32412, 32441, 32469, 32495, 32521, 32545, 32567, 32589, 32609, 32628, 32646, 32663, 32678,
+    32692, 32705, 32717, 32728, 32737, 32745, 32752, 32757, 32761, 32765, 32766, 32767,
+    // clang-format on
+};
+
+/******************************************************************************/
+// Memory of a track: ulnn_bands_t | sections | frame | ring | first and last bin of each band
+
+static inline ulnn_section_t *ulnn_bands_sections(ulnn_bands_t *bands) {
+    return (ulnn_section_t *)(void *)(bands + 1);
+}
+
+static inline int16_t *ulnn_bands_frame(ulnn_bands_t *bands) {
+    return (int16_t *)(void *)(ulnn_bands_sections(bands) + bands->sections);
+}
+
+size_t ulnn_bands_size(const int16_t *track, size_t words) {
+    for (unsigned k = 0; k < ULNN_TRACK_HEAD; k++) {
+        if (k >= words || track[k] < 0 || track[k] > ulnn_track_most[k]) {
+            return 0;
+        }
+    }
+    const int size_log = track[2], sections = track[6], bands = track[8];
+    if (track[1] >= track[0] || size_log < 4 || track[5] == 0 || (track[7] | bands) == 0 ||
+        words != (size_t)(ULNN_TRACK_HEAD + ULNN_TRACK_SECTION * sections + 2 * bands)) {
+        return 0;
+    }
+    const int16_t *p = track + ULNN_TRACK_HEAD, *end = p + ULNN_TRACK_SECTION * sections;
+    while (p != end) {
+        int wrong = *p < 0 || *p > 3;
+        p++;
+        for (unsigned k = 0; k < 4; k++, p += 2) {
+            wrong |= p[0] < 0 || p[1] < 0 || p[1] > 15;
+        }
+        if (wrong) {
+            return 0;
+        }
+    }
+    for (end += 2 * bands; p != end; p += 2) {
+        if (p[0] < 0 || p[0] > p[1] || p[1] > 1 << (size_log - 1)) {
+            return 0;
+        }
+    }
+    return sizeof(ulnn_bands_t) + sizeof(ulnn_section_t) * (unsigned)sections +
+           ((size_t)4 << size_log) + 4u * (unsigned)bands;
+}
+
+ulnn_bands_t *ulnn_bands_make(const int16_t *track, size_t words, void *memory) {
+    ulnn_bands_t *bands = memory;
+    bands->channels = (uint16_t)track[0];
+    bands->channel = (uint16_t)track[1];
+    bands->size_log = (uint8_t)track[2];
+    bands->window = (uint8_t)track[3];
+    bands->rectify = (uint8_t)track[4];
+    bands->decimate = (uint16_t)track[5];
+    bands->sections = (uint8_t)track[6];
+    bands->moments = (uint8_t)track[7];
+    const unsigned m = bands->moments;
+    bands->outputs = (uint16_t)((m & 1) + (m >> 1 & 1) + (m >> 2) + (unsigned)track[8]);
+    ulnn_section_t *section = ulnn_bands_sections(bands);
+    const int16_t *p = track + ULNN_TRACK_HEAD;
+    for (unsigned k = 0; k < bands->sections; k++, p += ULNN_TRACK_SECTION) {
+        memcpy(&section[k].kind, p, 2 * ULNN_TRACK_SECTION);
+    }
+    memcpy(ulnn_bands_frame(bands) + ((size_t)2 << bands->size_log), p,
+        2 * (words - (size_t)(p - track)));
+    ulnn_bands_reset(bands);
+    return bands;
+}
+
+void ulnn_bands_reset(ulnn_bands_t *bands) {
+    ulnn_section_t *section = ulnn_bands_sections(bands);
+    for (unsigned k = 0; k < bands->sections; k++) {
+        section[k].c1 = section[k].c2 = 0;
+    }
+    memset(ulnn_bands_frame(bands), 0, (size_t)4 << bands->size_log);
+    bands->sum = 0;
+    bands->at = bands->counted = 0;
+}
+
+/******************************************************************************/
+// Samples
+
+// v * m * 2^-(14 + r), for |v| below 2^29
+static inline int32_t ulnn_factor(int32_t v, const int16_t *factor, int base) {
+    const int32_t m = factor[0];
+    const int r = factor[1] + base;
+    return ((v >> 14) * m + ((v & 16383) * m >> 14) + (1 << r >> 1)) >> r;
+}
+
+// v within -limit .. limit - 1, a power of two
+static inline int32_t ulnn_clamp(int32_t v, int32_t limit) {
+    return ulnn_within(v, (uint32_t)limit) ? v : ulnn_limit(v, limit - 1);
+}
+
+// One sample, times 2^8, through a section
+static ULNN_NOINLINE int32_t ulnn_filter(ulnn_section_t *s, int32_t v) {
+    const int32_t c1 = s->c1, c2 = s->c2, d = v - c2;
+    int32_t v1 = ulnn_factor(c1, s->factor[0], 1) + ulnn_factor(d, s->factor[1], 2);
+    const int32_t v2 = c2 + ulnn_factor(c1, s->factor[1], 2) + ulnn_factor(d, s->factor[2], 1);
+    s->c1 = ulnn_clamp(2 * v1 - c1, 1 << 27);
+    s->c2 = ulnn_clamp(2 * v2 - c2, 1 << 27);
+    if (s->kind == 0) {
+        v = v2;
+    } else {
+        v1 = ulnn_factor(v1, s->factor[3], 0);
+        v = s->kind == 2 ? v1 : v - v1;
+        v -= s->kind == 1 ? v2 : 0;
+    }
+    return ulnn_clamp(v, 1 << 23);
+}
+
+void ulnn_bands_feed(ulnn_bands_t *bands, const int16_t *x, size_t count) {
+    ulnn_section_t *sections = ulnn_bands_sections(bands);
+    const unsigned size = 1u << bands->size_log;
+    int16_t *ring = ulnn_bands_frame(bands) + size;
+    const int32_t decimate = bands->decimate;
+    for (; count != 0; count--, x += bands->channels) {
+        int32_t v = x[bands->channel];
+        if (bands->sections != 0) {
+            v = ulnn_shift_left(v, 8);
+            for (unsigned k = 0; k < bands->sections; k++) {
+                v = ulnn_filter(&sections[k], v);
+            }
+            v = ulnn_sat16((v + 128) >> 8);
+        }
+        if (bands->rectify && v < 0) {
+            v = ulnn_sat16(-v);
+        }
+        bands->sum += v;
+        if (++bands->counted == decimate) {
+            if (decimate != 1) {
+                // From 0 up, to divide numbers without a sign
+                const int32_t sum = bands->sum + 32768 * decimate + (decimate >> 1);
+                v = (int32_t)ulnn_divide((uint32_t)sum, (uint32_t)decimate) - 32768;
+            }
+            ring[bands->at] = (int16_t)v;
+            bands->at = (uint16_t)((bands->at + 1u) & (size - 1));
+            bands->counted = 0;
+            bands->sum = 0;
+        }
+    }
+}
+
+/******************************************************************************/
+// Features
+
+static inline void ulnn_sum_add(ulnn_sum_t *sum, uint32_t n) {
+    sum->high += n >> 15;
+    sum->low += n & 32767;
+}
+
+// 256 * log2 of a sum, about 1 too low at most; 0 counts as 1
+static ULNN_NOINLINE int32_t ulnn_log2(ulnn_sum_t sum) {
+    uint32_t m = sum.high + (sum.low >> 15), low = sum.low & 32767;
+    if ((m | low) == 0) {
+        return 0;
+    }
+    int32_t p = 29;
+    for (; m >= 32768; m >>= 1) {
+        p++;
+    }
+    for (; m < 16384; p--) {
+        low <<= 1;
+        m = 2 * m + (low >> 15);
+        low &= 32767;
+    }
+    for (unsigned k = 0; k < 8; k++) {
+        m = m * m >> 14;
+        p *= 2;
+        if (m >= 32768) {
+            m >>= 1;
+            p++;
+        }
+    }
+    return p;
+}
+
+// The cosine and sine of a of 1024 parts of a turn, 0 to 512
+static inline int32_t ulnn_cosine(unsigned a) {
+    return a <= 256 ? ulnn_sines[256 - a] : -ulnn_sines[a - 256];
+}
+
+static inline int32_t ulnn_sine(unsigned a) {
+    return ulnn_sines[a <= 256 ? a : 512 - a];
+}
+
+// The bits of v and of all others in `top`, whatever the sign
+static inline uint32_t ulnn_bits(uint32_t top, int32_t v) {
+    return top | (uint32_t)(v ^ (v >> 31));
+}
+
+// By how much that is shifted which is made of numbers of these bits
+static inline unsigned ulnn_guard(uint32_t top) {
+    return top < 8192 ? 0 : top < 16384 ? 1 : 2;
+}
+
+// The frame less its mean, times 2^k, and its moments. Returns k, and moves *y behind them.
+static int ulnn_bands_load(ulnn_bands_t *bands, int16_t **y) {
+    const unsigned n = bands->size_log, size = 1u << n;
+    int16_t *z = ulnn_bands_frame(bands);
+    const int16_t *ring = z + size;
+    int32_t mean = (int32_t)(size >> 1);
+    for (unsigned i = 0; i < size; i++) {
+        mean += ring[i];
+    }
+    mean >>= n;
+    uint32_t top = 0;
+    for (unsigned i = 0; i < size; i++) {
+        const int32_t d = ring[i] - mean;
+        top |= (uint32_t)(d < 0 ? -d : d);
+    }
+    int k = top != 0 ? 14 : 0;
+    for (; top != 0; top >>= 1) {
+        k--;
+    }
+    ulnn_sum_t squares = {0, 0}, fourths = {0, 0};
+    for (unsigned i = 0; i < size; i++) {
+        int32_t d = ring[(bands->at + i) & (size - 1)] - mean;
+        d = k >= 0 ? ulnn_shift_left(d, (unsigned)k) : d >> -k;
+        uint32_t t = (uint32_t)(d * d);
+        ulnn_sum_add(&squares, t);
+        t >>= 14;
+        ulnn_sum_add(&fourths, t * t);
+        if (bands->window) {
+            const int32_t c = ulnn_cosine((i <= size / 2 ? i : size - i) << (10 - n));
+            d = (d * ((32768 - c) >> 1) + 16384) >> 15;
+        }
+        z[i] = (int16_t)d;
+    }
+    const int32_t square = ulnn_log2(squares);
+    int16_t *out = *y;
+    if (bands->moments & ULNN_MEAN) {
+        *out++ = (int16_t)mean;
+    }
+    if (bands->moments & ULNN_RMS) {
+        *out++ = (int16_t)(square - 512 * k - 256 * (int)n);
+    }
+    if (bands->moments & ULNN_KURTOSIS) {
+        const int32_t kurtosis = 256 * ((int)n + 28) + ulnn_log2(fourths) - 2 * square;
+        *out++ = (int16_t)(kurtosis > 0 && square != 0 ? kurtosis : 0);
+    }
+    *y = out;
+    return k;
+}
+
+// Puts the numbers in the order of their places read backwards.
+static void ulnn_bands_reverse(ulnn_complex_t *z, unsigned pairs) {
+    unsigned j = 0;
+    for (unsigned i = 1; i < pairs; i++) {
+        unsigned bit = pairs >> 1;
+        for (; j & bit; bit >>= 1) {
+            j ^= bit;
+        }
+        j |= bit;
+        if (i < j) {
+            const ulnn_complex_t a = z[i];
+            z[i] = z[j];
+            z[j] = a;
+        }
+    }
+}
+
+// The Fourier transform in place. Returns s: the true values are these times 2^s; *guard is that
+// of what is made of them.
+static unsigned ulnn_bands_transform(ulnn_complex_t *z, unsigned pairs, unsigned *guard) {
+    ulnn_bands_reverse(z, pairs);
+    uint32_t top = 0;
+    for (unsigned i = 0; i < pairs; i++) {
+        top = ulnn_bits(ulnn_bits(top, z[i].re), z[i].im);
+    }
+    unsigned shifted = 0;
+    for (unsigned half = 1, turn = 512; half < pairs; half *= 2, turn >>= 1) {
+        const unsigned s = ulnn_guard(top);
+        const int32_t r = 1 << s >> 1;
+        shifted += s;
+        top = 0;
+        for (unsigned j = 0; j < half; j++) {
+            const int32_t c = ulnn_cosine(j * turn), d = ulnn_sine(j * turn);
+            for (unsigned i = j; i < pairs; i += 2 * half) {
+                ulnn_complex_t *a = z + i, *b = a + half;
+                const int32_t re = b->re, im = b->im;
+                int32_t t = (re * c + im * d + 16384) >> 15, v = a->re + r;
+                int32_t u = (v - t) >> s;
+                v = (v + t) >> s;
+                b->re = (int16_t)u;
+                a->re = (int16_t)v;
+                top = ulnn_bits(ulnn_bits(top, u), v);
+                t = (im * c - re * d + 16384) >> 15;
+                v = a->im + r;
+                u = (v - t) >> s;
+                v = (v + t) >> s;
+                b->im = (int16_t)u;
+                a->im = (int16_t)v;
+                top = ulnn_bits(ulnn_bits(top, u), v);
+            }
+        }
+    }
+    *guard = ulnn_guard(top);
+    return shifted;
+}
+
+// log2 of the energy of bins `first` to `last` of 2 * pairs real samples, by the transform of half
+// the length.
+static int32_t ulnn_bands_energy(
+    const ulnn_complex_t *z, unsigned pairs, unsigned turn, const int16_t *band, unsigned guard) {
+    const int32_t r = 1 << guard >> 1;
+    ulnn_sum_t energy = {0, 0};
+    for (unsigned k = (unsigned)band[0]; k <= (unsigned)band[1]; k++) {
+        const ulnn_complex_t a = z[k & (pairs - 1)], b = z[(0u - k) & (pairs - 1)];
+        const int32_t c = ulnn_cosine(k * turn), d = ulnn_sine(k * turn);
+        int32_t re = (a.im + b.im + 1) >> 1, im = (b.re - a.re + 1) >> 1;
+        const int32_t t = (re * c + im * d + 16384) >> 15;
+        im = (im * c - re * d + 16384) >> 15;
+        re = (((a.re + b.re + 1) >> 1) + t + r) >> guard;
+        im = (((a.im - b.im + 1) >> 1) + im + r) >> guard;
+        ulnn_sum_add(&energy, (uint32_t)(re * re + im * im));
+    }
+    return ulnn_log2(energy);
+}
+
+void ulnn_bands_read(ulnn_bands_t *bands, int16_t *y) {
+    int16_t *frame = ulnn_bands_frame(bands), *end = y + bands->outputs;
+    ulnn_complex_t *z = (ulnn_complex_t *)(void *)frame;
+    const unsigned size = 1u << bands->size_log, pairs = size >> 1;
+    const int k = ulnn_bands_load(bands, &y);
+    if (y == end) {
+        return;
+    }
+    unsigned guard;
+    const int shifted = (int)ulnn_bands_transform(z, pairs, &guard);
+    const int32_t scale = 512 * (shifted + (int)guard - k);
+    for (const int16_t *band = frame + 2 * size; y != end; band += 2) {
+        const int32_t v = ulnn_bands_energy(z, pairs, 1024 >> bands->size_log, band, guard) + scale;
+        *y++ = (int16_t)(v > 0 ? v : 0);
+    }
+}
+
+#endif
