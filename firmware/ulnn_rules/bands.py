@@ -207,22 +207,24 @@ class Bands:
 
     def feed(self, x: "Sequence[int]", first: int, count: int) -> None:
         """`count` samples from sample `first` of `x` on: array('h') of the channels of one sample
-        after those of another. Raises ValueError where `x` has not so many."""
+        after those of another. Raises ValueError where `x` is shorter."""
         if x is not self._x:
             a = x
             x = int16("x", x)
             if x is a:
                 self._x = x
+        if (first | count) >> 24:
+            raise ValueError("first, count: expected 0 to 16777215")
         channels = self.channels
-        samples = len(x) // channels
-        if first < 0 or count < 0 or first > samples or count > samples - first:
-            text = "x: %d samples, expected %d from %d on"
-            raise ValueError(text % (samples, count, first))
+        i = first * channels
+        if i + count * channels > len(x):
+            text = "x: expected %d values, got %d"
+            raise ValueError(text % (i + count * channels, len(x)))
         track, ring, filters = self._track, self._ring, self._filters
         end = HEAD + SECTION * track[SECTIONS]
         decimate = track[DECIMATE]
         last = len(ring) - 1
-        i = first * channels + track[1]
+        i += track[1]
         for _ in range(count):
             v = x[i]
             i += channels

@@ -13,12 +13,12 @@ enum {
     ULNN_KURTOSIS = 4,
 };
 
-typedef struct ulnn_section {
+typedef struct ulnn_biquad {
     int32_t c1, c2;       // its state
     int16_t kind;         // 0 low-pass, 1 high-pass, 2 band-pass, 3 notch
     int16_t factor[4][2]; // a1, a2, a3, k: each a number and a shift
     int16_t filling;
-} ulnn_section_t;
+} ulnn_biquad_t;
 
 typedef struct ulnn_complex {
     int16_t re, im;
@@ -30,7 +30,7 @@ typedef struct ulnn_sum {
 } ulnn_sum_t;
 
 // The largest value of each at the head of a track
-ULNN_CONST int16_t ulnn_track_most[ULNN_TRACK_HEAD] = {64, 63, 10, 1, 1, 1024, 8, 7, 32};
+ULNN_CONST uint16_t ulnn_track_most[ULNN_TRACK_HEAD] = {64, 63, 10, 1, 1, 1024, 8, 7, 32};
 
 // round(32767 * sin(2 pi k / 1024))
 ULNN_CONST int16_t ulnn_sines[257] = {
@@ -60,8 +60,8 @@ ULNN_CONST int16_t ulnn_sines[257] = {
 /******************************************************************************/
 // Memory of a track: ulnn_bands_t | sections | frame | ring | first and last bin of each band
 
-static inline ulnn_section_t *ulnn_bands_sections(ulnn_bands_t *bands) {
-    return (ulnn_section_t *)(void *)(bands + 1);
+static inline ulnn_biquad_t *ulnn_bands_sections(ulnn_bands_t *bands) {
+    return (ulnn_biquad_t *)(void *)(bands + 1);
 }
 
 static inline int16_t *ulnn_bands_frame(ulnn_bands_t *bands) {
@@ -69,51 +69,43 @@ static inline int16_t *ulnn_bands_frame(ulnn_bands_t *bands) {
 }
 
 size_t ulnn_bands_size(const int16_t *track, size_t words) {
+    const uint16_t *p = (const uint16_t *)track; // negative ones are too large
     for (unsigned k = 0; k < ULNN_TRACK_HEAD; k++) {
-        if (k >= words || track[k] < 0 || track[k] > ulnn_track_most[k]) {
+        if (k >= words || p[k] > ulnn_track_most[k]) {
             return 0;
         }
     }
-    const int size_log = track[2], sections = track[6], bands = track[8];
-    if (track[1] >= track[0] || size_log < 4 || track[5] == 0 || (track[7] | bands) == 0 ||
-        words != (size_t)(ULNN_TRACK_HEAD + ULNN_TRACK_SECTION * sections + 2 * bands)) {
+    const unsigned size_log = p[2], sections = p[6], bands = p[8];
+    if (p[1] >= p[0] || size_log < 4 || p[5] == 0 || (p[7] | bands) == 0 ||
+        words != ULNN_TRACK_HEAD + ULNN_TRACK_SECTION * sections + 2 * bands) {
         return 0;
     }
-    const int16_t *p = track + ULNN_TRACK_HEAD, *end = p + ULNN_TRACK_SECTION * sections;
-    while (p != end) {
-        int wrong = *p < 0 || *p > 3;
-        p++;
-        for (unsigned k = 0; k < 4; k++, p += 2) {
-            wrong |= p[0] < 0 || p[1] < 0 || p[1] > 15;
+    p += ULNN_TRACK_HEAD;
+    for (unsigned k = 0; k < sections; k++) {
+        // Its kind, then four pairs of a number and a shift
+        for (unsigned i = 0; i < ULNN_TRACK_SECTION; i++) {
+            if (*p++ > (i == 0 ? 3 : i & 1 ? 32767 : 15)) {
+                return 0;
+            }
         }
-        if (wrong) {
+    }
+    for (unsigned k = 0; k < bands; k++, p += 2) {
+        if (p[0] > p[1] || p[1] > 1 << (size_log - 1)) {
             return 0;
         }
     }
-    for (end += 2 * bands; p != end; p += 2) {
-        if (p[0] < 0 || p[0] > p[1] || p[1] > 1 << (size_log - 1)) {
-            return 0;
-        }
-    }
-    return sizeof(ulnn_bands_t) + sizeof(ulnn_section_t) * (unsigned)sections +
-           ((size_t)4 << size_log) + 4u * (unsigned)bands;
+    return sizeof(ulnn_bands_t) + sizeof(ulnn_biquad_t) * sections + 4 * bands +
+           ((size_t)4 << size_log);
 }
 
 ulnn_bands_t *ulnn_bands_make(const int16_t *track, size_t words, void *memory) {
     ulnn_bands_t *bands = memory;
-    bands->channels = (uint16_t)track[0];
-    bands->channel = (uint16_t)track[1];
-    bands->size_log = (uint8_t)track[2];
-    bands->window = (uint8_t)track[3];
-    bands->rectify = (uint8_t)track[4];
-    bands->decimate = (uint16_t)track[5];
-    bands->sections = (uint8_t)track[6];
-    bands->moments = (uint8_t)track[7];
-    const unsigned m = bands->moments;
-    bands->outputs = (uint16_t)((m & 1) + (m >> 1 & 1) + (m >> 2) + (unsigned)track[8]);
-    ulnn_section_t *section = ulnn_bands_sections(bands);
+    memcpy(bands, track, 2 * ULNN_TRACK_HEAD);
+    const int moments = bands->moments;
+    bands->outputs = (int16_t)((moments & 1) + (moments >> 1 & 1) + (moments >> 2) + bands->bands);
+    ulnn_biquad_t *section = ulnn_bands_sections(bands);
     const int16_t *p = track + ULNN_TRACK_HEAD;
-    for (unsigned k = 0; k < bands->sections; k++, p += ULNN_TRACK_SECTION) {
+    for (int k = 0; k < bands->sections; k++, p += ULNN_TRACK_SECTION) {
         memcpy(&section[k].kind, p, 2 * ULNN_TRACK_SECTION);
     }
     memcpy(ulnn_bands_frame(bands) + ((size_t)2 << bands->size_log), p,
@@ -123,8 +115,8 @@ ulnn_bands_t *ulnn_bands_make(const int16_t *track, size_t words, void *memory) 
 }
 
 void ulnn_bands_reset(ulnn_bands_t *bands) {
-    ulnn_section_t *section = ulnn_bands_sections(bands);
-    for (unsigned k = 0; k < bands->sections; k++) {
+    ulnn_biquad_t *section = ulnn_bands_sections(bands);
+    for (int k = 0; k < bands->sections; k++) {
         section[k].c1 = section[k].c2 = 0;
     }
     memset(ulnn_bands_frame(bands), 0, (size_t)4 << bands->size_log);
@@ -148,7 +140,7 @@ static inline int32_t ulnn_clamp(int32_t v, int32_t limit) {
 }
 
 // One sample, times 2^8, through a section
-static ULNN_NOINLINE int32_t ulnn_filter(ulnn_section_t *s, int32_t v) {
+static ULNN_NOINLINE int32_t ulnn_filter(ulnn_biquad_t *s, int32_t v) {
     const int32_t c1 = s->c1, c2 = s->c2, d = v - c2;
     int32_t v1 = ulnn_factor(c1, s->factor[0], 1) + ulnn_factor(d, s->factor[1], 2);
     const int32_t v2 = c2 + ulnn_factor(c1, s->factor[1], 2) + ulnn_factor(d, s->factor[2], 1);
@@ -165,15 +157,15 @@ static ULNN_NOINLINE int32_t ulnn_filter(ulnn_section_t *s, int32_t v) {
 }
 
 void ulnn_bands_feed(ulnn_bands_t *bands, const int16_t *x, size_t count) {
-    ulnn_section_t *sections = ulnn_bands_sections(bands);
-    const unsigned size = 1u << bands->size_log;
+    ulnn_biquad_t *sections = ulnn_bands_sections(bands);
+    const int size = 1 << bands->size_log;
     int16_t *ring = ulnn_bands_frame(bands) + size;
     const int32_t decimate = bands->decimate;
     for (; count != 0; count--, x += bands->channels) {
         int32_t v = x[bands->channel];
         if (bands->sections != 0) {
             v = ulnn_shift_left(v, 8);
-            for (unsigned k = 0; k < bands->sections; k++) {
+            for (int k = 0; k < bands->sections; k++) {
                 v = ulnn_filter(&sections[k], v);
             }
             v = ulnn_sat16((v + 128) >> 8);
@@ -189,7 +181,7 @@ void ulnn_bands_feed(ulnn_bands_t *bands, const int16_t *x, size_t count) {
                 v = (int32_t)ulnn_divide((uint32_t)sum, (uint32_t)decimate) - 32768;
             }
             ring[bands->at] = (int16_t)v;
-            bands->at = (uint16_t)((bands->at + 1u) & (size - 1));
+            bands->at = (int16_t)((bands->at + 1) & (size - 1));
             bands->counted = 0;
             bands->sum = 0;
         }
@@ -230,13 +222,15 @@ static ULNN_NOINLINE int32_t ulnn_log2(ulnn_sum_t sum) {
     return p;
 }
 
-// The cosine and sine of a of 1024 parts of a turn, 0 to 512
-static inline int32_t ulnn_cosine(unsigned a) {
+// The cosine of a of 1024 parts of a turn, 0 to 512
+static int32_t ulnn_cosine(unsigned a) {
     return a <= 256 ? ulnn_sines[256 - a] : -ulnn_sines[a - 256];
 }
 
-static inline int32_t ulnn_sine(unsigned a) {
-    return ulnn_sines[a <= 256 ? a : 512 - a];
+// Its cosine and sine
+static ulnn_complex_t ulnn_direction(unsigned a) {
+    const ulnn_complex_t w = {(int16_t)ulnn_cosine(a), ulnn_sines[a <= 256 ? a : 512 - a]};
+    return w;
 }
 
 // The bits of v and of all others in `top`, whatever the sign
@@ -251,7 +245,7 @@ static inline unsigned ulnn_guard(uint32_t top) {
 
 // The frame less its mean, times 2^k, and its moments. Returns k, and moves *y behind them.
 static int ulnn_bands_load(ulnn_bands_t *bands, int16_t **y) {
-    const unsigned n = bands->size_log, size = 1u << n;
+    const unsigned n = (unsigned)bands->size_log, size = 1u << n;
     int16_t *z = ulnn_bands_frame(bands);
     const int16_t *ring = z + size;
     int32_t mean = (int32_t)(size >> 1);
@@ -270,7 +264,7 @@ static int ulnn_bands_load(ulnn_bands_t *bands, int16_t **y) {
     }
     ulnn_sum_t squares = {0, 0}, fourths = {0, 0};
     for (unsigned i = 0; i < size; i++) {
-        int32_t d = ring[(bands->at + i) & (size - 1)] - mean;
+        int32_t d = ring[((unsigned)bands->at + i) & (size - 1)] - mean;
         d = k >= 0 ? ulnn_shift_left(d, (unsigned)k) : d >> -k;
         uint32_t t = (uint32_t)(d * d);
         ulnn_sum_add(&squares, t);
@@ -315,6 +309,48 @@ static void ulnn_bands_reverse(ulnn_complex_t *z, unsigned pairs) {
     }
 }
 
+// v * w* / 2^15, rounded, for w of a length of 1
+static ULNN_INLINE void ulnn_turn(
+    const ulnn_complex_t *v, ulnn_complex_t w, int32_t *re, int32_t *im) {
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+    uint32_t both, turn;
+    memcpy(&both, v, sizeof(both));
+    memcpy(&turn, &w, sizeof(turn));
+    __asm__("smlad %0, %1, %2, %3" : "=r"(*re) : "r"(both), "r"(turn), "r"(16384));
+    __asm__("smlsdx %0, %1, %2, %3" : "=r"(*im) : "r"(turn), "r"(both), "r"(16384));
+    *re >>= 15;
+    *im >>= 15;
+#else
+    *re = (v->re * w.re + v->im * w.im + 16384) >> 15;
+    *im = (v->im * w.re - v->re * w.im + 16384) >> 15;
+#endif
+}
+
+// Makes the sums and differences of all pairs that are `half` apart and turned by w, from *a on up
+// to `end`. Returns their bits.
+static ULNN_NOINLINE uint32_t ulnn_butterflies(
+    ulnn_complex_t *a, const ulnn_complex_t *end, unsigned half, ulnn_complex_t w, unsigned s) {
+    const int32_t r = 1 << s >> 1;
+    uint32_t top = 0;
+    do {
+        ulnn_complex_t *b = a + half;
+        int32_t re, im, u, v;
+        ulnn_turn(b, w, &re, &im);
+        u = a->re + r - re;
+        v = a->re + r + re;
+        b->re = (int16_t)(u >>= s);
+        a->re = (int16_t)(v >>= s);
+        top = ulnn_bits(ulnn_bits(top, u), v);
+        u = a->im + r - im;
+        v = a->im + r + im;
+        b->im = (int16_t)(u >>= s);
+        a->im = (int16_t)(v >>= s);
+        top = ulnn_bits(ulnn_bits(top, u), v);
+        a = b + half;
+    } while (a < end);
+    return top;
+}
+
 // The Fourier transform in place. Returns s: the true values are these times 2^s; *guard is that
 // of what is made of them.
 static unsigned ulnn_bands_transform(ulnn_complex_t *z, unsigned pairs, unsigned *guard) {
@@ -326,28 +362,10 @@ static unsigned ulnn_bands_transform(ulnn_complex_t *z, unsigned pairs, unsigned
     unsigned shifted = 0;
     for (unsigned half = 1, turn = 512; half < pairs; half *= 2, turn >>= 1) {
         const unsigned s = ulnn_guard(top);
-        const int32_t r = 1 << s >> 1;
         shifted += s;
         top = 0;
         for (unsigned j = 0; j < half; j++) {
-            const int32_t c = ulnn_cosine(j * turn), d = ulnn_sine(j * turn);
-            for (unsigned i = j; i < pairs; i += 2 * half) {
-                ulnn_complex_t *a = z + i, *b = a + half;
-                const int32_t re = b->re, im = b->im;
-                int32_t t = (re * c + im * d + 16384) >> 15, v = a->re + r;
-                int32_t u = (v - t) >> s;
-                v = (v + t) >> s;
-                b->re = (int16_t)u;
-                a->re = (int16_t)v;
-                top = ulnn_bits(ulnn_bits(top, u), v);
-                t = (im * c - re * d + 16384) >> 15;
-                v = a->im + r;
-                u = (v - t) >> s;
-                v = (v + t) >> s;
-                b->im = (int16_t)u;
-                a->im = (int16_t)v;
-                top = ulnn_bits(ulnn_bits(top, u), v);
-            }
+            top |= ulnn_butterflies(z + j, z + pairs, half, ulnn_direction(j * turn), s);
         }
     }
     *guard = ulnn_guard(top);
@@ -362,11 +380,11 @@ static int32_t ulnn_bands_energy(
     ulnn_sum_t energy = {0, 0};
     for (unsigned k = (unsigned)band[0]; k <= (unsigned)band[1]; k++) {
         const ulnn_complex_t a = z[k & (pairs - 1)], b = z[(0u - k) & (pairs - 1)];
-        const int32_t c = ulnn_cosine(k * turn), d = ulnn_sine(k * turn);
-        int32_t re = (a.im + b.im + 1) >> 1, im = (b.re - a.re + 1) >> 1;
-        const int32_t t = (re * c + im * d + 16384) >> 15;
-        im = (im * c - re * d + 16384) >> 15;
-        re = (((a.re + b.re + 1) >> 1) + t + r) >> guard;
+        const ulnn_complex_t odd = {
+            (int16_t)((a.im + b.im + 1) >> 1), (int16_t)((b.re - a.re + 1) >> 1)};
+        int32_t re, im;
+        ulnn_turn(&odd, ulnn_direction(k * turn), &re, &im);
+        re = (((a.re + b.re + 1) >> 1) + re + r) >> guard;
         im = (((a.im - b.im + 1) >> 1) + im + r) >> guard;
         ulnn_sum_add(&energy, (uint32_t)(re * re + im * im));
     }

@@ -22,16 +22,21 @@ extern "C" {
 
 #define ULNN_BANDS_ALIGN 4u
 
-// A track at work. The first three are for callers to read, the rest is not theirs.
+// A track at work. The first nine are its head (SPEC 2.13), of which callers may read `channels`;
+// and they may read `outputs`.
 typedef struct ulnn_bands {
-    uint16_t channels; // of a sample, 1 to 64
-    uint16_t channel;  // the one that this track takes
-    uint16_t outputs;  // features, 1 to 35
-    uint16_t decimate;
-    uint16_t counted; // of the next value
-    uint16_t at;      // where the next value goes in the ring: the place of the oldest
-    uint8_t size_log;
-    uint8_t window, rectify, sections, moments;
+    int16_t channels; // of a sample, 1 to 64
+    int16_t channel;
+    int16_t size_log;
+    int16_t window;
+    int16_t rectify;
+    int16_t decimate;
+    int16_t sections;
+    int16_t moments;
+    int16_t bands;
+    int16_t outputs; // features, 1 to 35
+    int16_t counted; // values of the next one's mean
+    int16_t at;      // where the next value goes in the ring: the place of the oldest
     int32_t sum;
 } ulnn_bands_t;
 
