@@ -1,4 +1,4 @@
-"""Features of a frame of samples: the twin of the native `ulnn.bands` (SPEC.md 3.12), same bits.
+"""Features of a frame of samples: the twin of the native `ulnn.bands` (SPEC.md 3.11), same bits.
 
 Small ints may have 31 bits: no value here needs more. Nothing is allocated in a call.
 """
@@ -49,8 +49,13 @@ def int16(name: str, b: "Any") -> "Any":
     return b
 
 
+def length(track: "Sequence[int]") -> int:
+    """How many values a track with this head has, at least those of the head."""
+    return HEAD + max(0, SECTION * track[SECTIONS]) + max(0, 2 * track[BANDS])
+
+
 def count(track: "Sequence[int]") -> int:
-    """How many features the array of a track (SPEC.md 2.13) gives; 0 for what is none."""
+    """How many features the array of a track (SPEC.md 2.12.1) gives; 0 for what is none."""
     n = len(track)
     if n < HEAD:
         return 0
@@ -64,7 +69,7 @@ def count(track: "Sequence[int]") -> int:
         and 0 <= sections <= 8
         and 0 <= moments <= 7
         and 0 <= bands <= 32
-        and n == HEAD + SECTION * sections + 2 * bands
+        and n == length(track)
     ):
         return 0
     o = HEAD
@@ -179,15 +184,15 @@ def transform(z: "MutableSequence[int]", pairs: int) -> int:
 class Bands:
     """One track of features: filters, a frame of the last values, and what is computed of it.
 
-    track: array('h') of SPEC.md 2.13, copied. channels: of a sample; outputs: features of a frame.
-    Raises ValueError for what is no track.
+    track: array('h') of SPEC.md 2.12.1, copied. channels: of a sample; outputs: features of a
+    frame. Raises ValueError for what is no track.
     """
 
     def __init__(self, track: "Sequence[int]") -> None:
         track = array("h", int16("track", track))
         self.outputs = count(track)
         if not self.outputs:
-            raise ValueError("track: not as SPEC.md 2.13 says")
+            raise ValueError("track: not supported")
         self._track = track
         self.channels = track[0]
         self._ring = array("h", bytes(2 << track[SIZE]))

@@ -1,5 +1,5 @@
-"""Filters of second order in integers: the sections of a track (SPEC.md 2.13, 3.12). They are the
-bilinear ones in the form of a state variable filter, whose rest at a constant input is exact.
+"""Filters of second order in integers: the sections of a track (SPEC.md 2.12.1, 3.11). They are
+bilinear ones in the form of a state variable filter, which comes to rest without limit cycles.
 
 Small ints may have 31 bits: no value here needs more. Nothing is allocated in a call.
 """

@@ -63,7 +63,7 @@ static mp_obj_t ulnn_module_bands(mp_obj_t track_in) {
     ulnn_get_int16(track_in, &track, MP_BUFFER_READ, "track");
     const size_t need = ulnn_bands_size(track.buf, track.len / 2);
     if (need == 0) {
-        ulnn_raise(ulnn_text("track: not as SPEC.md 2.13 says"));
+        ulnn_raise(ulnn_text("track: not supported"));
     }
     ulnn_obj_bands_t *self =
         mp_obj_malloc(ulnn_obj_bands_t, (const mp_obj_type_t *)&ulnn_bands_type);

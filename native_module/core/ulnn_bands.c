@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Features of a frame (SPEC 3.12). Its twin in Python is firmware/ulnn_rules/bands.py.
+// Features of a frame (SPEC 3.11). Its twin in Python is firmware/ulnn_rules/bands.py.
 #include "ulnn_internal.h"
 #include "ulnn_bands.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Features where samples arise: filters, level, kurtosis and the energies of bands, in integers.
 //
-// The law is SPEC 2.13 (what a track is) and 3.12 (what is computed). As in ulnn.h: no allocation,
+// The law is SPEC 2.12.1 (what a track is) and 3.11 (what is computed). As in ulnn.h: no allocation,
 // no static mutable state, nothing from the C library but memcpy and memset, and several threads
 // at once as long as no two calls use the same ulnn_bands_t. Nothing blocks.
 //
@@ -22,7 +22,7 @@ extern "C" {
 
 #define ULNN_BANDS_ALIGN 4u
 
-// A track at work. The first nine are its head (SPEC 2.13), of which callers may read `channels`;
+// A track at work. The first nine are its head (SPEC 2.12.1), of which callers may read `channels`;
 // and they may read `outputs`.
 typedef struct ulnn_bands {
     int16_t channels; // of a sample, 1 to 64
