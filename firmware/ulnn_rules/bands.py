@@ -157,7 +157,8 @@ def transform(z: "MutableSequence[int]", pairs: int) -> int:
                 c, d = sines[256 - a], sines[a]
             else:
                 c, d = -sines[a - 256], sines[512 - a]
-            for i in range(j, 2 * pairs, 2 * half):
+            i = j
+            while i < 2 * pairs:  # a range of other steps than 1 would be an object
                 k = i + half
                 re = z[k]
                 im = z[k + 1]
@@ -177,6 +178,7 @@ def transform(z: "MutableSequence[int]", pairs: int) -> int:
                 z[i + 1] = v
                 top |= u ^ (u >> 31)
                 top |= v ^ (v >> 31)
+                i = k + half
         half *= 2
     return 4 * shifted + _guard(top)
 
@@ -236,8 +238,10 @@ class Bands:
             if end > HEAD:
                 v <<= 8
                 p = 0
-                for o in range(HEAD, end, SECTION):
+                o = HEAD
+                while o < end:
                     v = section(track, o, filters, p, v)
+                    o += SECTION
                     p += 2
                 v = (v + 128) >> 8
                 if v > 32767:

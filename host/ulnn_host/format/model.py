@@ -318,8 +318,8 @@ class ModelFile:
     """A whole model.
 
     Scales and offsets: float32 (input_size,) and (output_size,); tick in ns; dt_max in ticks.
-    names, decision: None where the file does not say. features: the section with the recipe of the
-    inputs (`ulnn_rules.features.Recipe`), empty: there is none. format_minor: of the file's version.
+    names, decision: None where the file does not say. features: the section with the recipe of
+    the inputs (`ulnn_rules.features.Recipe`); empty: none. format_minor: of the file's version.
     """
 
     input_scale: Float
