@@ -236,14 +236,14 @@ class Bands:
             v = x[i]
             i += channels
             if end > HEAD:
-                v <<= 8
+                v <<= 10
                 p = 0
                 o = HEAD
                 while o < end:
                     v = section(track, o, filters, p, v)
                     o += SECTION
                     p += 2
-                v = (v + 128) >> 8
+                v = (v + 512) >> 10
                 if v > 32767:
                     v = 32767
             if track[RECTIFY] and v < 0:

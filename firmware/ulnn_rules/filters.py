@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 KINDS = ("low-pass", "high-pass", "band-pass", "notch")
 LOW, HIGH, BAND, NOTCH = 0, 1, 2, 3
 STATE = 1 << 27  # a state is less
-SIGNAL = 1 << 23  # what goes from section to section: samples times 256
+SIGNAL = 1 << 25  # what goes from section to section: samples times 1024
 BASES = (15, 16, 15, 14)  # a1, a2, a3, k: m * 2 ** -(base + r)
 
 
@@ -21,9 +21,13 @@ def product(v: int, m: int, r: int) -> int:
 
 
 def section(track: "Sequence[int]", o: int, state: "MutableSequence[int]", p: int, v: int) -> int:
-    """One sample `v` (times 256) through the section at track[o]; its state is at state[p]."""
+    """One sample `v` (times 1024) through the section at track[o]; its state is at state[p]."""
+    kind = track[o]
     c1, c2 = state[p], state[p + 1]
-    d = v - c2
+    if kind >= BAND:  # scaled before, so that no resonance is larger than the signal
+        d = product(v, track[o + 7], track[o + 8]) - c2
+    else:
+        d = v - c2
     r2 = track[o + 4] + 2
     v1 = product(c1, track[o + 1], track[o + 2] + 1) + product(d, track[o + 3], r2)
     v2 = c2 + product(c1, track[o + 3], r2) + product(d, track[o + 5], track[o + 6] + 1)
@@ -31,12 +35,10 @@ def section(track: "Sequence[int]", o: int, state: "MutableSequence[int]", p: in
     c2 = 2 * v2 - c2
     state[p] = c1 if -STATE <= c1 < STATE else STATE - 1 if c1 > 0 else -STATE
     state[p + 1] = c2 if -STATE <= c2 < STATE else STATE - 1 if c2 > 0 else -STATE
-    kind = track[o]
-    if kind == LOW:
+    if kind == HIGH:
+        v -= product(v1, track[o + 7], track[o + 8]) + v2
+    elif kind == LOW:
         v = v2
     else:
-        v1 = product(v1, track[o + 7], track[o + 8])
         v = v1 if kind == BAND else v - v1
-        if kind == HIGH:
-            v -= v2
     return v if -SIGNAL <= v < SIGNAL else SIGNAL - 1 if v > 0 else -SIGNAL

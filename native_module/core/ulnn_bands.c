@@ -139,21 +139,22 @@ static inline int32_t ulnn_clamp(int32_t v, int32_t limit) {
     return ulnn_within(v, (uint32_t)limit) ? v : ulnn_limit(v, limit - 1);
 }
 
-// One sample, times 2^8, through a section
+// One sample, times 2^10, through a section
 static ULNN_NOINLINE int32_t ulnn_filter(ulnn_biquad_t *s, int32_t v) {
-    const int32_t c1 = s->c1, c2 = s->c2, d = v - c2;
-    int32_t v1 = ulnn_factor(c1, s->factor[0], 1) + ulnn_factor(d, s->factor[1], 2);
+    // Band-pass and notch are scaled before, so that no resonance is larger than the signal.
+    const int scaled = s->kind >= 2;
+    const int32_t c1 = s->c1, c2 = s->c2;
+    const int32_t d = (scaled ? ulnn_factor(v, s->factor[3], 0) : v) - c2;
+    const int32_t v1 = ulnn_factor(c1, s->factor[0], 1) + ulnn_factor(d, s->factor[1], 2);
     const int32_t v2 = c2 + ulnn_factor(c1, s->factor[1], 2) + ulnn_factor(d, s->factor[2], 1);
     s->c1 = ulnn_clamp(2 * v1 - c1, 1 << 27);
     s->c2 = ulnn_clamp(2 * v2 - c2, 1 << 27);
-    if (s->kind == 0) {
-        v = v2;
-    } else {
-        v1 = ulnn_factor(v1, s->factor[3], 0);
+    if (scaled) {
         v = s->kind == 2 ? v1 : v - v1;
-        v -= s->kind == 1 ? v2 : 0;
+    } else {
+        v = s->kind == 0 ? v2 : v - ulnn_factor(v1, s->factor[3], 0) - v2;
     }
-    return ulnn_clamp(v, 1 << 23);
+    return ulnn_clamp(v, 1 << 25);
 }
 
 void ulnn_bands_feed(ulnn_bands_t *bands, const int16_t *x, size_t count) {
@@ -164,11 +165,11 @@ void ulnn_bands_feed(ulnn_bands_t *bands, const int16_t *x, size_t count) {
     for (; count != 0; count--, x += bands->channels) {
         int32_t v = x[bands->channel];
         if (bands->sections != 0) {
-            v = ulnn_shift_left(v, 8);
+            v = ulnn_shift_left(v, 10);
             for (int k = 0; k < bands->sections; k++) {
                 v = ulnn_filter(&sections[k], v);
             }
-            v = ulnn_sat16((v + 128) >> 8);
+            v = ulnn_sat16((v + 512) >> 10);
         }
         if (bands->rectify && v < 0) {
             v = ulnn_sat16(-v);

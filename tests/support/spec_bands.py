@@ -92,16 +92,15 @@ def filtered(track: Sequence[int], x: Sequence[int]) -> Iterator[int]:
     for v in x[channel::channels]:
         s = v
         if sections:
-            v *= 256
+            v *= 1024
             for k, state in enumerate(states):
                 kind, m1, r1, m2, r2, m3, r3, mk, rk = track[9 + 9 * k : 18 + 9 * k]
-                d = v - state[1]
+                d = (mul(v, mk, rk) if kind >= 2 else v) - state[1]
                 v1 = mul(state[0], m1, r1 + 1) + mul(d, m2, r2 + 2)
                 v2 = state[1] + mul(state[0], m2, r2 + 2) + mul(d, m3, r3 + 1)
                 state[:] = sat(2 * v1 - state[0], 28), sat(2 * v2 - state[1], 28)
-                b = mul(v1, mk, rk)
-                v = sat([v2, v - b - v2, b, v - b][kind], 24)
-            s = sat((v + 128) >> 8, 16)
+                v = sat([v2, v - mul(v1, mk, rk) - v2, v1, v - v1][kind], 26)
+            s = sat((v + 512) >> 10, 16)
         kept.append(min(abs(s), 32767) if rectify else s)
         if len(kept) == decimate:
             yield (sum(kept) + decimate // 2) // decimate

@@ -52,6 +52,7 @@ class DataOptions:
     target: str = _key(
         "what is learnt: a class, a value, or the next sample", "class", "value", "next"
     )
+    features: str = _key("recipe (.toml) of features that are computed of the samples")
     per: str = _key("a target belongs to each sequence or each step", "sequence", "step")
 
     def __post_init__(self) -> None:

@@ -96,6 +96,7 @@ def build_with_meaning(
         meta=_meta(network, options) | {"dt_median": calibration.rollout.dt_median},
         names=names(network),
         decision=with_thresholds(calibration.decision, seen.data, seen.y, signal, options),
+        features=seen.data.features,
         dialect=network.dialect,
         model_version=options.model_version,
     )

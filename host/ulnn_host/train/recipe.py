@@ -23,6 +23,7 @@ from ..network.layers import ACTIVATIONS, CELLS
 from ..network.wiring import DIALECTS
 
 RECIPES = Path(__file__).parent / "recipes"
+FILES = ("source", "valid", "features")  # keys of data that name files beside a recipe
 
 
 @dataclass(frozen=True)
@@ -208,14 +209,12 @@ def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
         recipe = with_keys(content, keys or {})
     except UlnnError as error:
         raise UlnnError(f"{path}: {error}") from None
-    source, valid = (
-        value
-        if not value or value in sets.NAMES or key in (keys or {})
-        else str(path.parent / value)
-        for key, value in (("source", recipe.data.source), ("valid", recipe.data.valid))
-    )
-    data = dataclasses.replace(recipe.data, source=source, valid=valid)
-    return dataclasses.replace(recipe, data=data)
+    beside: dict[str, Any] = {
+        key: str(path.parent / getattr(recipe.data, key))
+        for key in FILES
+        if getattr(recipe.data, key) not in ("", *sets.NAMES) and key not in (keys or {})
+    }
+    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **beside))
 
 
 def parse(content: Mapping[str, Any]) -> Recipe:
@@ -276,7 +275,7 @@ def with_keys(content: Mapping[str, Any], keys: Mapping[str, Any]) -> Recipe:
 def dump(recipe: Recipe, folder: Path) -> str:
     """TOML that `load` reads from a file in that folder; data files become relative to it."""
     content = dataclasses.asdict(recipe)
-    for key in ("source", "valid"):
+    for key in FILES:
         value = content["data"][key]
         if value and value not in sets.NAMES:
             content["data"][key] = Path(os.path.relpath(value, folder)).as_posix()
