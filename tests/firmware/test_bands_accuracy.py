@@ -52,7 +52,7 @@ def int16(x: Array) -> NDArray[np.int16]:
 @pytest.mark.parametrize("size", range(4, 11))
 @pytest.mark.parametrize("window", [0, 1])
 def test_bands_level_and_kurtosis(size: int, window: int) -> None:
-    """Of a band within 20 dB of all energy 3 counts (0.04 dB), within 30 dB 40, within 40 dB 150."""
+    """Of a band within 20 dB of all energy 3 counts (0.04 dB), 30 dB: 40, 40 dB: 150."""
     n = 2**size
     ends = sorted({0, 1, 2, n // 16, n // 8, n // 4, n // 2})
     bands = [(low, high - 1) for low, high in zip(ends, [*ends[1:], n // 2 + 1], strict=True)]
@@ -122,8 +122,8 @@ FILTERS = [
 
 @pytest.mark.parametrize(("kind", "frequency", "quality", "rate"), FILTERS)
 def test_filters(kind: str, frequency: float, quality: float, rate: float) -> None:
-    """Within four counts of float on noise of 4000; at rest after it; a constant is passed as it is, or
-    not at all."""
+    """Within four counts of float on noise of 4000; at rest after it; a constant is passed as it
+    is, or not at all."""
     words = section(kind, frequency, quality, rate)
     x = int16(np.random.default_rng(1).normal(size=4000) * 4000)
     want = in_float(*bilinear(kind, frequency, quality, rate), x.astype(np.float64))
