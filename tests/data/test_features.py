@@ -12,6 +12,7 @@ import pytest
 
 import ulnn
 import ulnn_host as uh
+from support.paths import ROOT
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.data import features
 from ulnn_host.data.feature_tracks import section
@@ -197,6 +198,13 @@ def test_broken_recipes(old: str, tmp_path: Path) -> None:
         features.read_recipe(path)
     assert str(raised.value).startswith(f"{path}: ")
     assert text in str(raised.value)
+
+
+def test_the_recipe_of_the_document(tmp_path: Path) -> None:
+    text = (ROOT / "host" / "docs" / "features.md").read_text()
+    path = tmp_path / "features.toml"
+    path.write_text(text.partition("```toml\n")[2].partition("```")[0])
+    assert len(features.read_recipe(path).names) == 7
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
