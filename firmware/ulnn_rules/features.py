@@ -48,25 +48,25 @@ class Recipe:
 
     def __init__(self, b: "Bytes", inputs: int) -> None:
         size = len(b)
-        if size < HEAD:  # 90
+        if size < HEAD:  # 94
             _fail("features: size %d, expected at least 16", size)
         channels, count, rate, hop, reserved = unpack_from("<HHIII", b, 0)
-        if not 1 <= channels <= CHANNELS_MAX:  # 91
+        if not 1 <= channels <= CHANNELS_MAX:  # 95
             _fail("features: channels %d, expected 1 to %d", channels, CHANNELS_MAX)
-        if not 1 <= count <= TRACKS_MAX:  # 92
+        if not 1 <= count <= TRACKS_MAX:  # 96
             _fail("features: tracks %d, expected 1 to %d", count, TRACKS_MAX)
-        if not 1 <= rate <= RATE_MAX:  # 93
+        if not 1 <= rate <= RATE_MAX:  # 97
             _fail("features: rate %d, expected 1 to %d", rate, RATE_MAX)
-        if not 1 <= hop <= HOP_MAX:  # 94
+        if not 1 <= hop <= HOP_MAX:  # 98
             _fail("features: hop %d, expected 1 to %d", hop, HOP_MAX)
-        if reserved:  # 95
+        if reserved:  # 99
             _fail("features: reserved field is not 0")
         self.channels, self.rate, self.hop = channels, rate, hop
         o = HEAD + 8 * channels
-        if o > size:  # 96
+        if o > size:  # 100
             _fail("features: scales do not fit in the section")
         self.scales = array("f", unpack_from("<%df" % (2 * channels), b, HEAD))
-        for k in range(channels):  # 97
+        for k in range(channels):  # 101
             scale, offset = self.scales[2 * k], self.scales[2 * k + 1]
             if scale - scale != 0 or offset - offset != 0 or not scale > 0:
                 _fail("features: bad scale of channel %d", k)
@@ -75,27 +75,27 @@ class Recipe:
         for k in range(count):
             n = twin.HEAD
             for _ in range(2):  # the head says how long all of it is
-                if o + 2 * n > size:  # 98
+                if o + 2 * n > size:  # 102
                     _fail("features: track %d does not fit in the section", k)
                 track = array("h", unpack_from("<%dh" % n, b, o))
                 n = twin.length(track)
             outputs = twin.count(track)
-            if not outputs or track[0] != channels:  # 99
+            if not outputs or track[0] != channels:  # 103
                 _fail("features: track %d is not supported", k)
             tracks.append(track)
             self.outputs += outputs
             self.reach = max(self.reach, track[twin.DECIMATE] << track[twin.SIZE])
             o += 2 * n
         self.tracks: "tuple[array[int], ...]" = tuple(tracks)
-        if o != size:  # 100
+        if o != size:  # 104
             _fail("features: size %d, expected %d", size, o)
-        if self.outputs != inputs:  # 101
+        if self.outputs != inputs:  # 105
             _fail("features: %d of them, expected %d", self.outputs, inputs)
 
 
 def input_scales(pairs: "Sequence[float]") -> "tuple[array[int], array[int]]":
     """(offsets, shifts) with input = (feature - offset) << shift, from the pairs of scale and
-    offset in INPUT. Raises ValueError (check 102) for a scale that is not 2 ** -(8 + shift) and an
+    offset in INPUT. Raises ValueError (check 106) for a scale that is not 2 ** -(8 + shift) and an
     offset that is no int16 times 2 ** -8."""
     offsets, shifts = array("h"), array("h")
     for k in range(0, len(pairs), 2):

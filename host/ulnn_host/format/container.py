@@ -12,7 +12,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from .model import (
     DIALECTS,
     FEATURES_MINOR,
     FORMAT,
+    Centres,
     Decision,
     Golden,
     Layer,
@@ -120,10 +121,8 @@ def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
     if GOLDEN in by_type:
         state_size = sum(layer.state_size for layer in layers)
         golden = _read_golden(data, by_type[GOLDEN][0], inputs, outputs, state_size)
-    names, decision, features = None, None, b""
-    if not as_engine:
-        names, decision = _read_meaning(data, by_type, inputs, outputs)
-        features = _read_features(data, by_type, inputs)
+    said = _Meaning() if as_engine else _read_meaning(data, by_type, inputs, outputs)
+    features = b"" if as_engine else _read_features(data, by_type, inputs)
     scales_in = np.frombuffer(data, "<f4", 2 * inputs, by_type[INPUT][0].offset).reshape(-1, 2)
     scales_out = np.frombuffer(data, "<f4", 2 * outputs, by_type[OUTPUT][0].offset).reshape(-1, 2)
     return ModelFile(
@@ -137,8 +136,9 @@ def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
         layers=tuple(layers),
         golden=golden,
         meta=_read_meta(data, by_type.get(META, [])),
-        names=names,
-        decision=decision,
+        names=said.names,
+        decision=said.decision,
+        centres=said.centres,
         features=features,
         dialect=DIALECTS[dialect],
         model_version=model_version,
@@ -226,18 +226,30 @@ def _read_meta(data: bytes, sections: list[_Section]) -> dict[str, Any]:
     return {}
 
 
+class _Meaning(NamedTuple):
+    names: Names | None = None
+    decision: Decision | None = None
+    centres: Centres | None = None
+
+
 def _read_meaning(
     data: bytes, by_type: dict[int, list[_Section]], inputs: int, outputs: int
-) -> tuple[Names | None, Decision | None]:
-    """NAMES and DECISION, of which others than those with index 0 are ignored."""
-    names = decision = None
-    for section in by_type.get(layout.MODEL_NAMES, []):
-        if section.index == 0:
-            names = meaning.read_names(section.of(data), inputs, outputs)
-    for section in by_type.get(layout.DECISION, []):
-        if section.index == 0:
-            decision = meaning.read_decision(section.of(data))
-    return names, decision
+) -> _Meaning:
+    """NAMES, DECISION and CENTRES, of which others than those with index 0 are ignored."""
+    first = {
+        kind: section.of(data)
+        for kind in (layout.MODEL_NAMES, layout.DECISION, layout.CENTRES)
+        for section in by_type.get(kind, [])
+        if section.index == 0
+    }
+    names, decision, centres = map(
+        first.get, (layout.MODEL_NAMES, layout.DECISION, layout.CENTRES)
+    )
+    return _Meaning(
+        None if names is None else meaning.read_names(names, inputs, outputs),
+        None if decision is None else meaning.read_decision(decision),
+        None if centres is None else meaning.read_centres(centres, outputs),
+    )
 
 
 def _read_features(data: bytes, by_type: dict[int, list[_Section]], inputs: int) -> bytes:
@@ -273,6 +285,8 @@ def write(model: ModelFile) -> bytes:
         contents.append(meaning.names_bytes(model.names))
     if model.decision is not None:
         contents.append(meaning.decision_bytes(model.decision))
+    if model.centres is not None:
+        contents.append(meaning.centres_bytes(model.centres))
     if model.features:
         contents.append(model.features)
 
