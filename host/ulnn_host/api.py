@@ -27,8 +27,8 @@ from numpy.typing import ArrayLike, NDArray
 from .base import files
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
 from .base.progress import BYTES, bar, bars, status
-from .data.mask import mask as mask
 from .base.toml_tables import table
+from .data.mask import mask as mask
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
