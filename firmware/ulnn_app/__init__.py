@@ -82,12 +82,16 @@ def figures():
     return _app.figures() if _app else {}
 
 
+def faults():
+    """(seconds when it came first, times in a row, text) of the last faults, the oldest first."""
+    return _app.faults.entries() if _app else []
+
+
 def log():
-    """Print the last faults, the oldest first; a line each."""
-    if not _app or not _app.faults.total:
-        print("no faults")
-        return
+    """Print the last faults; a line each."""
     from ulnn_app import words
 
-    for seconds, times, text in _app.faults.entries():
-        print(words.fault(seconds, times, text))
+    for entry in faults():
+        print(words.fault(*entry))
+    if not faults():
+        print("no faults")
