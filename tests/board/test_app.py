@@ -3,7 +3,9 @@ and every decision as a PC makes it; then boot, Ctrl-C, and settings that do not
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serial
 from numpy.typing import NDArray
 
 from support import app_cases as cases
 from support.board_tools import chosen_port
+from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.app import App, read_app
 from ulnn_host.board.deploy import DeployReport, deploy
-from ulnn_host.board.link import Board
+from ulnn_host.board.link import Board, BoardError
 from ulnn_host.board.virtual import resolve_port
 from ulnn_host.format import container
 
@@ -150,8 +154,10 @@ def check_run(link: Board, folder: Path, repeat: int) -> float:
 
     # Flat once the app runs: a fault uses memory for a while, and gives it back.
     memory = link.eval(f"list(memory[:{count}])")
-    assert len(set(memory[-count // 2 :])) == 1
-    assert max(memory[2:]) == memory[2]
+    first = next(k for k, held in enumerate(memory) if held == memory[-1])
+    assert first < FAILS[1] // cases.WINDOW, memory
+    assert set(memory[first:]) == {memory[-1]}
+    assert max(memory) - min(memory) < 512
     return took
 
 
@@ -173,3 +179,128 @@ def test_in_64_kb(tmp_path: Path) -> None:
         assert check["state"] == "ended"
         free = link.whole("__import__('gc').collect() or __import__('gc').mem_free()")
         assert free > 16_000
+
+
+# ---- a person at the prompt ---------------------------------------------------------------------
+
+
+class Prompt:
+    """A board's friendly REPL."""
+
+    def __init__(self, port: str) -> None:
+        self.port = serial.Serial(port, 115200, timeout=0.1)
+        self.read_all = ""
+
+    def until(self, pattern: str, seconds: float = 30) -> str:
+        """What came up to the end of a match; the rest is kept."""
+        end = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.read_all)):
+            assert time.monotonic() < end, f"no {pattern!r} in {self.read_all!r}"
+            self.read_all += self.port.read(4096).decode().replace("\r\n", "\n")
+        text, self.read_all = self.read_all[: found.end()], self.read_all[found.end() :]
+        return text
+
+    def send(self, text: str) -> None:
+        for k in range(0, len(text), 64):
+            self.port.write(text[k : k + 64].encode())
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def prompt(port: str) -> Iterator[Prompt]:
+    there = Prompt(port)
+    with there.port:
+        there.send("\r\x03")
+        there.until(">>> $")
+        yield there
+
+
+def test_a_person_can_always_stop_it(port: str, tmp_path: Path) -> None:
+    """It starts with the board; Ctrl-C gives the prompt at any time, also before it has started,
+    and what was counted is still there; a file `stop`, and settings that are broken, leave the
+    prompt."""
+    with Board.open(port) as link:
+        put(link, tmp_path, 40, print="all")
+        edit = "import json\ns = json.load(open('settings.json'))\n"
+        edit += "s['source']['pace'] = 'real'\ns['source']['drop'] = 0\n"
+        edit += "f = open('settings.json', 'w')\njson.dump(s, f)\nf.close()\n"
+        link.exec(edit)
+    with prompt(port) as there:
+        there.send("\x04")  # as at power-on
+        there.until("The app starts in a second; Ctrl-C gives the prompt\n")
+        there.until(r"\d+ s \w+ margin \d+\n")
+        there.send("\x03")
+        stopped = there.until(r">>> $")
+        (samples,) = re.findall(r"ulnn_app: stopped after (\d+) samples; status\(\)", stopped)
+        assert 20 <= int(samples) < 300
+        assert "Traceback" not in stopped
+        there.send("ulnn_app.status()\r")
+        said = there.until(r">>> $")
+        assert re.search(
+            r"model +watch.ulnn \(CfC, dense\), sha256 [0-9a-f]{12}, native engine", said
+        )
+        assert re.search(r"state +ended", said)
+        assert re.search(r"sampling +25 Hz\n", said)
+        assert re.search(rf"samples +{samples}, 0 lost before, 0 faults, 0 restarts", said)
+        assert re.search(r"a step +p50 [\d.]+ [mu]s, p95 [\d.]+ [mu]s, max [\d.]+ m?[mu]?s", said)
+        there.send("ulnn_app.log()\r")
+        assert "no faults" in there.until(r">>> $")
+
+        there.send("\x04")
+        there.until("Ctrl-C gives the prompt\n")
+        there.send("\x03")
+        assert "KeyboardInterrupt" in there.until(r">>> $")
+
+        there.send("open('stop', 'w').close()\r\x04")
+        assert "there is a file stop" in there.until(r"stop\n(.|\n)*>>> $")
+        there.send("import os; os.remove('stop'); f = open('settings.json', 'w')\r")
+        there.send("_ = f.write('{\"model\": 3}'); f.close()\r\x04")
+        broken = there.until(r"ulnn_app: (.|\n)*>>> $")
+        assert "ulnn_app: settings.json.model: expected a text of length" in broken
+        assert "Traceback" not in broken
+
+
+def test_lines_over_the_port_of_the_prompt(port: str, tmp_path: Path) -> None:
+    """A sender at the other end of the line gives samples; Ctrl-C still stops the app."""
+    source = {
+        "kind": "lines",
+        "time": "ms",
+        "channels": [
+            {"name": n, "unit": u} for n, u in zip(cases.CHANNELS, cases.UNITS, strict=True)
+        ],
+    }
+    with Board.open(port) as link:
+        put(link, tmp_path, 4, source=source, print="all")
+    data = cases.recording(4)
+    with prompt(port) as there:
+        there.send("import ulnn_app; ulnn_app.run()\r")
+        there.until(r"run\(\)\n")
+        time.sleep(1)
+        there.send("rubbish\n")
+        for k, row in enumerate(data.x[0][:61]):
+            there.send(f"{40 * k}," + ",".join(f"{v:.3f}" for v in row) + "\n")
+        there.until(r"(\d+ s \w+ margin \d+\n){1}(.|\n)*?(margin \d+\n)(.|\n)*?margin \d+\n")
+        there.send("\x03")
+        assert "stopped after 61 samples" in there.until(r">>> $")
+        there.send("ulnn_app.status()\r")
+        said = there.until(r">>> $")
+        assert re.search(r"sampling +25 Hz\n", said)
+        assert "61, 1 lost before, 0 faults" in said
+
+
+# ---- what a deployment does ---------------------------------------------------------------------
+
+
+def test_what_a_board_refuses_leaves_the_version_before(tmp_path: Path) -> None:
+    with resolve_port("virtual:rv32") as port, Board.open(port) as link:
+        put(link, tmp_path, 4)
+        app, model = app_of(tmp_path, 4)
+        # The PC cannot know what is there already.
+        app.settings["source"]["file"] = "/none.take"
+        app.recordings.clear()
+        with pytest.raises(UlnnError, match=r"no file /none.take; the board is back with"):
+            deploy(link, model, app=app)
+        link.soft_reset()
+        link.exec("import ulnn_app\nulnn_app.make('settings.json')")
+        with pytest.raises(BoardError, match="no such file"):
+            link.exec("ulnn_app.make('other.json')")
