@@ -20,9 +20,18 @@ def make(settings="settings.json", source=None):
     """
     global _app
     _app = None  # an app before gives its memory back
-    from ulnn_app.loop import App
+    import gc
 
-    _app = App(settings, source)
+    # Collected often, so that what stays lies close together: a small heap has room for a model.
+    threshold = getattr(gc, "threshold", lambda n=0: 0)
+    before = threshold()
+    threshold(2048)
+    try:
+        from ulnn_app.loop import App
+
+        _app = App(settings, source)
+    finally:
+        threshold(before)
     return _app
 
 
