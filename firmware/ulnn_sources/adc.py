@@ -81,7 +81,7 @@ class Sensor(Source):
             if self._by == "timer":
                 self._start_timer()
         except (ImportError, ValueError, TypeError) as e:
-            raise OSError("%s: %s" % (self._what(), e))
+            raise OSError("%s: %s" % (self._what(), e)) from None
 
     def _what(self):
         return "ADC on " + ", ".join([str(pin) for pin in self._pins])

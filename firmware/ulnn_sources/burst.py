@@ -28,13 +28,12 @@ class Burst:
         try:
             from pyb import ADC
 
-            self._adc = ADC(pin)
-            self._fill = self._adc.read_timed
+            self._fill = ADC(pin).read_timed
             self.full = 4095
         except ImportError:
             from machine import ADC
 
-            self._adc = ADC(pin)
+            self._one = ADC(pin).read_u16
             self._fill = self._loop
             self.full = 65535
 
@@ -46,7 +45,7 @@ class Burst:
         return self.buffer
 
     def _loop(self, buffer, rate):
-        read, add, sleep_us = self._adc.read_u16, time.ticks_add, time.sleep_us
+        read, add, sleep_us = self._one, time.ticks_add, time.sleep_us
         period, rest = 1000000 // rate, 1000000 % rate
         us = ticks_us()
         total = 0

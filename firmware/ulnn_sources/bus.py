@@ -50,14 +50,14 @@ class Bus:
         try:
             import machine
         except ImportError:
-            raise OSError("%s: this board has no module machine" % self.chip)
+            raise OSError("%s: this board has no module machine" % self.chip) from None
         try:
             if self._known:
                 self._free(machine.Pin)
             self.i2c = self._make(machine)
         except ValueError as e:
             pins = " with scl %s, sda %s" % (self._scl, self._sda) if self._known else ""
-            raise OSError("%s: I2C(%d)%s: %s" % (self.chip, self._id, pins, e))
+            raise OSError("%s: I2C(%d)%s: %s" % (self.chip, self._id, pins, e)) from None
 
     def _make(self, machine):
         if self._known:

@@ -49,7 +49,7 @@ class Sensor(Source):
             raise OSError(
                 "%s: its driver is not on this board: mpremote mip install lsm6dsox"
                 % self._bus.chip
-            )
+            ) from None
         self._bus.open()
         self.dropped = 0
         # The driver's table has 888 for the chip's 833 Hz.
@@ -69,8 +69,8 @@ class Sensor(Source):
             i2c.writeto_mem(self._address, _CTRL3_C, bytes([control | 0x40]))
         except OSError as e:
             if e.args and isinstance(e.args[0], str):  # the driver's own words
-                raise OSError("%s: %s" % (self._bus.chip, e))
-            raise self._bus.fault(e)
+                raise OSError("%s: %s" % (self._bus.chip, e)) from None
+            raise self._bus.fault(e) from None
         self._pace.start(ticks_us())
 
     def take(self):
@@ -83,7 +83,7 @@ class Sensor(Source):
         try:
             i2c.readfrom_mem_into(self._address, _STATUS, buffer)
         except OSError as e:
-            raise self._bus.fault(e)
+            raise self._bus.fault(e) from None
         after = ticks_us()
         if buffer[0] & _READY != _READY:
             if pace.nothing(after):

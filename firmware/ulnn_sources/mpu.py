@@ -89,7 +89,7 @@ class Sensor(Source):
             if chip in _CHIPS:
                 self._set_up(chip)
         except OSError as e:
-            raise self._bus.fault(e)
+            raise self._bus.fault(e) from None
         if chip not in _CHIPS:
             known = ", ".join(["0x%02x (%s)" % (k, _CHIPS[k]) for k in sorted(_CHIPS)])
             text = "%s: WHO_AM_I is 0x%02x, expected %s: this is another chip"
@@ -150,10 +150,10 @@ class Sensor(Source):
                 i2c.readfrom_mem_into(address, _INT_STATUS, self._status)
                 if self._status[0] & _OVERFLOW:
                     self._empty()
-                    pace.lose()
+                    pace.lose(ticks_us())
                     return False
         except OSError as e:
-            raise self._bus.fault(e)
+            raise self._bus.fault(e) from None
         if not n:
             if pace.nothing(after):
                 raise self._bus.silent()

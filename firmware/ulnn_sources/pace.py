@@ -31,6 +31,7 @@ class Pace:
         self._part = 0  # of the period, in 256ths of a microsecond
         self._begun = self._lost = False
         self._us = self._due = us  # of the sample before; when to look
+        self._heard = us  # when there was a sign of life
         self._step = self._rest = self._sum = self._of = 0
 
     def early(self, us):
@@ -40,16 +41,18 @@ class Pace:
     def nothing(self, us):
         """Told that there was no new sample. True when there should have been one long ago."""
         self._due = time.ticks_add(us, self._period >> 3)
-        return ticks_diff(us, self._us) > 10 * self._period + 100000
+        return ticks_diff(us, self._heard) > 10 * self._period + 100000
 
-    def lose(self):
+    def lose(self, us):
         """Told that samples were lost, nobody knows how many: the next `look` finds out."""
         self._lost = True
+        self._heard = us
 
     def look(self, before, after, n):
         """Told that between the ticks `before` and `after` the sensor held n new samples, 1 or
         more. Returns the number that was lost before them, 0 but after `lose`.
         """
+        self._heard = after
         period = self._period
         lost = 0
         if self._lost or not self._begun:
