@@ -175,3 +175,5 @@ def _check_pins(pins, names, where):
     if names and len(names) != len(pins):
         text = "%s.names: expected a name for each of %d pins, got %d"
         raise ValueError(text % (where, len(pins), len(names)))
+    for k in range(len(names)):
+        Key(str, low=1).check(names[k], "%s.names[%d]" % (where, k))
