@@ -44,7 +44,7 @@ def imu(repl: Repl, settings: str, *, ppm: int = 0) -> None:
         "for k in range(2000):\n"
         "  rows[6 * k], rows[6 * k + 1], rows[6 * k + 5] = k, -k, k & 7\n"
         f"_simulation.imu(rows, 0, {ppm})\n"
-        f"s = ulnn_sources.make({{'kind': 'mpu', 'scl': 0, 'sda': 1, {settings}}})\n"
+        f"s = ulnn_sources.make({{'kind': 'mpu', 'scl': 1, 'sda': 0, {settings}}})\n"
         "s.start()"
     )
 
@@ -142,10 +142,10 @@ def test_mpu_faults_are_said_and_overcome(repl: Repl) -> None:
 
 
 def adc(repl: Repl, settings: str, period_us: int) -> None:
-    """A started source of pin 2, whose input is 0, 64, 128 ... 63936 and so on from 0."""
+    """A started source of pin 26, whose input is 0, 64, 128 ... 63936 and so on from 0."""
     repl.exec(
         f"_simulation.adc(array('H', range(0, 64000, 64)), {period_us})\n"
-        f"s = ulnn_sources.make({{'kind': 'adc', 'pins': [2], {settings}}})\n"
+        f"s = ulnn_sources.make({{'kind': 'adc', 'pins': [26], {settings}}})\n"
         "s.start()"
     )
 
@@ -190,13 +190,13 @@ def test_adc_bursts(repl: Repl) -> None:
     got, _ = burst(2)
     assert got[0][0] >= 300000
     assert repl.exec("print(allocates(s, 600))") == "0\n"
-    repl.exec("s = ulnn_sources.make({'kind': 'adc', 'pins': [2], 'rate': 50000, 'by': 'burst'})")
+    repl.exec("s = ulnn_sources.make({'kind': 'adc', 'pins': [26], 'rate': 50000, 'by': 'burst'})")
     said = repl.exec(
         "def slow(b, rate): time.sleep_ms(10)\n"
         "from ulnn_sources.burst import Burst; Burst._loop = lambda self, b, r: slow(b, r)\n"
         "print(fails(s.start))"
     )
-    assert said.startswith("ADC on 2: this board takes 2")
+    assert said.startswith("ADC on 26: this board takes 2")
     assert said.endswith(" samples a second in bursts, expected rate 50000\n")
     repl.exec("s = ulnn_sources.make({'kind': 'adc', 'pins': [99]})")
     assert repl.exec("print(fails(s.start))") == "ADC on 99: invalid pin\n"
