@@ -9,10 +9,13 @@ from ulnn_app.settings import fit, read, source_of
 from ulnn_rules.decider import Decider
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
-from ulnn_sources.base import Clock, ticks_diff, ticks_ms, ticks_us
+from ulnn_rules.ticks import ticks_diff, ticks_ms, ticks_us
+from ulnn_sources.base import Clock
 
 _AT_ONCE = 8  # samples, before others have their turn
 _PAUSE_MS, _LAST_PAUSE_MS = 100, 10000
+# CPython's takes long, and is of no use here.
+_collect = gc.collect if hasattr(gc, "mem_alloc") else int
 _FREE = 4096  # bytes that have to be left for the program around
 _CELLS = ("?", "CfC", "dense", "LSTM", "GRU", "LTC", "mixed memory")
 
@@ -55,19 +58,19 @@ class App:
         self._clock = Clock()
         self.task = None
         self._forget()
-        gc.collect()
+        _collect()
         free = _memory()[1]
         if 0 < free < _FREE:
             raise MemoryError("%d bytes of memory would be left, %d are needed" % (free, _FREE))
 
     def _load(self, path, meaning):
-        gc.collect()
+        _collect()
         try:
             self.model = ulnn.load(path)
             self.decider = Decider(meaning, self.model)
         except MemoryError:
             self.model = None
-            gc.collect()
+            _collect()
             text = "not enough memory for the model %s: %d bytes are free"
             raise MemoryError(text % (path, _memory()[1])) from None
         except ValueError as e:
@@ -220,7 +223,7 @@ class App:
         if self.faults.add(self.seconds, text) and self.settings["print"] != "nothing":
             print(self.seconds, "s fault", text)
         del text
-        gc.collect()
+        _collect()
 
     # ---- what became of it --------------------------------------------------------------------
 

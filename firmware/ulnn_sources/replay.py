@@ -8,7 +8,8 @@ from array import array
 from struct import unpack_from
 
 from ulnn_rules.settings import Key, check
-from ulnn_sources.base import MOST_US, Source, ticks_diff, ticks_us
+from ulnn_rules.ticks import ticks_diff, ticks_us
+from ulnn_sources.base import MOST_US, Source
 
 TABLE = {
     "file": Key(str, low=1),
@@ -71,6 +72,7 @@ class Sensor(Source):
         self._file = None
 
     def start(self):
+        self.dropped = 0
         if self._file:
             return
         self._file = open(self.path, "rb")
@@ -78,7 +80,7 @@ class Sensor(Source):
         self._left = self._repeat
         self._random = self._seed
         self._ready = self._rewound = False
-        self._usual = self._ahead = self._wait = self.dropped = 0
+        self._usual = self._ahead = self._wait = 0
         self._us = ticks_us()
 
     def take(self):
