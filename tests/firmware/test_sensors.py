@@ -6,7 +6,6 @@ import errno
 import importlib
 import re
 import sys
-import time
 from array import array
 from collections.abc import Callable
 from types import ModuleType
@@ -14,37 +13,12 @@ from typing import Any
 
 import pytest
 
-from support.paths import FIRMWARE
+from support.ticks import Ticks, install
 
 
 @pytest.fixture(autouse=True)
-def _micropython(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PC's time as MicroPython has it, in which sleeps take none."""
-    now = [5_000_000]
-
-    def ticks_us() -> int:
-        now[0] += 20
-        return now[0]
-
-    def sleep_us(us: int) -> None:
-        now[0] += us
-
-    monkeypatch.syspath_prepend(FIRMWARE)
-    for name in [name for name in sys.modules if name.startswith("ulnn_sources")]:
-        monkeypatch.delitem(sys.modules, name)
-    for name, function in (
-        ("ticks_us", ticks_us),
-        ("ticks_ms", lambda: ticks_us() // 1000),
-        ("ticks_add", lambda a, b: a + b),
-        ("ticks_diff", lambda a, b: a - b),
-        ("sleep_us", sleep_us),
-        ("sleep_ms", lambda ms: sleep_us(1000 * ms)),
-    ):
-        monkeypatch.setattr(time, name, function, raising=False)
-
-
-def sleep_ms(ms: int) -> None:
-    time.sleep_ms(ms)  # type: ignore[attr-defined]
+def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
+    return install(monkeypatch, step=20)
 
 
 def make(**settings: Any) -> Any:
@@ -153,7 +127,7 @@ class Driver:
 drivers: list[Driver] = []
 
 
-def test_lsm6dsox(provide: Callable[..., None]) -> None:
+def test_lsm6dsox(provide: Callable[..., None], ticks: Ticks) -> None:
     chip = Registers(0x6A, {0x0F: 108})
     provide("machine", I2C=chip)
     s = make(kind="lsm", rate=833, range_g=8, range_dps=2000)
@@ -170,25 +144,25 @@ def test_lsm6dsox(provide: Callable[..., None]) -> None:
         chip.registers[0x22 + 2 * k] = value & 255
         chip.registers[0x23 + 2 * k] = value >> 8 & 255
     chip.registers[0x1E] = 0x03
-    sleep_ms(3)
+    ticks.sleep_ms(3)
     assert s.take()
     assert list(s.raw) == [1, 32767, -32768, -2, 300, -30000]
     assert s.elapsed == 0
     assert not s.take()  # too early to ask
-    sleep_ms(12)
+    ticks.sleep_ms(12)
     assert s.take()
     assert s.elapsed == pytest.approx(12000, abs=1300)
     assert s.dropped in (8, 9)
     chip.registers[0x1E] = 0
     for _ in range(80):
-        sleep_ms(1)
+        ticks.sleep_ms(1)
         assert not s.take()
-    sleep_ms(50)
+    ticks.sleep_ms(50)
     with pytest.raises(OSError, match="it answers, but gives no samples"):
         s.take()
     chip.error = errno.ENODEV
     for f in (s.take, s.start):
-        sleep_ms(3)
+        ticks.sleep_ms(3)
         with pytest.raises(OSError, match=r"LSM6DSOX at 0x6a: no answer on I2C\(0\)"):
             f()
     chip.error = None
@@ -269,7 +243,7 @@ def test_pins_as_ports_take_them(provide: Callable[..., None]) -> None:
     Line.clocks = 0
 
 
-def test_bursts_of_a_pyboard(provide: Callable[..., None]) -> None:
+def test_bursts_of_a_pyboard(provide: Callable[..., None], ticks: Ticks) -> None:
     class ADC:
         """The pyboard's; its counts have 12 bits."""
 
@@ -279,7 +253,7 @@ def test_bursts_of_a_pyboard(provide: Callable[..., None]) -> None:
         def read_timed(self, buffer: array[int], rate: int) -> None:
             for k in range(len(buffer)):
                 buffer[k] = (0, 2048, 4095)[k % 3]
-            sleep_ms(1000 * len(buffer) // rate)
+            ticks.sleep_ms(1000 * len(buffer) // rate)
 
     class Plain:
         def __init__(self, pin: str) -> None:

@@ -1,6 +1,7 @@
-"""Vibration of a machine from an analogue accelerometer: a lamp while it is not as it should be."""
+"""Vibration of a machine from an analogue accelerometer: a lamp while something is wrong."""
 
 import machine
+
 import ulnn_app
 
 lamp = machine.Pin(15, machine.Pin.OUT, value=0)
