@@ -20,7 +20,7 @@ pytestmark = pytest.mark.board
 def board(request: pytest.FixtureRequest) -> Iterator[VirtualBoard]:
     name = str(request.param)
     need_tools(name)
-    with VirtualBoard(name, skip_sleep=True) as running:
+    with VirtualBoard(name, skip_sleep=True, icount=3) as running:
         yield running
 
 
