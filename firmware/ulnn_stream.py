@@ -12,10 +12,8 @@ from array import array
 from binascii import crc32
 from struct import pack_into
 
-import ulnn
-
 MAJOR = 2
-MINOR = 0
+MINOR = 1
 _WORDS = 124  # of a body, so that every index in a frame is below 254
 _DATA = 120  # of them, payload
 _ROWS = 32  # samples in a frame at most: their views cost memory
@@ -404,7 +402,7 @@ class _Stream:
         version = ".".join(str(v) for v in sys.implementation.version[:3])
         facts["python"] = "%s %s" % (sys.implementation.name, version)
         facts["board"] = getattr(sys.implementation, "_machine", sys.platform)
-        facts["ulnn"] = ulnn.__version__
+        facts["ulnn"] = getattr(sys.modules.get("ulnn"), "__version__", "none")
         self.text = "\n".join("%s=%s" % item for item in facts.items()).encode()
         numbers = [MAJOR, MINOR, self.window, self.slots, self.rows, self.inputs, self.outputs]
         numbers += [self.states, cost, 1 if self.watch else 0, self.shift, len(self.text)]
@@ -475,13 +473,14 @@ class _Stream:
         return 2
 
 
-def serve(model, idle_ms=30000, window=0, slots=0, console=None):
+def serve(model, idle_ms=30000, window=0, slots=0, console=None, stream=_Stream):
     """Answer frames until the host says goodbye ("bye"), or sends no whole frame for idle_ms
     ("idle"), or the port is closed ("closed").
 
     model: path of a .ulnn file or a loaded Model. window: bytes that the port can hold while a
     step is running, 64 to 4096; 0: what this kind of board usually holds. slots: answers kept, 1,
-    2, 4, 8 or 16; 0: by the window. Ctrl-C raises KeyboardInterrupt. Raises as `ulnn.load` does.
+    2, 4, 8 or 16; 0: by the window. stream: what answers. Ctrl-C raises KeyboardInterrupt. Raises
+    as `ulnn.load` does.
     """
     window = window or _WINDOWS.get(sys.platform, 256)
     slots = slots or (8 if window >= 2048 else 4)
@@ -489,12 +488,13 @@ def serve(model, idle_ms=30000, window=0, slots=0, console=None):
         raise ValueError("window %d, slots %d: expected 64 to 4096, and 1 to 16" % (window, slots))
     gc.collect()
     try:
-        loaded = ulnn.load(model) if isinstance(model, str) else model
-        stream = _Stream(loaded, console or _console(), window, slots)
+        if isinstance(model, str):  # for which alone an engine is needed
+            model = __import__("ulnn").load(model)
+        made = stream(model, console or _console(), window, slots)
     except MemoryError as e:
-        loaded = None
+        model = None
         gc.collect()
         free = gc.mem_free() if hasattr(gc, "mem_free") else 0
         raise MemoryError("%s for the model; %d bytes are free" % (e, free)) from None
     gc.collect()
-    return stream.loop(idle_ms)
+    return made.loop(idle_ms)

@@ -1,0 +1,248 @@
+"""Sends what a source of samples gives over the port of the REPL: raw samples and their times.
+
+The host starts it with `import ulnn_record; ulnn_record.serve({"kind": "mpu"})`, and fetches rows
+from a ring by the messages that PROTOCOL.md adds in version 2.1. The source is looked after
+between the bytes of the line, too. Once it runs nothing is allocated, as long as the source's
+`take` does not.
+"""
+
+import json
+import sys
+from array import array
+from binascii import hexlify
+
+import ulnn_sources
+import ulnn_stream
+from ulnn_sources.base import MOST_US, ticks_diff, ticks_ms
+
+_HEAD = 4  # words of an answer before its rows
+_DATA = 120  # words of a payload
+_RING = 8192  # bytes
+_PART = 32  # bytes that are written without a look at the source: 2.8 ms at 115,200 baud
+_AT_ONCE = 8  # samples taken without a look at the line
+_ENDED = 256
+_FAULT_WORDS = 60
+_RETRY_MS, _LAST_RETRY_MS = 100, 6400
+_YES, _NO = (1,), ()
+
+
+class NoModel:
+    """What stands in the place of a model where a source alone is wanted."""
+
+    clamped = 0
+    state = b""
+
+    def __init__(self, inputs):
+        self.inputs = inputs
+
+    def info(self):
+        return {"input_size": self.inputs, "output_size": 0, "state_size": 0, "tick_ns": 1000}
+
+    def step(self, x, y, dt):
+        pass
+
+    def reset(self):
+        pass
+
+
+class Recorder(ulnn_stream._Stream):
+    """The loop of `ulnn_stream` with a source: a ring of rows, which `F` takes out."""
+
+    def __init__(self, source, settings, model, console, window, slots, ring=_RING):
+        self.source = source
+        self._console = console
+        # CircuitPython writes no part of a buffer.
+        parts = sys.implementation.name == "micropython"
+        write = self.write_in_parts if parts else console[1]
+        super().__init__(model, (console[0], write, self.poll_both), window, slots)
+        self.channels = len(source.raw)
+        words = self.words = self.channels + 2 + self.extra_words()
+        if words > _DATA - _HEAD:
+            raise ValueError("a row of %d words; at most %d fit" % (words, _DATA - _HEAD))
+        self.most = (_DATA - _HEAD) // words
+        self.size = ring // (2 * words)
+        self.ring = array("h", [0] * (self.size * words))
+        self.first = self.held = self.drops = self.lost = self.faults = self.carry = 0
+        self.started = self.ended = self.failed = self.timed = False
+        self.looked = self.took = self.failed_at = 0
+        self.pause = _RETRY_MS
+        self.fault_text = bytes(2 * _FAULT_WORDS)
+        self.others[70] = self.fetch  # F
+        info = self.info = dict(self.info)
+        info["settings"] = json.dumps(settings)
+        info["channels"] = json.dumps(list(source.names))
+        info["units"] = json.dumps(list(source.units))
+        info["scale"] = hexlify(array("f", source.scale)).decode()
+        info["offset"] = hexlify(array("f", source.offset)).decode()
+        info["row"] = words
+        info["ring"] = self.size
+
+    def extra_words(self):
+        """Words of a row after its sample and time."""
+        return 0
+
+    # ---- the line, with the source between its bytes ------------------------------------------
+
+    def poll_both(self, ms):
+        poll = self._console[2]
+        if ticks_ms() != self.looked:
+            self.look()
+        for _ in poll(0):
+            return _YES
+        start = ticks_ms()
+        while ticks_diff(ticks_ms(), start) < ms:
+            for _ in poll(1):
+                return _YES
+            self.look()
+        return _NO
+
+    def write_in_parts(self, data, n):
+        write = self._console[1]
+        for at in range(0, n, 32):
+            write(data, at, min(_PART, n - at))
+            self.look()
+
+    # ---- the source ---------------------------------------------------------------------------
+
+    def look(self):
+        """Take what the source has, up to some samples."""
+        self.looked = ticks_ms()
+        if not self.started or self.ended:
+            return
+        source = self.source
+        try:
+            if self.failed:
+                if ticks_diff(self.looked, self.failed_at) < self.pause:
+                    return
+                source.start()
+                self.failed = False
+            for _ in range(_AT_ONCE):
+                if source.waits and self.held == self.size:
+                    return
+                if not source.take():
+                    return
+                self.keep(self.elapsed())
+                self.pause = _RETRY_MS
+        except StopIteration:
+            self.ended = True
+        except Exception as e:
+            self.fail(e)
+
+    def fail(self, error):
+        """Count a fault, and start the source again a while later."""
+        if self.failed:
+            self.pause = min(2 * self.pause, _LAST_RETRY_MS)
+        else:
+            self.lost += self.source.dropped
+        self.failed = True
+        self.failed_at = self.looked
+        self.faults += 1
+        text = "%s: %s" % (type(error).__name__, error)
+        self.fault_text = bytes(text, "utf-8")[: 2 * _FAULT_WORDS]
+
+    def elapsed(self):
+        """Microseconds since the sample before; by the clock of ms where the source was started
+        again, and 0 for the first sample."""
+        us = self.source.elapsed
+        if not us and self.timed:
+            us = max(1, min(ticks_diff(self.looked, self.took), MOST_US // 1000) * 1000)
+        self.timed = True
+        self.took = self.looked
+        return us
+
+    def keep(self, us):
+        """The source's sample into the ring; one for which there is no room is counted, and the
+        time of the next spans it."""
+        us = MOST_US if us > MOST_US - self.carry else us + self.carry
+        if self.held == self.size:
+            self.drops += 1
+            self.carry = us
+            return
+        self.carry = 0
+        at = (self.first + self.held) % self.size * self.words
+        ring, raw = self.ring, self.source.raw
+        for k in range(self.channels):
+            ring[at] = raw[k]
+            at += 1
+        ring[at] = (us & 0x7FFF) - (us & 0x8000)
+        ring[at + 1] = us >> 16
+        self.held += 1
+
+    # ---- messages -----------------------------------------------------------------------------
+
+    def hello(self, n):
+        self.started = False
+        return super().hello(n)
+
+    def begin(self):
+        """Start the source, with an empty ring. Raises what it raises."""
+        self.first = self.held = self.drops = self.lost = self.faults = self.carry = 0
+        self.ended = self.failed = self.timed = False
+        self.source.start()
+        self.started = True
+
+    def fetch(self, n):
+        """F: rows out of the ring, after what is left in it and what was counted."""
+        if n or self.rx[3] < 0:
+            raise ValueError("F: expected no payload, and the most rows as argument")
+        if not self.started:
+            self.begin()
+        self.look()
+        tx, ring, words, size = self.tx, self.ring, self.words, self.size
+        count = min(self.rx[3], self.held, self.most)
+        q = 3 + _HEAD
+        for _ in range(count):
+            at = self.first * words
+            for k in range(at, at + words):
+                tx[q] = ring[k]
+                q += 1
+            self.first = (self.first + 1) % size
+        self.held -= count
+        lost = self.lost if self.failed else self.lost + self.source.dropped
+        tx[3] = self.held
+        tx[4] = (self.drops & 0x7FFF) - (self.drops & 0x8000)
+        tx[5] = (lost & 0x7FFF) - (lost & 0x8000)
+        tx[6] = (self.faults & 0x7FFF) - (self.faults & 0x8000)
+        tx[2] = count | _ENDED if self.ended and not self.held else count
+        return q - 3
+
+    def get(self, n):
+        if self.rx[3] != 3:
+            return super().get(n)
+        if n != 2 or self.rx[4] or self.rx[5] != _FAULT_WORDS:
+            raise ValueError("G: region 3 has 60 words, asked for together")
+        tx, text = self.tx, self.fault_text
+        for k in range(_FAULT_WORDS):
+            low = text[2 * k] if 2 * k < len(text) else 0
+            high = text[2 * k + 1] if 2 * k + 1 < len(text) else 0
+            tx[3 + k] = low | high << 8 if high < 128 else low | high - 256 << 8
+        return _FAULT_WORDS
+
+    def samples(self, n):
+        return self.error(0, "S: the samples come from the source here")
+
+
+def serve(source, model="", idle_ms=30000, window=0, ring=_RING, console=None):
+    """Answer frames as `ulnn_stream.serve` does, with rows of a source.
+
+    source: its settings, a dict; the path of a JSON file that holds them, or holds them as
+    "source"; or a Source. ring: bytes of samples that wait for the host. Raises ValueError for
+    settings that do not fit, MemoryError where the heap is too small.
+    """
+    settings = source
+    if isinstance(settings, str):
+        with open(settings) as f:
+            settings = json.load(f)
+    if isinstance(settings, dict):
+        settings = settings.get("source", settings)
+        source = ulnn_sources.make(settings)
+    else:
+        settings = {}
+
+    def made(model, console, window, slots):
+        return Recorder(source, settings, model, console, window, slots, ring)
+
+    try:
+        return ulnn_stream.serve(NoModel(len(source.raw)), idle_ms, window, 0, console, made)
+    finally:
+        source.stop()
