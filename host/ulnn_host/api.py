@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from .board.deploy import DeployReport, Plan
     from .board.deployed import Deployed
+    from .board.record import Take
     from .board.validate import ValidationReport
     from .data.degrade import Fill, Pattern
     from .data.options import DataOptions
@@ -460,6 +461,17 @@ def validate(
     for line in done.coverage.warnings:
         _warn(line)
     return replace(done, model=model.name) if isinstance(model, Model) else done
+
+
+def record(port: str = "auto", **keys: Any) -> Take:
+    """Record the source on a board, every sample with its time, into a new take (CSV or Parquet,
+    a session file beside it) until `seconds` have passed, the source ends, or Ctrl-C.
+
+    keys: label, group, folder, source, seconds, kind, wait, progress ... of `board.record.record`.
+    """
+    from .board import record as room
+
+    return room.record(port, **keys)
 
 
 @contextlib.contextmanager

@@ -238,7 +238,7 @@ class Board:
         window: bytes the board's port holds while a step runs; 0: what the board offers.
         timeout: seconds for loading. The session starts the loop again where the line broke it.
         """
-        self._check_protocol()
+        self.check_protocol()
         code = f"import ulnn_stream\nulnn_stream.serve({model!r},{idle_ms},{window})"
         with self._session(Session, code, timeout) as session:
             yield session
@@ -253,7 +253,7 @@ class Board:
         settings: of the source, as a dict, or the path of a JSON file on the board. model: path of
         one on the board that runs on the samples; "": none. timeout, restarts: as for `stream`.
         """
-        self._check_protocol(SOURCES)
+        self.check_protocol(SOURCES)
         code = f"import ulnn_record\nulnn_record.serve({settings!r},{model!r},{idle_ms})"
         with self._session(SourceSession, code, timeout) as session:
             yield session
@@ -277,7 +277,8 @@ class Board:
                     self.repl.interrupt(soft_reset=False)
             raise
 
-    def _check_protocol(self, least: int = 0) -> None:
+    def check_protocol(self, least: int = 0) -> None:
+        """Raise UlnnError unless the board's loop speaks our protocol; least: minor version."""
         try:
             code = "import ulnn_stream as s\nprint(s.MAJOR, s.MINOR)"
             major, minor = (int(v) for v in self.exec(code, timeout=30).split())

@@ -176,6 +176,11 @@ class SourceSession(Session):
         self._adapt(len(rows), per)
         return self._rows(rows, ended)
 
+    @property
+    def port(self) -> str:
+        """The port's name."""
+        return self._line.name
+
     def fault(self) -> str:
         """The text of the last error of the source."""
         payload = struct.pack("<HH", 0, FAULT_WORDS)

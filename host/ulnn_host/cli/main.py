@@ -18,6 +18,7 @@ from .export import export
 from .info import info
 from .options import out
 from .ports import ports
+from .record import record
 from .run import run
 from .score import score
 from .train import train
@@ -33,7 +34,8 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    data, train, tune, convert, score, export, info, run, deploy, validate, bench, ports, doctor,
+    record, data, train, tune, convert, score, export, info, run, deploy, validate, bench, ports,
+    doctor,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")

@@ -19,6 +19,7 @@ from .options import DataOptions
 from .recordings import Counts, Recorder
 from .sequences import Sequences
 from .sources import PARQUET, part_of_name, source_name
+from .takes import OF_SESSION, Session, of_sessions
 from .text_table import TextTable
 
 Blocks = Callable[[Plan, Words, Words, Faults], Iterator[Block]]
@@ -49,6 +50,7 @@ class _Table:
 
 def read_tables(paths: Sequence[Path], options: DataOptions) -> Tables:
     """All recordings of some files. Raises UlnnError."""
+    options, sessions = of_sessions(paths, options)
     if options.label and not options.per:
         if not options.label_pattern:
             raise UlnnError(
@@ -62,7 +64,7 @@ def read_tables(paths: Sequence[Path], options: DataOptions) -> Tables:
     faults, labels, groups = Faults(), Words(), Words()
     recorder = Recorder(names, options, faults)
     for table in tables:
-        _read(table, options, recorder, labels, groups, faults)
+        _read(table, options, recorder, labels, groups, faults, sessions.get(table.path))
     faults.raise_any()
     try:
         data = _sequences(recorder, options, names, labels, groups)
@@ -126,6 +128,7 @@ def _read(
     labels: Words,
     groups: Words,
     faults: Faults,
+    session: Session | None,
 ) -> None:
     plan = Plan.of(table.layout, table.columns, options)
     time = table.layout.time
@@ -134,14 +137,21 @@ def _read(
         raise UlnnError(f"{table.path}: column {clock.name} holds elapsed times: nothing to sort")
     label = group = -1
     if options.label_pattern:
-        label = labels.code(part_of_name(table.path, options.label, "label"))
+        label = labels.code(_word(table.path, options.label, "label", session))
     if options.group_pattern:
-        group = groups.code(part_of_name(table.path, options.group, "group"))
+        group = groups.code(_word(table.path, options.group, "group", session))
     recorder.begin(table.path, clock, group, label)
     blocks = table.blocks(plan, labels, groups, faults)
     for block in _sorted(blocks) if options.clock == "sort" else blocks:
         recorder.add(block)
     recorder.end()
+
+
+def _word(path: Path, pattern: str, key: str, session: Session | None) -> str:
+    """The label or group of a whole file."""
+    if pattern == OF_SESSION:
+        return str(getattr(session, key))
+    return part_of_name(path, pattern, key)
 
 
 def _sorted(blocks: Iterator[Block]) -> Iterator[Block]:
