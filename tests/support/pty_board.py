@@ -37,6 +37,7 @@ class PtyBoard:
         self.lib = folder / "lib"
         self.lib.mkdir(parents=True, exist_ok=True)
         for name, text in (modules or {}).items():
+            (self.lib / name).parent.mkdir(exist_ok=True)
             (self.lib / name).write_text(text)
         self.heap = heap
         self.to_board: Callable[[bytes], bytes] = lambda data: data

@@ -189,7 +189,8 @@ class _Taking:
             else:
                 writer.discard()
         if not writer.session.samples:
-            raise UlnnError(f"port {self._session.port}: no sample came from the source")
+            why = f" ({writer.session.fault})" if writer.session.fault else ""
+            raise UlnnError(f"port {self._session.port}: no sample came from the source{why}")
         return self._take()
 
     def _until_end(self, stopped: Callable[[], bool], progress: Callable[[Take], None]) -> str:
