@@ -2,7 +2,7 @@
 # a native ulnn.mpy put there (and a ulnn built into the firmware needs no pure one).
 metadata(
     version="0.2.0",
-    description="Liquid networks on microcontrollers: streaming, rules and sources",
+    description="Liquid networks on boards: streaming, rules, sources",
 )  # noqa: F821
 
 module("ulnn_stream.py")  # noqa: F821

@@ -87,7 +87,7 @@ def test_nothing_is_lost_on_a_line_with_damage(sensor: PtyBoard, tmp_path: Path)
 
 
 def test_what_the_board_has_no_room_for_is_counted(sensor: PtyBoard, tmp_path: Path) -> None:
-    """More than the line can carry: the times are right, and nothing is missing from the counts."""
+    """More than the line can carry: the times are right, and the counts are whole."""
     wave = WAVE | {"rate": 2000, "depth": 100}
     with slow_line(sensor.port, 57600) as port:
         take = record(port, folder=tmp_path, source=wave, seconds=3)
@@ -283,10 +283,8 @@ def test_a_crash_keeps_what_came(sensor: PtyBoard, tmp_path: Path) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps(WAVE))
     path = tmp_path / "walk_001.csv"
-    with subprocess.Popen(
-        command(sensor.port, "--label", "walk", "-o", tmp_path, "--source", settings)
-        + ["--format", "parquet"]
-    ) as process:
+    words = ("--label", "walk", "-o", tmp_path, "--source", settings, "--format", "parquet")
+    with subprocess.Popen(command(sensor.port, *words)) as process:
         deadline = time.monotonic() + 20
         while not path.exists() or len(path.read_bytes()) < 4000:
             assert time.monotonic() < deadline

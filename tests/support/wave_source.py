@@ -11,7 +11,8 @@ UNITS = ("g", "g", "g", "deg/s", "deg/s", "deg/s")
 SCALE = (0.001, 0.001, 0.001, 0.5, 0.5, 0.5)
 
 # rate: Hz. samples: after which it ends, 0: never. refuse: it does not start. fail: the sample at
-# which its bus fails once; silent: it always fails. depth: of the FIFO; what does not fit is lost, and counted.
+# which its bus fails once; silent: it always fails. depth: of the FIFO; what does not fit is
+# lost, and counted.
 WAVE = f"""
 from time import ticks_add, ticks_diff, ticks_us
 from ulnn_rules.settings import Key, check
