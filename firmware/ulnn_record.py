@@ -10,6 +10,7 @@ import json
 import sys
 from array import array
 from binascii import hexlify
+from struct import pack_into
 
 import ulnn_sources
 import ulnn_stream
@@ -19,7 +20,7 @@ _HEAD = 4  # words of an answer before its rows
 _DATA = 120  # words of a payload
 _RING = 8192  # bytes
 _PART = 32  # bytes that are written without a look at the source: 2.8 ms at 115,200 baud
-_AT_ONCE = 8  # samples taken without a look at the line
+AT_ONCE = 8  # samples taken without a look at the line
 _ENDED = 256
 _FAULT_WORDS = 60
 _RETRY_MS, _LAST_RETRY_MS = 100, 6400
@@ -56,7 +57,8 @@ class Recorder(ulnn_stream._Stream):
         write = self.write_in_parts if parts else console[1]
         super().__init__(model, (console[0], write, self.poll_both), window, slots)
         self.channels = len(source.raw)
-        words = self.words = self.channels + 2 + self.extra_words()
+        self.extra = self.extra_words()
+        words = self.words = self.channels + 2 + self.extra
         if words > _DATA - _HEAD:
             raise ValueError("a row of %d words; at most %d fit" % (words, _DATA - _HEAD))
         self.most = (_DATA - _HEAD) // words
@@ -66,7 +68,7 @@ class Recorder(ulnn_stream._Stream):
         self.started = self.ended = self.failed = self.timed = False
         self.looked = self.took = self.failed_at = 0
         self.pause = _RETRY_MS
-        self.fault_text = bytes(2 * _FAULT_WORDS)
+        self.fault_text = b""
         self.others[70] = self.fetch  # F
         info = self.info = dict(self.info)
         info["settings"] = json.dumps(settings)
@@ -116,7 +118,7 @@ class Recorder(ulnn_stream._Stream):
                     return
                 source.start()
                 self.failed = False
-            for _ in range(_AT_ONCE):
+            for _ in range(AT_ONCE):
                 if source.waits and self.held == self.size:
                     return
                 if not source.take():
@@ -138,7 +140,7 @@ class Recorder(ulnn_stream._Stream):
         self.failed_at = self.looked
         self.faults += 1
         text = "%s: %s" % (type(error).__name__, error)
-        self.fault_text = bytes(text, "utf-8")[: 2 * _FAULT_WORDS]
+        self.fault_text = bytes(text, "utf-8")
 
     def elapsed(self):
         """Microseconds since the sample before; by the clock of ms where the source was started
@@ -151,13 +153,13 @@ class Recorder(ulnn_stream._Stream):
         return us
 
     def keep(self, us):
-        """The source's sample into the ring; one for which there is no room is counted, and the
-        time of the next spans it."""
+        """The source's sample into the ring: where the words after it go; -1: there was no room.
+        That is counted, and the time of the next sample spans it."""
         us = MOST_US if us > MOST_US - self.carry else us + self.carry
         if self.held == self.size:
             self.drops += 1
             self.carry = us
-            return
+            return -1
         self.carry = 0
         at = (self.first + self.held) % self.size * self.words
         ring, raw = self.ring, self.source.raw
@@ -167,6 +169,7 @@ class Recorder(ulnn_stream._Stream):
         ring[at] = (us & 0x7FFF) - (us & 0x8000)
         ring[at + 1] = us >> 16
         self.held += 1
+        return at + 2
 
     # ---- messages -----------------------------------------------------------------------------
 
@@ -198,31 +201,38 @@ class Recorder(ulnn_stream._Stream):
                 q += 1
             self.first = (self.first + 1) % size
         self.held -= count
-        lost = self.lost if self.failed else self.lost + self.source.dropped
         tx[3] = self.held
-        tx[4] = (self.drops & 0x7FFF) - (self.drops & 0x8000)
-        tx[5] = (lost & 0x7FFF) - (lost & 0x8000)
-        tx[6] = (self.faults & 0x7FFF) - (self.faults & 0x8000)
+        self.put(4, self.drops)
+        self.put(5, self.lost_by_source())
+        self.put(6, self.faults)
         tx[2] = count | _ENDED if self.ended and not self.held else count
         return q - 3
+
+    def put(self, q, count):
+        """The low 16 bits of a count as word q of the answer."""
+        self.tx[q] = (count & 0x7FFF) - (count & 0x8000)
+
+    def lost_by_source(self):
+        return self.lost if self.failed else self.lost + self.source.dropped
 
     def get(self, n):
         if self.rx[3] != 3:
             return super().get(n)
         if n != 2 or self.rx[4] or self.rx[5] != _FAULT_WORDS:
             raise ValueError("G: region 3 has 60 words, asked for together")
-        tx, text = self.tx, self.fault_text
-        for k in range(_FAULT_WORDS):
-            low = text[2 * k] if 2 * k < len(text) else 0
-            high = text[2 * k + 1] if 2 * k + 1 < len(text) else 0
-            tx[3 + k] = low | high << 8 if high < 128 else low | high - 256 << 8
+        tx, text = self.tx, self.last_fault()
+        pack_into("120s", tx, 6, text[: 2 * _FAULT_WORDS])
         return _FAULT_WORDS
+
+    def last_fault(self):
+        """Its text, in bytes."""
+        return self.fault_text
 
     def samples(self, n):
         return self.error(0, "S: the samples come from the source here")
 
 
-def serve(source, model="", idle_ms=30000, window=0, ring=_RING, console=None):
+def serve(source, idle_ms=30000, window=0, ring=_RING, console=None):
     """Answer frames as `ulnn_stream.serve` does, with rows of a source.
 
     source: its settings, a dict; the path of a JSON file that holds them, or holds them as
@@ -239,8 +249,8 @@ def serve(source, model="", idle_ms=30000, window=0, ring=_RING, console=None):
     else:
         settings = {}
 
-    def made(model, console, window, slots):
-        return Recorder(source, settings, model, console, window, slots, ring)
+    def made(model, *rest):
+        return Recorder(source, settings, model, *rest, ring=ring)
 
     try:
         return ulnn_stream.serve(NoModel(len(source.raw)), idle_ms, window, 0, console, made)

@@ -227,7 +227,7 @@ def test_errors_are_one_line(
 def test_no_sample_leaves_no_file(
     sensor: PtyBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ulnn_host.board.record.NOTHING_SECONDS", 0.2)
+    monkeypatch.setattr("ulnn_host.board.tally.NOTHING_SECONDS", 0.2)
     with pytest.raises(UlnnError, match=r"no sample came .*\(OSError: no answer\)"):
         record(sensor.port, folder=tmp_path, source=WAVE | {"silent": True}, seconds=0.1)
     assert not list(tmp_path.glob("take*"))

@@ -245,16 +245,21 @@ class Board:
 
     @contextlib.contextmanager
     def source(
-        self, settings: dict[str, Any] | str, model: str = "", *, idle_ms: int = 30000,
+        self,
+        settings: dict[str, Any] | str,
+        *,
+        app: bool = False,
+        idle_ms: int = 30000,
         timeout: float = 60,
-    ) -> Iterator[SourceSession]:  # fmt: skip
+    ) -> Iterator[SourceSession]:
         """Start the loop with a source of samples, and leave it at the end.
 
-        settings: of the source, as a dict, or the path of a JSON file on the board. model: path of
-        one on the board that runs on the samples; "": none. timeout, restarts: as for `stream`.
+        settings: of the source, as a dict, or the path of a JSON file on the board. app: they are
+        those of an app, whose model runs on the samples. timeout, restarts: as for `stream`.
         """
         self.check_protocol(SOURCES)
-        code = f"import ulnn_record\nulnn_record.serve({settings!r},{model!r},{idle_ms})"
+        module = "ulnn_live" if app else "ulnn_record"
+        code = f"import {module}\n{module}.serve({settings!r},{idle_ms})"
         with self._session(SourceSession, code, timeout) as session:
             yield session
 
