@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from .board.deploy import DeployReport, Plan
     from .board.deployed import Deployed
+    from .board.live import Moment
     from .board.record import Take
     from .board.validate import ValidationReport
     from .data.degrade import Fill, Pattern
@@ -472,6 +473,17 @@ def record(port: str = "auto", **keys: Any) -> Take:
     from .board import record as room
 
     return room.record(port, **keys)
+
+
+def live(port: str = "auto", **keys: Any) -> Moment:
+    """Follow the app on a board: samples, outputs and decisions as they come, to callbacks.
+
+    keys: settings, seconds, on_decision, progress ... of `board.live.live`. Returns the last
+    moment, with counts of all decisions.
+    """
+    from .board import live as room
+
+    return room.live(port, **keys)
 
 
 @contextlib.contextmanager

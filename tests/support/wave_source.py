@@ -57,8 +57,9 @@ class Sensor(Source):
 
 def modules() -> dict[str, str]:
     """By name: our modules for a board, with the kind `wave`."""
-    paths = [FIRMWARE / "ulnn_stream.py", FIRMWARE / "ulnn_record.py"]
-    paths += [*(FIRMWARE / "ulnn_sources").glob("*.py"), *(FIRMWARE / "ulnn_rules").glob("*.py")]
+    paths = [FIRMWARE / f"{name}.py" for name in ("ulnn_stream", "ulnn_record", "ulnn_live")]
+    for package in ("ulnn_sources", "ulnn_rules", "ulnn_app"):
+        paths += (FIRMWARE / package).glob("*.py")
     found = {str(path.relative_to(FIRMWARE)): path.read_text() for path in paths}
     found["ulnn_sources/__init__.py"] += '\nKINDS["wave"] = "wave"\n'
     found["ulnn_sources/wave.py"] = WAVE

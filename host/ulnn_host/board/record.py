@@ -85,22 +85,27 @@ def source_settings(source: dict[str, Any] | str | Path | None) -> dict[str, Any
     """The settings themselves, or the path of the file on the board. Raises UlnnError."""
     if source is None:
         return BOARD_SETTINGS
-    if isinstance(source, dict):
-        found: Any = source
-    else:
-        try:
-            found = json.loads(Path(source).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UlnnError(
-                f"{source} cannot be read: {(error.strerror or 'error').lower()}"
-            ) from None
-        except ValueError as error:
-            raise UlnnError(f"{source}: not JSON ({error})") from None
-    if isinstance(found, dict):
-        found = found.get("source", found)
+    found = read_json(source)
+    found = found.get("source", found)
     if not isinstance(found, dict) or not isinstance(found.get("kind"), str):
-        where = source if isinstance(source, str | Path) else "source"
+        where = "source" if isinstance(source, dict) else source
         raise UlnnError(f'{where}: expected an object with "kind", or with one as "source"')
+    return found
+
+
+def read_json(settings: dict[str, Any] | str | Path) -> dict[str, Any]:
+    """Settings as they are, or from a file on the PC. Raises UlnnError."""
+    if isinstance(settings, dict):
+        return settings
+    try:
+        found = json.loads(Path(settings).read_text(encoding="utf-8"))
+    except OSError as error:
+        why = (error.strerror or "error").lower()
+        raise UlnnError(f"{settings} cannot be read: {why}") from None
+    except ValueError as error:
+        raise UlnnError(f"{settings}: not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise UlnnError(f"{settings}: expected an object")
     return found
 
 

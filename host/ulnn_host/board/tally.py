@@ -76,12 +76,12 @@ class Tally:
         session = self._session
         while not stopped():
             found = self._count(session.fetch())
-            yield found
             late = time.monotonic() - self._began > self._most / 1e6 + NOTHING_SECONDS
             if found.rows.ended:
                 self.ended = "the source ended"
             elif late or found.samples < len(found.rows.raw):
                 self.ended = f"{self._most / 1e6:g} s"
+            yield found
             if self.ended:
                 return
             if not found.rows.left:

@@ -16,6 +16,7 @@ from .deploy import deploy
 from .doctor import doctor
 from .export import export
 from .info import info
+from .live import live
 from .options import out
 from .ports import ports
 from .record import record
@@ -34,8 +35,8 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    record, data, train, tune, convert, score, export, info, run, deploy, validate, bench, ports,
-    doctor,
+    record, data, train, tune, convert, score, export, info, run, deploy, live, validate, bench,
+    ports, doctor,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")

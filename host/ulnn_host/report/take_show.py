@@ -21,14 +21,19 @@ def line(take: Take) -> str:
     return "  ".join([*parts, *_missing(take), ranges])
 
 
+def missing(gaps: int, lost: int, faults: int, restarts: int) -> list[str]:
+    """What is missing, in words."""
+    found = [f"{gaps} gap{'s'[: gaps != 1]}", f"{lost} lost"]
+    if faults:
+        found.append(f"{faults} fault{'s'[: faults != 1]}")
+    if restarts:
+        found.append(f"{restarts} restart{'s'[: restarts != 1]}")
+    return found
+
+
 def _missing(take: Take) -> list[str]:
     s = take.session
-    found = [f"{s.gap_count} gap{'s'[: s.gap_count != 1]}", f"{s.dropped + s.lost} lost"]
-    if s.faults:
-        found.append(f"{s.faults} fault{'s'[: s.faults != 1]}")
-    if s.restarts:
-        found.append(f"{s.restarts} restart{'s'[: s.restarts != 1]}")
-    return found
+    return missing(s.gap_count, s.dropped + s.lost, s.faults, s.restarts)
 
 
 def show_take(take: Take, console: Terminal) -> None:
