@@ -31,6 +31,7 @@ def start(settings="settings.json", source=None):
     import asyncio
 
     app = make(settings, source)
+    app.begin()
     app.task = asyncio.create_task(app.main())
     return app
 
@@ -44,6 +45,7 @@ def run(settings="settings.json", source=None, on_decision=None):
 
     try:
         app = make(settings, source)
+        app.begin()
     except (ValueError, OSError, ImportError, MemoryError) as e:
         print("ulnn_app: %s" % e)
         return

@@ -27,19 +27,24 @@ class App:
     """
 
     def __init__(self, settings, source=None):
-        s = read(settings)
-        self.settings = s
-        self.source = source or source_of(s)
+        where = settings if isinstance(settings, str) else "settings"
+        s = self.settings = read(settings)
+        if source is None:
+            try:
+                source = source_of(s, where)
+            except ImportError as e:
+                raise ValueError("%s.source: not on this board: %s" % (where, e)) from None
+        self.source = source
         path = s["model"]
         try:
             meaning, scaling = Meaning(path), Scaling(path)
-        except (OSError, ValueError) as e:
-            raise ValueError("model: %s: %s" % (path, _text(e))) from None
-        self.counts = fit(s, self.source, meaning, scaling)
+        except OSError:
+            raise ValueError("%s.model: no file %s" % (where, path)) from None
+        except ValueError as e:
+            raise ValueError("%s.model: %s: %s" % (where, path, e)) from None
+        self.counts = fit(s, source, meaning, scaling, where)
         self.watchdog = chip.Watchdog(s["watchdog_ms"])
         self._light = s["sleep"] == "light"
-        if self._light:
-            chip.check_light_sleep()
         self.ticks = scaling.ticks
         self._load(path, meaning)
         self.x = self._array(scaling.input_size)
@@ -63,10 +68,10 @@ class App:
         except MemoryError:
             self.model = None
             gc.collect()
-            text = "model: %s: not enough memory, %d bytes are free"
+            text = "not enough memory for the model %s: %d bytes are free"
             raise MemoryError(text % (path, _memory()[1])) from None
         except ValueError as e:
-            raise ValueError("model: %s: %s" % (path, e)) from None
+            raise ValueError("%s: %s" % (path, e)) from None
         info = self.model.info()
         self.sha256 = info["sha256"]
         self._dt_max, self._dt_fixed = info["dt_max"], info["dt_fixed"]
@@ -90,7 +95,10 @@ class App:
     # ---- running ------------------------------------------------------------------------------
 
     def begin(self):
-        """Before the first `poll`: from now on the watchdog wants samples."""
+        """Before the first `poll`: from now on the watchdog wants samples. Raises ValueError
+        where the chip's light sleep stops its clock."""
+        if self._light:
+            chip.check_light_sleep()
         self.state = "running"
         self._last_ms = ticks_ms()
         self.watchdog.start()
@@ -116,10 +124,9 @@ class App:
         return n
 
     async def main(self):
-        """The loop, until `stop`, cancellation, or the end of a recording."""
+        """The loop after `begin`, until `stop`, cancellation, or the end of a recording."""
         sleep_ms = getattr(asyncio, "sleep_ms", _sleep_ms)
         pause = self.settings["poll_ms"]
-        self.begin()
         try:
             while self.state != "ended" and not self._stopping:
                 n = self.poll()

@@ -20,11 +20,10 @@ TABLE = {
 }
 
 
-def read(settings):
+def read(settings, where="settings"):
     """The settings, a dict or the path of a JSON file, checked, with every key of TABLE.
 
-    Raises ValueError; its text begins with the path."""
-    where = "settings"
+    Raises ValueError; its text begins with `where`, or with the path."""
     if isinstance(settings, str):
         where = settings
         try:
@@ -40,29 +39,27 @@ def read(settings):
     return found
 
 
-def source_of(settings):
-    """The source that checked settings describe. Raises ValueError."""
-    given = settings["source"]
-    try:
-        return ulnn_sources.make(given, "source")
-    except ImportError as e:
-        raise ValueError(
-            "source.kind: %s is not on this board (%s)" % (given["kind"], e)
-        ) from None
+def source_of(settings, where="settings"):
+    """The source that checked settings describe. Raises ValueError; ImportError where it needs
+    what is not on this board."""
+    return ulnn_sources.make(settings["source"], where + ".source")
 
 
-def fit(settings, source, meaning, scaling):
+def fit(settings, source, meaning, scaling, where="settings"):
     """The `Counts` from a source to a model, by `Meaning` and `Scaling` of its file.
 
     Raises ValueError where channels, units or ranges do not fit.
     """
-    inputs = settings["channels"] or meaning.channels
-    order = channels.order(source.names, inputs, scaling.input_size)
-    names = [source.names[k] for k in order]
-    units = [source.units[k] for k in order]
-    by = channels.factors(names, units, meaning.units, settings["units"])
-    each = [1.0] * len(source.names)
-    for k, channel in enumerate(order):
-        each[channel] = by[k]
-    scale = channels.product(source.scale, each)
-    return Counts(scaling, scale, channels.product(source.offset, each), order)
+    try:
+        inputs = settings["channels"] or meaning.channels
+        order = channels.order(source.names, inputs, scaling.input_size)
+        names = [source.names[k] for k in order]
+        units = [source.units[k] for k in order]
+        by = channels.factors(names, units, meaning.units, settings["units"])
+        each = [1.0] * len(source.names)
+        for k, channel in enumerate(order):
+            each[channel] = by[k]
+        scale = channels.product(source.scale, each)
+        return Counts(scaling, scale, channels.product(source.offset, each), order)
+    except ValueError as e:
+        raise ValueError("%s: %s" % (where, e)) from None

@@ -58,9 +58,8 @@ class Counts:
 
     def convert(self, raw: "Sequence[int]", x: "MutableSequence[int] | memoryview") -> None:
         """The counts of one sample into `x` (array('h'), input_size)."""
-        order, factor, add, bits, near = (
-            self.order, self._factor, self._add, self._bits, self._near,
-        )  # fmt: skip
+        order, factor, add = self.order, self._factor, self._add
+        bits, near = self._bits, self._near
         for k in range(len(order)):
             count, s = raw[order[k]], bits[k]
             low = count * factor[2 * k + 1] + add[2 * k + 1]

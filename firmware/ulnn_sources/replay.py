@@ -33,11 +33,12 @@ def read_head(f):
     texts = f.read(size)
     if len(pairs) < 8 * n or len(texts) < size:
         raise ValueError("a .take file that is cut short")
-    values = unpack_from("<%df" % (2 * n), pairs, 0)
+    values = list(unpack_from("<%df" % (2 * n), pairs, 0))
     names = str(texts, "utf-8").split("\n")
     if len(names) != 2 * n:
         raise ValueError("a .take file with %d names, expected %d" % (len(names), 2 * n))
-    return tuple(names[:n]), tuple(names[n:]), values[::2], values[1::2], 12 + 8 * n + size
+    at = 12 + 8 * n + size
+    return tuple(names[:n]), tuple(names[n:]), tuple(values[::2]), tuple(values[1::2]), at
 
 
 class Sensor(Source):
