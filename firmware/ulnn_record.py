@@ -46,7 +46,7 @@ class NoModel:
         pass
 
 
-class Recorder(ulnn_stream._Stream):
+class Recorder(ulnn_stream.Stream):
     """The loop of `ulnn_stream` with a source: a ring of rows, which `F` takes out."""
 
     def __init__(self, source, settings, model, console, window, slots, ring=_RING):

@@ -121,7 +121,7 @@ def _restore(raw, link, value, end):
     return True
 
 
-class _Stream:
+class Stream:
     def __init__(self, model, console, window, slots):
         self.readinto, self.write, self.poll = console
         self.now, self.hz = _clock()
@@ -473,7 +473,7 @@ class _Stream:
         return 2
 
 
-def serve(model, idle_ms=30000, window=0, slots=0, console=None, stream=_Stream):
+def serve(model, idle_ms=30000, window=0, slots=0, console=None, stream=Stream):
     """Answer frames until the host says goodbye ("bye"), or sends no whole frame for idle_ms
     ("idle"), or the port is closed ("closed").
 

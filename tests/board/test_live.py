@@ -119,7 +119,7 @@ def test_faults_of_the_source_are_shown(app: PtyBoard) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"model": "none.ulnn"}, "ValueError: model: none.ulnn"),
+        ({"model": "none.ulnn"}, "no file none.ulnn"),
         ({"modell": "m.ulnn"}, "'modell' is not a key of it"),
         ({"channels": ["ax", "heart"]}, "no channel heart|2 channels"),
         (

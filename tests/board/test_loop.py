@@ -76,7 +76,7 @@ for dialog in dialogs:
         s = ulnn_record.Recorder(source.Source(dialog["samples"], dialog["waits"]), {},
             ulnn_record.NoModel(2), (read, write_part, poll), 512, 4, ring=8 * dialog["ring"])
     else:
-        s = ulnn_stream._Stream(ulnn.load("m.ulnn"), (read, write, poll), 512, 4)
+        s = ulnn_stream.Stream(ulnn.load("m.ulnn"), (read, write, poll), 512, 4)
     why = s.loop(1000)
     if out:  # after a goodbye nobody asks for more
         said.append(hexlify(out).decode())
@@ -254,7 +254,7 @@ def poll(ms):
         micropython.heap_unlock()
         return NO
     return YES
-stream = ulnn_stream._Stream(ulnn.load("MODEL"), (wire.readinto, out.write, poll), 512, 4)
+stream = ulnn_stream.Stream(ulnn.load("MODEL"), (wire.readinto, out.write, poll), 512, 4)
 why = stream.loop(600000)
 print(repr((why, out.n, stream.steps, stream.damaged)))
 """

@@ -163,7 +163,9 @@ def test_units(given: str, wanted: str, rule: str, factor: float) -> None:
 
 
 def test_other_units_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"channel a is in g, the model takes m.s.2: set units to"):
+    with pytest.raises(
+        ValueError, match=r"channel a is in g, the model takes m.s.2: set units to"
+    ):
         channels.factors(["a"], ["g"], ["m/s^2"])
     for rule in ("same", "convert"):
         with pytest.raises(ValueError, match="a is in g, the model takes V: no conversion is kn"):

@@ -304,7 +304,7 @@ def _app_files(
     files = [
         (f"{identity.lib}/{name.removesuffix('.py')}{suffix}", code, f"app, {note}")
         for name in apps.modules(stems)
-        for suffix, code, note in [_code(name, identity)]
+        for suffix, code, note in [code_file(name, identity)]
     ]
     return files, apps.kept(app, held, identity.root)
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from ..base.paths import board_files
+from . import app as apps
 from .identity import identify
 from .link import Board
 from .plan import code_file
 from .source_session import SOURCES
 
-NEEDED = ("ulnn_stream", "ulnn_rules.settings", "ulnn_sources.base", "ulnn_record")
-NEEDED_FOR_APPS = (*NEEDED, "ulnn_app.settings", "ulnn_live")
-WHOLE = ("ulnn_app",)  # packages of which all modules are needed
-# Which of some modules can be imported there, and the module of a kind of source.
+NEEDED = ("ulnn_stream", "ulnn_record", "ulnn_rules.settings")
+NEEDED_FOR_APPS = (*NEEDED, "ulnn_app", "ulnn_live")
+# Which of some modules can be imported there, where the sources are, and whether one of a kind is.
 _LOOK = """
 def _ulnn_look(names, kind):
+    import sys
     def there(name):
         try:
             __import__(name)
@@ -23,65 +24,66 @@ def _ulnn_look(names, kind):
         except ImportError:
             return False
     found = [there(name) for name in names]
-    import sys
-    sources = sys.modules.get('ulnn_sources')
-    module = sources and sources.KINDS.get(kind)
-    return found, module and ('ulnn_sources.' + module, there('ulnn_sources.' + module))
+    there('ulnn_sources')
+    package = sys.modules.get('ulnn_sources')
+    kinds = getattr(package, 'KINDS', None)
+    path = '' if kinds is None else package.__path__
+    known = kinds is not None and kind in kinds
+    return found, path, known and there('ulnn_sources.' + kinds[kind])
 """.replace("    ", " ")
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """missing: modules. path: of the package of sources, "" without one. source: it has ours."""
+
+    missing: list[str]
+    path: str
+    source: bool
+
+
 def prepare(board: Board, settings: dict[str, Any] | str, *, app: bool = False) -> list[str]:
-    """Put the modules of the loop and of the source on the board that are missing there.
+    """Put what is missing there of the loop, the source and an app on the board.
 
     settings: of the source, or of an app, with its source; or the path of a file on the board
     with them, whose source is there. Returns the paths that were written. Raises UlnnError.
     """
-    needed = NEEDED_FOR_APPS if app else NEEDED
     source = settings.get("source", settings) if isinstance(settings, dict) else {}
     kind = source.get("kind", "") if isinstance(source, dict) else ""
-    found, module = _look(board, needed, kind)
-    if found[0]:
+    seen = _look(board, NEEDED_FOR_APPS if app else NEEDED, kind)
+    if "ulnn_stream" not in seen.missing:
         board.check_protocol(SOURCES)
-    missing = [name for name, there in zip(needed, found, strict=True) if not there]
-    written = _put(board, missing)
-    if kind and module is None:
-        if not written:
-            written = _put(board, ["ulnn_sources.base"])  # an older one does not know this kind
-        _, module = _look(board, needed, kind)
-        if module is None:
-            return written  # whoever makes the source knows the kinds that there are
-    if module and not module[1]:
-        written += _put(board, [module[0]])
-    return written
+    files = [f"{name.replace('.', '/')}.py" for name in seen.missing if name != "ulnn_app"]
+    if "ulnn_app" in seen.missing:
+        files += [name for name in apps.modules([]) if name.startswith("ulnn_app/")]
+    if not seen.path or (kind and not seen.source):
+        files += [f"ulnn_sources/{stem}.py" for stem in apps.sources(kind)]
+    return _put(board, files, seen.path)
 
 
-def _look(
-    board: Board, needed: tuple[str, ...], kind: str
-) -> tuple[list[bool], tuple[str, bool] | None]:
-    said = board.eval(f"_ulnn_look({needed!r}, {kind!r})", setup=_LOOK, timeout=30)
-    if not isinstance(said, tuple) or len(said) != 2 or len(said[0]) != len(needed):
+def _look(board: Board, names: tuple[str, ...], kind: str) -> _Seen:
+    said = board.eval(f"_ulnn_look({names!r}, {kind!r})", setup=_LOOK, timeout=30)
+    if not isinstance(said, tuple) or len(said) != 3 or len(said[0]) != len(names):
         raise board.odd(said, "the modules that it has")
-    found, module = said
-    return found, module
+    found, path, source = said
+    missing = [name for name, there in zip(names, found, strict=True) if not there]
+    return _Seen(missing, str(path), bool(source))
 
 
-def _put(board: Board, modules: list[str]) -> list[str]:
-    """Write modules to lib, packages with their `__init__`; then an empty heap."""
-    if not modules:
+def _put(board: Board, files: list[str], sources: str) -> list[str]:
+    """Write files of `firmware` to lib, and sources to where their package is; then the heap is
+    empty again."""
+    if not files:
         return []
     identity = identify(board)
-    paths = []
-    for name in modules:
-        package, dot, rest = name.partition(".")
-        if package in WHOLE:
-            folder = board_files(f"firmware/{package}")
-            paths += [f"{package}/{path.name}" for path in sorted(folder.glob("*.py"))]
-        else:
-            paths += [f"{package}/__init__.py", f"{package}/{rest}.py"] if dot else [f"{name}.py"]
+    packages = {name.partition("/")[0] for name in files if "/" in name}
+    starts = [f"{package}/__init__.py" for package in packages - {"ulnn_sources"}]
     written = []
-    for path in dict.fromkeys(paths):
-        suffix, data, _ = code_file(path, identity)
-        target = f"{identity.lib}/{path.removesuffix('.py')}{suffix}"
+    for name in sorted({*files, *starts}):
+        suffix, data, _ = code_file(name, identity)
+        folder, _, file = name.rpartition("/")
+        place = sources if folder == "ulnn_sources" and sources else f"{identity.lib}/{folder}"
+        target = f"{place.rstrip('/')}/{file.removesuffix('.py')}{suffix}"
         board.make_folders(target)
         board.write_file(target, data)
         written.append(target)
