@@ -4,6 +4,7 @@ checks them, and the files that they name."""
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,9 +129,17 @@ def starter(name: str, root: str) -> bytes:
 
 
 def sources(kind: str) -> list[str]:
-    """The modules of `ulnn_sources` that a source of this kind takes."""
+    """The modules of `ulnn_sources` that a source of this kind takes: its own, and those that it
+    imports."""
     known = board_code.package("ulnn_sources").KINDS
-    return sorted({"__init__", "base", known.get(kind, "base")})
+    found, ahead = {"__init__"}, {"base", known.get(kind, "base")}
+    while ahead:
+        stem = ahead.pop()
+        found.add(stem)
+        text = board_files(f"firmware/ulnn_sources/{stem}.py").read_text()
+        imported = re.findall(r"^from ulnn_sources\.(\w+) import", text, re.MULTILINE)
+        ahead |= set(imported) - found
+    return sorted(found)
 
 
 def modules(stems: list[str]) -> list[str]:
