@@ -35,9 +35,9 @@ class _App(App):
 class Live(ulnn_record.Recorder):
     """The loop with an app, which looks after its source itself."""
 
-    def __init__(self, app, settings, *rest, ring):
+    def __init__(self, app, settings, *rest):
         self.app = app
-        super().__init__(app.source, settings, *rest, ring=ring)
+        super().__init__(app.source, settings, *rest)
         app.each = self.row
         self.info["labels"] = json.dumps(list(app.decider.labels))
         self.info["path"] = app.settings["model"]
@@ -89,13 +89,14 @@ def serve(settings="settings.json", idle_ms=30000, window=0, ring=4096, console=
     settings: of the app, a dict or the path of a JSON file; its watchdog stays off, and it prints
     nothing. source: one of your own, in place of the settings'. Raises as `ulnn_app.make` does.
     """
+    waiting = ulnn_record.make_ring(ring)
     given = read(settings)
     given["print"] = "nothing"
     given["watchdog_ms"] = 0
     app = _App(given, source)
 
     def made(model, *rest):
-        return Live(app, given["source"], model, *rest, ring=ring)
+        return Live(app, given["source"], waiting, model, *rest)
 
     try:
         return ulnn_stream.serve(app.model, idle_ms, window, 0, console, made)

@@ -6,6 +6,7 @@ between the bytes of the line, too. Once it runs nothing is allocated, as long a
 `take` does not.
 """
 
+import gc
 import json
 import sys
 from array import array
@@ -18,13 +19,25 @@ from ulnn_sources.base import MOST_US, ticks_diff, ticks_ms
 
 _HEAD = 4  # words of an answer before its rows
 _DATA = 120  # words of a payload
-_RING = 8192  # bytes
+_RING, _LEAST_RING = 8192, 512  # bytes
 _PART = 32  # bytes that are written without a look at the source: 2.8 ms at 115,200 baud
 AT_ONCE = 8  # samples taken without a look at the line
 _ENDED = 256
 _FAULT_WORDS = 60
 _RETRY_MS, _LAST_RETRY_MS = 100, 6400
 _YES, _NO = (1,), ()
+
+
+def make_ring(size):
+    """An array of so many bytes; of half of them, and so on, where the heap has no such piece."""
+    gc.collect()
+    while True:
+        try:
+            return array("h", range(size // 2))
+        except MemoryError:
+            size //= 2
+            if size < _LEAST_RING:
+                raise
 
 
 class NoModel:
@@ -49,7 +62,7 @@ class NoModel:
 class Recorder(ulnn_stream.Stream):
     """The loop of `ulnn_stream` with a source: a ring of rows, which `F` takes out."""
 
-    def __init__(self, source, settings, model, console, window, slots, ring=_RING):
+    def __init__(self, source, settings, ring, model, console, window, slots):
         self.source = source
         self._console = console
         # CircuitPython writes no part of a buffer.
@@ -62,8 +75,8 @@ class Recorder(ulnn_stream.Stream):
         if words > _DATA - _HEAD:
             raise ValueError("a row of %d words; at most %d fit" % (words, _DATA - _HEAD))
         self.most = (_DATA - _HEAD) // words
-        self.size = ring // (2 * words)
-        self.ring = array("h", [0] * (self.size * words))
+        self.ring = ring
+        self.size = len(ring) // words
         self.first = self.held = self.drops = self.lost = self.faults = self.carry = 0
         self.started = self.ended = self.failed = self.timed = False
         self.looked = self.took = self.failed_at = 0
@@ -236,9 +249,10 @@ def serve(source, idle_ms=30000, window=0, ring=_RING, console=None):
     """Answer frames as `ulnn_stream.serve` does, with rows of a source.
 
     source: its settings, a dict; the path of a JSON file that holds them, or holds them as
-    "source"; or a Source. ring: bytes of samples that wait for the host. Raises ValueError for
-    settings that do not fit, MemoryError where the heap is too small.
+    "source"; or a Source. ring: bytes of samples that wait for the host; less where the heap is
+    small. Raises ValueError for settings that do not fit.
     """
+    waiting = make_ring(ring)  # first, as it is the largest piece
     settings = source
     if isinstance(settings, str):
         with open(settings) as f:
@@ -250,7 +264,7 @@ def serve(source, idle_ms=30000, window=0, ring=_RING, console=None):
         settings = {}
 
     def made(model, *rest):
-        return Recorder(source, settings, model, *rest, ring=ring)
+        return Recorder(source, settings, waiting, model, *rest)
 
     try:
         return ulnn_stream.serve(NoModel(len(source.raw)), idle_ms, window, 0, console, made)

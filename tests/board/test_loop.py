@@ -74,7 +74,8 @@ for dialog in dialogs:
     if "ring" in dialog:
         import source, ulnn_record
         s = ulnn_record.Recorder(source.Source(dialog["samples"], dialog["waits"]), {},
-            ulnn_record.NoModel(2), (read, write_part, poll), 512, 4, ring=8 * dialog["ring"])
+            ulnn_record.make_ring(8 * dialog["ring"]), ulnn_record.NoModel(2),
+            (read, write_part, poll), 512, 4)
     else:
         s = ulnn_stream.Stream(ulnn.load("m.ulnn"), (read, write, poll), 512, 4)
     why = s.loop(1000)

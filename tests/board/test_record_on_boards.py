@@ -55,7 +55,9 @@ def test_nothing_is_lost_with_a_heap_of_64_kb(port: str, tmp_path: Path) -> None
     s = take.session
     assert (s.dropped, s.lost, s.faults, s.restarts, s.gap_count) == (0, 0, 0, 0, 0)
     assert 780 <= s.samples <= 820
-    assert np.diff(rows[:, 0]) == pytest.approx(5000, abs=500)
+    steps = np.diff(rows[:, 0])  # the driver follows the chip's clock
+    assert steps == pytest.approx(5000, abs=2500)
+    assert steps.mean() == pytest.approx(5000, rel=0.02)
     assert s.units == ("g", "g", "g", "deg/s", "deg/s", "deg/s")
 
 
@@ -81,7 +83,8 @@ def write(buf, at, n):
     global sent
     sent += n
 source = ulnn_sources.make(MPU)
-s = ulnn_record.Recorder(source, {}, ulnn_record.NoModel(6), (wire.readinto, write, poll), 512, 4)
+ring, console = ulnn_record.make_ring(8192), (wire.readinto, write, poll)
+s = ulnn_record.Recorder(source, {}, ring, ulnn_record.NoModel(6), console, 512, 4)
 why = s.loop(1000)
 source.stop()
 print(repr((why, sent, s.drops, s.faults, s.lost_by_source(), s.fault_text)))
