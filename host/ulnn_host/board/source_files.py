@@ -11,8 +11,6 @@ from .link import Board
 from .plan import code_file
 from .source_session import SOURCES
 
-NEEDED = ("ulnn_stream", "ulnn_record", "ulnn_rules.settings")
-NEEDED_FOR_APPS = (*NEEDED, "ulnn_app", "ulnn_live")
 # Which of some modules can be imported there, where the sources are, and whether one of a kind is.
 _LOOK = """
 def _ulnn_look(names, kind):
@@ -50,15 +48,19 @@ def prepare(board: Board, settings: dict[str, Any] | str, *, app: bool = False) 
     """
     source = settings.get("source", settings) if isinstance(settings, dict) else {}
     kind = source.get("kind", "") if isinstance(source, dict) else ""
-    seen = _look(board, NEEDED_FOR_APPS if app else NEEDED, kind)
+    seen = _look(board, ("ulnn_stream", "ulnn_rules.settings"), kind)
     if "ulnn_stream" not in seen.missing:
         board.check_protocol(SOURCES)
-    files = [f"{name.replace('.', '/')}.py" for name in seen.missing if name != "ulnn_app"]
-    if "ulnn_app" in seen.missing:
-        files += [name for name in apps.modules([]) if name.startswith("ulnn_app/")]
+    files = [f"{name.replace('.', '/')}.py" for name in seen.missing]
     if not seen.path or (kind and not seen.source):
         files += [f"ulnn_sources/{stem}.py" for stem in apps.sources(kind)]
-    return _put(board, files, seen.path)
+    written = _put(board, files, seen.path)
+    if app and _look(board, ("ulnn_app",), kind).missing:
+        files = [name for name in apps.modules([]) if name.startswith("ulnn_app/")]
+        written += _put(board, files, seen.path)
+    loops = ("ulnn_record", "ulnn_live") if app else ("ulnn_record",)  # which import the others
+    files = [f"{name}.py" for name in _look(board, loops, kind).missing]
+    return written + _put(board, files, seen.path)
 
 
 def _look(board: Board, names: tuple[str, ...], kind: str) -> _Seen:
