@@ -74,7 +74,6 @@ def poll(ms):
         if rounds == 2:
             micropython.heap_lock()
         if rounds == 4:
-            micropython.heap_unlock()
             return NO
         wire.seek(0)
         rounds += 1
@@ -85,8 +84,11 @@ def write(buf, at, n):
 source = ulnn_sources.make(MPU)
 ring, console = ulnn_record.make_ring(8192), (wire.readinto, write, poll)
 s = ulnn_record.Recorder(source, {}, ring, ulnn_record.NoModel(6), console, 512, 4)
-why = s.loop(1000)
-source.stop()
+try:
+    why = s.loop(1000)
+finally:
+    micropython.heap_unlock()
+    source.stop()
 print(repr((why, sent, s.drops, s.faults, s.lost_by_source(), s.fault_text)))
 """
 
