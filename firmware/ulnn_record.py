@@ -204,7 +204,9 @@ class Recorder(ulnn_stream.Stream):
         if not self.started:
             self.begin()
         self.look()
-        tx, ring, words, size = self.tx, self.ring, self.words, self.size
+        # Four values at a time would make a tuple.
+        tx, ring = self.tx, self.ring
+        words, size = self.words, self.size
         count = min(self.rx[3], self.held, self.most)
         q = 3 + _HEAD
         for _ in range(count):

@@ -38,8 +38,18 @@ CHANNELS = ("ax", "ay", "az", "gx", "gy", "gz")
 @pytest.fixture(scope="module", params=sorted(BOARDS))
 def port(request: pytest.FixtureRequest) -> Iterator[str]:
     """A board with a sensor and a heap of 64 KB."""
-    need_tools(request.param)
-    with board_at(f"{request.param}?heap=64k") as running:
+    yield from with_sensor(str(request.param), "?heap=64k")
+
+
+@pytest.fixture(params=sorted(BOARDS))
+def large(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The same with the heap that boards have."""
+    yield from with_sensor(str(request.param))
+
+
+def with_sensor(name: str, options: str = "") -> Iterator[str]:
+    need_tools(name)
+    with board_at(name + options) as running:
         with Board.open(running.port) as board:
             board.write_file("/boot.py", BOOT.encode())
         yield running.port
@@ -65,7 +75,7 @@ LOCKED = """
 import io, micropython
 import ulnn_record, ulnn_sources, ulnn_stream
 wire = io.BytesIO(open("/fetch.bin", "rb").read())
-size, rounds, sent = wire.seek(0, 2), 0, 0
+size, rounds, sent, why = wire.seek(0, 2), 0, 0, ""
 wire.seek(0)
 YES, NO = (1,), ()
 def poll(ms):
@@ -106,15 +116,15 @@ def test_the_loop_allocates_nothing(port: str) -> None:
     assert sent > 4 * 256 * 18
 
 
-def test_live_decisions(port: str, tmp_path: Path) -> None:
+def test_live_decisions(large: str, tmp_path: Path) -> None:
     model = trimmed(random_model(3, Shape(inputs=6, hidden=8, outputs=3)))
     scale = np.full(6, 1 / 1024, np.float32)
     names = Names(CHANNELS, ("",) * 6, ("a", "b", "c"))
     model = replace(model, input_scale=scale, names=names, decision=Decision("mean", window=50))
     path = tmp_path / "m.ulnn"
     path.write_bytes(with_golden(model))
-    uh.deploy(path, port, quiet=True)
+    uh.deploy(path, large, quiet=True)
     settings = {"model": "/models/m.ulnn", "source": MPU}
-    moment = uh.live(port, settings=settings, seconds=2)
+    moment = uh.live(large, settings=settings, seconds=2)
     assert (moment.dropped, moment.lost, moment.faults, moment.restarts) == (0, 0, 0, 0)
     assert sum(moment.decisions.values()) == (moment.samples - 1) // 50 >= 7
