@@ -10,6 +10,7 @@ import ulnn_record
 import ulnn_stream
 from ulnn_app.loop import App
 from ulnn_app.settings import read
+from ulnn_rules.ticks import ticks_ms
 
 _NO_DECISION = -2
 
@@ -50,7 +51,7 @@ class Live(ulnn_record.Recorder):
         self.started = True
 
     def look(self):
-        self.looked = ulnn_record.ticks_ms()
+        self.looked = ticks_ms()
         if not self.started or self.ended:
             return
         if self.source.waits and self.held + ulnn_record.AT_ONCE > self.size:

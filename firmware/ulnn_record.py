@@ -15,7 +15,8 @@ from struct import pack_into
 
 import ulnn_sources
 import ulnn_stream
-from ulnn_sources.base import MOST_US, ticks_diff, ticks_ms
+from ulnn_rules.ticks import ticks_diff, ticks_ms
+from ulnn_sources.base import MOST_US
 
 _HEAD = 4  # words of an answer before its rows
 _DATA = 120  # words of a payload

@@ -9,7 +9,8 @@ from ulnn_app.settings import fit, read, source_of
 from ulnn_rules.decider import Decider
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
-from ulnn_sources.base import Clock, ticks_diff, ticks_ms, ticks_us
+from ulnn_rules.ticks import ticks_diff, ticks_ms, ticks_us
+from ulnn_sources.base import Clock
 
 _AT_ONCE = 8  # samples, before others have their turn
 _PAUSE_MS, _LAST_PAUSE_MS = 100, 10000

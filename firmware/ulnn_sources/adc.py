@@ -9,7 +9,8 @@ import time
 from array import array
 
 from ulnn_rules.settings import Key, check
-from ulnn_sources.base import Clock, Source, ticks_diff, ticks_us
+from ulnn_rules.ticks import ticks_diff, ticks_us
+from ulnn_sources.base import Clock, Source
 from ulnn_sources.burst import Burst
 from ulnn_sources.bus import Pin
 

@@ -8,7 +8,7 @@ for count in burst.read():  # waits 256 ms
 import time
 from array import array
 
-from ulnn_sources.base import ticks_diff, ticks_us
+from ulnn_rules.ticks import ticks_diff, ticks_us
 
 
 class Burst:

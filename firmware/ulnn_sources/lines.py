@@ -10,7 +10,8 @@ Numbers are separated by commas, semicolons, tabs or spaces.
 import sys
 
 from ulnn_rules.settings import Key, check
-from ulnn_sources.base import MOST_US, Clock, Source, ticks_us
+from ulnn_rules.ticks import ticks_us
+from ulnn_sources.base import MOST_US, Clock, Source
 
 TABLE = {
     "port": Key(str, "stdin", choices=("stdin", "uart")),

@@ -5,7 +5,8 @@ on the board.
 """
 
 from ulnn_rules.settings import Key, check
-from ulnn_sources.base import Source, ticks_us
+from ulnn_rules.ticks import ticks_us
+from ulnn_sources.base import Source
 from ulnn_sources.bus import KEYS, Bus
 from ulnn_sources.pace import Pace
 

@@ -2,7 +2,8 @@
 
 import time
 
-from ulnn_sources.base import Clock, ticks_diff
+from ulnn_rules.ticks import ticks_diff
+from ulnn_sources.base import Clock
 
 _OFF = 16  # a sensor's rate may be off by a 16th of what it should be
 _LEARN = 32  # a 32nd of what was wrong is learnt

@@ -8,7 +8,8 @@ from array import array
 from struct import unpack_from
 
 from ulnn_rules.settings import Key, check
-from ulnn_sources.base import MOST_US, Source, ticks_diff, ticks_us
+from ulnn_rules.ticks import ticks_diff, ticks_us
+from ulnn_sources.base import MOST_US, Source
 
 TABLE = {
     "file": Key(str, low=1),
