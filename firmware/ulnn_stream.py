@@ -46,10 +46,8 @@ def _console():
     if console is not None:
         return _port(console)
     if not hasattr(sys.stdin, "buffer"):
-        raise OSError(
-            "the console of this board carries text only (CircuitPython without native USB): "
-            "give serve a UART"
-        )
+        why = "the console of this board carries text only (CircuitPython without native USB)"
+        raise OSError(why + ": give serve a UART")
     import select
 
     poll = select.poll()
@@ -70,11 +68,10 @@ def _port(port):
                 return ()
         return (True,)
 
-    return (
-        lambda buf, n: port.readinto(part(buf, n)),
-        lambda buf, n: port.write(part(buf, n)),
-        wait,
-    )
+    def readinto(buf, n):
+        return port.readinto(part(buf, n))
+
+    return readinto, lambda buf, n: port.write(part(buf, n)), wait
 
 
 def _clock():
@@ -128,10 +125,8 @@ class Stream:
         self.now, self.hz = _clock()
         self.model = model
         self.step = model.step
-        info = model.info()
-        self.info = info
-        self.window = window
-        self.slots = slots
+        info = self.info = model.info()
+        self.window, self.slots = window, slots
         i = self.inputs = info["input_size"]
         o = self.outputs = info["output_size"]
         self.states = info["state_size"]
@@ -482,9 +477,8 @@ def serve(model, idle_ms=30000, window=0, slots=0, console=None, stream=Stream):
     model: path of a .ulnn file or a loaded Model. window: bytes that the port can hold while a
     step is running, 64 to 4096; 0: what this kind of board usually holds. slots: answers kept, 1,
     2, 4, 8 or 16; 0: by the window. console: a port with in_waiting, readinto and write, such as a
-    busio.UART of CircuitPython, or the three functions of `_console`.
-    stream: what answers. Ctrl-C raises KeyboardInterrupt. Raises as `ulnn.load` does, and OSError
-    for a text console.
+    busio.UART of CircuitPython, or the three functions of `_console`. stream: what answers. Ctrl-C
+    raises KeyboardInterrupt. Raises as `ulnn.load` does, and OSError for a text console.
     """
     window = window or _WINDOWS.get(sys.platform, 256)
     slots = slots or (8 if window >= 2048 else 4)
@@ -494,10 +488,8 @@ def serve(model, idle_ms=30000, window=0, slots=0, console=None, stream=Stream):
     try:
         if isinstance(model, str):  # for which alone an engine is needed
             model = __import__("ulnn").load(model)
-        if console is None:
-            console = _console()
-        elif not isinstance(console, tuple):
-            console = _port(console)
+        if not isinstance(console, tuple):
+            console = _port(console) if console else _console()
         made = stream(model, console, window, slots)
     except MemoryError as e:
         model = None
