@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,8 +13,10 @@ from ..base.errors import UlnnError
 from ..base.version import __version__
 from ..data.take_writer import TakeWriter
 from ..data.takes import Session
+from .app import to_replay
 from .discover import resolve
 from .faults import Faults
+from .identity import identify
 from .line import BAUDRATE
 from .link import Board
 from .source_files import prepare
@@ -75,10 +78,27 @@ def record(
         interrupts() as stopped,
     ):
         prepare(board, settings)
+        if isinstance(settings, dict):
+            settings = put_recording(board, source, settings)
         with board.source(settings) as session:
             first = _session(port, label, group, session)
             taking = _Taking(session, TakeWriter(folder, first, kind), seconds)
             return taking.all(stopped, progress or (lambda take: None))
+
+
+def put_recording(board: Board, path: object, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a source that replays a file beside them on the PC, which goes to the board.
+
+    path: of the settings. Raises UlnnError.
+    """
+    beside = Path(path) if isinstance(path, str | Path) else Path("settings")
+    found = to_replay(beside, {"source": settings})
+    for name, data in found.items():
+        target = f"{identify(board).root}/{name}"
+        if board.sha256(target) != hashlib.sha256(data).hexdigest():
+            board.write_file(target, data)
+        settings = settings | {"file": target}
+    return settings
 
 
 def source_settings(source: dict[str, Any] | str | Path | None) -> dict[str, Any] | str:
