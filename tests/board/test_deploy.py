@@ -32,7 +32,10 @@ from ulnn_host.toolchain import bytecode, natmod
 TOOL = ROOT / "tools" / "deploy.py"
 
 
-RULE_NAMES = ("__init__", "decider", "float64", "meaning", "readout", "scaling", "sections")
+RULE_NAMES = (
+    "__init__", "centres", "decider", "float64", "meaning", "readout", "scaling", "sections",
+    "session", "settings", "ticks",
+)  # fmt: skip
 RULES = {f"ulnn_rules/{name}.mpy" for name in RULE_NAMES}
 STUBS = {
     "/lib/ulnn_boot.mpy",
@@ -191,7 +194,7 @@ def test_a_damaged_file_of_a_deployment_is_mended_by_the_next(
 def test_flat_files_of_an_older_deployment_become_the_version_before(
     disk: Callable[..., Disk], pure_only: None, tmp_path: Path
 ) -> None:
-    there = disk()
+    there = disk(384)
     old, new = model_file(tmp_path, 1, "old.ulnn"), model_file(tmp_path, 2)
     for name in ("ulnn", "ulnn_stream", *(n.removesuffix(".mpy") for n in RULES)):
         there.link.make_folders(f"/ram/lib/{name}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import ulnn_rules
 
 from ..base.errors import UlnnError
-from ..toolchain import natmod
+from ..toolchain import bytecode, natmod
 from .link import Board
 
 RULES = sorted(Path(ulnn_rules.__path__[0]).glob("*.py"))
@@ -61,6 +61,12 @@ class Identity:
     def arch(self) -> str | None:
         """Native architecture, as in `sys.implementation._mpy`."""
         return natmod.arch_name(self.mpy)
+
+    @property
+    def takes_bytecode(self) -> bool:
+        """Whether it imports the .mpy files of ours."""
+        ours = self.mpy & 0xFF == bytecode.MPY_VERSION[0]
+        return self.implementation == "micropython" and ours
 
     @property
     def root(self) -> str:

@@ -88,16 +88,10 @@ class Plan:
         )
 
 
-def _takes_bytecode(identity: Identity) -> bool:
-    return (
-        identity.implementation == "micropython" and identity.mpy & 0xFF == bytecode.MPY_VERSION[0]
-    )
-
-
 def code_file(name: str, identity: Identity) -> _File:
     """(suffix, contents, note) of `firmware/NAME`: bytecode where the board takes ours."""
     why = "this board takes no .mpy of ours"
-    if _takes_bytecode(identity):
+    if identity.takes_bytecode:
         try:
             return ".mpy", bytecode.find(name), "bytecode"
         except UlnnError as error:
@@ -225,7 +219,7 @@ def make_plan(
         dict(sorted(files.items())),
         choice.engine,
     )
-    suffix = ".mpy" if _takes_bytecode(identity) else ".py"
+    suffix = ".mpy" if identity.takes_bytecode else ".py"
     adopted = _adopted(identity, held, target)
     names = {*version.modules, *(adopted[0].modules if adopted else ())}
     stubs = [versions.stub_path(identity.lib, name, suffix) for name in sorted(names)]
