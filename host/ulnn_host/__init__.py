@@ -1,6 +1,6 @@
 """Liquid networks: trained on a PC, run in integers on microcontrollers, proven equal.
 
-`api` has the ten names below; heavy packages are imported when a function needs them.
+`api` has the names below; heavy packages are imported when a function needs them.
 """
 
 # The room of this name is imported first, so that a later import does not put it in the place of

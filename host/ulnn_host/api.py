@@ -1,4 +1,4 @@
-"""The public face: from recordings to a proven board in ten names.
+"""The public face: from recordings to a proven board in a few names.
 
     import ulnn_host as uh
     data = uh.read("takes/a.csv", unit="ms", label="what", per="sequence")
@@ -17,7 +17,7 @@ import contextlib
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from .engines import registry
 from .engines.batch import quantise
 from .engines.coverage import Coverage
 from .engines.coverage import coverage as measure
+from .engines.outputs import Outputs
 from .engines.reference import Reference
 from .format import container, facts
 
@@ -54,21 +55,6 @@ if TYPE_CHECKING:
     from .train.train import TrainedNetwork
 
 Float = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a model gave for N sequences of T steps, 0 after the end of shorter ones.
-
-    y: (N, T, O) in real units; y_int: (N, T, O) the integers; state: (N, state_size) after the
-    last step of each. Without N where the data were one sequence. coverage: of the data by the
-    model.
-    """
-
-    y: Float
-    y_int: NDArray[np.int16]
-    state: NDArray[np.int16]
-    coverage: Coverage
 
 
 class Model:
