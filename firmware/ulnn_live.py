@@ -54,7 +54,7 @@ class Live(ulnn_record.Recorder):
         self.looked = ticks_ms()
         if not self.started or self.ended:
             return
-        if self.source.waits and self.held + ulnn_record.AT_ONCE > self.size:
+        if self.source.waits and self.waiting + ulnn_record.AT_ONCE > self.size:
             return
         self.app.poll()
         self.faults = self.app.faults.total

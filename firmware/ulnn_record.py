@@ -78,7 +78,7 @@ class Recorder(ulnn_stream.Stream):
         self.most = (_DATA - _HEAD) // words
         self.ring = ring
         self.size = len(ring) // words
-        self.first = self.held = self.drops = self.lost = self.faults = self.carry = 0
+        self.first = self.waiting = self.drops = self.lost = self.faults = self.carry = 0
         self.started = self.ended = self.failed = self.timed = False
         self.looked = self.took = self.failed_at = 0
         self.pause = _RETRY_MS
@@ -88,8 +88,8 @@ class Recorder(ulnn_stream.Stream):
         info["settings"] = json.dumps(settings)
         info["channels"] = json.dumps(list(source.names))
         info["units"] = json.dumps(list(source.units))
-        info["scale"] = hexlify(array("f", source.scale)).decode()
-        info["offset"] = hexlify(array("f", source.offset)).decode()
+        info["scale"] = hexlify(bytes(array("f", source.scale))).decode()
+        info["offset"] = hexlify(bytes(array("f", source.offset))).decode()
         info["row"] = words
         info["ring"] = self.size
 
@@ -133,7 +133,7 @@ class Recorder(ulnn_stream.Stream):
                 source.start()
                 self.failed = False
             for _ in range(AT_ONCE):
-                if source.waits and self.held == self.size:
+                if source.waits and self.waiting == self.size:
                     return
                 if not source.take():
                     return
@@ -170,19 +170,19 @@ class Recorder(ulnn_stream.Stream):
         """The source's sample into the ring: where the words after it go; -1: there was no room.
         That is counted, and the time of the next sample spans it."""
         us = MOST_US if us > MOST_US - self.carry else us + self.carry
-        if self.held == self.size:
+        if self.waiting == self.size:
             self.drops += 1
             self.carry = us
             return -1
         self.carry = 0
-        at = (self.first + self.held) % self.size * self.words
+        at = (self.first + self.waiting) % self.size * self.words
         ring, raw = self.ring, self.source.raw
         for k in range(self.channels):
             ring[at] = raw[k]
             at += 1
         ring[at] = (us & 0x7FFF) - (us & 0x8000)
         ring[at + 1] = us >> 16
-        self.held += 1
+        self.waiting += 1
         return at + 2
 
     # ---- messages -----------------------------------------------------------------------------
@@ -193,7 +193,7 @@ class Recorder(ulnn_stream.Stream):
 
     def begin(self):
         """Start the source, with an empty ring. Raises what it raises."""
-        self.first = self.held = self.drops = self.lost = self.faults = self.carry = 0
+        self.first = self.waiting = self.drops = self.lost = self.faults = self.carry = 0
         self.ended = self.failed = self.timed = False
         self.source.start()
         self.started = True
@@ -208,7 +208,7 @@ class Recorder(ulnn_stream.Stream):
         # Four values at a time would make a tuple.
         tx, ring = self.tx, self.ring
         words, size = self.words, self.size
-        count = min(self.rx[3], self.held, self.most)
+        count = min(self.rx[3], self.waiting, self.most)
         q = 3 + _HEAD
         for _ in range(count):
             at = self.first * words
@@ -216,12 +216,12 @@ class Recorder(ulnn_stream.Stream):
                 tx[q] = ring[k]
                 q += 1
             self.first = (self.first + 1) % size
-        self.held -= count
-        tx[3] = self.held
+        self.waiting -= count
+        tx[3] = self.waiting
         self.put(4, self.drops)
         self.put(5, self.lost_by_source())
         self.put(6, self.faults)
-        tx[2] = count | _ENDED if self.ended and not self.held else count
+        tx[2] = count | _ENDED if self.ended and not self.waiting else count
         return q - 3
 
     def put(self, q, count):
