@@ -18,6 +18,7 @@ from .doctor import doctor
 from .export import export
 from .info import info
 from .live import live
+from .mask import mask, new_key
 from .options import out
 from .ports import ports
 from .record import record
@@ -36,7 +37,8 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    record, data, train, tune, convert, score, adapt, export, info, run, deploy, live, validate,
+    record, data, mask, new_key, train, tune, convert, score, adapt, export, info, run, deploy,
+    live, validate,
     bench, ports, doctor,
 ):  # fmt: skip
     app.command()(command)
