@@ -120,11 +120,11 @@ def test_live_decisions(large: str, tmp_path: Path) -> None:
     model = trimmed(random_model(3, Shape(inputs=6, hidden=8, outputs=3)))
     scale = np.full(6, 1 / 1024, np.float32)
     names = Names(CHANNELS, ("",) * 6, ("a", "b", "c"))
-    model = replace(model, input_scale=scale, names=names, decision=Decision("mean", window=50))
+    model = replace(model, input_scale=scale, names=names, decision=Decision("mean", window=20))
     path = tmp_path / "m.ulnn"
     path.write_bytes(with_golden(model))
     uh.deploy(path, large, quiet=True)
-    settings = {"model": "/models/m.ulnn", "source": MPU}
-    moment = uh.live(large, settings=settings, seconds=2)
+    settings = {"model": "/models/m.ulnn", "source": MPU | {"rate": 50}}
+    moment = uh.live(large, settings=settings, seconds=4)
     assert (moment.dropped, moment.lost, moment.faults, moment.restarts) == (0, 0, 0, 0)
-    assert sum(moment.decisions.values()) == (moment.samples - 1) // 50 >= 7
+    assert sum(moment.decisions.values()) == (moment.samples - 1) // 20 >= 9
