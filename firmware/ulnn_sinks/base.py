@@ -1,0 +1,148 @@
+"""What every sink is, and how those deliver whose receiver acknowledges."""
+
+from ulnn_rules.events import is_after
+from ulnn_rules.settings import check
+from ulnn_sources.base import ticks_diff, ticks_ms
+
+_MOST_MS = 300000  # between two tries
+
+
+class Backoff:
+    """Waits that double, with a part by chance, so that a fleet does not come back at once."""
+
+    def __init__(self, first_ms, most_ms=_MOST_MS):
+        self._first = first_ms
+        self._most = most_ms
+        self._chance = ticks_ms()
+        self.reset()
+
+    def reset(self):
+        """The next wait is the first one."""
+        self._next = self._first
+        self._from = self._ms = 0
+
+    def start(self):
+        """Begin a wait, of once to twice the time that is due."""
+        self._chance = (self._chance * 16807 + ticks_ms()) & 0xFFFF
+        self._ms = self._next + self._next * self._chance // 0xFFFF
+        self._from = ticks_ms()
+        self._next = min(2 * self._next, self._most)
+
+    def is_over(self):
+        """Whether the wait is over; it is before the first."""
+        return ticks_diff(ticks_ms(), self._from) >= self._ms or not self._ms
+
+
+class Sink:
+    """A sink of events.
+
+    Made with (settings, log, where): a dict without "kind", which fits TABLE, the log that it
+    gets a reader of, and the words with which errors begin. A constructor raises ValueError and
+    opens nothing; the first `poll` does.
+    """
+
+    KIND = ""
+    TABLE = {}
+
+    def __init__(self, settings, log, where):
+        self.settings = check(settings, self.TABLE, where)
+        self.log = log
+        self.problem = ""
+        self.backoff = Backoff(1000)
+        self.attach()
+
+    def attach(self):
+        """Take a reader of the log, at its start and where it begins from new."""
+        self.reader = self.log.reader()
+
+    def poll(self):
+        """Do what can be done without waiting. What it raises is counted, and `fail` called."""
+
+    def fail(self, error):
+        """After an error: close what is open; later polls try again, after a wait."""
+        self.problem = str(error) or type(error).__name__
+        self.reader.rewind()
+        self.backoff.start()
+        self.stop()
+
+    def stop(self):
+        """Close what is open. Never raises; `poll` opens it again."""
+
+    def status(self):
+        """A dict: kind, delivered (events), problem ("" where there is none)."""
+        return {"kind": self.KIND, "delivered": self.reader.delivered, "problem": self.problem}
+
+
+class Delivery:
+    """Events on their way to a receiver that acknowledges: some lines, then the acknowledgement of
+    the last of them, and nothing in between. So whatever is acknowledged, all before it is too.
+
+    limit: bytes of all lines, but for a single one that is longer. first_ms: until they are sent
+    again, doubled each time. check: lines carry a CRC.
+    lines: what is to be sent; last: (boot, seq) of its last event; complete: whether no more is
+    added.
+    """
+
+    def __init__(self, sink, limit, first_ms, check=False):
+        self._reader = sink.reader
+        self._log = sink.log
+        self._limit = limit
+        self._check = check
+        self._again = Backoff(first_ms)
+        self.lines = bytearray()
+        self.clear()
+
+    def clear(self):
+        """Nothing is on its way."""
+        self._reader.rewind()
+        self._done()
+
+    def _done(self):
+        if self.lines:
+            self.lines = bytearray()
+        self.last = None
+        self.complete = False
+        self._again.reset()
+
+    def build(self):
+        """Take one event at most; whether the lines are complete."""
+        if self.complete:
+            return True
+        reader = self._reader
+        if reader.poll():  # what was acknowledged goes first
+            return False
+        at = reader.taken
+        event = reader.take() if reader.waits() else None
+        if event is None:
+            if self.last and not self.lines:  # a policy withholds them all
+                reader.deliver(*self.last)
+                self.last = None
+            self.complete = len(self.lines) > 0
+            return self.complete
+        line = self._log.line(event, self._check).encode()
+        if self.lines and len(self.lines) + len(line) >= self._limit:
+            reader.taken = at
+            self.complete = True
+            return True
+        if line:
+            self.lines += line
+            self.lines += b"\n"
+        self.last = (event.boot, event.seq)
+        return False
+
+    def sent(self):
+        """The lines are on their way."""
+        self._log.sent_bytes += len(self.lines)
+        self._again.start()
+
+    def is_late(self):
+        """Whether they should have been acknowledged by now: send them again."""
+        return self._again.is_over()
+
+    def acknowledge(self, log, boot, seq):
+        """An acknowledgement came; one of another log changes nothing."""
+        if log != self._log.ring.log:
+            return
+        self._reader.deliver(boot, seq)
+        if self.last and not is_after(self.last[0], self.last[1], (boot, seq)):
+            self._done()
