@@ -1,11 +1,11 @@
 """Where events go to, and the log on flash that holds them until they have arrived.
 
-    log = Log("pump-3", Ring("/events"))
-    log.sinks = [make({"kind": "mqtt", "host": "192.168.1.5"}, log)]
-    while True:
-        log.poll()  # never waits
-        ...
-        log.add("decision", "walking", margin)
+log = Log("pump-3", Ring("/events"))
+log.sinks = [make({"kind": "mqtt", "host": "192.168.1.5"}, log)]
+while True:
+    log.poll()  # never waits
+    ...
+    log.add("decision", "walking", margin)
 """
 
 # kind in the settings: the module with the class `Sink`. A board imports the one it needs.

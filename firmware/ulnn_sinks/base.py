@@ -1,7 +1,6 @@
 """What every sink is, and how those deliver whose receiver acknowledges."""
 
 from ulnn_rules.events import is_after
-from ulnn_rules.settings import check
 from ulnn_sources.base import ticks_diff, ticks_ms
 
 _MOST_MS = 300000  # between two tries
@@ -36,16 +35,14 @@ class Backoff:
 class Sink:
     """A sink of events.
 
-    Made with (settings, log, where): a dict without "kind", which fits TABLE, the log that it
-    gets a reader of, and the words with which errors begin. A constructor raises ValueError and
-    opens nothing; the first `poll` does.
+    A module has the class `Sink`, made with (settings, log, where): a dict without "kind", which
+    fits the module's TABLE, the log that it gets a reader of, and the words with which errors
+    begin. A constructor raises ValueError and opens nothing; the first `poll` does.
     """
 
-    KIND = ""
-    TABLE = {}
-
-    def __init__(self, settings, log, where):
-        self.settings = check(settings, self.TABLE, where)
+    def __init__(self, kind, settings, log):
+        self.kind = kind
+        self.settings = settings
         self.log = log
         self.problem = ""
         self.backoff = Backoff(1000)
@@ -70,7 +67,7 @@ class Sink:
 
     def status(self):
         """A dict: kind, delivered (events), problem ("" where there is none)."""
-        return {"kind": self.KIND, "delivered": self.reader.delivered, "problem": self.problem}
+        return {"kind": self.kind, "delivered": self.reader.delivered, "problem": self.problem}
 
 
 class Delivery:

@@ -2,15 +2,17 @@
 
 import os
 
-from ulnn_rules.settings import Key
+from ulnn_rules.settings import Key, check
 from ulnn_sinks import base
+
+TABLE = {"path": Key(str, low=1), "limit": Key(int, 1000000, 4096)}
 
 
 class Sink(base.Sink):
     """A file that grows up to `limit` bytes; then it becomes `path`.old, and a new one begins."""
 
-    KIND = "file"
-    TABLE = {"path": Key(str, low=1), "limit": Key(int, 1000000, 4096)}
+    def __init__(self, settings, log, where):
+        super().__init__("file", check(settings, TABLE, where), log)
 
     def poll(self):
         reader = self.reader

@@ -105,9 +105,10 @@ class Reader:
 class Log:
     """Events of one device, and the sinks that they go to.
 
-    device: its name, 1 to 64 letters, digits or ._-; "": the board's own number. ring: a `Ring`. model: SHA-256 of the model in hex, or
-    its beginning. policy: what may be stored and sent; its `filter(record, purpose)`, with
-    purpose "store" or "send", gives the record that may, or None.
+    device: its name, 1 to 64 letters, digits or ._-; "": the board's own number. ring: a `Ring`.
+    model: SHA-256 of the model in hex, or its beginning. policy: what may be stored and sent; its
+    `filter(record, purpose)`, with purpose "store" or "send", gives the record that may, or None.
+    channels: of `sample`.
     sinks: of `make`, polled in turn. boot: this start's number. added, missed, dropped: events,
     and those that could not be written, and were overwritten before they were delivered.
     raw_bytes: what the samples of `sample` have; sent_bytes: what the sinks sent.
@@ -228,7 +229,16 @@ class Log:
         samples, outside, mean, std = self.summary.take()
         for first in range(0, max(1, len(mean)), CHANNELS):
             end = first + CHANNELS
-            part = (samples, outside, clamped, faults, lost, first, mean[first:end], std[first:end])
+            part = (
+                samples,
+                outside,
+                clamped,
+                faults,
+                lost,
+                first,
+                mean[first:end],
+                std[first:end],
+            )
             self.add("summary", figures=part)
 
     def forget(self):

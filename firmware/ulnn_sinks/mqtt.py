@@ -14,14 +14,26 @@ import select
 import socket
 from struct import pack
 
-from ulnn_rules.settings import Key
+from ulnn_rules.settings import Key, check
 from ulnn_sinks import base
 from ulnn_sources.base import ticks_diff, ticks_ms
 
+TABLE = {
+    "host": Key(str, low=1),
+    "port": Key(int, 0, 0, 65535),
+    "prefix": Key(str, "ulnn", low=1),
+    "user": Key(str, ""),
+    "password": Key(str, ""),
+    "tls": Key(bool, False),
+    "ca": Key(str, ""),
+    "keep_alive": Key(int, 60, 4, 3600),
+    "batch": Key(int, 1024, 256, 16384),
+    "resend_ms": Key(int, 10000, 100, 300000),
+}
 _CLOSED, _OPENING, _GREETING, _JOINING, _OPEN = range(5)
 _PATIENCE_MS = 15000  # for a broker that has to answer
 _LARGEST = 1024  # bytes of a packet from the broker
-_CONNACK, _PUBLISH, _SUBACK, _PINGRESP = 0x20, 0x30, 0x90, 0xD0
+_CONNACK, _PUBLISH, _SUBACK = 0x20, 0x30, 0x90
 
 
 def _text(text):
@@ -51,25 +63,11 @@ class Sink(base.Sink):
     is not acknowledged is sent again, doubled each time.
     """
 
-    KIND = "mqtt"
-    TABLE = {
-        "host": Key(str, low=1),
-        "port": Key(int, 0, 0, 65535),
-        "prefix": Key(str, "ulnn", low=1),
-        "user": Key(str, ""),
-        "password": Key(str, ""),
-        "tls": Key(bool, False),
-        "ca": Key(str, ""),
-        "keep_alive": Key(int, 60, 4, 3600),
-        "batch": Key(int, 1024, 256, 16384),
-        "resend_ms": Key(int, 10000, 100, 300000),
-    }
-
     def __init__(self, settings, log, where):
         self._state = _CLOSED
         self._socket = None
         self._chunk = bytearray(128)
-        super().__init__(settings, log, where)
+        super().__init__("mqtt", check(settings, TABLE, where), log)
 
     def attach(self):
         super().attach()

@@ -8,7 +8,8 @@ import os
 from binascii import crc32, hexlify, unhexlify
 from struct import pack, unpack
 
-from ulnn_rules.events import SIZE, is_whole, unpack as unpack_event
+from ulnn_rules.events import SIZE, is_whole
+from ulnn_rules.events import unpack as unpack_event
 
 RECORDS = 31  # of a file, with its head in 4 KB
 _MAGIC = b"ULEV"

@@ -4,9 +4,10 @@ answers each with a line "ack LOG BOOT SEQ"; Ctrl-C stays alive."""
 import select
 import sys
 
-from ulnn_rules.settings import Key
+from ulnn_rules.settings import Key, check
 from ulnn_sinks import base
 
+TABLE = {"acknowledged": Key(bool, True)}
 _ANSWER = 64  # bytes of the longest answer
 
 
@@ -18,11 +19,8 @@ class Sink(base.Sink):
     what is typed into the port while the sink is polled is taken for answers.
     """
 
-    KIND = "serial"
-    TABLE = {"acknowledged": Key(bool, True)}
-
     def __init__(self, settings, log, where):
-        super().__init__(settings, log, where)
+        super().__init__("serial", check(settings, TABLE, where), log)
         self._in = getattr(sys.stdin, "buffer", sys.stdin)
         self._poller = select.poll()
         self._poller.register(sys.stdin, select.POLLIN)

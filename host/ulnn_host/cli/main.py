@@ -10,11 +10,13 @@ from ..base import console
 from ..base.version import __version__
 from .bench import bench
 from .boards import boards
+from .collect import collect
 from .convert import convert
 from .data import data
 from .deploy import deploy
 from .doctor import doctor
 from .export import export
+from .fleet import fleet
 from .info import info
 from .options import out
 from .ports import ports
@@ -34,6 +36,7 @@ app = typer.Typer(
 )
 for command in (
     data, train, tune, convert, score, export, info, run, deploy, validate, bench, ports, doctor,
+    collect, fleet,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")

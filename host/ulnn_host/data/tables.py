@@ -18,7 +18,7 @@ from .dialect import read_dialect
 from .options import DataOptions
 from .recordings import Counts, Recorder
 from .sequences import Sequences
-from .sources import PARQUET, part_of_name, source_name
+from .sources import PARQUET, is_events, part_of_name, source_name
 from .text_table import TextTable
 
 Blocks = Callable[[Plan, Words, Words, Faults], Iterator[Block]]
@@ -56,6 +56,8 @@ def read_tables(paths: Sequence[Path], options: DataOptions) -> Tables:
                 'or to a recording (per = "sequence")?'
             )
         options = replace(options, per="sequence")
+    if all(map(is_events, paths)):
+        options = options.for_events()
     tables = [_open(path, options) for path in paths]
     names = tables[0].layout.names
     tables = [_in_order(table, tables[0]) for table in tables]
@@ -77,14 +79,14 @@ def read_tables(paths: Sequence[Path], options: DataOptions) -> Tables:
 
 
 def _open(path: Path, options: DataOptions) -> _Table:
-    if path.suffix.lower() in PARQUET:
+    if path.suffix.lower() in PARQUET or is_events(path):
         try:
-            from .parquet import ParquetTable
+            from .parquet import EventsTable, ParquetTable
         except ImportError:
             raise UlnnError(
                 f"{path}: Parquet needs the package pyarrow: pip install 'ulnn[data]'"
             ) from None
-        parquet = ParquetTable(path, options)
+        parquet = (EventsTable if is_events(path) else ParquetTable)(path, options)
         return _Table(
             path, parquet.columns, _layout(path, parquet.columns, options), "", parquet.blocks
         )
