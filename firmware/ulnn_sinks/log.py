@@ -8,12 +8,13 @@ from ulnn_rules.summary import Summary
 from ulnn_sources.base import ticks_diff, ticks_ms
 
 _SET_YEAR = 2025  # a clock that was never set begins years before
-_EPOCH = (time.gmtime(0)[0] - 1970) // 30 * 946684800  # s; boards begin in 2000
+_date = getattr(time, "gmtime", None)  # not on every board
+_EPOCH = (_date(0)[0] - 1970) // 30 * 946684800 if _date else 0  # s; boards begin in 2000
 
 
 def utc_ms():
     """Milliseconds of UTC since 1970; 0 where the clock was never set."""
-    if time.gmtime()[0] < _SET_YEAR:
+    if not _date or _date()[0] < _SET_YEAR:
         return 0
     if hasattr(time, "time_ns"):
         return time.time_ns() // 1000000 + _EPOCH * 1000
