@@ -172,7 +172,10 @@ def to_line(fields: "dict[str, Any]", check: bool = False) -> str:
 def _value(value: "Any") -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ",".join([_value(v) for v in value]) + "]"
-    return json.dumps(value)
+    if not isinstance(value, str):
+        return json.dumps(value)
+    text = value.replace("\\", "\\\\").replace('"', '\\"')  # UTF-8 everywhere
+    return '"' + "".join([c if c >= " " else "\\u%04x" % ord(c) for c in text]) + '"'
 
 
 def is_sound(line: str) -> bool:

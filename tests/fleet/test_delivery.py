@@ -36,17 +36,22 @@ class Fleet:
         self.collectors: dict[str, subprocess.Popen[str]] = {}
         self.devices: list[subprocess.Popen[str]] = []
 
-    def collect(self, name: str) -> None:
-        """Start a collector and wait until it is there."""
-        process = subprocess.Popen(
+    def collect(self, *names: str) -> None:
+        """Start collectors and wait until they are there."""
+        for name in names:
+            self.collectors[name] = self._collector(name)
+        for name in names:
+            out = self.collectors[name].stdout
+            assert out
+            assert "connected" in out.readline()
+
+    def _collector(self, name: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [*ENDS_WITH_US, sys.executable, "-u", "-m", "ulnn_host", "collect", "--mqtt",
              f"127.0.0.1:{self.network.port}", "-o", str(self.folder / "events"), "--name", name,
              "--roll", "2"],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        assert process.stdout
-        assert "connected" in process.stdout.readline()
-        self.collectors[name] = process
 
     def start(self, count: int, period: int, seconds: int) -> None:
         """Start the devices."""
@@ -101,12 +106,11 @@ def disturb(fleet: Fleet, pause: float) -> None:
 
 @pytest.mark.slow
 def test_no_event_is_lost_or_doubled(tmp_path: Path, full: bool) -> None:
-    """The quick form has 1,000 events, the full one 20,000."""
-    count, period, pause = (1000, 40, 4.0) if full else (50, 200, 1.5)
+    """The quick form has 1,200 events, the full one 20,000."""
+    count, period, pause = (1000, 40, 4.0) if full else (60, 200, 1.2)
     with Broker(tmp_path) as broker, Network(broker.port) as network:
         fleet = Fleet(tmp_path, broker, network)
-        for name in ("first", "second"):
-            fleet.collect(name)
+        fleet.collect("first", "second")
         fleet.start(count, period, 600 if full else 50)
         disturb(fleet, pause)
         results = fleet.results()

@@ -4,7 +4,6 @@ tests/firmware/test_event_log.py.
 Arguments: kind of filesystem, step, the folders of the modules.
 """
 
-import os
 import sys
 
 sys.path.insert(0, sys.argv[0].rpartition("/")[0])
@@ -78,7 +77,7 @@ def look(told, log, reader, cuts=0):
     want = [k for k in told.added if told.added[k] is not None and k not in told.delivered]
     lost = [k for k in want if k not in found]
     # The oldest may make way for an event that was not written before the power went.
-    assert all([k < found[0] for k in lost]) if found else not lost, (lost, found)
+    assert all(k < found[0] for k in lost) if found else not lost, (lost, found)
     assert len(lost) <= log.dropped + 4 * cuts, (lost, log.dropped)  # a file, at each cut
     return len(lost)
 
