@@ -184,6 +184,12 @@ def is_sound(line: str) -> bool:
     return at > 0 and line[at + 8 :] == '%08x"}' % crc32(line[:at].encode())
 
 
+def answer(log: str, boot: "Any", seq: "Any") -> str:
+    """The line that acknowledges an event, and all before it, on a serial port, with a CRC."""
+    text = "ack %s %s %s" % (log, boot, seq)
+    return "%s %08x" % (text, crc32(text.encode()))
+
+
 def is_after(boot: int, seq: int, other: "Sequence[int]") -> bool:
     """Whether an event of this boot and seq comes after the one of `other`, (boot, seq)."""
     return boot > other[0] or (boot == other[0] and seq > other[1])

@@ -75,17 +75,17 @@ class Delivery:
     the last of them, and nothing in between. So whatever is acknowledged, all before it is too.
 
     limit: bytes of all lines, but for a single one that is longer. first_ms: until they are sent
-    again, doubled each time. check: lines carry a CRC.
+    again, doubled each time up to most_ms. check: lines carry a CRC.
     lines: what is to be sent; last: (boot, seq) of its last event; complete: whether no more is
     added.
     """
 
-    def __init__(self, sink, limit, first_ms, check=False):
+    def __init__(self, sink, limit, first_ms, most_ms=_MOST_MS, check=False):
         self._reader = sink.reader
         self._log = sink.log
         self._limit = limit
         self._check = check
-        self._again = Backoff(first_ms)
+        self._again = Backoff(first_ms, most_ms)
         self.lines = bytearray()
         self.clear()
 

@@ -12,6 +12,7 @@ Only looking up a host's name waits, for the network's name server; an address i
 import json
 import select
 import socket
+from binascii import a2b_base64
 from struct import pack
 
 from ulnn_rules.settings import Key, check
@@ -231,13 +232,22 @@ class Sink(base.Sink):
                 pass  # not of a collector of ours
 
 
+def _certificates(data):
+    """Each certificate of a PEM file, and what is DER as it is: boards know only that."""
+    if b"-----BEGIN" not in data:
+        return [data]
+    parts = data.split(b"-----BEGIN CERTIFICATE-----")[1:]
+    return [a2b_base64(part.split(b"-----END")[0]) for part in parts]
+
+
 def _secured(raw, settings):
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if settings["ca"]:
         with open(settings["ca"], "rb") as f:
-            context.load_verify_locations(cadata=f.read())
+            for certificate in _certificates(f.read()):
+                context.load_verify_locations(cadata=certificate)
         context.verify_mode = ssl.CERT_REQUIRED
     else:
         context.verify_mode = ssl.CERT_NONE

@@ -1,9 +1,10 @@
 """Events as lines of JSON on the port of the REPL. `ulnn collect --port` takes them there, and
-answers each with a line "ack LOG BOOT SEQ"; Ctrl-C stays alive."""
+answers each with a line "ack LOG BOOT SEQ CRC"; Ctrl-C stays alive."""
 
 import select
 import sys
 
+from ulnn_rules.events import answer
 from ulnn_rules.settings import Key, check
 from ulnn_sinks import base
 
@@ -29,7 +30,7 @@ class Sink(base.Sink):
 
     def attach(self):
         super().attach()
-        self.delivery = base.Delivery(self, 1, 2000, check=True)
+        self.delivery = base.Delivery(self, 1, 500, 5000, check=True)
 
     def poll(self):
         if self.settings["acknowledged"]:
@@ -55,7 +56,7 @@ class Sink(base.Sink):
                 self._answer += self._byte
 
     def _answered(self):
-        words = self._answer.decode().split()
+        words = str(bytes(self._answer), "ascii").split()
         self._answer = bytearray()
-        if len(words) == 4 and words[0] == "ack":
+        if len(words) == 5 and " ".join(words) == answer(*words[1:4]):
             self.delivery.acknowledge(words[1], int(words[2]), int(words[3]))

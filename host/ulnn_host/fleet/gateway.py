@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Protocol
 
-from ulnn_rules.events import is_sound
+from ulnn_rules.events import answer, is_sound
 
 from .store import Store
 
@@ -64,4 +64,4 @@ class Gateway:
         ack = self.store.take(text.encode())
         self.store.commit()
         if ack:
-            self.port.write(f"ack {ack.log} {ack.boot} {ack.seq}\n".encode())
+            self.port.write(f"\n{answer(ack.log, ack.boot, ack.seq)}\n".encode())  # after noise
