@@ -30,7 +30,8 @@ ORDER = (
     "device", "log", "boot", "seq", "t", "clock", "up", "kind", "what", "margin", "model",
     "samples", "outside", "clamped", "faults", "lost", "first", "mean", "std",
 )  # fmt: skip
-KEY = ("log", "boot", "seq")  # without these an event cannot be acknowledged: no policy drops them
+# What no policy decides on: it names an event, or says of what kind it is.
+FREE = ("log", "boot", "seq", "clock", "kind", "model", "first")
 _HEAD = "<IIIIIIQQ8sBBHi"
 _HEAD_SIZE = 56
 _FIGURES = "<IIIIIB"

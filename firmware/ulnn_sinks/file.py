@@ -21,10 +21,9 @@ class Sink(base.Sink):
         event = reader.take()
         if event is None:
             return
-        line = self.log.line(event)
-        if line:
-            self._write(line + "\n")
-            self.log.sent_bytes += len(line) + 1
+        line = self.log.line(event) + "\n"
+        self._write(line)
+        self.log.sent_bytes += len(line)
         reader.deliver(event.boot, event.seq)
         self.backoff.reset()
         self.problem = ""

@@ -3,7 +3,7 @@
 import time
 from binascii import hexlify, unhexlify
 
-from ulnn_rules.events import CHANNELS, KEY, Event, is_after, to_line
+from ulnn_rules.events import CHANNELS, FREE, Event, is_after, to_line
 from ulnn_rules.summary import Summary
 from ulnn_sources.base import ticks_diff, ticks_ms
 
@@ -29,6 +29,10 @@ def board_number():
         return hexlify(unique_id()).decode()
     except (ImportError, AttributeError):
         return ""
+
+
+def _whole(value):
+    return int(value) if isinstance(value, (int, float)) else 0
 
 
 class Uptime:
@@ -107,8 +111,8 @@ class Log:
     """Events of one device, and the sinks that they go to.
 
     device: its name, 1 to 64 letters, digits or ._-; "": the board's own number. ring: a `Ring`.
-    model: SHA-256 of the model in hex, or its beginning. policy: what may be stored and sent; its
-    `filter(record, purpose)`, with purpose "store" or "send", gives the record that may, or None.
+    model: SHA-256 of the model in hex, or its beginning. policy: a `Policy` of
+    `ulnn_rules.mask`: an event goes to flash with what it lets be both stored and sent.
     channels: of `sample`.
     sinks: of `make`, polled in turn. boot: this start's number. added, missed, dropped: events,
     and those that could not be written, and were overwritten before they were delivered.
@@ -134,8 +138,7 @@ class Log:
     def _name(self, device):
         """What the device is called outside: a policy may give it a pseudonym."""
         if self._policy:
-            device = (self._policy.filter({"device": device}, "send") or {}).get("device")
-            device = device or self.ring.log
+            device = self._policy.filter({"device": device}, "send").get("device", self.ring.log)
         bad = [c for c in device if not (c in "._-" or c.isdigit() or c.isalpha()) or c > "z"]
         if bad or not 0 < len(device) <= 64:
             raise ValueError("device: expected 1 to 64 letters, digits or ._-, got %r" % device)
@@ -190,7 +193,8 @@ class Log:
         event.seq = self.seq
         event.up = self.uptime.ms()
         event.utc = utc_ms()
-        if self._policy and not self._store(event):
+        if self._policy and not self._mask(event):
+            self.withheld += 1
             return False
         way = self.ring.makes_way()
         if way > self._left:
@@ -208,20 +212,32 @@ class Log:
             return False
         return True
 
-    def _store(self, event):
-        """Whether a policy lets an event be stored, with what it leaves of it."""
-        record = self._masked(event, "store")
-        if not record.get("kind"):
-            self.withheld += 1
-            return False
-        event.up = record.get("up" if event.utc else "t", 0)
-        event.utc = record.get("t", 0) if event.utc else 0
-        event.what = record.get("what", "")
-        event.margin = record.get("margin", 0)
-        event.model = record.get("model", "")
-        if event.figures and not ("mean" in record and "std" in record):
-            event.figures = event.figures[:6] + ([], [])  # noqa: RUF005, not on boards
-        return True
+    def _mask(self, event):
+        """Leave of an event what may be stored here and sent; whether there is any of it."""
+        record = {}
+        fields = event.fields()
+        for name in fields:
+            if name not in FREE:
+                record[name] = fields[name]
+        left = self._policy.filter(record, "send")
+        for name in list(left):
+            try:
+                self._policy.rule(name, "store")
+            except Exception:
+                del left[name]
+        event.utc, event.up = (_whole(left.get(k)) for k in ("t", "up"))
+        if fields["clock"] == "since boot":
+            event.utc, event.up = 0, event.utc
+        event.what = str(left.get("what", ""))
+        event.margin = _whole(left.get("margin"))
+        if event.figures:
+            names = ("samples", "outside", "clamped", "faults", "lost")
+            five = [_whole(left.get(name)) for name in names]
+            both = "mean" in left and "std" in left
+            mean = [_whole(v) for v in left["mean"]] if both else []
+            std = [_whole(v) for v in left["std"]] if both else []
+            event.figures = tuple(five) + (event.figures[5], mean, std)  # noqa: RUF005
+        return any(name in left for name in ("what", "margin", "samples", "mean"))
 
     def summarise(self, clamped=0, faults=0, lost=0):
         """Add what the samples since the last summary were like: as many events of kind "summary"
@@ -252,25 +268,11 @@ class Log:
     # ---- what sinks ask for -------------------------------------------------------------------
 
     def line(self, event, check=False):
-        """The line of an event, as a sink sends it; "" where the policy withholds it."""
-        if self._policy:
-            fields = self._masked(event, "send")
-            if not fields.get("kind"):
-                self.withheld += 1
-                return ""
-            fields["boot"] = event.boot
-            fields["seq"] = event.seq
-        else:
-            fields = event.fields()
+        """The line of an event, as a sink sends it."""
+        fields = event.fields()
         fields["device"] = self.device
         fields["log"] = self.ring.log
         return to_line(fields, check)
-
-    def _masked(self, event, purpose):
-        record = event.fields()
-        for name in KEY:
-            record.pop(name, None)
-        return self._policy.filter(record, purpose) or {}
 
     def poll(self):
         """Let each sink do what it can do without waiting."""
