@@ -66,11 +66,10 @@ def folder(tmp_path: Path) -> Path:
             moved = 900 if name == "drifts" and k >= 15 else 0
             x = np.rint(rng.normal((0, 100, -2000), (300, 50, 10), (200, 3)))
             x[:, 1] += moved
-            device.summarise(np.clip(x, -32768, 32767).astype(int), clamped=k == 3, lost=2)
+            device.summarise(np.clip(x, -32768, 32767).astype(int), clamped=int(k == 3), lost=2)
             device.say("decision", what="walking" if k % 4 else "still", margin=100 + k)
         if name == "drifts":
-            device.seq += 7
-            device.boot = 2
+            device.seq, device.boot = 3, 2
             device.say("alarm", what="hot", margin=1)
             device.seq += 5
             device.say("decision", what="still", margin=3)
@@ -86,9 +85,10 @@ def test_a_line_for_each_device(folder: Path) -> None:
     assert (well.events, well.starts, well.missing) == (60, 1, 0)
     assert well.decisions == {"walking": 15, "still": 5}
     assert (well.samples, well.clamped, well.lost, well.outside) == (4000, 1, 40, 0)
-    assert (drifts.starts, drifts.alarms, drifts.missing) == (2, 1, 5)
+    assert (drifts.starts, drifts.alarms, drifts.missing) == (2, 1, 8)
     assert well.models == (MODEL,)
-    assert well.drift and drifts.drift
+    assert well.drift
+    assert drifts.drift
     assert well.drift.shift < 0.5
     assert 17 < drifts.drift.shift < 19
     assert drifts.drift.shift_channel == 1
@@ -168,14 +168,8 @@ def test_commands(folder: Path, tmp_path: Path) -> None:
     assert said["events"] == 123
     assert said["devices"][2]["decisions"] == {"walking": 15, "still": 5}
     text = page.read_text()
-    for words in (
-        "1 of 3 devices were not heard of",
-        "drifts",
-        "walking 15, still 5",
-        "<svg",
-        "hot",
-    ):
-        assert (words in text) == (words not in ("<svg", "hot")), words
+    for words in ("1 of 3 devices were not heard of", "drifts", "walking 15, still 5"):
+        assert words in text
     done = ulnn("fleet", folder, "--since", datetime.now(UTC).strftime("%Y-%m-%d"))
     assert "silent" not in done.stdout
     assert "well" in done.stdout

@@ -49,7 +49,7 @@ def fleet(
         from ..report.fleet_reference import reference_of
 
         reference = reference_of(model, calib)
-    made = overview(events.read(folders, since), reference)
+    made = overview(events.read(folders, since), reference, whole=not since)
     if html:
         from ..report.fleet_page import fleet_page
 

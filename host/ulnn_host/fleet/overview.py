@@ -108,8 +108,9 @@ def _plain(device: Device) -> dict[str, Any]:
     }
 
 
-def overview(events: Any, reference: Reference | None = None) -> Overview:
-    """The overview of a table of `data.events.read`."""
+def overview(events: Any, reference: Reference | None = None, *, whole: bool = True) -> Overview:
+    """The overview of a table of `data.events.read`. whole: it holds all that ever came, so that
+    events are missing which come before the first one of a start."""
     devices: dict[str, Device] = {}
     hours: Counter[datetime] = Counter()
     summaries: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -131,7 +132,8 @@ def overview(events: Any, reference: Reference | None = None) -> Overview:
             summaries[name].append(row)
     for (name, _, _), seqs in numbers.items():
         devices[name].starts += 1
-        devices[name].missing += max(seqs) - min(seqs) + 1 - len(seqs)
+        first = 1 if whole else min(seqs)
+        devices[name].missing += max(seqs) - first + 1 - len(seqs)
     for name, rows in summaries.items():
         _add_summaries(devices[name], rows, reference)
     order = sorted(devices.values(), key=lambda device: device.name)
