@@ -7,8 +7,10 @@ PORT ?= virtual:cortex-m7
 BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh native_module/sources.txt \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
 C_SOURCES := native_module boards tests
+STUBS := stm32 esp32 rp2
+FIRMWARE := $(wildcard firmware/ulnn*.py) firmware/deployment/ulnn_boot.py $(patsubst %/,%,$(wildcard firmware/ulnn_*/))
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host bench-data bench-line check lint format picture docs vectors natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host bench-data bench-line check lint firmware-types format picture docs vectors natmods boards \
     dist test-install clean
 
 help:
@@ -55,12 +57,24 @@ bench-line: setup
 # Lint first: it is quick and says the most.
 test: setup lint check
 
-lint: setup
+lint: setup firmware-types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	find $(C_SOURCES) -name '*.[ch]' -o -name '*.cpp' | xargs $(BIN)/clang-format --dry-run -Werror
+
+# The stubs of all ports have the same names: each set has a folder.
+build/stubs/%/stamp: tools/constraints.txt | setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+	    --constraint tools/constraints.txt --target build/stubs/$* micropython-$*-stubs
+	touch $@
+
+firmware-types: $(STUBS:%=build/stubs/%/stamp) build/stubs/stdlib/stamp
+	for port in $(STUBS); do echo "firmware on $$port:"; \
+	    MYPYPATH=build/stubs/$$port:build/stubs/stdlib:build/stubs/stdlib/stdlib:firmware \
+	    $(BIN)/mypy --config-file firmware/mypy.ini --custom-typeshed-dir build/stubs/stdlib \
+	    $(FIRMWARE) || exit 1; done
 
 check: setup
 	ULNN_NO_SKIP=1 $(BIN)/python -m pytest -n logical --dist loadfile --durations=20

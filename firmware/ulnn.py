@@ -19,13 +19,10 @@ except ImportError:
 try:
     from binascii import crc32
 except ImportError:
-    try:
-        from zlib import crc32
-    except ImportError:
-        crc32 = None
+    crc32 = None
 
 try:
-    from operator import index as _index
+    from operator import index as _index  # type: ignore[import-not-found]
 except ImportError:
 
     def _index(v):

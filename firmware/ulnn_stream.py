@@ -13,6 +13,9 @@ from binascii import crc32
 from struct import pack_into
 
 import ulnn
+from ulnn_rules.ticks import ticks_diff as _diff
+from ulnn_rules.ticks import ticks_ms as _ms
+from ulnn_rules.ticks import ticks_us as _us
 
 MAJOR = 2
 MINOR = 0
@@ -25,20 +28,6 @@ _GAP_MS = 20  # between two bytes of a frame
 _NOISE, _NOTHING, _IDLE, _CLOSED = -1, -2, -3, -4
 # What the receive buffers of the ports hold; 256 where nothing is known.
 _WINDOWS = {"qemu": 2048, "linux": 2048, "rp2": 512, "mimxrt": 512, "nrf52": 512, "samd": 128}
-
-if hasattr(time, "ticks_us"):
-    _us, _ms, _diff = time.ticks_us, time.ticks_ms, time.ticks_diff
-else:  # CircuitPython
-
-    def _us():
-        return time.monotonic_ns() // 1000 & 0x3FFFFFFF
-
-    def _ms():
-        return time.monotonic_ns() // 1000000 & 0x3FFFFFFF
-
-    def _diff(a, b):
-        return (a - b) & 0x3FFFFFFF
-
 
 _lock = _unlock = int
 if sys.maxsize < 1 << 31:  # elsewhere a CRC-32 is a small integer
@@ -54,25 +43,37 @@ def _console():
     try:
         from usb_cdc import console  # CircuitPython
     except ImportError:
-        import select
+        console = None
+    if console is not None:
+        return _port(console)
+    if not hasattr(sys.stdin, "buffer"):
+        raise OSError(
+            "the console of this board carries text only (CircuitPython without native USB): "
+            "give serve a UART"
+        )
+    import select
 
-        poll = select.poll()
-        poll.register(sys.stdin, select.POLLIN)
-        return sys.stdin.buffer.readinto, sys.stdout.buffer.write, poll.ipoll
+    poll = select.poll()
+    poll.register(sys.stdin, select.POLLIN)
+    return sys.stdin.buffer.readinto, sys.stdout.buffer.write, poll.ipoll
+
+
+def _port(port):
+    """The same of a serial port of CircuitPython: with in_waiting, readinto and write."""
 
     def part(buf, n):
         return memoryview(buf)[: n if isinstance(buf, bytearray) else n // 2]
 
     def wait(ms):
         start = _ms()
-        while not console.in_waiting:
+        while not port.in_waiting:
             if _diff(_ms(), start) > ms:
                 return ()
         return (True,)
 
     return (
-        lambda buf, n: console.readinto(part(buf, n)),
-        lambda buf, n: console.write(part(buf, n)),
+        lambda buf, n: port.readinto(part(buf, n)),
+        lambda buf, n: port.write(part(buf, n)),
         wait,
     )
 
@@ -83,8 +84,7 @@ def _clock():
     c, t = cpu(), _us()
     while _diff(_us(), t) < 20000:
         pass
-    c, t = _diff(cpu(), c), _diff(_us(), t)
-    hz = c * 1000000 // t
+    hz = _diff(cpu(), c) * 1000000 // _diff(_us(), t)
     return (cpu, hz) if hz > 2000000 else (_us, 1000000)
 
 
@@ -211,6 +211,7 @@ class _Stream:
         # Four values at a time would make a tuple.
         poll, readinto = self.poll, self.readinto
         one, raw = self.one, self.raw
+        start, gap = _START, _GAP_MS
         if not self.begun:
             for _ in poll(ms):
                 break
@@ -218,13 +219,13 @@ class _Stream:
                 return _IDLE
             if readinto(one, 1) != 1:
                 return _CLOSED
-            if one[0] != _START:
+            if one[0] != start:
                 return _NOISE
             self.begun = True
         at = 1
         for end in (4, 0):
             for k in range(at, end or 4 + 2 * raw[3]):
-                for _ in poll(_GAP_MS):
+                for _ in poll(gap):
                     break
                 else:
                     self.begun = False
@@ -232,7 +233,7 @@ class _Stream:
                 if readinto(one, 1) != 1:
                     return _CLOSED
                 b = one[0]
-                if b == _START:  # what came before it, if anything, lost bytes
+                if b == start:  # what came before it, if anything, lost bytes
                     return 0 if k > 1 else _NOTHING
                 raw[k] = b
             at = 4
@@ -481,7 +482,9 @@ def serve(model, idle_ms=30000, window=0, slots=0, console=None):
 
     model: path of a .ulnn file or a loaded Model. window: bytes that the port can hold while a
     step is running, 64 to 4096; 0: what this kind of board usually holds. slots: answers kept, 1,
-    2, 4, 8 or 16; 0: by the window. Ctrl-C raises KeyboardInterrupt. Raises as `ulnn.load` does.
+    2, 4, 8 or 16; 0: by the window. console: a port with in_waiting, readinto and write, such as a
+    busio.UART of CircuitPython, or the three functions of `_console`.
+    Ctrl-C raises KeyboardInterrupt. Raises as `ulnn.load` does, and OSError for a text console.
     """
     window = window or _WINDOWS.get(sys.platform, 256)
     slots = slots or (8 if window >= 2048 else 4)
@@ -490,7 +493,11 @@ def serve(model, idle_ms=30000, window=0, slots=0, console=None):
     gc.collect()
     try:
         loaded = ulnn.load(model) if isinstance(model, str) else model
-        stream = _Stream(loaded, console or _console(), window, slots)
+        if console is None:
+            console = _console()
+        elif not isinstance(console, tuple):
+            console = _port(console)
+        stream = _Stream(loaded, console, window, slots)
     except MemoryError as e:
         loaded = None
         gc.collect()

@@ -79,8 +79,9 @@ uint64_t hw_time(void) {
     uint32_t state = hw_irq_disable();
     uint32_t high = time_high;
     uint32_t left = TIMER_VALUE(0);
-    if (TIMER_INT(0) & 1) {
-        // Wrapped, and the interrupt has not been taken yet.
+    // Wrapped, and the interrupt has not been taken yet? A look at a register costs a turn of
+    // QEMU's lock, so only shortly after.
+    if (left > 0xffffffff - HW_TIME_HZ && (TIMER_INT(0) & 1)) {
         left = TIMER_VALUE(0);
         ++high;
     }

@@ -13,11 +13,10 @@
 #define UART_LSR REG8(0x10000005)
 #define UART_LSR_DR (1 << 0)
 #define UART_LSR_THRE (1 << 5)
+#define UART_FIFO_SIZE (16)
 
 #define MTIMECMP_LOW REG(0x02004000)
 #define MTIMECMP_HIGH REG(0x02004004)
-#define MTIME_LOW REG(0x0200bff8)
-#define MTIME_HIGH REG(0x0200bffc)
 
 #define IRQ_UART (10)
 #define PLIC_PRIORITY(n) REG(0x0c000000 + 4 * (n))
@@ -79,11 +78,12 @@ void hw_irq_restore(uint32_t state) {
 }
 
 uint64_t hw_time(void) {
+    // The CSRs and not MTIME: a register of a device costs a turn of QEMU's lock.
     uint32_t high, low;
     do {
-        high = MTIME_HIGH;
-        low = MTIME_LOW;
-    } while (high != MTIME_HIGH);
+        high = CSR_READ(timeh);
+        low = CSR_READ(time);
+    } while (high != CSR_READ(timeh));
     return (uint64_t)high << 32 | low;
 }
 
@@ -101,6 +101,8 @@ void hw_sleep_until(uint64_t deadline) {
 /******************************************************************************/
 // UART
 
+static uint8_t tx_free;
+
 static void uart_rx_interrupt(void) {
     while (UART_LSR & UART_LSR_DR) {
         if (!hal_uart_rx_ready()) {
@@ -115,11 +117,16 @@ void hw_uart_rx_resume(void) {
     UART_IER = 0x01;
 }
 
+// THRE says that the whole FIFO is free.
 bool hw_uart_tx_ready(void) {
-    return UART_LSR & UART_LSR_THRE;
+    if (tx_free == 0 && (UART_LSR & UART_LSR_THRE)) {
+        tx_free = UART_FIFO_SIZE;
+    }
+    return tx_free != 0;
 }
 
 void hw_uart_tx(uint8_t c) {
+    --tx_free;
     UART_DATA = c;
 }
 

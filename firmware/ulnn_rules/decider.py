@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from ulnn_rules.centres import Centres
     from ulnn_rules.sections import Bytes
 
 UNSURE = -1
@@ -28,7 +29,8 @@ class Decider:
 
     source: the path (str) of its file, a buffer of bytes, which is not kept, or an object with the
     attributes of `Meaning`. model: from `ulnn.load`, which `step` needs; it is reset at the end
-    of each window, if the file asks for that.
+    of each window, if the file asks for that. centres: what a wearer's examples say (`Centres` of
+    the same file); a window then decides for the nearest centre.
     labels: names of the classes, () where the file has none. rule: what the file says.
     decision: the class that is decided, or UNSURE (-1). margin: by how much the last window's
     class won, in output units (of readout "vote" in steps). y: outputs of the last `step`,
@@ -37,7 +39,9 @@ class Decider:
     scores of two or more classes.
     """
 
-    def __init__(self, source: "str | Bytes | Any", model: "Any" = None) -> None:
+    def __init__(
+        self, source: "str | Bytes | Any", model: "Any" = None, centres: "Centres | None" = None
+    ) -> None:
         known = isinstance(source, (str, bytes, bytearray, memoryview))
         rule: "Any" = Meaning(source) if known else source
         self.rule = rule
@@ -50,6 +54,7 @@ class Decider:
         self.y = array("h", [0] * outputs)
         self.window = Window(rule.readout, outputs, rule.window, rule.ticks)
         self._model = model
+        self._centres = centres
         self._wins = [0] * outputs  # of the windows that vote
         self._classes = array("H", [0] * rule.votes)  # that they decided for, in a ring
         self._margins = [0] * rule.votes
@@ -92,7 +97,8 @@ class Decider:
         window, rule = self.window, self.rule
         if not window.count:
             return None
-        new = argmax(window.result)
+        centres = self._centres
+        new = argmax(window.result) if centres is None else centres.decide(window)
         self.margin = window.margin()
         length = window.elapsed if rule.ticks else window.count
         window.start()

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
     Bytes = bytes | bytearray | memoryview
 
+_NONE = "not a ulnn file: it does not start with ULNN"
+
 
 def read(source: "str | Bytes", kinds: "Container[int]") -> "tuple[int, int, dict[int, Bytes]]":
     """input_size, output_size, and the sections of these types with index 0, by type.
@@ -29,12 +31,25 @@ def read(source: "str | Bytes", kinds: "Container[int]") -> "tuple[int, int, dic
     return _read(lambda offset, size: m[offset : offset + size], len(m), kinds)
 
 
+def digest(source: "str | Bytes") -> bytes:
+    """The SHA-256 in a model file's header, 32 bytes: what names this model. Raises ValueError for
+    what is no model file."""
+    if isinstance(source, str):
+        with open(source, "rb") as f:
+            head = f.read(48)
+    else:
+        head = bytes(memoryview(source)[:48])
+    if len(head) < 48 or head[:4] != b"ULNN":
+        raise ValueError(_NONE)
+    return head[16:48]
+
+
 def _read(
     part: "Callable[[int, int], Bytes]", file_size: int, kinds: "Container[int]"
 ) -> "tuple[int, int, dict[int, Bytes]]":
     head = part(0, 64)
     if len(head) < 64 or unpack_from("<4s", head, 0)[0] != b"ULNN":
-        raise ValueError("not a ulnn file: it does not start with ULNN")
+        raise ValueError(_NONE)
     count, inputs, outputs = unpack_from("<HHH", head, 54)
     table = part(64, min(16 * count, file_size))
     found = {}

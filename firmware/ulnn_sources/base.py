@@ -1,23 +1,11 @@
 """What every source is, and the clock that they share."""
 
-import time
 from array import array
 
-_FAR_MS = 500000  # ticks_us wraps after 1,073 s; half of that can be told apart
+from ulnn_rules.ticks import ticks_diff, ticks_ms
+
+_FAR_MS = 250000  # ticks_us wraps after 536 s or more; half of that can be told apart
 _MOST_US = 0x3FFFFFFF  # the largest small integer of a 32-bit board
-
-if hasattr(time, "ticks_us"):
-    ticks_us, ticks_ms, ticks_diff = time.ticks_us, time.ticks_ms, time.ticks_diff
-else:  # CircuitPython
-
-    def ticks_us():
-        return time.monotonic_ns() // 1000 & 0x3FFFFFFF
-
-    def ticks_ms():
-        return time.monotonic_ns() // 1000000 & 0x3FFFFFFF
-
-    def ticks_diff(a, b):
-        return ((a - b + 0x20000000) & 0x3FFFFFFF) - 0x20000000
 
 
 class Clock:
@@ -35,7 +23,7 @@ class Clock:
         """Microseconds since the sample before; 0 for the first one.
 
         us: `ticks_us()` when the sample was taken, at most some seconds ago. At least 1, and at
-        most 2**30 - 1 (1,073 s), which longer gaps give, up to six days.
+        most 2**30 - 1 (1,073 s), which longer gaps give, up to three days.
         """
         ms = ticks_ms()
         gap_us, gap_ms = ticks_diff(us, self._us), ticks_diff(ms, self._ms)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .data.degrade import Fill, Pattern
     from .data.options import DataOptions
     from .data.scores import Scores
+    from .experiments.adapt import Adapted
     from .experiments.robustness import Robustness
     from .importers.check import Agreement
     from .network.float_network import FloatNetwork
@@ -231,6 +232,15 @@ class Model:
         tried = conditions(drops, noises, pattern, fill)
         return robustness(data, network=network, model=self.content, tried=tried, seed=seed)
 
+    def adapt(
+        self, data: Sequences, *, start: Path | None = None, test: Sequences | None = None
+    ) -> Adapted:
+        """What one wearer's labelled examples teach, as `ulnn adapt`; `.save` writes it for the
+        board. start: his file of sessions before; test: recordings of another session."""
+        from .experiments.adapt import adapt
+
+        return adapt(self.content, data, start=start, test=test)
+
     def save(self, path: str | Path) -> Path:
         """Write the file; it is whole or not there."""
         files.write(path, self.content)
@@ -288,6 +298,7 @@ def convert(
     votes: int = 1,
     unsure: float = 0.0,
     least: float = 0.0,
+    centres: int = 0,
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
@@ -352,6 +363,7 @@ def convert(
         sparse=sparsity(sparse),
         model_version=model_version,
         votes=votes,
+        centres=centres,
         unsure=unsure,
         least=least,
     )

@@ -13,7 +13,7 @@ import pytest
 from support import protocol_vectors
 from support.board_tools import model_file, need_tools
 from support.paths import FIRMWARE
-from support.pty_board import FAKE_MODULES
+from support.pty_board import FAKE_MODULES, write_modules
 from support.unix import needs_micropython, unix
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.frames import FLAG, encode
@@ -63,8 +63,7 @@ for turns in dialogs:
 
 def talk(folder: Path, dialogs: list[list[dict]]) -> list[tuple[list[str], str]]:
     """For each dialog what came back in each turn (the first begins with the ready frame)."""
-    for name, text in {**FAKE_MODULES, "m.ulnn": "2 3 2"}.items():
-        (folder / name).write_text(text)
+    write_modules(folder, {**FAKE_MODULES, "m.ulnn": "2 3 2"})
     (folder / "turns.json").write_text(json.dumps(dialogs))
     (folder / "run.py").write_text(TALK)
     out = unix("run.py", cwd=folder, heap="2M")
@@ -154,15 +153,66 @@ print(time.ticks_diff(time.ticks_ms(), start) < 2000, sent)
 
 @needs_micropython
 def test_noise_does_not_keep_an_abandoned_loop(tmp_path: Path) -> None:
-    for name, text in {**FAKE_MODULES, "m.ulnn": "2 3 2", "run.py": NOISY}.items():
-        (tmp_path / name).write_text(text)
+    write_modules(tmp_path, {**FAKE_MODULES, "m.ulnn": "2 3 2", "run.py": NOISY})
     assert unix("run.py", cwd=tmp_path, heap="2M") == "idle\nTrue 2\n"
+
+
+CIRCUITPYTHON = """
+import sys, ulnn, ulnn_stream
+class Stdin:
+    pass
+class Stdio:
+    stdin = Stdin()
+    implementation, maxsize, platform = sys.implementation, sys.maxsize, "RP2040"
+ulnn_stream.sys = Stdio
+try:
+    ulnn_stream.serve("m.ulnn", 300)
+except OSError as e:
+    print(e)
+class Uart:
+    out = bytearray()
+    at = 0
+    @property
+    def in_waiting(self):
+        return len(wire) - self.at
+    def readinto(self, buf):
+        n = min(len(buf), self.in_waiting)
+        buf[:n] = wire[self.at : self.at + n]
+        self.at += n
+        return n
+    def write(self, buf):
+        self.out.extend(buf)
+wire = bytes.fromhex("WIRE")
+uart = Uart()
+print(ulnn_stream.serve("m.ulnn", 300, console=uart))
+print(bytes(uart.out).hex())
+class UsbCdc:
+    console = Uart()
+sys.modules["usb_cdc"] = UsbCdc
+print(ulnn_stream.serve("m.ulnn", 300), bytes(UsbCdc.console.out) == bytes(uart.out))
+"""
+
+
+@needs_micropython
+def test_ports_of_circuitpython(tmp_path: Path) -> None:
+    """A console without bytes is refused in one line; a UART and usb_cdc work."""
+    said = protocol_vectors.host("R", 0) + protocol_vectors.host("B", 1)
+    script = CIRCUITPYTHON.replace("WIRE", said.hex())
+    write_modules(tmp_path, {**FAKE_MODULES, "m.ulnn": "2 3 2", "run.py": script})
+    refused, why, sent, again = unix("run.py", cwd=tmp_path, heap="2M").splitlines()
+    assert refused == (
+        "the console of this board carries text only (CircuitPython without native USB): give "
+        "serve a UART"
+    )
+    assert why == "bye"
+    answers = protocol_vectors.board("r", 0, 0) + protocol_vectors.board("b", 1, 0)
+    assert sent == READY + answers.hex()
+    assert again == "bye True"
 
 
 @needs_micropython
 def test_offers_that_make_no_sense(tmp_path: Path) -> None:
-    for name, text in {**FAKE_MODULES, "m.ulnn": "2 3 2"}.items():
-        (tmp_path / name).write_text(text)
+    write_modules(tmp_path, {**FAKE_MODULES, "m.ulnn": "2 3 2"})
     (tmp_path / "run.py").write_text(
         "import ulnn_stream\n"
         "for w, s in (100000, 4), (63, 4), (256, 3), (256, 32):\n"
@@ -242,8 +292,7 @@ def locked(path: str, model: str, rounds: int) -> str:
 @needs_micropython
 def test_the_loop_allocates_nothing(tmp_path: Path) -> None:
     """10,240 steps and more, frames repeated, skipped and damaged: all under heap_lock."""
-    for name, text in {**FAKE_MODULES, "m.ulnn": "6 7 8"}.items():
-        (tmp_path / name).write_text(text)
+    write_modules(tmp_path, {**FAKE_MODULES, "m.ulnn": "6 7 8"})
     (tmp_path / "wire.bin").write_bytes(wire(10))
     (tmp_path / "run.py").write_text(locked("wire.bin", "m.ulnn", 5))
     why, sent, steps, damaged = ast.literal_eval(unix("run.py", cwd=tmp_path, heap="2M"))

@@ -8,7 +8,7 @@ import pytest
 
 from support.cell_cases import cell_cases, cells_file
 from support.loader_cases import loader_cases, rich_file
-from support.meaning_cases import decision_cases, names_cases
+from support.meaning_cases import centres_cases, decision_cases, names_cases
 from support.paths import NATIVE
 from support.vectors import FOLDER, broken_files
 from ulnn_host.format import container
@@ -42,7 +42,7 @@ CHECKS = checks()
 
 
 def test_they_are_numbered_in_order() -> None:
-    assert list(CHECKS) == list(range(1, 90))
+    assert list(CHECKS) == list(range(1, 94))
 
 
 def test_every_broken_file_gives_the_text_of_its_check() -> None:
@@ -59,10 +59,10 @@ def test_every_broken_file_gives_the_text_of_its_check() -> None:
 
 def test_every_broken_section_gives_the_text_of_a_check() -> None:
     seen = []
-    for cases in (names_cases(), decision_cases()):
+    for cases in (names_cases(), decision_cases(), centres_cases()):
         for _, _, text in cases:
-            seen += [number for number in range(72, 90) if CHECKS[number].fullmatch(text)]
-    assert sorted(set(seen)) == list(range(72, 90))
+            seen += [number for number in range(72, 94) if CHECKS[number].fullmatch(text)]
+    assert sorted(set(seen)) == list(range(72, 94))
 
 
 # ---- 2.13: the bytes of a file ------------------------------------------------------------------

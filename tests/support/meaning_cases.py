@@ -1,5 +1,5 @@
-"""Broken sections NAMES and DECISION, one or more for every check of SPEC.md section 4 on them,
-written from SPEC.md alone."""
+"""Broken sections NAMES, DECISION and CENTRES, one or more for every check of SPEC.md section 4 on
+them, written from SPEC.md alone."""
 
 from __future__ import annotations
 
@@ -109,3 +109,20 @@ def decision_cases() -> Iterator[Case]:
     for got, most in ((1, 0), (9001, 9000)):
         text = f"decision: leave {got}, expected 0 to {most}"
         yield f"leave {got}", decision(enter=most, leave=got), text
+
+
+def centres(weight: int = 2, reserved: int = 0, values: Sequence[int] = range(9)) -> bytes:
+    return struct.pack("<HH", weight, reserved) + struct.pack(f"<{len(values)}h", *values)
+
+
+def centres_cases() -> Iterator[Case]:
+    good = centres()
+    for size in (0, 21, 23):
+        text = f"centres: size {size}, expected 22"
+        yield f"size {size}", (good + b"\0")[:size], text
+    for got in (0, 65, 65535):
+        yield f"weight {got}", centres(weight=got), f"centres: weight {got}, expected 1 to 64"
+    yield "reserved", centres(reserved=1), "centres: reserved field is not 0"
+    for k in (0, 8):
+        values = [-32768 * (j == k) for j in range(9)]
+        yield f"value {k}", centres(values=values), f"centres: value {k} is -32768"

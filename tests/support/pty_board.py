@@ -13,7 +13,7 @@ import termios
 import threading
 import time
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from support.paths import FIRMWARE
@@ -36,8 +36,7 @@ class PtyBoard:
         self.folder = folder
         self.lib = folder / "lib"
         self.lib.mkdir(parents=True, exist_ok=True)
-        for name, text in (modules or {}).items():
-            (self.lib / name).write_text(text)
+        write_modules(self.lib, modules or {})
         self.heap = heap
         self.to_board: Callable[[bytes], bytes] = lambda data: data
         self.to_host: Callable[[bytes], bytes] = lambda data: data
@@ -200,7 +199,18 @@ def load(source):
     with open(source) as f:
         return Model([int(v) for v in f.read().split()])
 """
-FAKE_MODULES = {"ulnn.py": FAKE_ULNN, "ulnn_stream.py": (FIRMWARE / "ulnn_stream.py").read_text()}
+FAKE_MODULES = {"ulnn.py": FAKE_ULNN} | {
+    name: (FIRMWARE / name).read_text()
+    for name in ("ulnn_stream.py", "ulnn_rules/__init__.py", "ulnn_rules/ticks.py")
+}
+
+
+def write_modules(folder: Path, modules: Mapping[str, str]) -> None:
+    """Write files by their paths in a folder."""
+    for name, text in modules.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def fake_run(x: list[list[int]], dts: list[int], outputs: int) -> tuple[list[list[int]], int]:

@@ -91,6 +91,13 @@ def convert(
     least: Annotated[
         float, typer.Option(help="seconds that a new decision must hold before it counts")
     ] = 0.0,
+    centres: Annotated[
+        int,
+        typer.Option(
+            help="let the board adapt to a wearer: how many of his examples the calibration's "
+            "centre of a class counts as, 2 with the check of a session, 4 without; 0: no centres"
+        ),
+    ] = 0,
     model_version: Annotated[
         int, typer.Option(help="number in the file, which counts the releases of one model")
     ] = 1,
@@ -134,6 +141,7 @@ def convert(
         tick_ns=tick_ns,
         sparse=sparse,
         votes=votes,
+        centres=centres,
         unsure=unsure,
         least=least,
         model_version=model_version,

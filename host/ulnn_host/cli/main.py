@@ -8,6 +8,7 @@ import typer
 
 from ..base import console
 from ..base.version import __version__
+from .adapt import adapt
 from .bench import bench
 from .boards import boards
 from .collect import collect
@@ -35,8 +36,8 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    data, train, tune, convert, score, export, info, run, deploy, validate, bench, ports, doctor,
-    collect, fleet,
+    data, train, tune, convert, score, adapt, export, info, run, deploy, validate, bench, ports,
+    doctor, collect, fleet,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")

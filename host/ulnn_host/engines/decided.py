@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ulnn_rules.centres import Centres
 from ulnn_rules.decider import Decider
 
 from ..data import scores
@@ -21,15 +22,16 @@ from .batch import elapsed
 NONE = -2
 
 
-def _decider(model: ModelFile) -> Decider | None:
-    """What decides for a model; None where its outputs are values, or have several scales, so that
-    their integers cannot be compared. A file without DECISION takes whole sequences."""
+def decider(model: ModelFile, centres: Centres | None = None) -> Decider | None:
+    """What decides for a model, as adapted to a wearer by `centres`; None where its outputs are
+    values, or have several scales, so that their integers cannot be compared. A file without
+    DECISION takes whole sequences."""
     rule = model.decision or Decision(model.readout, reset=model.readout != "each")
     scale = {*zip(model.output_scale.tolist(), model.output_offset.tolist(), strict=True)}
     if rule.values or model.output_size < 2 or len(scale) > 1 or min(scale)[0] <= 0:
         return None
     known = asdict(rule) | {"output_size": model.output_size, "labels": model.labels}
-    return Decider(SimpleNamespace(**known))
+    return Decider(SimpleNamespace(**known), None, centres)
 
 
 def windows(rule: Decision | None, tick_ns: int, data: Sequences) -> Sequences:
@@ -67,7 +69,9 @@ def _cuts(rule: Decision | None, tick_ns: int, data: Sequences) -> tuple[Int, In
     return rows, starts, size
 
 
-def decisions(model: ModelFile, y: NDArray[Any], data: Sequences) -> Int:
+def decisions(
+    model: ModelFile, y: NDArray[Any], data: Sequences, centres: Centres | None = None
+) -> Int:
     """The decisions of integer outputs y (N, T, O), at the steps (N, T) at which they fall; -1:
     unsure; -2: none falls there.
 
@@ -75,8 +79,8 @@ def decisions(model: ModelFile, y: NDArray[Any], data: Sequences) -> Int:
     another, so that votes and thresholds look back to those before.
     """
     found = np.full(data.mask.shape, NONE, np.int64)
-    decider = _decider(model)
-    if decider is None:
+    decides = decider(model, centres)
+    if decides is None:
         pooled = scores.pool(model.dequantise_output(y), data.length, model.readout).argmax(-1)
         if model.readout == "each":
             return np.where(data.mask, pooled, NONE)
@@ -86,15 +90,15 @@ def decisions(model: ModelFile, y: NDArray[Any], data: Sequences) -> Int:
     for n, length in enumerate(data.length.tolist()):
         follows = n and data.origin is not None and data.origin[n] == data.origin[n - 1]
         if model.readout == "each" or not follows:
-            decider.reset()
-        decider.window.start()
+            decides.reset()
+        decides.window.start()
         some = False
         for t, row in enumerate(y[n, :length].tolist()):
-            decision = decider.update(row, int(dt[n, t]))
+            decision = decides.update(row, int(dt[n, t]))
             if decision is not None:
                 found[n, t], some = decision, True
         if not some:
-            decision = decider.end()
+            decision = decides.end()
             assert decision is not None  # a sequence has a step
             found[n, length - 1] = decision
     return found
@@ -114,9 +118,11 @@ def score(model: ModelFile, y: NDArray[Any], data: Sequences) -> Scores:
     return score_classes(model, y, data)
 
 
-def score_classes(model: ModelFile, y: NDArray[Any], data: Sequences) -> ClassScores:
+def score_classes(
+    model: ModelFile, y: NDArray[Any], data: Sequences, centres: Centres | None = None
+) -> ClassScores:
     """As `score`, of decisions: the data have integer labels."""
-    found = decisions(model, y, data)
+    found = decisions(model, y, data, centres)
     decided = found if model.readout == "each" else of_sequences(found)
     real = model.dequantise_output(y)
     return scores.score_classes(real, data, model.readout, decided)

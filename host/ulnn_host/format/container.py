@@ -12,7 +12,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from . import layout, meaning
 from .container_layer import Rules, check, layer_bytes, padded, read_layer
 from .layout import ENTRY, GOLDEN, HEADER, INPUT, LAYERS, META, OUTPUT, REPEATS, TABLE, TIME
 from .limits import FILE_MAX, GOLDEN_MAX, SECTIONS_MAX, SIZE_MAX, TICKS_MAX
-from .model import DIALECTS, FORMAT, Decision, Golden, Layer, ModelFile, Names, Table
+from .model import DIALECTS, FORMAT, Centres, Decision, Golden, Layer, ModelFile, Names, Table
 from .tables import first_bad_segment, table_bytes
 
 __all__ = ["ModelFile", "read", "read_file", "write"]
@@ -108,7 +108,7 @@ def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
     if GOLDEN in by_type:
         state_size = sum(layer.state_size for layer in layers)
         golden = _read_golden(data, by_type[GOLDEN][0], inputs, outputs, state_size)
-    names, decision = (None, None) if as_engine else _read_meaning(data, by_type, inputs, outputs)
+    said = _Meaning() if as_engine else _read_meaning(data, by_type, inputs, outputs)
     scales_in = np.frombuffer(data, "<f4", 2 * inputs, by_type[INPUT][0].offset).reshape(-1, 2)
     scales_out = np.frombuffer(data, "<f4", 2 * outputs, by_type[OUTPUT][0].offset).reshape(-1, 2)
     return ModelFile(
@@ -122,8 +122,9 @@ def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
         layers=tuple(layers),
         golden=golden,
         meta=_read_meta(data, by_type.get(META, [])),
-        names=names,
-        decision=decision,
+        names=said.names,
+        decision=said.decision,
+        centres=said.centres,
         dialect=DIALECTS[dialect],
         model_version=model_version,
         sha256=sha.hex(),
@@ -210,18 +211,30 @@ def _read_meta(data: bytes, sections: list[_Section]) -> dict[str, Any]:
     return {}
 
 
+class _Meaning(NamedTuple):
+    names: Names | None = None
+    decision: Decision | None = None
+    centres: Centres | None = None
+
+
 def _read_meaning(
     data: bytes, by_type: dict[int, list[_Section]], inputs: int, outputs: int
-) -> tuple[Names | None, Decision | None]:
-    """NAMES and DECISION, of which others than those with index 0 are ignored."""
-    names = decision = None
-    for section in by_type.get(layout.MODEL_NAMES, []):
-        if section.index == 0:
-            names = meaning.read_names(section.of(data), inputs, outputs)
-    for section in by_type.get(layout.DECISION, []):
-        if section.index == 0:
-            decision = meaning.read_decision(section.of(data))
-    return names, decision
+) -> _Meaning:
+    """NAMES, DECISION and CENTRES, of which others than those with index 0 are ignored."""
+    first = {
+        kind: section.of(data)
+        for kind in (layout.MODEL_NAMES, layout.DECISION, layout.CENTRES)
+        for section in by_type.get(kind, [])
+        if section.index == 0
+    }
+    names, decision, centres = map(
+        first.get, (layout.MODEL_NAMES, layout.DECISION, layout.CENTRES)
+    )
+    return _Meaning(
+        None if names is None else meaning.read_names(names, inputs, outputs),
+        None if decision is None else meaning.read_decision(decision),
+        None if centres is None else meaning.read_centres(centres, outputs),
+    )
 
 
 # ---- writing ----------------------------------------------------------------------------------
@@ -246,6 +259,8 @@ def write(model: ModelFile) -> bytes:
         contents.append(meaning.names_bytes(model.names))
     if model.decision is not None:
         contents.append(meaning.decision_bytes(model.decision))
+    if model.centres is not None:
+        contents.append(meaning.centres_bytes(model.centres))
 
     sections = layout.sections(model)
     table, body = b"", b""

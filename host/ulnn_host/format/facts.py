@@ -77,7 +77,8 @@ def of_decision(model: ModelFile) -> dict[str, Any]:
     """How outputs become decisions; of a file without DECISION what its metadata say."""
     if model.decision is None:
         return {"readout": model.readout} if "readout" in model.meta else {}
-    return dataclasses.asdict(model.decision)
+    adapts = {} if model.centres is None else {"centres weigh": model.centres.weight}
+    return dataclasses.asdict(model.decision) | adapts
 
 
 def describe(layer: Layer) -> str:

@@ -23,7 +23,7 @@ MATRIX = struct.Struct("<BBBBBBHHHI")
 LTC = struct.Struct("<HBBIII")
 LTC_START = LAYER.size + LTC.size
 TIME, INPUT, OUTPUT, TABLE, LAYERS, GOLDEN = 1, 2, 3, 4, 5, 6
-META, MODEL_NAMES, DECISION = 0x8001, 0x8003, 0x8004
+META, MODEL_NAMES, DECISION, CENTRES = 0x8001, 0x8003, 0x8004, 0x8005
 NAMES = {
     TIME: "TIME",
     INPUT: "INPUT",
@@ -35,7 +35,7 @@ NAMES = {
     0x8002: "SIGNATURE",
     MODEL_NAMES: "NAMES",
     DECISION: "DECISION",
-    0x8005: "CENTRES",
+    CENTRES: "CENTRES",
     0x8006: "FEATURES",
 }
 REPEATS = {TABLE: TABLES_MAX, LAYERS: LAYERS_MAX}
@@ -92,6 +92,8 @@ def sections(model: ModelFile) -> tuple[Section, ...]:
         found.append(Section(MODEL_NAMES, 0, len(meaning.names_bytes(model.names))))
     if model.decision is not None:
         found.append(Section(DECISION, 0, len(meaning.decision_bytes(model.decision))))
+    if model.centres is not None:
+        found.append(Section(CENTRES, 0, len(meaning.centres_bytes(model.centres))))
     return tuple(found)
 
 

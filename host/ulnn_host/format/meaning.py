@@ -1,14 +1,16 @@
-"""The sections NAMES and DECISION (SPEC.md 2.9, 2.10). `ulnn_rules.meaning` reads them, on a PC as
-on a board; here they are written."""
+"""The sections NAMES, DECISION and CENTRES (SPEC.md 2.9, 2.10, 2.12). `ulnn_rules` reads them, on
+a PC as on a board; here they are written."""
 
 from __future__ import annotations
 
 import struct
 
-from ulnn_rules import meaning
+import numpy as np
+
+from ulnn_rules import centres, meaning
 
 from ..base.errors import UlnnError
-from .model import Decision, Names
+from .model import Centres, Decision, Names
 
 _NAMES = struct.Struct("<HHI")
 _DECISION = struct.Struct("<BBBBIHHHHI")
@@ -53,3 +55,14 @@ def decision_bytes(decision: Decision) -> bytes:
 def read_decision(content: bytes) -> Decision:
     """What a DECISION section says. Raises ValueError with the text of SPEC.md section 4."""
     return Decision(*meaning.read_decision(content))
+
+
+def centres_bytes(start: Centres) -> bytes:
+    """The CENTRES section."""
+    return struct.pack("<HH", start.weight, 0) + start.values.astype("<i2").tobytes()
+
+
+def read_centres(content: bytes, outputs: int) -> Centres:
+    """What a CENTRES section says. Raises ValueError with the text of SPEC.md section 4."""
+    weight, values = centres.read_centres(content, outputs)
+    return Centres(weight, np.array(values, np.int64).reshape(outputs, outputs))

@@ -313,11 +313,22 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Centres:
+    """Means of the outputs for each class, where what a wearer teaches begins (SPEC.md 2.12).
+
+    weight: examples that one counts as. values: (class, output), -32767 to 32767.
+    """
+
+    weight: int
+    values: Int
+
+
+@dataclass(frozen=True)
 class ModelFile:
     """A whole model.
 
     Scales and offsets: float32 (input_size,) and (output_size,); tick in ns; dt_max in ticks.
-    names, decision: None where the file does not say. format_minor: of the file's version.
+    names, decision, centres: None where the file has none. format_minor: of the file's version.
     """
 
     input_scale: Float
@@ -332,6 +343,7 @@ class ModelFile:
     meta: dict[str, Any] = field(default_factory=dict)
     names: Names | None = None
     decision: Decision | None = None
+    centres: Centres | None = None
     dialect: str = "ncps.torch"
     model_version: int = 1
     sha256: str = ""

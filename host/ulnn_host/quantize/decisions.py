@@ -11,7 +11,7 @@ from ..base.errors import UlnnError
 from ..data.scores import pool
 from ..data.sequences import Sequences
 from ..format.limits import TICKS_MAX
-from ..format.model import Decision, Names
+from ..format.model import Centres, Decision, Names
 from ..network.float_network import FloatNetwork
 from ..network.layers import Array
 from .options import Options
@@ -104,6 +104,38 @@ def with_thresholds(
             f"--least {options.least:g}: expected at most {TICKS_MAX} samples or ticks"
         )
     return dataclasses.replace(made, least=least)
+
+
+def centres(
+    rule: Decision | None, data: Sequences, y: Array, outputs: Signal, weight: int
+) -> Centres | None:
+    """The mean result of each class, every group (person, machine) weighing the same; None for
+    weight 0. Raises UlnnError where there are no classes, or data of some are missing."""
+    if not weight:
+        return None
+    targets = data.y
+    if rule is None or rule.values or rule.readout == "vote" or targets is None:
+        raise UlnnError("--centres: expected data with classes, and a readout mean, last or each")
+    if len({*zip(outputs.unit, outputs.offset, strict=True)}) > 1:
+        raise UlnnError("--centres compares outputs, but their scales differ")
+    results = pool(y, data.length, rule.readout)
+    group = np.zeros(len(data), np.int64) if data.group is None else data.group
+    if results.ndim == 3:
+        steps = np.broadcast_to(
+            targets if targets.ndim == 2 else targets[:, None], data.mask.shape
+        )
+        group = np.broadcast_to(group[:, None], data.mask.shape)[data.mask]
+        results, targets = results[data.mask], steps[data.mask]
+    found = np.empty((outputs.unit.size, outputs.unit.size))
+    for c in range(len(found)):
+        of_class = targets == c
+        if not of_class.any():
+            name = data.labels[c] if data.labels else str(c)
+            raise UlnnError(f"--centres: expected data of every class, found none of {name}")
+        means = [results[of_class & (group == g)].mean(axis=0) for g in np.unique(group[of_class])]
+        found[c] = np.mean(means, axis=0)
+    integers = np.rint((found - outputs.offset) / outputs.unit)
+    return Centres(weight, np.clip(integers, -32767, 32767).astype(np.int64))
 
 
 def _margins(data: Sequences, y: Array, readout: str) -> Array:

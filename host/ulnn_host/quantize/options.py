@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from ulnn_rules.centres import WEIGHT_MAX
 from ulnn_rules.meaning import VOTES_MAX
 
 from ..base.errors import UlnnError
@@ -39,6 +40,8 @@ class Options:
     metadata, where everybody can read it. model_version: counts the releases of one model.
     votes: the last so many decisions vote. unsure: share of the calibration data's decisions, with
     the smallest margins, that become "unsure". least: seconds that a new decision must hold.
+    centres: how many examples of a wearer a centre of the calibration data counts as; 0: the file
+    gets no centres, and its decisions cannot be adapted.
     """
 
     bits: int = 8
@@ -55,6 +58,7 @@ class Options:
     votes: int = number(1, 1, VOTES_MAX)
     unsure: float = number(0.0, 0.0, 0.9)
     least: float = number(0.0, 0.0)
+    centres: int = number(0, 0, WEIGHT_MAX)
 
     def __post_init__(self) -> None:
         check(self)

@@ -23,7 +23,7 @@ from ..format.tables import decay_table, erf_table, tanh_table
 from ..network.float_network import FloatNetwork
 from ..network.layers import CfC, FloatLayer
 from .calibration import Calibration, FloatRollout, calibrate
-from .decisions import names, with_thresholds
+from .decisions import centres, names, with_thresholds
 from .golden import with_golden
 from .options import Options, Sparsity
 from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
@@ -84,6 +84,7 @@ def build_with_meaning(
             raise UlnnError(_cause(error, number, layer, calibration)) from None
         signal = layers[-1].output
     seen = calibration.rollout
+    rule = with_thresholds(calibration.decision, seen.data, seen.y, signal, options)
     model = ModelFile(
         input_scale=calibration.input_scale.astype(np.float32),
         input_offset=calibration.input_offset.astype(np.float32),
@@ -95,7 +96,8 @@ def build_with_meaning(
         layers=tuple(converted.layer for converted in layers),
         meta=_meta(network, options) | {"dt_median": calibration.rollout.dt_median},
         names=names(network),
-        decision=with_thresholds(calibration.decision, seen.data, seen.y, signal, options),
+        decision=rule,
+        centres=centres(rule, seen.data, seen.y, signal, options.centres),
         dialect=network.dialect,
         model_version=options.model_version,
     )

@@ -143,8 +143,9 @@ class VirtualBoard:
         return [
             self.kind.qemu,
             *self.kind.machine_args,
-            *("-nographic", "-monitor", "none"),
-            *("-chardev", "serial,id=uart,path=/dev/fdset/1", "-serial", "chardev:uart"),
+            *("-nographic", "-monitor", "none", "-echr", "256"),
+            *("-chardev", f"serial,id=uart,path=/dev/fdset/1,mux={self.kind.mux}"),
+            *("-serial", "chardev:uart"),
             *("-qmp", f"unix:{self._scratch_path / 'qmp'},server=on,wait=off"),
             *(word for setting in settings for word in ("-device", setting)),
             *(() if self._icount is None else ("-icount", f"shift={self._icount}")),
