@@ -1,7 +1,8 @@
 """What every sink is, and how those deliver whose receiver acknowledges."""
 
 from ulnn_rules.events import is_after
-from ulnn_sources.base import ticks_diff, ticks_ms
+from ulnn_rules.ticks import ticks_diff, ticks_ms
+from ulnn_sinks.ring import draw
 
 _MOST_MS = 300000  # between two tries
 
@@ -12,7 +13,6 @@ class Backoff:
     def __init__(self, first_ms, most_ms=_MOST_MS):
         self._first = first_ms
         self._most = most_ms
-        self._chance = ticks_ms()
         self.reset()
 
     def reset(self):
@@ -22,8 +22,8 @@ class Backoff:
 
     def start(self):
         """Begin a wait, of once to twice the time that is due."""
-        self._chance = (self._chance * 16807 + ticks_ms()) & 0xFFFF
-        self._ms = self._next + self._next * self._chance // 0xFFFF
+        chance = draw(1)[0]
+        self._ms = self._next + self._next * chance // 255
         self._from = ticks_ms()
         self._next = min(2 * self._next, self._most)
 

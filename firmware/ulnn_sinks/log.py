@@ -5,7 +5,7 @@ from binascii import hexlify, unhexlify
 
 from ulnn_rules.events import CHANNELS, FREE, Event, is_after, to_line
 from ulnn_rules.summary import Summary
-from ulnn_sources.base import ticks_diff, ticks_ms
+from ulnn_rules.ticks import ticks_diff, ticks_ms
 
 _SET_YEAR = 2025  # a clock that was never set begins years before
 _date = getattr(time, "gmtime", None)  # not on every board

@@ -16,8 +16,12 @@ from binascii import a2b_base64
 from struct import pack
 
 from ulnn_rules.settings import Key, check
+from ulnn_rules.ticks import ticks_diff, ticks_ms
 from ulnn_sinks import base
-from ulnn_sources.base import ticks_diff, ticks_ms
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 TABLE = {
     "host": Key(str, low=1),
@@ -66,7 +70,8 @@ class Sink(base.Sink):
 
     def __init__(self, settings, log, where):
         self._state = _CLOSED
-        self._socket = None
+        self._socket: "Any" = None
+        self._number = 0  # of a message
         self._chunk = bytearray(128)
         super().__init__("mqtt", check(settings, TABLE, where), log)
 
@@ -215,7 +220,6 @@ class Sink(base.Sink):
             if kind != _CONNACK or len(body) != 2 or body[1]:
                 code = body[1] if kind == _CONNACK and len(body) == 2 else -1
                 raise OSError("%s refuses the connection (%d)" % (self.settings["host"], code))
-            self._number = 1
             self._send(packet(0x82, b"\0\1", _text(self._acks), b"\0"), _JOINING)
         elif kind == _SUBACK:
             if self._state != _JOINING or body[-1] > 2:
@@ -248,9 +252,9 @@ def _secured(raw, settings):
         with open(settings["ca"], "rb") as f:
             for certificate in _certificates(f.read()):
                 context.load_verify_locations(cadata=certificate)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_REQUIRED  # type: ignore[attr-defined]
     else:
-        context.verify_mode = ssl.CERT_NONE
+        context.verify_mode = ssl.CERT_NONE  # type: ignore[attr-defined]
     return context.wrap_socket(
         raw, server_hostname=settings["host"], do_handshake_on_connect=False
     )

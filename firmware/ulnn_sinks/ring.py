@@ -24,7 +24,7 @@ def draw(size):
         from hashlib import sha256
         from time import ticks_cpu, ticks_us, time
 
-        seed = "%d %d %d" % (time(), ticks_us(), ticks_cpu())
+        seed = "%s %s %s" % (time(), ticks_us(), ticks_cpu())
         try:
             from machine import unique_id
 
