@@ -386,6 +386,7 @@ def deploy(
     port: str = "auto",
     *,
     to: str | None = None,
+    app: str | Path | None = None,
     dry_run: bool = False,
     pure: bool = False,
     baudrate: int = 115200,
@@ -397,18 +398,22 @@ def deploy(
     """Put a model, the engine and the serial loop on a board, and run the self test there.
 
     When that fails, the board goes back to what it had. port: a serial port, `auto` for the only
-    board that is plugged in, or virtual:cortex-m7. to: path on the board. pure: use the engine in
-    Python. planned: called with what is to be done; done: with the report. then: tail or repl.
+    board that is plugged in, or virtual:cortex-m7. to: path on the board. app: settings (JSON) of
+    an app that starts with the board, firmware/docs/app.md. pure: use the engine in Python.
+    planned: called with what is to be done; done: with the report. then: tail or repl.
     """
     from .board import terminal
+    from .board.app import read_app
     from .board.deploy import deploy as send
     from .board.discover import opened
 
-    with _as_file(model) as path, opened(port, baudrate) as board:
-        with bars(quiet=quiet, count=BYTES) as shown:
-            report = send(board, path, to, dry_run, pure, shown.update, planned)
-        done(report)
-        terminal.follow(board, then)
+    with _as_file(model) as path:
+        program = read_app(Path(app), container.read_file(path)[0], to) if app else None
+        with opened(port, baudrate) as board:
+            with bars(quiet=quiet, count=BYTES) as shown:
+                report = send(board, path, to, dry_run, pure, shown.update, planned, program)
+            done(report)
+            terminal.follow(board, then)
     return report
 
 

@@ -32,7 +32,7 @@ from ulnn_host.toolchain import bytecode, natmod
 TOOL = ROOT / "tools" / "deploy.py"
 
 
-RULE_NAMES = ("__init__", "decider", "float64", "meaning", "readout", "scaling", "sections")
+RULE_NAMES = sorted(path.stem for path in Path(ulnn_rules.__path__[0]).glob("*.py"))
 RULES = {f"ulnn_rules/{name}.mpy" for name in RULE_NAMES}
 STUBS = {
     "/lib/ulnn_boot.mpy",
