@@ -21,6 +21,7 @@ from .versions import Held
 
 SETTINGS = "settings.json"
 STARTERS = ("boot.py", "main.py")
+IN_PARTS = ("ulnn_sources", "ulnn_sinks")  # of these a board gets what its settings name
 # What the settings are called where versions are kept, in which .json files are versions.
 STORED = {SETTINGS: "app.settings"}
 
@@ -127,16 +128,23 @@ def starter(name: str, root: str) -> bytes:
     return data
 
 
-def sources(kind: str) -> list[str]:
-    """The modules of `ulnn_sources` that a source of this kind takes."""
+def parts(app: App) -> dict[str, list[str]]:
+    """The modules that an app takes of each package in IN_PARTS, without those that it does not
+    use; of no package that it uses nothing of."""
     known = board_code.package("ulnn_sources").KINDS
-    return sorted({"__init__", "base", known.get(kind, "base")})
+    found = {"ulnn_sources": {"__init__", "base", known.get(app.kind, "base")}}
+    sinks = {str(sink["kind"]) for sink in app.settings.get("sinks", [])}
+    if sinks:
+        known = board_code.package("ulnn_sinks").KINDS
+        found["ulnn_sinks"] = {"__init__", "base", "log", "ring", *(known[kind] for kind in sinks)}
+    return {top: sorted(stems) for top, stems in found.items()}
 
 
-def modules(stems: list[str]) -> list[str]:
-    """The files in `firmware` of the app, with these modules of `ulnn_sources`."""
+def modules(parts: dict[str, list[str]]) -> list[str]:
+    """The files in `firmware` of the app, with these modules of the packages in IN_PARTS."""
     app = sorted(path.name for path in board_files("firmware/ulnn_app").glob("*.py"))
-    return [f"ulnn_app/{name}" for name in app] + [f"ulnn_sources/{stem}.py" for stem in stems]
+    others = [f"{top}/{stem}.py" for top, stems in parts.items() for stem in stems]
+    return [f"ulnn_app/{name}" for name in app] + others
 
 
 def places(app: App | None, root: str) -> list[str]:
