@@ -32,6 +32,8 @@ ORDER = (
 )  # fmt: skip
 # What no policy decides on: it names an event, or says of what kind it is.
 FREE = ("log", "boot", "seq", "clock", "kind", "model", "first")
+# What a line leaves out where it is that of the line before in the same message.
+SAME = ("device", "log", "boot", "clock", "kind", "model")
 _HEAD = "<IIIIIIQQ8sBBHi"
 _HEAD_SIZE = 56
 _FIGURES = "<IIIIIB"
@@ -177,6 +179,40 @@ def _value(value: "Any") -> str:
         return json.dumps(value)
     text = value.replace("\\", "\\\\").replace('"', '\\"')  # UTF-8 everywhere
     return '"' + "".join([c if c >= " " else "\\u%04x" % ord(c) for c in text]) + '"'
+
+
+def shorter(fields: "dict[str, Any]", before: "dict[str, Any] | None") -> "dict[str, Any]":
+    """Fields without what `longer` finds in those of the event before, None where none is."""
+    if before is None:
+        return fields
+    found = {}
+    for name in fields:
+        if name not in SAME or fields[name] != before.get(name):
+            found[name] = fields[name]
+    if _start(fields) is not None and _start(fields) == _start(before):
+        del found["up"]
+    # What the event before has and this one has not must not come back.
+    return found if not [n for n in SAME if n in before and n not in fields] else fields
+
+
+def longer(fields: "dict[str, Any]", before: "dict[str, Any] | None") -> "dict[str, Any]":
+    """The fields that `shorter` was given; those without `device` are short ones."""
+    if before is None or "device" in fields:
+        return fields
+    found = dict(fields)
+    for name in SAME:
+        if name not in found and name in before:
+            found[name] = before[name]
+    start, t = _start(before), found.get("t")
+    if start is not None and isinstance(t, int) and found.get("clock") == "synchronised":
+        found.setdefault("up", t - start)
+    return found
+
+
+def _start(fields: "dict[str, Any]") -> "Any":
+    """When a device started, by its clock; None where that is not known."""
+    t, up = fields.get("t"), fields.get("up")
+    return t - up if isinstance(t, int) and isinstance(up, int) else None
 
 
 def is_sound(line: str) -> bool:

@@ -1,6 +1,6 @@
 """What every sink is, and how those deliver whose receiver acknowledges."""
 
-from ulnn_rules.events import is_after
+from ulnn_rules.events import is_after, shorter, to_line
 from ulnn_rules.ticks import ticks_diff, ticks_ms
 from ulnn_sinks.ring import draw
 
@@ -75,16 +75,18 @@ class Delivery:
     the last of them, and nothing in between. So whatever is acknowledged, all before it is too.
 
     limit: bytes of all lines, but for a single one that is longer. first_ms: until they are sent
-    again, doubled each time up to most_ms. check: lines carry a CRC.
+    again, doubled each time up to most_ms. gather_ms: for how long they wait for more, unless one
+    of them is an alarm. check: lines carry a CRC.
     lines: what is to be sent; last: (boot, seq) of its last event; complete: whether no more is
     added.
     """
 
-    def __init__(self, sink, limit, first_ms, most_ms=_MOST_MS, check=False):
+    def __init__(self, sink, limit, first_ms, most_ms=_MOST_MS, gather_ms=0, check=False):
         self._reader = sink.reader
         self._log = sink.log
         self._limit = limit
         self._check = check
+        self._gather = gather_ms
         self._again = Backoff(first_ms, most_ms)
         self.lines = bytearray()
         self.clear()
@@ -97,8 +99,8 @@ class Delivery:
     def _done(self):
         if self.lines:
             self.lines = bytearray()
-        self.last = None
-        self.complete = False
+        self.last = self._before = None
+        self.complete = self._hurry = False
         self._again.reset()
 
     def build(self):
@@ -111,17 +113,26 @@ class Delivery:
         at = reader.taken
         event = reader.take() if reader.waits() else None
         if event is None:
-            self.complete = len(self.lines) > 0
+            if self.lines:
+                self.complete = self._hurry or self._gathered()
             return self.complete
-        line = self._log.line(event, self._check).encode()
+        fields = self._log.fields(event)
+        line = to_line(shorter(fields, self._before), self._check).encode()
         if self.lines and len(self.lines) + len(line) >= self._limit:
             reader.taken = at
             self.complete = True
             return True
+        if not self.lines:
+            self._since = ticks_ms()
         self.lines += line
         self.lines += b"\n"
+        self._before = fields
+        self._hurry = self._hurry or event.kind == "alarm"
         self.last = (event.boot, event.seq)
         return False
+
+    def _gathered(self):
+        return ticks_diff(ticks_ms(), self._since) >= self._gather
 
     def sent(self):
         """The lines are on their way."""

@@ -2,6 +2,7 @@
 
 import os
 
+from ulnn_rules.events import to_line
 from ulnn_rules.settings import Key, check
 from ulnn_sinks import base
 
@@ -21,7 +22,7 @@ class Sink(base.Sink):
         event = reader.take()
         if event is None:
             return
-        line = self.log.line(event) + "\n"
+        line = to_line(self.log.fields(event)) + "\n"
         self._write(line)
         self.log.sent_bytes += len(line)
         reader.deliver(event.boot, event.seq)

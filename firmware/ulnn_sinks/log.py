@@ -3,7 +3,7 @@
 import time
 from binascii import hexlify, unhexlify
 
-from ulnn_rules.events import CHANNELS, FREE, Event, is_after, to_line
+from ulnn_rules.events import CHANNELS, FREE, Event, is_after
 from ulnn_rules.summary import Summary
 from ulnn_rules.ticks import ticks_diff, ticks_ms
 
@@ -267,12 +267,12 @@ class Log:
 
     # ---- what sinks ask for -------------------------------------------------------------------
 
-    def line(self, event, check=False):
-        """The line of an event, as a sink sends it."""
+    def fields(self, event):
+        """What a sink sends of an event."""
         fields = event.fields()
         fields["device"] = self.device
         fields["log"] = self.ring.log
-        return to_line(fields, check)
+        return fields
 
     def poll(self):
         """Let each sink do what it can do without waiting."""

@@ -25,6 +25,8 @@ from ulnn_rules.events import (
     is_after,
     is_sound,
     is_whole,
+    longer,
+    shorter,
     to_line,
     unpack,
 )  # fmt: skip
@@ -92,7 +94,7 @@ def test_a_line_is_json_and_a_row(event: Event) -> None:
         assert read == json.loads(json.dumps(fields))
     if not event.boot or not event.seq:
         return
-    row = rows.row(line, 5)
+    row = rows.row(rows.parsed(line), 5)
     assert (row["device"], row["log"], row["boot"], row["seq"]) == (
         "d-1", "9f3a01c2", event.boot, event.seq,
     )  # fmt: skip
@@ -101,6 +103,37 @@ def test_a_line_is_json_and_a_row(event: Event) -> None:
     if event.figures:
         assert row["mean"] == event.figures[6]
         assert row["std"] == event.figures[7]
+
+
+@given(st.lists(events(), min_size=1, max_size=6), st.data())
+def test_lines_of_a_message_are_short(made: list[Event], data: st.DataObject) -> None:
+    """A collector makes the whole fields of them again."""
+    start = made[0].utc - made[0].up
+    for event in made[1:]:  # as events of one start are
+        if data.draw(st.booleans()):
+            event.boot, event.model, event.kind = made[0].boot, made[0].model, made[0].kind
+            event.figures = made[0].figures
+        if data.draw(st.booleans()) and event.utc - start > 0:
+            event.up = max(0, event.utc - start)
+    before = read = None
+    for event in made:
+        fields = event.fields() | {"device": "d-1", "log": "9f3a01c2"}
+        short = shorter(fields, before)
+        read = longer(json.loads(to_line(short)), read)
+        assert read == json.loads(json.dumps(fields))
+        before = fields
+
+
+def test_how_short_a_line_is() -> None:
+    lines, before = [], None
+    for seq in (1, 2):
+        event = Event("decision", "walking", 812, "3b1f00c2a94e5d17")
+        event.boot, event.seq, event.up, event.utc = 7, seq, 93211 + seq, 1795678901234 + seq
+        fields = event.fields() | {"device": "pump-3", "log": "9f3a01c2"}
+        lines.append(to_line(shorter(fields, before)))
+        before = fields
+    assert lines[1] == '{"seq":2,"t":1795678901236,"what":"walking","margin":812}'
+    assert len(lines[0]) > 170
 
 
 def test_order_of_keys_and_damage_of_lines() -> None:

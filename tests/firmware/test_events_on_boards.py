@@ -87,7 +87,7 @@ def test_events_on_boards(port: str, tmp_path: Path) -> None:
     said = mpremote(port, "mount", tmp_path, "run", tmp_path / "run.py")
     lines = [line for line in said.splitlines() if line.startswith("{")]
     assert all(map(is_sound, lines))
-    rows = [events.row(line, 0) for line in lines]
+    rows = [events.row(events.parsed(line), 0) for line in lines]
     decided = [row for row in rows if row["kind"] == "decision"]
     assert [(row["boot"], row["seq"], row["margin"]) for row in decided] == [
         (boot, k + 1, k) for boot in (1, 2) for k in range(6)

@@ -26,7 +26,7 @@ from ..base.errors import UlnnError
 from .arrow import plain
 from .sources import EVENTS, is_events
 
-__all__ = ["COLUMNS", "EVENTS", "KEY", "is_events", "read", "row", "table"]
+__all__ = ["COLUMNS", "EVENTS", "KEY", "is_events", "parsed", "read", "row", "table"]
 
 KEY = ("device", "log", "boot", "seq")
 JOURNAL = "journal"
@@ -60,12 +60,8 @@ _LATEST = 4102444800000  # ms: the year 2100
 _TRIES = 5
 
 
-def row(line: str | bytes, received: int) -> dict[str, Any]:
-    """The row of an event's line; received: ms of UTC since 1970 at which it came.
-
-    Without a right device, log, boot, seq or kind it is no event: ValueError says why. Everything
-    else that is odd becomes null, and unknown keys go to `extra`.
-    """
+def parsed(line: str | bytes) -> dict[str, Any]:
+    """The fields of a line. Raises ValueError where it is none."""
     if len(line) > LONGEST:
         raise ValueError(f"a line of {len(line):,} bytes, expected at most {LONGEST:,}")
     try:
@@ -74,6 +70,15 @@ def row(line: str | bytes, received: int) -> dict[str, Any]:
         raise ValueError("not a line of JSON") from None
     if not isinstance(fields, dict):
         raise ValueError("not an object")
+    return fields
+
+
+def row(fields: dict[str, Any], received: int) -> dict[str, Any]:
+    """The row of an event; received: ms of UTC since 1970 at which it came.
+
+    Without a right device, log, boot, seq or kind it is no event: ValueError says why. Everything
+    else that is odd becomes null, and unknown keys go to `extra`.
+    """
     for name, pattern in (("device", _DEVICE), ("log", _LOG)):
         value = fields.get(name)
         if not isinstance(value, str) or not pattern.fullmatch(value):
@@ -130,7 +135,7 @@ def journal_rows(path: Path) -> list[dict[str, Any]]:
     for line in path.read_bytes().split(b"\n")[:-1]:
         stamp, _, text = line.partition(b" ")
         try:
-            found.append(row(text, int(stamp)))
+            found.append(row(parsed(text), int(stamp)))
         except ValueError:
             continue  # the end of what was never acknowledged
     return found

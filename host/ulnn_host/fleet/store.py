@@ -23,6 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet
 from filelock import FileLock, Timeout
 
+from ulnn_rules.events import longer
+
 from ..base import files
 from ..base.errors import UlnnError
 from ..data import events
@@ -116,19 +118,24 @@ class Store:
         event. A line that is none is counted and left out.
         """
         now = time.time_ns() // 1_000_000 if received is None else received
-        last = None
+        last = before = None
         for line in lines.split(b"\n"):
             if not line.strip():
                 continue
             try:
-                row = events.row(line, now)
+                short = events.parsed(line)
+                fields = longer(short, before)
+                row = events.row(fields, now)
                 if device and row["device"] != device:
                     raise ValueError(f"device is {row['device']}, but it came from {device}")
             except ValueError as error:
                 self.counts.refused += 1
                 self.counts.reason = self.counts.reason or str(error)
+                before = None
                 continue
-            self._lines.append(b"%d %s\n" % (now, line.strip()))
+            before = fields
+            text = line.strip() if fields is short else json.dumps(fields).encode()
+            self._lines.append(b"%d %s\n" % (now, text))
             self.counts.events += 1
             self.counts.bytes += len(line)
             last = Ack(row["device"], row["log"], row["boot"], row["seq"])
