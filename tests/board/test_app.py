@@ -112,11 +112,11 @@ def samples(
     return values[chosen], np.diff(at[chosen], prepend=0), int((~left).sum())
 
 
-def run_failing(link: Board, repeat: int) -> tuple[dict[str, object], float]:
+def run_failing(link: Board, repeat: int, most: int = 2048) -> tuple[dict[str, object], float]:
     """The app over the recording, several times, with a sensor that fails; its figures."""
     source = {"file": "/walk.take", "pace": "fast", "drop": DROP, "seed": SEED, "repeat": repeat}
     settings = {"model": "/models/watch.ulnn", "print": "nothing", "source": source}
-    text = RUN.format(fails=FAILS, lost=LOST, most=4096, settings=settings)
+    text = RUN.format(fails=FAILS, lost=LOST, most=most, settings=settings)
     link.soft_reset()
     start = time.monotonic()
     link.exec(text, timeout=120)
@@ -175,7 +175,7 @@ def test_in_64_kb(tmp_path: Path) -> None:
     """With the engine in the firmware, and the app as bytecode on the disk."""
     with resolve_port("virtual:rv32+frozen?heap=64k") as port, Board.open(port) as link:
         put(link, tmp_path, 30)
-        check = run_failing(link, 1)[0]
+        check = run_failing(link, 1, 64)[0]
         assert check["state"] == "ended"
         free = link.whole("__import__('gc').collect() or __import__('gc').mem_free()")
         assert free > 16_000

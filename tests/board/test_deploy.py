@@ -191,7 +191,7 @@ def test_a_damaged_file_of_a_deployment_is_mended_by_the_next(
 def test_flat_files_of_an_older_deployment_become_the_version_before(
     disk: Callable[..., Disk], pure_only: None, tmp_path: Path
 ) -> None:
-    there = disk()
+    there = disk(512)
     old, new = model_file(tmp_path, 1, "old.ulnn"), model_file(tmp_path, 2)
     for name in ("ulnn", "ulnn_stream", *(n.removesuffix(".mpy") for n in RULES)):
         there.link.make_folders(f"/ram/lib/{name}")
