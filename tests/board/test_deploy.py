@@ -21,6 +21,7 @@ from support.ram_disk import Disk, fill, forget_modules, sha_of_model
 from support.random_models import Shape, random_model
 from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.board import identity
 from ulnn_host.board import plan as planning
 from ulnn_host.board.deploy import DeployError, NoSpaceError, deploy, make_plan
 from ulnn_host.board.deployed import listing, rollback
@@ -32,7 +33,7 @@ from ulnn_host.toolchain import bytecode, natmod
 TOOL = ROOT / "tools" / "deploy.py"
 
 
-RULE_NAMES = sorted(path.stem for path in Path(ulnn_rules.__path__[0]).glob("*.py"))
+RULE_NAMES = [path.stem for path in identity.RULES]
 RULES = {f"ulnn_rules/{name}.mpy" for name in RULE_NAMES}
 STUBS = {
     "/lib/ulnn_boot.mpy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import errno
 import os
@@ -146,6 +147,25 @@ def test_files(board: PtyBoard) -> None:
     assert sorted(p.name for p in (board.folder / "a/b").iterdir()) == ["c.bin"]
 
 
+PAIRS = b"".join(bytes((a, b)) for a in range(256) for b in b"\x00\x05\n'\\07A\xff")
+
+
+def test_bytes_as_the_source_of_a_program() -> None:
+    """8 bits a byte, and no byte that ends a line or that the REPL acts on."""
+    source = repl.literal(PAIRS)
+    assert not set(source) & {0, 1, 2, 3, 4, 5, 10, 13}
+    text = ast.literal_eval(source[1:].decode("latin1"))
+    assert text.encode("latin1") == PAIRS
+    assert len(repl.literal(bytes(range(6, 256)))) == 250 + 4 + 3
+
+
+@needs_micropython
+def test_a_file_of_every_byte_before_every_other(board: PtyBoard) -> None:
+    with Board.open(board.port) as link:
+        link.write_file("every", PAIRS)
+        assert link.read_file("every") == PAIRS
+
+
 @needs_micropython
 def test_file_that_arrives_changed_is_not_kept(
     board: PtyBoard, monkeypatch: pytest.MonkeyPatch
@@ -159,6 +179,26 @@ def test_file_that_arrives_changed_is_not_kept(
         link.write_file("x", b"new")
     assert (board.folder / "x").read_bytes() == b"old"
     assert not (board.folder / "x.tmp").exists()
+
+
+@needs_micropython
+def test_a_helper_that_is_gone_before_a_file_is_closed(
+    board: PtyBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What noise typed started the interpreter again: the file is written once more."""
+    with Board.open(board.port) as link:
+        write, seen = link.repl.write, []
+
+        def write_and_forget(offset: int, data: bytes) -> int | None:
+            count = write(offset, data)
+            seen.append(offset)
+            link.repl._helper = len(seen) != 2
+            return count
+
+        monkeypatch.setattr(link.repl, "write", write_and_forget)
+        link.write_file("x.bin", b"a" * 2000)
+    assert (board.folder / "x.bin").read_bytes() == b"a" * 2000
+    assert seen == [0, 1024, 0, 1024]
 
 
 # ---- pulled plugs -------------------------------------------------------------------------------

@@ -314,7 +314,7 @@ def test_fits_a_heap_of_64_kb(name: str, tmp_path: Path) -> None:
         assert deploy(link, model_file(tmp_path)).engine == "native"
         link.write_file("/lib/ulnn_stream.mpy", bytecode.read_bytes())
         link.soft_reset()
-        link.exec("import sys\nsys.path.remove('.frozen')")
+        link.exec("import sys, ulnn_rules.ticks\nsys.path.remove('.frozen')")
         with link.stream("/models/m.ulnn") as session:
             session.run(np.zeros((200, 6)), np.full(200, 1000))
             counts = session.stats()

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from support.board_tools import model_file, need_tools
 from support.paths import FIRMWARE
-from support.pty_board import PtyBoard
+from support.pty_board import FAKE_MODULES, PtyBoard, write_modules
 from support.unix import needs_micropython
 from ulnn_host.base.errors import BrokenOff, UlnnError
 from ulnn_host.board.deploy import deploy
@@ -151,9 +151,8 @@ def load(source): return Model(ulnn_right.load(source))
 
 def put_wrong(board: PtyBoard, model: Path, *, bad_step: int = 0, last_step: int = 0) -> None:
     text = WRONG.replace("BAD_STEP", str(bad_step)).replace("LAST_STEP", str(last_step))
-    (board.lib / "ulnn.py").write_text(text)
-    (board.lib / "ulnn_right.py").write_text((FIRMWARE / "ulnn.py").read_text())
-    (board.lib / "ulnn_stream.py").write_text((FIRMWARE / "ulnn_stream.py").read_text())
+    right = (FIRMWARE / "ulnn.py").read_text()
+    write_modules(board.lib, {**FAKE_MODULES, "ulnn.py": text, "ulnn_right.py": right})
     (board.folder / "m.ulnn").write_bytes(model.read_bytes())
 
 

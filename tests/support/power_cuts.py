@@ -18,9 +18,15 @@ from ulnn_host.board.link import Board, BoardError
 from ulnn_host.toolchain import bytecode
 
 FILESYSTEMS = ("VfsLfs2", "VfsFat")
-BLOCKS = 512
+BLOCKS = 1024
 _FOLDER = SUPPORT / "power"
 _TAGGED = ("ulnn.py", "ulnn_stream.py", "ulnn_rules/__init__.py", "ulnn_rules/scaling.py")
+
+
+def tagged_source(name: str, tag: str) -> bytes:
+    """A module's source, which says which version it is of."""
+    text = board_files(f"firmware/{name}").read_text()
+    return (text + f'\nTAG = "{tag}"\n' * (name in _TAGGED)).encode()
 
 
 def tag_modules(monkeypatch: pytest.MonkeyPatch, tag: str, folder: Path) -> None:
@@ -28,8 +34,7 @@ def tag_modules(monkeypatch: pytest.MonkeyPatch, tag: str, folder: Path) -> None
 
     def tagged(name: str) -> bytes:
         source = folder / Path(name).name
-        text = board_files(f"firmware/{name}").read_text()
-        source.write_text(text + f'\nTAG = "{tag}"\n' * (name in _TAGGED))
+        source.write_bytes(tagged_source(name, tag))
         return bytecode.compiled(source)
 
     monkeypatch.setattr(bytecode, "find", tagged)
@@ -92,7 +97,7 @@ class TornBoard:
             self.recorded.append(("run", program, ""))
             return answer
 
-        def write_recorded(offset: int, data: str) -> int | None:
+        def write_recorded(offset: int, data: bytes) -> int | None:
             self.recorded.append(("write", offset, data))
             return write(offset, data)
 

@@ -8,10 +8,15 @@ from pathlib import Path
 import ulnn_rules
 
 from ..base.errors import UlnnError
-from ..toolchain import natmod
+from ..toolchain import bytecode, natmod
 from .link import Board
 
-RULES = sorted(Path(ulnn_rules.__path__[0]).glob("*.py"))
+SINK_RULES = ("events", "summary")  # of ulnn_rules, for boards with sinks alone
+RULES = [
+    path
+    for path in sorted(Path(ulnn_rules.__path__[0]).glob("*.py"))
+    if path.stem not in SINK_RULES
+]
 # What may lie on a board's module path and matters, without suffix.
 _MODULES = (
     *("ulnn", "ulnn_stream", "ulnn_rules", "ulnn_app/__init__", "ulnn_sources/__init__"),
@@ -62,6 +67,12 @@ class Identity:
     def arch(self) -> str | None:
         """Native architecture, as in `sys.implementation._mpy`."""
         return natmod.arch_name(self.mpy)
+
+    @property
+    def takes_bytecode(self) -> bool:
+        """Whether it imports the .mpy files of ours."""
+        ours = self.mpy & 0xFF == bytecode.MPY_VERSION[0]
+        return self.implementation == "micropython" and ours
 
     @property
     def root(self) -> str:

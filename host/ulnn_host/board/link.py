@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import base64
 import contextlib
 import errno
 import hashlib
@@ -195,14 +194,22 @@ class Board:
     def send(self, path: str, data: bytes, progress: Callable[[int], None] | None = None) -> None:
         """Write a file in place. Chunks go by offset, so that one sent twice does no harm."""
         done, shown, generation = 0, 0, -1
-        while done < len(data) or generation < 0:
+        while True:
             if generation != self.repl.generation:  # a reset of the board closed the file
                 done = 0
                 self.exec(f"_f = open({path!r}, 'wb')")
                 generation = self.repl.generation
                 continue
-            part = data[done : done + max(24, min(CHUNK, self.repl.piece * 3 // 4))]
-            written = self.repl.write(done, base64.b64encode(part).decode())
+            if done == len(data):
+                try:
+                    self.exec("_f.close()")
+                    return
+                except BoardError:
+                    if generation == self.repl.generation:
+                        raise
+                    continue
+            part = data[done : done + self.repl.piece]
+            written = self.repl.write(done, part)
             if written is None:
                 continue
             if written != len(part):
@@ -214,7 +221,6 @@ class Board:
             if progress and done > shown:
                 progress(done - shown)
                 shown = done
-        self.exec("_f.close()")
 
     def make_folders(self, path: str) -> None:
         """Make the folders above a file, where they are missing."""

@@ -14,7 +14,7 @@ from ..format import container
 from ..toolchain import bytecode, natmod
 from . import app as apps
 from . import versions
-from .identity import RULES, Identity, NoSpaceError, identify
+from .identity import RULES, SINK_RULES, Identity, NoSpaceError, identify
 from .link import Board
 from .stream import PROTOCOL
 from .versions import MODULES, Held, Sum, Version
@@ -88,16 +88,10 @@ class Plan:
         )
 
 
-def _takes_bytecode(identity: Identity) -> bool:
-    return (
-        identity.implementation == "micropython" and identity.mpy & 0xFF == bytecode.MPY_VERSION[0]
-    )
-
-
 def _code(name: str, identity: Identity) -> _File:
     """(suffix, contents, note) of `firmware/NAME`: bytecode where the board takes ours."""
     why = "this board takes no .mpy of ours"
-    if _takes_bytecode(identity):
+    if identity.takes_bytecode:
         try:
             return ".mpy", bytecode.find(name), "bytecode"
         except UlnnError as error:
@@ -225,7 +219,7 @@ def make_plan(
         dict(sorted(files.items())),
         choice.engine,
     )
-    suffix = ".mpy" if _takes_bytecode(identity) else ".py"
+    suffix = ".mpy" if identity.takes_bytecode else ".py"
     adopted = _adopted(identity, held, target)
     names = {*version.modules, *(adopted[0].modules if adopted else ())}
     stubs = [versions.stub_path(identity.lib, name, suffix) for name in sorted(names)]
@@ -306,9 +300,11 @@ def _app_files(
         }
     else:
         return [], ()
+    # A firmware that holds ulnn_rules holds all of it.
+    rules = SINK_RULES if "ulnn_sinks" in parts and identity.rules is None else ()
     files = [
         (f"{identity.lib}/{name.removesuffix('.py')}{suffix}", code, f"app, {note}")
-        for name in apps.modules(parts)
+        for name in [*(f"ulnn_rules/{stem}.py" for stem in rules), *apps.modules(parts)]
         for suffix, code, note in [_code(name, identity)]
     ]
     return files, apps.kept(app, held, identity.root)

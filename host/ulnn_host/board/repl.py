@@ -28,23 +28,26 @@ ATTEMPTS = 20
 PIECE, SMALLEST_PIECE = 1024, 24
 SLICES_AFTER = 3
 _HIDDEN = b"callable"  # damage made a name of ours, or print, another thing: print=(1,2)
+# Control characters of the REPL, alone or before a digit, and what ends a line or a literal.
+_AWKWARD = re.compile(rb"([\0-\5])(?![0-7])|[\0-\5\n\r'\\]")
+_LAST_CONTROL = 5
 PART, RUN, WRITE, SLICE = range(4)
 
 HELPER = """\
 import sys,io
-from binascii import crc32,a2b_base64 as b
+from binascii import crc32
 class _U:
  s='';n=0;a=''
  def __init__(m):m.o=[];m.g={'print':m.p}
  def p(m,*a,sep=' ',end='\\n'):m.o.append(sep.join([str(x)for x in a])+end)
  def __call__(m,n,k,x,t,c):
-  if crc32('%d %d %d %s'%(n,k,x,t))!=c:return
+  if crc32(t if x==2 else t.encode(),crc32(b'%d %d %d '%(n,k,x)))!=c:return
   a=m.a
   if x==3:a=a[k:k+int(t)]if n==m.n else'?'
   elif n!=m.n:
    a='K'
    try:
-    if x==2:f=m.g['_f'];f.seek(k);a+=str(f.write(b(t)))
+    if x==2:f=m.g['_f'];f.seek(k);a+=str(f.write(t))
     elif k>len(m.s):a='?'
     else:
      m.s=m.s[:k]+t
@@ -54,7 +57,7 @@ class _U:
     if hasattr(sys,'print_exception'):i=io.StringIO();sys.print_exception(e,i);a=i.getvalue()
     a='E'+repr(a)
    m.n=n;m.a=a
-  print('~%d %d %d %s'%(n,k,crc32('%d %d %s'%(n,k,a)),a))
+  print('~%d %d %d %s'%(n,k,crc32(('%d %d %s'%(n,k,a)).encode()),a))
 _u=_U()
 """
 
@@ -202,8 +205,8 @@ class Repl:
             f"_c={program!a};{_checked('_c', program)} and exec(_c,{{}})\x04".encode()
         )
 
-    def write(self, offset: int, data: str) -> int | None:
-        """Write base64 at an offset of the file `_f` that a program has opened; bytes written.
+    def write(self, offset: int, data: bytes) -> int | None:
+        """Write at an offset of the file `_f` that a program has opened; bytes written.
 
         None: the interpreter started again, and the file is not open any more.
         """
@@ -228,7 +231,7 @@ class Repl:
 
     # ---- one command --------------------------------------------------------------------------
 
-    def _call(self, offset: int, what: int, text: str, timeout: float = 10) -> str:
+    def _call(self, offset: int, what: int, text: str | bytes, timeout: float = 10) -> str:
         """Have the helper do something once; its answer."""
         self._number += 1
         command = self._text(offset, what, text)
@@ -272,9 +275,14 @@ class Repl:
             if len(part) < size:
                 return answer
 
-    def _text(self, offset: int, what: int, text: str) -> str:
-        check = crc32(f"{self._number} {offset} {what} {text}".encode())
-        return f"_u({self._number},{offset},{what},{text!a},{check})"
+    def _text(self, offset: int, what: int, text: str | bytes) -> bytes:
+        if isinstance(text, bytes):
+            data, source = text, literal(text)
+        else:
+            data, source = text.encode(), ascii(text).encode()
+        numbers = (self._number, offset, what)
+        check = crc32(data, crc32(b"%d %d %d " % numbers))
+        return b"_u(%d,%d,%d,%s,%d)" % (*numbers, source, check)
 
     def _answer(self, data: bytes | bytearray, offset: int) -> str | None:
         head = b"%d %d " % (self._number, offset)
@@ -284,13 +292,15 @@ class Repl:
                 return str(text.decode())
         return None
 
-    def _command(self, text: str, first_sign: float, timeout: float, offset: int = 0) -> bytes:
+    def _command(
+        self, text: str | bytes, first_sign: float, timeout: float, offset: int = 0
+    ) -> bytes:
         """Send a program to the raw REPL; what came back, up to the next prompt.
 
         first_sign: seconds for the first byte, beside those on the line. timeout: for the rest.
         """
         line, data = self._line, bytearray()
-        line.write(text.encode() + b"\x04")
+        line.write((text if isinstance(text, bytes) else text.encode()) + b"\x04")
         heard = time.monotonic()
         sign = heard + first_sign + line.seconds(len(text))
         end = heard + timeout + line.seconds(len(text))
@@ -363,9 +373,22 @@ class Repl:
         )
 
 
+def literal(data: bytes) -> bytes:
+    """The source of a bytes object, 8 bits a byte, with no byte that the REPL acts on."""
+    return b"b'%s'" % _AWKWARD.sub(_escape, data)
+
+
+def _escape(found: re.Match[bytes]) -> bytes:
+    byte = found[0]
+    if byte[0] <= _LAST_CONTROL:
+        return b"\\%o" % byte[0] if found[1] else b"\\%03o" % byte[0]
+    return b"\\" + {b"\n": b"n", b"\r": b"r"}.get(byte, byte)
+
+
 def _checked(name: str, text: str) -> str:
     """An expression for the board: whether the name holds the text."""
-    return f"__import__('binascii').crc32({name})=={crc32(text.encode())}"
+    # CircuitPython takes no CRC of a string.
+    return f"__import__('binascii').crc32({name}.encode())=={crc32(text.encode())}"
 
 
 def _is_banner(answer: bytes | bytearray) -> bool:

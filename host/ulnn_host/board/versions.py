@@ -83,7 +83,8 @@ class Version:
 class Held:
     """What a board holds. versions: the one that counts first. stored: everything in the folder.
 
-    flat: files in the places of the stubs and of models, which people may have put there.
+    flat: files in the places of the stubs and of models, which people may have put there. Of a
+    file that begins with a stub only that counts, as in an import (see `put`).
     """
 
     folder: str
@@ -181,8 +182,8 @@ def stub_path(lib: str, module: str, suffix: str) -> str:
 
 _TOOLS = """
 import os
-def _sum(p):
- n=os.stat(p)[6]
+def _sum(p,most=1<<30):
+ n=left=min(os.stat(p)[6],most)
  b=bytearray(512)
  m=memoryview(b)
  try:
@@ -195,10 +196,11 @@ def _sum(p):
   def f(d):h[0]=crc32(d,h[0])
  try:
   with open(p,'rb') as g:
-   while True:
-    k=g.readinto(b)
+   while left:
+    k=min(g.readinto(b),left)
     if not k:break
     f(m[:k])
+    left-=k
  except OSError:
   return n,''
  if isinstance(h,list):return n,'crc%d'%h[0]
@@ -212,11 +214,13 @@ def _sums(d,at=''):
   if os.stat(p)[0]&0x4000:s.update(_sums(p,at+n+'/'))
   else:s[at+n]=_sum(p)
  return s
-def _some(l):
+def _some(l,t):
  s={}
  for p in l:
   try:
-   if not os.stat(p)[0]&0x4000:s[p]=_sum(p)
+   if os.stat(p)[0]&0x4000:continue
+   with open(p,'rb')as f:n=f.read(len(t))==t!=b''
+   s[p]=_sum(p,len(t))if n else _sum(p)
   except OSError:pass
  return s
 def _versions(d):
@@ -244,8 +248,14 @@ def _gone(l):
     if not os.stat(p)[0]&0x4000:raise e
 def _put(p,t):
  from binascii import a2b_base64
- with open(p,'wb')as f:f.write(a2b_base64(t))
- return _sum(p)
+ t=a2b_base64(t)
+ d,_,n=p.rpartition('/')
+ m='wb'
+ try:
+  if n[-4:]=='.mpy'and os.stat(d+'/'+n.upper())[6]>len(t)<=256:m='r+b'
+ except OSError:pass
+ with open(p,m)as f:f.write(t)
+ return _sum(p,len(t))
 def _dirs(l):
  for p in l:
   at=''
@@ -310,7 +320,9 @@ def look(board: Board, identity: Identity, models: Iterable[str] = ()) -> Held:
     known = {path for v in versions for path in v.models}
     flat = [path for path in identity.files if path.startswith(lib + "/")]
     flat += [f"{lib}/ulnn_boot{suffix}" for suffix in (".py", ".mpy")]
-    there = ask(board, f"_some({sorted({*flat, *known, *models})!r})", timeout=300)
+    begins = stub(".mpy") if identity.takes_bytecode else b""
+    paths = sorted({*flat, *known, *models})
+    there = ask(board, f"_some({paths!r},{begins!r})", timeout=300)
     names = {f"{v.number}{end}" for v in versions for end in (".json", ".ok")}
     try:
         return Held(
@@ -324,7 +336,11 @@ def look(board: Board, identity: Identity, models: Iterable[str] = ()) -> Held:
 
 
 def put(board: Board, path: str, data: bytes) -> None:
-    """Write a small file at once: on littlefs the old one is there until the new one is whole."""
+    """Write a small file at once: on littlefs the old one is there until the new one is whole.
+
+    On FAT, whose names have no case, opening a file to write empties it. So a stub is written
+    over the beginning of a module, which is one write of one block; an import reads no further.
+    """
     seen = ask(board, f"_put({path!r},{base64.b64encode(data).decode()!r})")
     check(board, path, seen, data)
 

@@ -4,7 +4,6 @@ Arguments: kind of filesystem, the disk before, the operations, step, seed.
 """
 
 import sys
-from binascii import a2b_base64
 
 sys.path.insert(0, sys.argv[0].rpartition("/")[0])
 import torn
@@ -28,7 +27,7 @@ def replay(operations):
             at, data = arguments
             try:
                 names["_f"].seek(at)
-                names["_f"].write(a2b_base64(data))
+                names["_f"].write(data)
             except torn.Cut:
                 return
 
