@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +17,8 @@ from hypothesis import strategies as st
 
 from support.paths import FIRMWARE, SUPPORT
 from support.power_cuts import FILESYSTEMS
+from support.sinks import base, make, ring
 from support.sinks import log as logs
-from support.sinks import make, ring
 from support.unix import needs_micropython, unix
 
 OPS = st.lists(
@@ -244,3 +246,51 @@ def test_two_sinks_and_one_that_fails(tmp_path: Path) -> None:
     assert len(lines_of(log, bad)) == 3
     assert log.status()["waiting"] == 0
     assert log.status()["sinks"][1]["problem"] == ""
+
+
+def test_events_wait_for_others_and_an_alarm_for_nothing(tmp_path: Path) -> None:
+    log = logs.Log("d", ring.Ring(str(tmp_path / "ring")), "ab" * 32)
+    sink = SimpleNamespace(reader=log.reader(), log=log)
+    delivery = base.Delivery(sink, 1000, 1000, gather_ms=300)
+
+    def built() -> bool:
+        return any(delivery.build() for _ in range(20))
+
+    for k in range(3):
+        log.add("decision", "walking", k)
+        assert not built()
+    time.sleep(0.35)
+    assert built()
+    first, *others = bytes(delivery.lines).decode().splitlines()
+    assert all(len(line) < 70 < len(first) for line in others)
+    delivery.acknowledge("00000000", 1, 3)  # another log's
+    delivery.acknowledge(log.ring.log, 1, 2)  # not all of them
+    assert delivery.complete
+    delivery.acknowledge(log.ring.log, 1, 3)
+    assert not delivery.complete
+    log.add("decision", "still")
+    assert not built()
+    log.add("alarm", "hot")
+    assert built()
+    assert sink.reader.delivered == 3
+
+
+def test_what_is_not_acknowledged_is_sent_again(tmp_path: Path) -> None:
+    log = logs.Log("d", ring.Ring(str(tmp_path / "ring")))
+    delivery = base.Delivery(SimpleNamespace(reader=log.reader(), log=log), 1000, 100)
+    log.add("note", "a")
+    assert not delivery.build()
+    assert delivery.build()
+    assert delivery.is_late()
+    lines = bytes(delivery.lines)
+    for _ in range(2):
+        delivery.sent()
+        assert not delivery.is_late()
+        time.sleep(0.45)
+        assert delivery.is_late()
+        assert delivery.lines == lines
+    assert log.sent_bytes == 2 * len(lines)
+    delivery.clear()
+    assert not delivery.build()
+    assert delivery.build()
+    assert delivery.lines == lines
