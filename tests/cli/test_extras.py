@@ -125,6 +125,8 @@ LINES = [
         "ulnn validate needs Matplotlib",
         "report",
     ),
+    ("paho", ("collect", "--mqtt", "h", "-o", "e"), "ulnn collect --mqtt needs", "fleet"),
+    ("pyarrow", ("fleet", "e"), "ulnn fleet needs PyArrow", "data"),
     *(
         (
             package,

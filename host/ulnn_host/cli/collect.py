@@ -47,11 +47,14 @@ def collect(
     Example: ulnn collect --mqtt broker.local -o events
     """
     from ..base.extras import need
-    from ..fleet.store import Store
 
     if bool(mqtt) == bool(port):
         raise UlnnError("say --mqtt HOST or --port PORT, one of them")
     need("pyarrow", "ulnn collect")
+    if mqtt:
+        need("paho", "ulnn collect --mqtt")
+    from ..fleet.store import Store
+
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -59,7 +62,6 @@ def collect(
     try:
         store.adopt()
         if mqtt:
-            need("paho", "ulnn collect --mqtt")
             from ..fleet.mqtt import Broker, Collector, Schedule
 
             host, number_ = _address(mqtt, 8883 if tls else 1883)
