@@ -1,4 +1,4 @@
-"""The public face: from recordings to a proven board in ten names.
+"""The public face: from recordings to a proven board in a dozen names.
 
     import ulnn_host as uh
     data = uh.read("takes/a.csv", unit="ms", label="what", per="sequence")
@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from .base import files
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
 from .base.progress import BYTES, bar, bars, status
+from .data.mask import mask as mask
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise

@@ -156,7 +156,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     base = board_code.module("ulnn_sources.base")
     for module in (base, loop):
         monkeypatch.setattr(module, "ticks_ms", lambda: now.ms)
-        monkeypatch.setattr(module, "ticks_us", lambda: now.ms * 1000)
+    monkeypatch.setattr(loop, "ticks_us", lambda: now.ms * 1000)
     return now
 
 

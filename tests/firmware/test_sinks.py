@@ -209,14 +209,10 @@ def certificate(folder: Path) -> None:
 def secured(tmp_path: Path) -> Iterator[Broker]:
     """A broker with TLS and a password."""
     certificate(tmp_path)
-    (tmp_path / "key.pem").chmod(0o644)  # mosquitto gives up root
     (tmp_path / "users").write_text("")
     subprocess.run(
         ["mosquitto_passwd", "-b", str(tmp_path / "users"), "anna", "secret"], check=True
     )
-    (tmp_path / "users").chmod(0o644)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
     with Broker(tmp_path, SECURED.partition("\n")[2].format(folder=tmp_path)) as running:
         yield running
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import select
 import shutil
@@ -39,6 +40,7 @@ class Broker:
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\n{more}\npersistence false\nlog_type error\n"
+            f"user {getpass.getuser()}\n"  # root's files stay readable
         )
         self._process: subprocess.Popen[bytes] | None = None
 

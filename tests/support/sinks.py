@@ -1,15 +1,8 @@
-"""The board's sinks on this PC: firmware/ comes last on the path, so that its `ulnn.py` hides
-nothing."""
+"""The board's sinks on this PC."""
 
 from __future__ import annotations
 
-import sys
+from ulnn_host.board import board_code
 
-from support.paths import FIRMWARE
-
-if str(FIRMWARE) not in sys.path:
-    sys.path.append(str(FIRMWARE))
-
-from ulnn_sinks import base, log, make, ring
-
-__all__ = ["base", "log", "make", "ring"]
+make = board_code.package("ulnn_sinks").make
+base, log, ring = (board_code.module(f"ulnn_sinks.{name}") for name in ("base", "log", "ring"))

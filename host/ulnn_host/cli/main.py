@@ -19,6 +19,7 @@ from .doctor import doctor
 from .export import export
 from .fleet import fleet
 from .info import info
+from .mask import mask, new_key
 from .options import out
 from .ports import ports
 from .run import run
@@ -36,8 +37,8 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    data, train, tune, convert, score, adapt, export, info, run, deploy, validate, bench, ports,
-    doctor, collect, fleet,
+    data, mask, new_key, train, tune, convert, score, adapt, export, info, run, deploy, validate,
+    bench, ports, doctor, collect, fleet,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")
