@@ -4,6 +4,7 @@ checks them, and the files that they name."""
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from .versions import Held
 
 SETTINGS = "settings.json"
 STARTERS = ("boot.py", "main.py")
+_IMPORT = re.compile(r"^ *(?:from|import) ulnn_sources\.(\w+)", re.MULTILINE)
 # What the settings are called where versions are kept, in which .json files are versions.
 STORED = {SETTINGS: "app.settings"}
 
@@ -128,9 +130,17 @@ def starter(name: str, root: str) -> bytes:
 
 
 def sources(kind: str) -> list[str]:
-    """The modules of `ulnn_sources` that a source of this kind takes."""
+    """The modules of `ulnn_sources` that a source of this kind takes, with what they import."""
     known = board_code.package("ulnn_sources").KINDS
-    return sorted({"__init__", "base", known.get(kind, "base")})
+    found: set[str] = set()
+    left = ["__init__", "base", known.get(kind, "base")]
+    while left:
+        stem = left.pop()
+        if stem not in found:
+            found.add(stem)
+            text = board_files(f"firmware/ulnn_sources/{stem}.py").read_text(encoding="utf-8")
+            left += _IMPORT.findall(text)
+    return sorted(found)
 
 
 def modules(stems: list[str]) -> list[str]:
