@@ -227,16 +227,19 @@ class App:
 
     # ---- what became of it --------------------------------------------------------------------
 
+    def dropped(self):
+        """Samples that the source knows to be lost."""
+        return self._dropped if self._down else self._dropped + self.source.dropped
+
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
         d, pace, latency = self.decider, self.pace, self.latency
         names = [d.labels[k] if d.labels else str(k) for k in range(len(d.y))] + ["unsure"]
-        lost = self._dropped if self._down else self._dropped + self.source.dropped
         used, free = _memory()
         return {
             "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,
             "sha256": self.sha256, "engine": ulnn.ENGINE, "state": self.state,
-            "samples": self._billions * 1000000000 + self.samples, "dropped": lost,
+            "samples": self._billions * 1000000000 + self.samples, "dropped": self.dropped(),
             "faults": self.faults.total, "restarts": max(0, self.starts - 1),
             "clamped": self.clamped,
             "period_us": pace.usual, "near": pace.near, "others": pace.others,

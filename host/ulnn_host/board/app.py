@@ -16,6 +16,8 @@ from ulnn_rules.scaling import Scaling
 from ..base.errors import UlnnError
 from ..base.paths import board_files
 from ..data import logs
+from ..data.options import DataOptions
+from ..data.takes import read_session
 from . import board_code, versions
 from .takes import MAGIC, take_bytes
 from .versions import Held
@@ -70,7 +72,7 @@ def read_app(path: Path, model: bytes, to: str | None = None) -> App:
     except ValueError as error:
         raise UlnnError(f"{path}: not JSON: {error}") from error
     rules = board_code.module("ulnn_app.settings")
-    recordings = _recordings(path, given)
+    recordings = to_replay(path, given)
     with tempfile.TemporaryDirectory() as folder:
         here = given
         for name, data in recordings.items():
@@ -103,7 +105,7 @@ def _check(rules: Any, given: Any, where: str, model: bytes) -> None:
     rules.fit(settings, source, Meaning(model), Scaling(model), where)
 
 
-def _recordings(path: Path, given: Any) -> dict[str, bytes]:
+def to_replay(path: Path, given: Any) -> dict[str, bytes]:
     """What the source of the settings replays, by its name on the board."""
     source = given.get("source") if isinstance(given, dict) else None
     name = source.get("file") if isinstance(source, dict) else None
@@ -116,8 +118,21 @@ def _recordings(path: Path, given: Any) -> dict[str, bytes]:
         )
     data = local.read_bytes() if local.is_file() else b""
     if not data.startswith(MAGIC):
-        data = take_bytes(logs.read_data(local))
+        data = _take(local)
     return {f"{local.stem}.take": data}
+
+
+def _take(local: Path) -> bytes:
+    """A recording as a .take file: of one of ours the very counts that the board gave."""
+    session = read_session(local)
+    if session is None or not session.scale:
+        return take_bytes(logs.read_data(local))
+    return take_bytes(
+        logs.read_data(local, DataOptions(channels=session.channels)),
+        scale=session.scale,
+        offset=session.offset,
+        units=session.units,
+    )
 
 
 def starter(name: str, root: str) -> bytes:
