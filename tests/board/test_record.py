@@ -66,7 +66,7 @@ def test_a_take_and_its_session_file(sensor: PtyBoard, tmp_path: Path) -> None:
         *("walking", "p 01", wave_source.NAMES, wave_source.UNITS),
     )
     assert (s.samples, s.seconds, s.rate, s.gaps, s.gap_count) == (201, 1.0, 200.0, (), 0)
-    assert (s.dropped, s.lost, s.faults, s.restarts, s.ended) == (0, 0, 0, 0, "1 s")
+    assert (s.dropped, s.lost, s.faults, s.restarts, s.ended) == (0, 0, 0, 0, "ended after 1 s")
     assert s.source == WAVE
     assert s.port == sensor.port
     assert s.firmware.startswith("micropython 1.")
@@ -244,7 +244,7 @@ def test_an_older_loop_asks_for_a_deployment(sensor: PtyBoard, tmp_path: Path) -
 
 def test_a_full_folder_is_found_before(sensor: PtyBoard, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UlnnError, match="file cannot be written: "):
+    with pytest.raises(UlnnError, match="file is a file, expected a folder for takes"):
         record(sensor.port, folder=tmp_path / "file", source=WAVE)
 
 
@@ -267,7 +267,7 @@ def test_ctrl_c_ends_a_take(sensor: PtyBoard, tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGINT)
         said, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (0, "")
-    assert "(walk); ended by Ctrl-C" in said
+    assert "(walk); stopped by Ctrl-C" in said
     assert "0 gaps, 0 lost" in said
     number = counts(table(path))
     assert number.tolist() == list(range(1, len(number) + 1))
