@@ -66,7 +66,7 @@ def status(f):
         ("decisions", ", ".join(counted)),
         ("now", "%s, margin %d" % (f["decision"], f["margin"])),
         ("memory", "%d bytes used, %d free" % (f["used"], f["free"])),
-        ("up", duration(f["seconds"] * 1000000)),
+        ("up", duration(f["seconds"] * 1000000) if f["seconds"] else "less than a second"),
     ]  # fmt: skip
     if f["events"]:
         lines += events(f["events"])

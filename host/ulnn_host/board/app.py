@@ -12,6 +12,7 @@ from typing import Any
 
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
+from ulnn_rules.settings import check
 
 from ..base.errors import UlnnError
 from ..base.paths import board_files
@@ -103,6 +104,24 @@ def _check(rules: Any, given: Any, where: str, model: bytes) -> None:
     except ImportError:  # what only boards have; they check it
         return
     rules.fit(settings, source, Meaning(model), Scaling(model), where)
+
+
+def check_source(settings: dict[str, Any], where: str) -> None:
+    """Settings of a source, with its kind, as far as a PC can check them. Raises UlnnError."""
+    sources: Any = board_code.package("ulnn_sources")
+    kind = settings["kind"]
+    if kind not in sources.KINDS:  # the board may have it
+        return
+    given = {key: value for key, value in settings.items() if key != "kind"}
+    try:
+        table = board_code.module(f"ulnn_sources.{sources.KINDS[kind]}").TABLE
+        check(given, table, where)
+        if "file" not in table:  # which need not be here
+            sources.make(settings, where)
+    except ImportError:  # what only boards have; they check it
+        return
+    except ValueError as error:
+        raise UlnnError(f"{error}") from None
 
 
 def to_replay(path: Path, given: Any) -> dict[str, bytes]:

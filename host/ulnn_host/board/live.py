@@ -12,7 +12,7 @@ from .discover import resolve
 from .faults import Faults
 from .line import BAUDRATE
 from .link import Board
-from .record import BOARD_SETTINGS, read_json
+from .record import BOARD_SETTINGS, read_json, source_settings
 from .samples import Int16
 from .source_files import prepare
 from .source_session import NO_DECISION, UNSURE, SourceInfo, SourceSession
@@ -79,6 +79,7 @@ def live(
     times a second; notice: with a line about each restart. Raises UlnnError.
     """
     given = BOARD_SETTINGS if settings is None else read_json(settings)
+    source_settings(settings)  # a mistake is found before the port is opened
     damage = Faults.parse(faults) if faults else None
     with (
         Board.open(

@@ -13,7 +13,7 @@ from ..base.errors import UlnnError
 from ..base.version import __version__
 from ..data.take_writer import TakeWriter
 from ..data.takes import Session
-from .app import to_replay
+from .app import check_source, to_replay
 from .discover import resolve
 from .faults import Faults
 from .identity import identify
@@ -107,9 +107,10 @@ def source_settings(source: dict[str, Any] | str | Path | None) -> dict[str, Any
         return BOARD_SETTINGS
     found = read_json(source)
     found = found.get("source", found)
+    where = "source" if isinstance(source, dict) else str(source)
     if not isinstance(found, dict) or not isinstance(found.get("kind"), str):
-        where = "source" if isinstance(source, dict) else source
         raise UlnnError(f'{where}: expected an object with "kind", or with one as "source"')
+    check_source(found, where)
     return found
 
 
