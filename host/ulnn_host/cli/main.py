@@ -11,6 +11,7 @@ from ..base.version import __version__
 from .adapt import adapt
 from .bench import bench
 from .boards import boards
+from .compare import compare
 from .convert import convert
 from .data import data
 from .deploy import deploy
@@ -37,9 +38,8 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    record, data, mask, new_key, train, tune, convert, score, adapt, export, info, run, deploy,
-    live, validate,
-    bench, ports, doctor,
+    record, data, mask, new_key, train, tune, compare, convert, score, adapt, export, info, run,
+    deploy, live, validate, bench, ports, doctor,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")
