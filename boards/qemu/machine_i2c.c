@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// machine.I2C: one bus, I2C(0), on the pins 0 (SCL) and 1 (SDA), to the simulated devices. A
+// machine.I2C: one bus, I2C(0), on the pins 0 (SDA) and 1 (SCL), to the simulated devices. A
 // transfer takes the time that its bits need.
 
 #include "py/mperrno.h"

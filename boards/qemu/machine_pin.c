@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// machine.Pin: lines with pull-ups, 0 and 1 of which are those of I2C(0). No interrupts.
+// machine.Pin: lines with pull-ups, two of which are those of I2C(0). No interrupts.
 
 #include "py/mphal.h"
 #include "py/runtime.h"
@@ -18,10 +18,11 @@ typedef struct _machine_pin_obj_t {
 } machine_pin_obj_t;
 
 // clang-format off
+#define PIN(n) {{&machine_pin_type}, n}
+#define FOUR_PINS(n) PIN(n), PIN(n + 1), PIN(n + 2), PIN(n + 3)
 static const machine_pin_obj_t pins[SIMULATION_PINS] = {
-    {{&machine_pin_type}, 0}, {{&machine_pin_type}, 1}, {{&machine_pin_type}, 2},
-    {{&machine_pin_type}, 3}, {{&machine_pin_type}, 4}, {{&machine_pin_type}, 5},
-    {{&machine_pin_type}, 6}, {{&machine_pin_type}, 7},
+    FOUR_PINS(0), FOUR_PINS(4), FOUR_PINS(8), FOUR_PINS(12),
+    FOUR_PINS(16), FOUR_PINS(20), FOUR_PINS(24), FOUR_PINS(28),
 };
 // clang-format on
 

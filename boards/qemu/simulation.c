@@ -101,12 +101,12 @@ uint8_t simulation_i2c_read(void) {
 // Pins and converter
 
 bool simulation_pin_level(size_t pin) {
-    return !(sim.low & 1 << pin) && !(sim.stuck && pin == SIMULATION_SDA);
+    return !(sim.low & 1u << pin) && !(sim.stuck && pin == SIMULATION_SDA);
 }
 
 void simulation_pin_drive(size_t pin, bool level) {
     bool before = simulation_pin_level(pin);
-    sim.low = level ? sim.low & ~(1 << pin) : sim.low | 1 << pin;
+    sim.low = level ? sim.low & ~(1u << pin) : sim.low | 1u << pin;
     if (pin == SIMULATION_SCL && level && !before && sim.stuck) {
         sim.clocks += 1;
         sim.stuck = sim.clocks < CLOCKS_TO_FREE;

@@ -9,9 +9,10 @@
 
 #include "py/obj.h"
 
-#define SIMULATION_SCL (0)
-#define SIMULATION_SDA (1)
-#define SIMULATION_PINS (8)
+// Numbers as on a Raspberry Pi Pico: I2C(0) is on the pins 0 and 1, converters on 26 to 28.
+#define SIMULATION_SDA (0)
+#define SIMULATION_SCL (1)
+#define SIMULATION_PINS (32)
 
 // Nothing is connected, nothing is wrong. At the start of each session.
 void simulation_init(void);

@@ -20,9 +20,18 @@ def make(settings="settings.json", source=None):
     """
     global _app
     _app = None  # an app before gives its memory back
-    from ulnn_app.loop import App
+    import gc
 
-    _app = App(settings, source)
+    # Collected often, so that what stays lies close together: a small heap has room for a model.
+    threshold = getattr(gc, "threshold", lambda n=0: 0)
+    before = threshold()
+    threshold(2048)
+    try:
+        from ulnn_app.loop import App
+
+        _app = App(settings, source)
+    finally:
+        threshold(before)
     return _app
 
 
@@ -82,12 +91,16 @@ def figures():
     return _app.figures() if _app else {}
 
 
+def faults():
+    """(seconds when it came first, times in a row, text) of the last faults, the oldest first."""
+    return _app.faults.entries() if _app else []
+
+
 def log():
-    """Print the last faults, the oldest first; a line each."""
-    if not _app or not _app.faults.total:
-        print("no faults")
-        return
+    """Print the last faults; a line each."""
     from ulnn_app import words
 
-    for seconds, times, text in _app.faults.entries():
-        print(words.fault(seconds, times, text))
+    for entry in faults():
+        print(words.fault(*entry))
+    if not faults():
+        print("no faults")

@@ -14,6 +14,8 @@ from ulnn_sources.base import Clock
 
 _AT_ONCE = 8  # samples, before others have their turn
 _PAUSE_MS, _LAST_PAUSE_MS = 100, 10000
+# CPython's takes long, and is of no use here.
+_collect = gc.collect if hasattr(gc, "mem_alloc") else int
 _FREE = 4096  # bytes that have to be left for the program around
 _CELLS = ("?", "CfC", "dense", "LSTM", "GRU", "LTC", "mixed memory")
 
@@ -24,7 +26,8 @@ class App:
     decider: the `Decider`; its `label`, `decision`, `margin` are the last decision's.
     on_decision, on_poll: lists of functions that get the app: at each decision; and at each turn
     of the loop, which has to be short. samples, clamped, starts: counts since the start.
-    faults: a `measures.Faults`. state: "ready", "running", "waiting" after a fault, "ended".
+    reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
+    "ready", "running", "waiting" after a fault, "ended".
     """
 
     def __init__(self, settings, source=None):
@@ -54,21 +57,25 @@ class App:
         self.latency = measures.Spread()
         self.pace = measures.Pace()
         self._clock = Clock()
-        self.task = None
+        self.task = self.reports = None
         self._forget()
-        gc.collect()
+        if s["sinks"]:
+            from ulnn_app.reports import Reports  # not on every board
+
+            self.reports = Reports(self, where)
+        _collect()
         free = _memory()[1]
         if 0 < free < _FREE:
             raise MemoryError("%d bytes of memory would be left, %d are needed" % (free, _FREE))
 
     def _load(self, path, meaning):
-        gc.collect()
+        _collect()
         try:
             self.model = ulnn.load(path)
             self.decider = Decider(meaning, self.model)
         except MemoryError:
             self.model = None
-            gc.collect()
+            _collect()
             text = "not enough memory for the model %s: %d bytes are free"
             raise MemoryError(text % (path, _memory()[1])) from None
         except ValueError as e:
@@ -149,6 +156,8 @@ class App:
         """Let go of the source; the watchdog is fed from now on."""
         self.state = "ended"
         self.source.stop()
+        if self.reports:
+            self.reports.close(self)
         self.watchdog.keep()
 
     def _take(self):
@@ -195,6 +204,8 @@ class App:
         if dt != self._dt_fixed if self._dt_fixed else dt > self._dt_max:
             self.clamped += 1
         self.counts.convert(source.raw, self.x)
+        if self.reports:
+            self.reports.log.sample(self.x)
         decision = self.decider.step(self.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
         if decision is not None:
@@ -218,15 +229,18 @@ class App:
     def fault(self, where, error):
         """Count a fault, and keep it for `ulnn_app.log`."""
         text = "%s: %s" % (where, _text(error))
-        if self.faults.add(self.seconds, text) and self.settings["print"] != "nothing":
-            print(self.seconds, "s fault", text)
+        if self.faults.add(self.seconds, text):
+            if self.settings["print"] != "nothing":
+                print(self.seconds, "s fault", text)
+            if self.reports:
+                self.reports.fault(text)
         del text
-        gc.collect()
+        _collect()
 
     # ---- what became of it --------------------------------------------------------------------
 
     def dropped(self):
-        """Samples that the source knows to be lost."""
+        """Samples that are known to be lost."""
         return self._dropped if self._down else self._dropped + self.source.dropped
 
     def figures(self):
@@ -245,7 +259,7 @@ class App:
             "p50_us": latency.below(50), "p95_us": latency.below(95), "max_us": latency.most,
             "decisions": list(zip(names, self._decided)),  # noqa: B905 - MicroPython has no strict
             "decision": d.label, "margin": d.margin, "used": used, "free": free,
-            "seconds": self.seconds,
+            "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
         }  # fmt: skip
 
 

@@ -24,15 +24,15 @@ _SPELLINGS = {"m/s^2": "m/s2", "m/s²": "m/s2", "m/s/s": "m/s2", "°/s": "deg/s"
 
 def order(names: "Sequence[str]", inputs: "Sequence[str]", size: int) -> "list[int]":
     """The channel for each of `size` inputs of a model. names: of the source's channels; inputs:
-    of the model's inputs, () where it names none: then they are the channels, one by one.
+    of the model's inputs. Where either names none (() or "") they are the channels, one by one.
 
     Raises ValueError where an input has no channel, or the numbers differ.
     """
-    if not inputs:
+    if not inputs or not any(names):
         if len(names) != size:
             raise ValueError(
-                "the source has %d channels (%s), the model %d inputs without names: name the "
-                "channels to take, in order" % (len(names), ", ".join(names), size)
+                "the source has %d channels (%s), the model %d inputs, and no names to go by: "
+                "list the channels to take" % (len(names), ", ".join(names), size)
             )
         return list(range(size))
     if len(inputs) != size:

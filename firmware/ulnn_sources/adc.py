@@ -58,11 +58,12 @@ class Sensor(Source):
         self._clock = Clock()
         self._period = 1000000 // self._rate
         self._number = s["timer"]
-        self._timer = self._reads = self._burst = None
+        self._timer = self._burst = None
+        self._reads = []
         self._take = self._take_due
         if self._by == "timer":
             self._take = self._take_waiting
-            self._times = array("i", [0] * _WAITING)
+            self._times = [ticks_us()] * _WAITING
             self._counts = array("H", [0] * (_WAITING * n))
             self._callback = self._tick  # made here: a bound method is an object
         elif self._by == "burst":
@@ -167,7 +168,8 @@ class Sensor(Source):
     def stop(self):
         if self._timer:
             self._timer.deinit()
-        self._timer = self._reads = self._burst = None
+        self._timer = self._burst = None
+        self._reads = []
 
 
 def _check_pins(pins, names, where):

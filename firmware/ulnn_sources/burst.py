@@ -26,14 +26,14 @@ class Burst:
         self.us = self.took = 0
         self._rate = rate
         try:
-            from pyb import ADC
+            import pyb
 
-            self._fill = ADC(pin).read_timed
+            self._fill = pyb.ADC(pin).read_timed
             self.full = 4095
         except ImportError:
-            from machine import ADC
+            import machine
 
-            self._one = ADC(pin).read_u16
+            self._one = machine.ADC(pin).read_u16
             self._fill = self._loop
             self.full = 65535
 

@@ -72,6 +72,7 @@ class Sensor(Source):
         self._file = None
 
     def start(self):
+        self.dropped = 0
         if self._file:
             return
         self._file = open(self.path, "rb")
@@ -79,7 +80,7 @@ class Sensor(Source):
         self._left = self._repeat
         self._random = self._seed
         self._ready = self._rewound = False
-        self._usual = self._ahead = self._wait = self.dropped = 0
+        self._usual = self._ahead = self._wait = 0
         self._us = ticks_us()
 
     def take(self):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.board
 def board(request: pytest.FixtureRequest) -> Iterator[VirtualBoard]:
     name = str(request.param)
     need_tools(name)
-    with VirtualBoard(name, skip_sleep=True) as running:
+    with VirtualBoard(name, skip_sleep=True, icount=3) as running:
         yield running
 
 
@@ -104,7 +104,7 @@ def test_the_bus_and_its_faults(board: VirtualBoard) -> None:
             "import time, _simulation\n"
             "from machine import I2C, Pin\n"
             "from array import array\n"
-            "i2c = I2C(0, scl=Pin(0), sda=Pin(1), freq=100000)\n"
+            "i2c = I2C(0, scl=Pin(1), sda=Pin(0), freq=100000)\n"
             "def read(reg, n=1):\n"
             "  t = time.ticks_us()\n"
             "  try: what = i2c.readfrom_mem(0x68, reg, n)\n"
@@ -132,7 +132,7 @@ def test_the_bus_and_its_faults(board: VirtualBoard) -> None:
         assert int(us) >= 50000
         # Nine clocks free the line, eight do not.
         repl.exec(
-            "scl, sda = Pin(0, Pin.OPEN_DRAIN, value=1), Pin(1, Pin.OPEN_DRAIN, value=1)\n"
+            "scl, sda = Pin(1, Pin.OPEN_DRAIN, value=1), Pin(0, Pin.OPEN_DRAIN, value=1)\n"
             "def clock(n):\n"
             "  for _ in range(n): scl(0); scl(1)\n"
         )
@@ -159,7 +159,7 @@ def test_the_converter_replays_in_time(board: VirtualBoard) -> None:
             "import time, _simulation\n"
             "from machine import ADC, Pin\n"
             "from array import array\n"
-            "a = ADC(Pin(4))\n"
+            "a = ADC(Pin(26))\n"
             "print(a.read_u16())\n"
             "_simulation.adc(array('H', range(100, 1100)), 10000)\n"
             "first = a.read_u16(); time.sleep_ms(500); later = a.read_u16()\n"

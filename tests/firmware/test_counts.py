@@ -131,9 +131,10 @@ def test_channels_by_name() -> None:
     names = ("ax", "ay", "az", "t")
     assert channels.order(names, ("az", "ax"), 2) == [2, 0]
     assert channels.order(names, (), 4) == [0, 1, 2, 3]
+    assert channels.order(("", ""), ("ax", "ay"), 2) == [0, 1]
     with pytest.raises(ValueError, match="no channel gx: the source has ax, ay, az, t"):
         channels.order(names, ("ax", "gx"), 2)
-    with pytest.raises(ValueError, match=r"4 channels .* the model 3 inputs without names"):
+    with pytest.raises(ValueError, match=r"4 channels .* the model 3 inputs, and no names"):
         channels.order(names, (), 3)
     with pytest.raises(ValueError, match="1 channels are named, the model has 2 inputs"):
         channels.order(names, ("ax",), 2)

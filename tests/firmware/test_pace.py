@@ -2,59 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import random
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from support.paths import FIRMWARE
-
-WRAP = 1 << 30
-
-
-class Ticks:
-    """MicroPython's ticks, at a time that the test sets, in microseconds."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.pace: Any = None
-
-    def us(self) -> int:
-        return int(self.now) % WRAP
-
-    def ms(self) -> int:
-        return int(self.now / 1000) % WRAP
-
-    @staticmethod
-    def add(ticks: int, delta: int) -> int:
-        return (ticks + delta) % WRAP
-
-    @staticmethod
-    def diff(a: int, b: int) -> int:
-        return (a - b + WRAP // 2) % WRAP - WRAP // 2
+from support.ticks import WRAP, Ticks, install
 
 
 @pytest.fixture
 def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
-    found = Ticks()
-    monkeypatch.syspath_prepend(FIRMWARE)
-    for name, function in (
-        ("ticks_us", found.us),
-        ("ticks_ms", found.ms),
-        ("ticks_add", found.add),
-        ("ticks_diff", found.diff),
-    ):
-        monkeypatch.setattr(time, name, function, raising=False)
-    from ulnn_sources import base, pace
+    return install(monkeypatch)
 
-    for module in (base, pace):  # which took theirs when they were imported
-        monkeypatch.setattr(module, "ticks_diff", found.diff)
-    monkeypatch.setattr(base, "ticks_ms", found.ms)
-    found.pace = pace.Pace
-    return found
+
+def pace(period: int) -> Any:
+    return importlib.import_module("ulnn_sources.pace").Pace(period)
 
 
 def take(
@@ -62,18 +27,18 @@ def take(
 ) -> tuple[list[int], list[float]]:
     """The times between samples, and how far from the truth each was, of a FIFO that is looked
     into every `polls()` microseconds."""
-    it = ticks.pace(nominal)
+    it = pace(nominal)
     begin = ticks.now
-    it.start(ticks.us())
+    it.start(ticks.ticks_us())
     first = begin + 0.7 * period
     elapsed, off = [], []
     while ticks.now < begin + seconds * 1e6:
         ticks.now += polls()
-        while not it.early(ticks.us()):
-            before = ticks.us()
+        while not it.early(ticks.ticks_us()):
+            before = ticks.ticks_us()
             there = int((ticks.now - first) // period) + 1 - len(elapsed)
             ticks.now += 200
-            after = ticks.us()
+            after = ticks.ticks_us()
             if ticks.now < first or there < 1:
                 assert not it.nothing(after)
                 break
@@ -81,7 +46,7 @@ def take(
             for _ in range(16 if there >= 16 else 4 if there >= 4 else 1):
                 true = first + len(elapsed) * period
                 elapsed.append(it.next())
-                off.append(ticks.diff(it._us, int(true) % WRAP))
+                off.append(ticks.ticks_diff(it._us, int(true) % WRAP))
     return elapsed, off
 
 
@@ -108,7 +73,7 @@ def test_drift_never_adds_up(ticks: Ticks, nominal: int, wrong: float, poll: flo
 
 
 def test_a_loss_is_a_gap(ticks: Ticks) -> None:
-    it = ticks.pace(10000)
+    it = pace(10000)
     it.start(0)
     ticks.now = 10000
     assert it.look(10000, 10000, 1) == 0
@@ -119,14 +84,14 @@ def test_a_loss_is_a_gap(ticks: Ticks) -> None:
     assert it.next() == pytest.approx(4.97e6, abs=1e4)
     assert it.next() == it.next() == 10000
     # Longer than the ticks can tell apart.
-    it.lose(ticks.us())
+    it.lose(ticks.ticks_us())
     ticks.now += 800e6
-    it.look(ticks.us(), ticks.us(), 1)
+    it.look(ticks.ticks_us(), ticks.ticks_us(), 1)
     assert it.next() == pytest.approx(800e6, rel=1e-3)
 
 
 def test_samples_that_were_overwritten(ticks: Ticks) -> None:
-    it = ticks.pace(10000)
+    it = pace(10000)
     it.start(0)
     lost, total = 0, 0
     for us in (10000, 20000, 50000, 60000):
@@ -138,7 +103,7 @@ def test_samples_that_were_overwritten(ticks: Ticks) -> None:
 
 
 def test_a_sensor_that_fell_silent(ticks: Ticks) -> None:
-    it = ticks.pace(10000)
+    it = pace(10000)
     it.start(0)
     assert not it.nothing(150000)
     assert it.nothing(250000)

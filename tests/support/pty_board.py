@@ -91,6 +91,10 @@ class PtyBoard:
         os.close(self._board_end)
         os.close(self._tty)
 
+    def type(self, data: bytes) -> None:
+        """What a person at the board's own keyboard types."""
+        os.write(self._board_end, data)
+
     def unplug(self) -> None:
         """The port vanishes under whoever has it open."""
         self._open = False

@@ -10,16 +10,18 @@ from support.paths import FIRMWARE
 SOURCES = FIRMWARE / "ulnn_sources"
 
 # `collect` takes n samples, as the app does, and gives (elapsed, raw) of each, and the
-# microseconds that went by. `idle` comes first where these are compared: while the host speaks,
-# time passes. `allocates` gives the bytes that n calls of `take` allocated.
+# microseconds from the first to the last. `idle` comes first where these are compared: while the
+# host speaks, time passes, and samples are lost. `allocates` gives the bytes that n calls of
+# `take` allocated.
 TAKING = """
 import gc, time, _simulation, ulnn_sources
 from array import array
 def collect(s, n, nap=4):
     got = []
-    t = time.ticks_us()
     while len(got) < n:
         if s.take():
+            if not got:
+                t = time.ticks_us()
             got.append((s.elapsed, list(s.raw)))
         else:
             time.sleep_ms(nap)

@@ -62,7 +62,7 @@ class Board:
         started again.
         Raises UlnnError: port missing, not permitted, in use, silent, or busy for good.
         """
-        with _resolved(port) as path:
+        with resolved(port) as path:
             board = cls(Line(path, port, baudrate), port, wait, notice)
             try:
                 if faults:
@@ -367,7 +367,8 @@ def is_errno(error: BoardError, number: int) -> bool:
 
 
 @contextlib.contextmanager
-def _resolved(port: str) -> Iterator[str]:
+def resolved(port: str) -> Iterator[str]:
+    """The path of a port while the block runs; a virtual board is booted for it."""
     if not port.startswith("virtual:"):
         yield port
         return

@@ -14,7 +14,7 @@ from ..format import container
 from ..toolchain import bytecode, natmod
 from . import app as apps
 from . import versions
-from .identity import RULES, Identity, NoSpaceError, identify
+from .identity import RULES, SINK_RULES, Identity, NoSpaceError, identify
 from .link import Board
 from .stream import PROTOCOL
 from .versions import MODULES, Held, Sum, Version
@@ -285,19 +285,26 @@ def _package_name(files: dict[str, Sum], top: str = "ulnn_rules") -> str:
 def _app_files(
     identity: Identity, held: Held, app: apps.App | None
 ) -> tuple[list[_File], tuple[str, ...]]:
-    """Modules of the app and its sources, of the one that is there where no other one comes, and
-    lines about what of the board's own stays."""
+    """Modules of the app, its sources and sinks, of the one that is there where no other one
+    comes, and lines about what of the board's own stays."""
     active = held.active
     if app:
-        stems = apps.sources(app.kind)
+        parts = apps.parts(app)
     elif active and active.app:
-        inside = active.modules.get("ulnn_sources", "?") + "/"
-        stems = sorted({Path(name).stem for name in active.files if name.startswith(inside)})
+        parts = {
+            top: sorted(
+                {Path(name).stem for name in active.files if name.startswith(stored + "/")}
+            )
+            for top, stored in active.modules.items()
+            if top in apps.IN_PARTS
+        }
     else:
         return [], ()
+    # A firmware that holds ulnn_rules holds all of it.
+    rules = SINK_RULES if "ulnn_sinks" in parts and identity.rules is None else ()
     files = [
         (f"{identity.lib}/{name.removesuffix('.py')}{suffix}", code, f"app, {note}")
-        for name in apps.modules(stems)
+        for name in [*(f"ulnn_rules/{stem}.py" for stem in rules), *apps.modules(parts)]
         for suffix, code, note in [code_file(name, identity)]
     ]
     return files, apps.kept(app, held, identity.root)

@@ -44,7 +44,7 @@ def take_bytes(
     counts = np.rint((x - low) / wide)
     if np.abs(counts + 0.5).max() > 32768:
         raise UlnnError("values are out of the range that the scale of a .take file has")
-    names = data.channels or tuple(f"x{k}" for k in range(channels))
+    names = data.channels or ("",) * channels
     texts = "\n".join((*names, *(units or ("",) * channels))).encode()
     rows = np.zeros(len(x), [("us", "<u4"), ("raw", "<i2", (channels,))])
     rows["us"] = np.clip(np.rint(dt.astype(np.float64) * 1e6), 1, MOST_US)

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -23,7 +23,7 @@ from .link import Board, BoardError
 
 FOLDER = "ulnn_versions"
 MODULES = ("ulnn", "ulnn_stream", "ulnn_rules")
-PACKAGES = ("ulnn_rules", "ulnn_app", "ulnn_sources")
+PACKAGES = ("ulnn_rules", "ulnn_app", "ulnn_sources", "ulnn_sinks")
 HASH_SIZE = 16  # hexadecimal digits of a SHA-256 that are kept and compared
 
 Sum = tuple[int, str]  # bytes, and digits of their hash
@@ -114,6 +114,19 @@ class Held:
             path
             for path, stored in version.models.items()
             if path in models or agree(self.flat.get(path), version.files[stored])
+        ]
+
+    def persons(self, version: Version, active: Version) -> list[str]:
+        """Where it has files of an app that a person has replaced since the active version."""
+        known = (version, active)
+        return [
+            path
+            for path in version.models
+            if path in self.flat
+            and path not in version.model_paths
+            and not any(
+                path in v.models and agree(self.flat[path], v.files[v.models[path]]) for v in known
+            )
         ]
 
     def unused(self, *used: Version | None) -> list[str]:
@@ -378,6 +391,10 @@ def withdraw(board: Board, identity: Identity, held: Held) -> Version | None:
     if active is None:
         return None
     path = f"{held.folder}/{{}}{{}}"
+    if before and (others := held.persons(before, active)):
+        left = {p: stored for p, stored in before.models.items() if p not in others}
+        before = replace(before, models=left)
+        put(board, path.format(before.number, ".json"), before.text())
     if before:
         remove_paths(board, [path.format(before.number, ".ok")])
     remove_paths(board, [path.format(active.number, ".json"), path.format(active.number, ".ok")])

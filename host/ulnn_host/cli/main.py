@@ -11,12 +11,14 @@ from ..base.version import __version__
 from .adapt import adapt
 from .bench import bench
 from .boards import boards
+from .collect import collect
 from .compare import compare
 from .convert import convert
 from .data import data
 from .deploy import deploy
 from .doctor import doctor
 from .export import export
+from .fleet import fleet
 from .info import info
 from .live import live
 from .mask import mask, new_key
@@ -39,7 +41,7 @@ app = typer.Typer(
 )
 for command in (
     record, data, mask, new_key, train, tune, compare, convert, score, adapt, export, info, run,
-    deploy, live, validate, bench, ports, doctor,
+    deploy, live, validate, bench, ports, doctor, collect, fleet,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")

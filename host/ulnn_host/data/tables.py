@@ -21,7 +21,7 @@ from .mask_reading import hidden
 from .options import DataOptions
 from .recordings import Counts, Recorder
 from .sequences import Sequences
-from .sources import PARQUET, part_of_name, source_name
+from .sources import PARQUET, is_events, part_of_name, source_name
 from .takes import OF_SESSION, Session, of_sessions
 from .text_table import TextTable
 
@@ -65,6 +65,8 @@ def read_tables(
                 'or to a recording (per = "sequence")?'
             )
         options = replace(options, per="sequence")
+    if all(map(is_events, paths)):
+        options = options.for_events()
     tables = [_open(path, options, policy) for path in paths]
     names = tables[0].layout.names
     tables = [_in_order(table, tables[0]) for table in tables]
@@ -86,14 +88,14 @@ def read_tables(
 
 
 def _open(path: Path, options: DataOptions, policy: Policy | None) -> _Table:
-    if path.suffix.lower() in PARQUET:
+    if path.suffix.lower() in PARQUET or is_events(path):
         try:
-            from .parquet import ParquetTable
+            from .parquet import EventsTable, ParquetTable
         except ImportError:
             raise UlnnError(
                 f"{path}: Parquet needs the package pyarrow: pip install 'ulnn[data]'"
             ) from None
-        parquet = ParquetTable(path, options)
+        parquet = (EventsTable if is_events(path) else ParquetTable)(path, options)
         found = hidden(parquet.columns, policy, options)
         return _Table(path, found, _layout(path, found, options), "", parquet.blocks)
     dialect = read_dialect(path, options)
