@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from support import app_cases as cases
 from support.board_tools import model_file
-from support.ram_disk import Disk
+from support.ram_disk import Disk, forget_modules
 from support.unix import needs_micropython
 from ulnn_host import api
 from ulnn_host.base.errors import UlnnError
@@ -94,6 +94,28 @@ def test_an_app_is_part_of_a_version(
     remove(there.link)
     assert not {"/settings.json", "/walk.take", *STARTERS} & set(there.files())
     assert not [name for name in there.files() if name.startswith("/lib/ulnn")]
+
+
+@needs_micropython
+def test_sinks_come_with_the_app_that_names_them(
+    disk: Callable[..., Disk], pure_only: None, model: Path, tmp_path: Path
+) -> None:
+    there = disk(1024)
+    file = {"kind": "file", "path": "/ram/e.jsonl"}
+    report = deploy(there.link, model, app=app_of(tmp_path, model, sinks=[file]))
+    names = {item.name for item in report.plan.items}
+    rules = {"ulnn_rules/events.mpy", "ulnn_rules/summary.mpy"}
+    sinks = {f"ulnn_sinks/{name}.mpy" for name in ("__init__", "base", "file", "log", "ring")}
+    assert rules | sinks <= names
+    assert not {"ulnn_sinks/mqtt.mpy", "ulnn_sinks/serial.mpy"} & names
+    forget_modules(there)
+    there.link.exec("import ulnn_app\nulnn_app.run('/ram/settings.json')", timeout=60)
+    assert '"kind":"summary"' in text(there.link, "/ram/e.jsonl")
+    assert not deploy(there.link, model).plan.changes  # a model alone leaves them there
+    names = {
+        item.name for item in deploy(there.link, model, app=app_of(tmp_path, model)).plan.items
+    }
+    assert not (rules | sinks) & names
 
 
 @needs_micropython

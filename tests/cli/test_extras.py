@@ -36,7 +36,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_every_package_is_in_the_extra_that_is_named() -> None:
-    aliases = {"elftools": "pyelftools"}
+    aliases = {"elftools": "pyelftools", "paho": "paho-mqtt"}
     for package, (_, extra) in extras.PACKAGES.items():
         names = [re.split(r"[=>\[]", line)[0] for line in EXTRAS[extra]]
         assert aliases.get(package, package) in names, f"{package}: {extra} is {names}"
@@ -112,6 +112,13 @@ LINES = [
         "train",
     ),
     ("torch", ("tune", "recipe.toml"), "ulnn tune needs PyTorch", "train"),
+    ("torch", ("compare", "recipe.toml", "b.toml"), "ulnn compare needs PyTorch", "train"),
+    (
+        "matplotlib",
+        ("compare", "recipe.toml", "b.toml", "--picture", "c.png"),
+        "ulnn compare needs Matplotlib",
+        "report",
+    ),
     ("matplotlib", ("info", "m.ulnn", "--graph", "m.svg"), "ulnn info needs Matplotlib", "report"),
     (
         "matplotlib",
@@ -125,6 +132,8 @@ LINES = [
         "ulnn validate needs Matplotlib",
         "report",
     ),
+    ("paho", ("collect", "--mqtt", "h", "-o", "e"), "ulnn collect --mqtt needs", "fleet"),
+    ("pyarrow", ("fleet", "e"), "ulnn fleet needs PyArrow", "data"),
     *(
         (
             package,
