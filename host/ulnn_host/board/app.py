@@ -168,8 +168,8 @@ def _with_imports(top: str, stems: set[str]) -> list[str]:
     while ahead:
         stem = ahead.pop()
         found.add(stem)
-        text = board_files(f"firmware/{top}/{stem}.py").read_text()
-        imported = re.findall(rf"^from {top}\.(\w+) import", text, re.MULTILINE)
+        text = board_files(f"firmware/{top}/{stem}.py").read_text(encoding="utf-8")
+        imported = re.findall(rf"^ *(?:from|import) {top}\.(\w+)", text, re.MULTILINE)
         ahead |= set(imported) - found
     return sorted(found)
 
