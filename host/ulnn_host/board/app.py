@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ulnn_rules.meaning import Meaning
@@ -16,12 +16,14 @@ from ..base.errors import UlnnError
 from ..base.paths import board_files
 from ..data import logs
 from . import board_code, versions
+from .identity import MASKING, SINK_RULES
 from .takes import MAGIC, take_bytes
-from .versions import Held
+from .versions import Held, Version
 
 SETTINGS = "settings.json"
 STARTERS = ("boot.py", "main.py")
-IN_PARTS = ("ulnn_sources", "ulnn_sinks")  # of these a board gets what its settings name
+# Of these a board gets what its settings name.
+IN_PARTS = ("ulnn_sources", "ulnn_sinks", "ulnn_rules")
 # What the settings are called where versions are kept, in which .json files are versions.
 STORED = {SETTINGS: "app.settings"}
 
@@ -130,14 +132,27 @@ def starter(name: str, root: str) -> bytes:
 
 def parts(app: App) -> dict[str, list[str]]:
     """The modules that an app takes of each package in IN_PARTS, without those that it does not
-    use; of no package that it uses nothing of."""
+    use, and of ulnn_rules those that are not for every board."""
     known = board_code.package("ulnn_sources").KINDS
     found = {"ulnn_sources": {"__init__", "base", known.get(app.kind, "base")}}
     sinks = {str(sink["kind"]) for sink in app.settings.get("sinks", [])}
     if sinks:
         known = board_code.package("ulnn_sinks").KINDS
         found["ulnn_sinks"] = {"__init__", "base", "log", "ring", *(known[kind] for kind in sinks)}
+        found["ulnn_rules"] = set(SINK_RULES)
+        if app.settings.get("events", {}).get("policy"):
+            found["ulnn_rules"] |= set(MASKING)
     return {top: sorted(stems) for top, stems in found.items()}
+
+
+def parts_there(active: Version) -> dict[str, list[str]]:
+    """The same of the app that a board has."""
+    found = {}
+    for top in (top for top in IN_PARTS if top in active.modules):
+        inside = active.modules[top] + "/"
+        stems = {PurePosixPath(n).stem for n in active.files if n.startswith(inside)}
+        found[top] = sorted(stems & {*SINK_RULES, *MASKING} if top == "ulnn_rules" else stems)
+    return found
 
 
 def modules(parts: dict[str, list[str]]) -> list[str]:
