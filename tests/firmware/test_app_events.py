@@ -153,7 +153,7 @@ def test_a_policy_comes_first(settings: dict[str, Any], tmp_path: Path) -> None:
     settings["events"] |= {"policy": str(tmp_path / "policy.json"), "decisions": "all"}
     app_module.run(settings)
     *decisions, summary = lines(tmp_path)
-    assert {e.get("what") for e in decisions} == {"IR", "TRAP", None}
+    assert {e.get("what") for e in decisions} == {"TRAP", None}
     assert all(e["margin"] % 100 == 0 for e in decisions)
     assert all((e["t"] % 3_600_000 == 0 and "up" not in e) or e["up"] == 0 for e in decisions)
     assert summary["mean"] == summary["std"] == []
