@@ -10,7 +10,7 @@ C_SOURCES := native_module boards tests
 STUBS := stm32 esp32 rp2
 FIRMWARE := $(wildcard firmware/ulnn*.py) firmware/deployment/ulnn_boot.py $(patsubst %/,%,$(wildcard firmware/ulnn_*/))
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-host bench-data bench-line check lint firmware-types format picture docs vectors natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-start bench-host bench-data bench-line check lint firmware-types format picture docs vectors natmods boards \
     dist test-install clean
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make bench [CMSIS_DIR=...]     count every kernel; writes native_module/BENCHMARKS.md"
 	@echo "make bench-host                training speed, accuracy of wired networks and of integers;"
 	@echo "                               writes host/BENCHMARKS.md (bench-train, bench-wired, bench-qat alone)"
+	@echo "make bench-start               how a dense CfC should start; writes host/docs/start.md"
 	@echo "make bench-line                the serial line under damage; writes host/docs/line.md"
 	@echo "make dist                      source, wheels and packages for mip into dist/"
 	@echo "make test-install              what make dist makes, installed and tried where nothing else is"
@@ -41,6 +42,9 @@ bench-train: setup
 
 bench-qat: setup
 	$(BIN)/python host/bench/bench_qat.py
+
+bench-start: setup
+	$(BIN)/python host/bench/bench_start.py
 
 bench-host: setup
 	$(BIN)/python host/bench/bench_host.py

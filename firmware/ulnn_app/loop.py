@@ -239,7 +239,7 @@ class App:
 
     # ---- what became of it --------------------------------------------------------------------
 
-    def lost(self):
+    def dropped(self):
         """Samples that are known to be lost."""
         return self._dropped if self._down else self._dropped + self.source.dropped
 
@@ -251,7 +251,7 @@ class App:
         return {
             "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,
             "sha256": self.sha256, "engine": ulnn.ENGINE, "state": self.state,
-            "samples": self._billions * 1000000000 + self.samples, "dropped": self.lost(),
+            "samples": self._billions * 1000000000 + self.samples, "dropped": self.dropped(),
             "faults": self.faults.total, "restarts": max(0, self.starts - 1),
             "clamped": self.clamped,
             "period_us": pace.usual, "near": pace.near, "others": pace.others,

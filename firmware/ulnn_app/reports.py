@@ -64,7 +64,7 @@ class Reports:
 
     def _summarise(self, app):
         self._told = app.seconds
-        now = (app.clamped, app.faults.total, app.lost())
+        now = (app.clamped, app.faults.total, app.dropped())
         self.log.summarise(*[max(0, now[k] - self._before[k]) for k in range(3)])
         self._before = now
 

@@ -17,7 +17,7 @@ import contextlib
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +27,14 @@ from numpy.typing import ArrayLike, NDArray
 from .base import files
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
 from .base.progress import BYTES, bar, bars, status
+from .base.toml_tables import table
 from .data.mask import mask as mask
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
 from .engines.coverage import Coverage
 from .engines.coverage import coverage as measure
+from .engines.outputs import Outputs
 from .engines.reference import Reference
 from .format import container, facts
 
@@ -41,11 +43,14 @@ if TYPE_CHECKING:
 
     from .board.deploy import DeployReport, Plan
     from .board.deployed import Deployed
+    from .board.live import Moment
+    from .board.record import Take
     from .board.validate import ValidationReport
     from .data.degrade import Fill, Pattern
     from .data.options import DataOptions
     from .data.scores import Scores
     from .experiments.adapt import Adapted
+    from .experiments.compare import Comparison
     from .experiments.robustness import Robustness
     from .importers.check import Agreement
     from .network.float_network import FloatNetwork
@@ -53,21 +58,6 @@ if TYPE_CHECKING:
     from .train.train import TrainedNetwork
 
 Float = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a model gave for N sequences of T steps, 0 after the end of shorter ones.
-
-    y: (N, T, O) in real units; y_int: (N, T, O) the integers; state: (N, state_size) after the
-    last step of each. Without N where the data were one sequence. coverage: of the data by the
-    model.
-    """
-
-    y: Float
-    y_int: NDArray[np.int16]
-    state: NDArray[np.int16]
-    coverage: Coverage
 
 
 class Model:
@@ -285,6 +275,20 @@ def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
     return fit(recipe.with_keys({"data": {"source": str(source)}}, keys))
 
 
+def compare(*recipes: str | Path, cache: str | Path | None = None, **keys: Any) -> Comparison:
+    """Compare recipes (.toml), the first with all others, on data held out, as `ulnn compare`.
+
+    keys: of `experiments.compare.Plan`: seeds=5, leave_out="group", budget="12KB" ... cache:
+    folder of trainings that are done; None: compare.cache beside the first recipe. Ctrl-C ends it:
+    `.stopped`.
+    """
+    from .experiments.compare import Plan, compare_files
+
+    plan = table(Plan, keys)
+    with bar("trainings") as shown:
+        return compare_files([Path(path) for path in recipes], plan, cache, shown.update)
+
+
 def convert(
     source: str | Path | FloatNetwork | TrainedNetwork | nn.Module,
     data: Sequences | str | Path,
@@ -478,6 +482,28 @@ def validate(
     for line in done.coverage.warnings:
         _warn(line)
     return replace(done, model=model.name) if isinstance(model, Model) else done
+
+
+def record(port: str = "auto", **keys: Any) -> Take:
+    """Record the source on a board, every sample with its time, into a new take (CSV or Parquet,
+    a session file beside it) until `seconds` have passed, the source ends, or Ctrl-C.
+
+    keys: label, group, folder, source, seconds, kind, wait, progress ... of `board.record.record`.
+    """
+    from .board import record as room
+
+    return room.record(port, **keys)
+
+
+def live(port: str = "auto", **keys: Any) -> Moment:
+    """Follow the app on a board: samples, outputs and decisions as they come, to callbacks.
+
+    keys: settings, seconds, on_decision, progress ... of `board.live.live`. Returns the last
+    moment, with counts of all decisions.
+    """
+    from .board import live as room
+
+    return room.live(port, **keys)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`import ulnn_host as uh`: from a module of torch to a proven board, in ten names."""
+"""`import ulnn_host as uh`: from a module of torch to a proven board, in eleven names."""
 
 from __future__ import annotations
 

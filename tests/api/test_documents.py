@@ -32,5 +32,5 @@ def test_pages_are_made_of_the_docstrings(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         pdoc.pdoc("ulnn_host.api", output_directory=tmp_path)
     page = (tmp_path / "ulnn_host" / "api.html").read_text()
-    for name in ("read", "train", "convert", "Model", "load", "deploy", "validate"):
+    for name in ("read", "train", "compare", "convert", "Model", "load", "deploy", "validate"):
         assert f'id="{name}"' in page

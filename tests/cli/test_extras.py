@@ -112,6 +112,13 @@ LINES = [
         "train",
     ),
     ("torch", ("tune", "recipe.toml"), "ulnn tune needs PyTorch", "train"),
+    ("torch", ("compare", "recipe.toml", "b.toml"), "ulnn compare needs PyTorch", "train"),
+    (
+        "matplotlib",
+        ("compare", "recipe.toml", "b.toml", "--picture", "c.png"),
+        "ulnn compare needs Matplotlib",
+        "report",
+    ),
     ("matplotlib", ("info", "m.ulnn", "--graph", "m.svg"), "ulnn info needs Matplotlib", "report"),
     (
         "matplotlib",

@@ -108,7 +108,7 @@ class PtyBoard:
             stdout=self._tty,
             stderr=self._tty,
             cwd=self.folder,
-            env={**os.environ, "MICROPYPATH": str(self.lib)},
+            env={**os.environ, "MICROPYPATH": f"{self.lib}:.frozen"},
             start_new_session=True,
         )
 

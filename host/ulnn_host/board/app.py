@@ -4,6 +4,7 @@ checks them, and the files that they name."""
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,8 @@ from ulnn_rules.scaling import Scaling
 from ..base.errors import UlnnError
 from ..base.paths import board_files
 from ..data import logs
+from ..data.options import DataOptions
+from ..data.takes import read_session
 from . import board_code, versions
 from .identity import MASKING, SINK_RULES
 from .takes import MAGIC, take_bytes
@@ -71,7 +74,7 @@ def read_app(path: Path, model: bytes, to: str | None = None) -> App:
     except ValueError as error:
         raise UlnnError(f"{path}: not JSON: {error}") from error
     rules = board_code.module("ulnn_app.settings")
-    recordings = _recordings(path, given)
+    recordings = to_replay(path, given)
     with tempfile.TemporaryDirectory() as folder:
         here = given
         for name, data in recordings.items():
@@ -104,7 +107,7 @@ def _check(rules: Any, given: Any, where: str, model: bytes) -> None:
     rules.fit(settings, source, Meaning(model), Scaling(model), where)
 
 
-def _recordings(path: Path, given: Any) -> dict[str, bytes]:
+def to_replay(path: Path, given: Any) -> dict[str, bytes]:
     """What the source of the settings replays, by its name on the board."""
     source = given.get("source") if isinstance(given, dict) else None
     name = source.get("file") if isinstance(source, dict) else None
@@ -117,8 +120,21 @@ def _recordings(path: Path, given: Any) -> dict[str, bytes]:
         )
     data = local.read_bytes() if local.is_file() else b""
     if not data.startswith(MAGIC):
-        data = take_bytes(logs.read_data(local))
+        data = _take(local)
     return {f"{local.stem}.take": data}
+
+
+def _take(local: Path) -> bytes:
+    """A recording as a .take file: of one of ours the very counts that the board gave."""
+    session = read_session(local)
+    if session is None or not session.scale:
+        return take_bytes(logs.read_data(local))
+    return take_bytes(
+        logs.read_data(local, DataOptions(channels=session.channels)),
+        scale=session.scale,
+        offset=session.offset,
+        units=session.units,
+    )
 
 
 def starter(name: str, root: str) -> bytes:
@@ -133,16 +149,33 @@ def starter(name: str, root: str) -> bytes:
 def parts(app: App) -> dict[str, list[str]]:
     """The modules that an app takes of each package in IN_PARTS, without those that it does not
     use, and of ulnn_rules those that are not for every board."""
-    known = board_code.package("ulnn_sources").KINDS
-    found = {"ulnn_sources": {"__init__", "base", known.get(app.kind, "base")}}
+    found = {"ulnn_sources": sources(app.kind)}
     sinks = {str(sink["kind"]) for sink in app.settings.get("sinks", [])}
     if sinks:
         known = board_code.package("ulnn_sinks").KINDS
-        found["ulnn_sinks"] = {"__init__", "base", "log", "ring", *(known[kind] for kind in sinks)}
-        found["ulnn_rules"] = set(SINK_RULES)
-        if app.settings.get("events", {}).get("policy"):
-            found["ulnn_rules"] |= set(MASKING)
-    return {top: sorted(stems) for top, stems in found.items()}
+        wanted = {"base", "log", "ring", *(known[kind] for kind in sinks)}
+        found["ulnn_sinks"] = _with_imports("ulnn_sinks", wanted)
+        policy = app.settings.get("events", {}).get("policy")
+        found["ulnn_rules"] = sorted([*SINK_RULES, *(MASKING if policy else ())])
+    return found
+
+
+def sources(kind: str) -> list[str]:
+    """The modules of `ulnn_sources` that a source of this kind takes."""
+    known = board_code.package("ulnn_sources").KINDS
+    return _with_imports("ulnn_sources", {"base", known.get(kind, "base")})
+
+
+def _with_imports(top: str, stems: set[str]) -> list[str]:
+    """Modules of a package with those of it that they import, and `__init__`."""
+    found, ahead = {"__init__"}, stems
+    while ahead:
+        stem = ahead.pop()
+        found.add(stem)
+        text = board_files(f"firmware/{top}/{stem}.py").read_text(encoding="utf-8")
+        imported = re.findall(rf"^ *(?:from|import) {top}\.(\w+)", text, re.MULTILINE)
+        ahead |= set(imported) - found
+    return sorted(found)
 
 
 def parts_there(active: Version) -> dict[str, list[str]]:

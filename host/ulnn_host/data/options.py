@@ -53,6 +53,7 @@ class DataOptions:
         "what is learnt: a class, a value, or the next sample", "class", "value", "next"
     )
     mask: str = _key("policy (JSON): what it keeps from the network is not read, the rest masked")
+    features: str = _key("recipe (.toml) of features that are computed of the samples")
     per: str = _key("a target belongs to each sequence or each step", "sequence", "step")
 
     def __post_init__(self) -> None:

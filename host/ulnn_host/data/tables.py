@@ -22,6 +22,7 @@ from .options import DataOptions
 from .recordings import Counts, Recorder
 from .sequences import Sequences
 from .sources import PARQUET, is_events, part_of_name, source_name
+from .takes import OF_SESSION, Session, of_sessions
 from .text_table import TextTable
 
 Blocks = Callable[[Plan, Words, Words, Faults], Iterator[Block]]
@@ -56,6 +57,7 @@ def read_tables(
     """All recordings of some files, without the columns that a policy keeps from the network.
     Raises UlnnError.
     """
+    options, sessions = of_sessions(paths, options)
     if options.label and not options.per:
         if not options.label_pattern:
             raise UlnnError(
@@ -71,7 +73,7 @@ def read_tables(
     faults, labels, groups = Faults(), Words(), Words()
     recorder = Recorder(names, options, faults)
     for table in tables:
-        _read(table, options, recorder, labels, groups, faults)
+        _read(table, options, recorder, labels, groups, faults, sessions.get(table.path))
     faults.raise_any()
     try:
         data = _sequences(recorder, options, names, labels, groups)
@@ -134,6 +136,7 @@ def _read(
     labels: Words,
     groups: Words,
     faults: Faults,
+    session: Session | None,
 ) -> None:
     plan = Plan.of(table.layout, table.columns, options)
     time = table.layout.time
@@ -142,14 +145,21 @@ def _read(
         raise UlnnError(f"{table.path}: column {clock.name} holds elapsed times: nothing to sort")
     label = group = -1
     if options.label_pattern:
-        label = labels.code(part_of_name(table.path, options.label, "label"))
+        label = labels.code(_word(table.path, options.label, "label", session))
     if options.group_pattern:
-        group = groups.code(part_of_name(table.path, options.group, "group"))
+        group = groups.code(_word(table.path, options.group, "group", session))
     recorder.begin(table.path, clock, group, label)
     blocks = table.blocks(plan, labels, groups, faults)
     for block in _sorted(blocks) if options.clock == "sort" else blocks:
         recorder.add(block)
     recorder.end()
+
+
+def _word(path: Path, pattern: str, key: str, session: Session | None) -> str:
+    """The label or group of a whole file."""
+    if pattern == OF_SESSION:
+        return str(getattr(session, key))
+    return part_of_name(path, pattern, key)
 
 
 def _sorted(blocks: Iterator[Block]) -> Iterator[Block]:

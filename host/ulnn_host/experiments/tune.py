@@ -8,9 +8,6 @@ on one machine, as long as one process works on the study.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -25,19 +22,15 @@ from ..base.toml_tables import check, number
 from ..data import sets
 from ..data.scores import Scores
 from ..data.sequences import Sequences, Statistics
-from ..format import container, cost
-from ..quantize import quantize
-from ..quantize.calibration import FloatRollout
-from ..quantize.options import Options
 from ..quantize.rollouts import sample
 from ..train import train
 from ..train.recipe import Recipe
 from ..train.target import target_of
+from . import hashes
 from . import study as studies
-from .robustness import FLOAT, robustness
+from .measured import ACCURACY, RMSE, Measured, NotConverted, measure
 from .space import Space, cells_of
 
-ACCURACY, RMSE = "balanced accuracy", "RMSE"  # by the names of `Scores.figures`
 DIRECTIONS: dict[str, studies.Direction] = {ACCURACY: "maximize", RMSE: "minimize"}
 
 
@@ -87,13 +80,7 @@ class Trial:
     @property
     def what(self) -> str:
         """The network in a few words."""
-        model, wires = self.recipe.model, self.recipe.model.wiring
-        if model.cell in ("wired", "ltc"):
-            return f"{wires.units}/{wires.outputs}, sparsity {wires.sparsity:.2g}"
-        if model.cell in ("lstm", "gru"):
-            return f"{model.hidden}" + (", with dt" if model.dt_input else "")
-        backbone = [str(model.backbone_units)] * model.backbone_layers
-        return f"{model.hidden}, backbone {' + '.join(backbone) or 'none'}"
+        return self.recipe.model.words
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -236,11 +223,11 @@ class _Search:
         tick = base.model.time_scale or fit.tick * source.stretch
         self.space = Space(base, tick, cells_of(base, plan.cells))
         facts = {
-            "data": _hash(*_content(fit), *_content(valid)),
+            "data": hashes.of_data(fit, valid),
             "seed": plan.seed,
             "cells": list(self.space.cells),
             "epochs": epochs,
-            "recipe": _hash(_text(base)),
+            "recipe": hashes.digest(hashes.of_recipe(base)),
         }
         wanted: list[studies.Direction] = [DIRECTIONS[self.measure], "minimize", "minimize"]
         self.study = studies.open_study(plan.storage, plan.name, wanted, facts)
@@ -266,13 +253,14 @@ class _Search:
                 made = self.space.recipe(trial)
                 try:
                     measured = self._measure(made)
-                except (train.Diverged, _NotConvertedError) as error:
+                except (train.Diverged, NotConverted) as error:
                     trial.set_user_attr("failure", str(error))
                     trial.set_user_attr("seconds", time.perf_counter() - started)
                     self.study.tell(trial, state=TrialState.PRUNED)
                     return True
-                for key in ("products", "in_float"):
-                    trial.set_user_attr(key, getattr(measured, key))
+                score = self._score(measured.in_integers)
+                trial.set_user_attr("products", measured.products)
+                trial.set_user_attr("in_float", self._score(measured.in_float))
                 trial.set_user_attr("seconds", time.perf_counter() - started)
                 for name, limit, value in (
                     ("bytes", self.plan.max_bytes, measured.size),
@@ -280,30 +268,16 @@ class _Search:
                 ):
                     if limit:
                         trial.set_constraint(name, value / limit - 1)
-                self.study.tell(trial, (measured.score, measured.size, measured.cycles))
+                self.study.tell(trial, (score, measured.size, measured.cycles))
         return True
 
     def _running(self) -> set[int]:
         with studies.reachable(self.plan.storage):
             return studies.running(self.study)
 
-    def _measure(self, made: Recipe) -> _Measured:
+    def _measure(self, made: Recipe) -> Measured:
         trained = train.train(made, self.data, quiet=True)
-        network = trained.float_network()
-        try:
-            model = quantize.convert(FloatRollout(network, self.calibration), Options(bits=8))
-        except UlnnError as error:
-            raise _NotConvertedError(str(error)) from error
-        content = container.write(model)
-        scores = robustness(self.valid, network=network, model=content).results[0].scores
-        in_integers = next(value for name, value in scores.items() if name != FLOAT)
-        return _Measured(
-            score=self._score(in_integers),
-            in_float=self._score(scores[FLOAT]),
-            size=len(content),
-            cycles=round(cost.step(model, cost.CORTEX_M7)),
-            products=model.macs,
-        )
+        return measure(trained.float_network(), self.calibration, self.valid)
 
     def _score(self, scores: Scores) -> float:
         return scores.figures()[self.measure]
@@ -321,39 +295,5 @@ class _Search:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """Of one training, as in `Trial`."""
-
-    score: float
-    in_float: float
-    size: int
-    cycles: int
-    products: int
-
-
-class _NotConvertedError(UlnnError):
-    """A network whose numbers do not fit integers: the trial failed, the search goes on."""
-
-
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
-
-
-def _text(recipe: Recipe) -> bytes:
-    """The recipe without the places of its data, which differ from machine to machine."""
-    content = dataclasses.asdict(recipe)
-    del content["data"]["source"], content["data"]["valid"]
-    return json.dumps(content, sort_keys=True).encode()
-
-
-def _content(data: Sequences) -> list[bytes]:
-    values = [getattr(data, f.name) for f in dataclasses.fields(data)]
-    return [v.tobytes() if isinstance(v, np.ndarray) else repr(v).encode() for v in values]
-
-
-def _hash(*parts: bytes) -> str:
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(len(part).to_bytes(8, "little") + part)
-    return found.hexdigest()

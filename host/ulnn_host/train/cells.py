@@ -10,7 +10,6 @@ Machine Intelligence 4 (2022), as coded in `ncps.torch` 1.0.1.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -23,13 +22,11 @@ from ..format.model import MODES, ModeName
 from ..network.layers import ACTIVATIONS, HEADS, LECUN_IN, LECUN_OUT, Activation
 from ..network.wiring import DIALECTS, Dialect, Wiring
 from .scan import fast
+from .start import ONE_LAYER, start_leaky
 
-# how our own wired networks start: time constants of the neurons in units of the elapsed time,
-# from inter (fast) to motor neurons (slow), or of all where there is one layer; and the scale of
-# the weights of each head. Found by cross-validation over the demo's people to train on.
+# time constants of our own wired networks in units of the elapsed time, from inter (fast) to motor
+# neurons (slow). Found by cross-validation over the demo's people to train on.
 TIME_CONSTANTS = ((0.5, 6.0), (1.0, 20.0), (4.0, 40.0))
-ONE_LAYER = (1.0, 30.0)
-START = {"ff1": 1.0, "ff2": 0.3, "time_a": 0.5, "time_b": 0.5}
 
 
 class LeCun(nn.Module):
@@ -337,38 +334,11 @@ def wired(
             torch.tensor(mask, dtype=torch.get_default_dtype()), mask_times=own,
         )  # fmt: skip
         if own:
-            _start_sparse(cell, TIME_CONSTANTS[k] if len(wiring.layers) == 3 else ONE_LAYER)
+            known = TIME_CONSTANTS[k] if len(wiring.layers) == 3 else ONE_LAYER
+            start_leaky(cell, known)
         cells.append(cell)
         inputs = size
     return CfCLayers(cells, proj_size)
-
-
-@torch.no_grad()
-def _start_sparse(cell: CfCCell, time_constants: tuple[float, float]) -> None:
-    """A start for few connections: every neuron a leaky integrator of what it sees.
-
-    Weights are scaled by the connections that a neuron has. ff2 is the neuron's own state, and the
-    gate is exp(-ts / tau), a line in ts through ts = 1, so the state decays towards ff1 within
-    tau, which differs between the neurons.
-    """
-    assert cell.sparsity_mask is not None
-    mask = cell.sparsity_mask
-    limit = (3.0 / mask.sum(1, keepdim=True)).sqrt()
-    for name in cell.head_names:
-        weight = getattr(cell, name).weight
-        weight.copy_(START[name] * limit * mask * (torch.rand_like(weight) * 2 - 1))
-    if cell.mode == "pure":
-        return
-    neurons = torch.arange(cell.hidden_size)
-    low, high = (math.log(tau) for tau in time_constants)
-    rate = torch.exp(-(low + torch.rand(cell.hidden_size) * (high - low)))
-    gate = torch.exp(-rate)
-    slope = -rate / (1 - gate)
-    cell.ff2.weight[neurons, cell.input_size + neurons] = 1.0
-    cell.ff1.bias.zero_()
-    cell.ff2.bias.zero_()
-    cell.time_a.bias.copy_(slope)
-    cell.time_b.bias.copy_(torch.logit(gate) - slope)
 
 
 def _time_major(timespans: Tensor | None, batch: int, steps: int, like: Tensor) -> Tensor:

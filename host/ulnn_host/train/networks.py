@@ -12,10 +12,11 @@ from ..format.model import ModeName
 from ..network import wiring
 from ..network.layers import Activation
 from ..network.wiring import Dialect
-from .cells import CfC, Rollout, stacked, wired
+from .cells import CfC, CfCCell, Rollout, stacked, wired
 from .ltc_cell import LTC
 from .recipe import ModelRecipe, WiringRecipe
 from .recurrent import Kind, Recurrent
+from .start import Range, start_leaky
 
 
 def build(model: ModelRecipe, inputs: int, outputs: int) -> Rollout:
@@ -33,6 +34,15 @@ def build(model: ModelRecipe, inputs: int, outputs: int) -> Rollout:
     if model.layers > 1:
         return stacked(inputs, model.hidden, model.layers, outputs, *shape)
     return CfC(inputs, model.hidden, outputs, *shape, mixed_memory=model.cell == "mixed")
+
+
+def start(network: Rollout, model: ModelRecipe, taus: Range, usual: float) -> None:
+    """Start a fresh network as a recipe says. taus: the lowest and the highest time constant;
+    usual: the elapsed time between two samples; both in units of the cell."""
+    if model.leaky:
+        for cell in network.modules():
+            if isinstance(cell, CfCCell):
+                start_leaky(cell, taus, usual)
 
 
 def wires(recipe: WiringRecipe, inputs: int) -> wiring.Wiring:

@@ -23,7 +23,8 @@ from ..network.layers import ACTIVATIONS, CELLS
 from ..network.wiring import DIALECTS
 
 RECIPES = Path(__file__).parent / "recipes"
-_PATHS = ("source", "valid", "mask")  # keys of [data] that are relative to the recipe
+FILES = ("source", "valid", "mask", "features")  # keys of [data] that name files beside a recipe
+STARTS = ("auto", "xavier", "leaky")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,10 @@ class ModelRecipe:
     cell             "cfc"; "wired", a CfC of a sparse wiring; "ltc"; "lstm"; "gru"; "mixed", a CfC
                      with an LSTM before it
     mode, activation, backbone_units, backbone_layers: of a CfC; a wired one has no backbone
+    start            "xavier" (weights as in ncps); "leaky" (gates with time constants from the
+                     usual dt to half a sequence; without a backbone each neuron keeps its state
+                     as long; not mode "pure"); "auto" (what host/docs/start.md shows: leaky for
+                     one cfc layer without a backbone): cfc, mixed
     layers           cells one after the other: cfc, lstm, gru
     dt_input         whether the elapsed time is an input, too: lstm, gru
     unfolds          steps of the solver for a sample: ltc
@@ -110,6 +115,7 @@ class ModelRecipe:
     hidden: int = number(32, 1, SIZE_MAX)
     backbone_units: int = number(32, 1, ROWS_MAX)
     backbone_layers: int = number(1, 0, MATRICES_MAX - 1)
+    start: str = choice("auto", *STARTS)
     layers: int = number(1, 1, 8)
     dt_input: bool = False
     unfolds: int = number(6, 1, UNFOLDS_MAX)
@@ -118,9 +124,27 @@ class ModelRecipe:
     time_scale: float = number(0.0, 0.0)
     use_dt: bool = True
 
+    @property
+    def leaky(self) -> bool:
+        """Whether the gates start with time constants."""
+        bare = self.cell == "cfc" and self.layers == 1 and not self.backbone_layers
+        return self.start == "leaky" or (self.start == "auto" and bare and self.mode != "pure")
+
+    @property
+    def words(self) -> str:
+        """The size of the network in a few words."""
+        if self.cell in ("wired", "ltc"):
+            wires = self.wiring
+            return f"{wires.units}/{wires.outputs}, sparsity {wires.sparsity:.2g}"
+        stack = f"{self.hidden}" + (f" x {self.layers}" if self.layers > 1 else "")
+        if self.cell in ("lstm", "gru"):
+            return stack + (", with dt" if self.dt_input else "")
+        backbone = [str(self.backbone_units)] * self.backbone_layers
+        return f"{stack}, backbone {' + '.join(backbone) or 'none'}"
+
 
 _EVERY = ("cell", "readout", "time_scale")
-_BACKBONE = ("mode", "activation", "hidden", "backbone_units", "backbone_layers")
+_BACKBONE = ("mode", "activation", "hidden", "backbone_units", "backbone_layers", "start")
 # which keys of [model] a cell has
 MODEL_KEYS: dict[str, tuple[str, ...]] = {
     "cfc": (*_EVERY, *_BACKBONE, "layers", "use_dt"),
@@ -209,15 +233,12 @@ def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
         recipe = with_keys(content, keys or {})
     except UlnnError as error:
         raise UlnnError(f"{path}: {error}") from None
-    found = {key: getattr(recipe.data, key) for key in _PATHS}
-    here: dict[str, Any] = {
-        key: value
-        if not value or value in sets.NAMES or key in (keys or {})
-        else str(path.parent / value)
-        for key, value in found.items()
+    beside: dict[str, Any] = {
+        key: str(path.parent / getattr(recipe.data, key))
+        for key in FILES
+        if getattr(recipe.data, key) not in ("", *sets.NAMES) and key not in (keys or {})
     }
-    data = dataclasses.replace(recipe.data, **here)
-    return dataclasses.replace(recipe, data=data)
+    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **beside))
 
 
 def parse(content: Mapping[str, Any]) -> Recipe:
@@ -232,6 +253,10 @@ def parse(content: Mapping[str, Any]) -> Recipe:
         raise UlnnError(
             'model.use_dt = false is not for mode "pure", whose integers take the elapsed time: '
             'expected "default" or "no_gate"'
+        )
+    if recipe.model.start == "leaky" and recipe.model.mode == "pure":
+        raise UlnnError(
+            'model.start = "leaky" is not for mode "pure", which has no gate: expected "auto"'
         )
     drop = recipe.data.drop
     if isinstance(drop, tuple) and (len(drop) != 2 or drop[0] > drop[1]):
@@ -278,7 +303,7 @@ def with_keys(content: Mapping[str, Any], keys: Mapping[str, Any]) -> Recipe:
 def dump(recipe: Recipe, folder: Path) -> str:
     """TOML that `load` reads from a file in that folder; the files it names become relative."""
     content = dataclasses.asdict(recipe)
-    for key in _PATHS:
+    for key in FILES:
         value = content["data"][key]
         if value and value not in sets.NAMES:
             content["data"][key] = Path(os.path.relpath(value, folder)).as_posix()

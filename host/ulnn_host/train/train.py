@@ -37,6 +37,7 @@ from ..network.float_network import FloatNetwork
 from . import augment, networks
 from .cells import Rollout
 from .recipe import DataRecipe, Recipe
+from .start import time_constants
 from .target import target_of
 from .times import warn_of_times
 
@@ -168,6 +169,14 @@ def train(recipe: Recipe, data: Sequences | None = None, *, quiet: bool = False)
         return _Training(recipe, fit, valid).run(quiet)
 
 
+def untrained(recipe: Recipe, data: Sequences) -> TrainedNetwork:
+    """The network of a recipe as training would start with it, and all that is needed to use it.
+    Raises UlnnError."""
+    with settings(THREADS), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return _Training(recipe, data, None).now()
+
+
 def split(recipe: Recipe, data: Sequences | None = None) -> tuple[Sequences, Sequences | None]:
     """(to fit, to validate) of the recipe's data, or of `data` in place of its source; what is
     validated has the windows and dropped samples of the recipe, always the same. Raises UlnnError.
@@ -265,6 +274,8 @@ class _Training:
         self.time_scale = recipe.model.time_scale or usual
         self.rng = np.random.default_rng(recipe.seed)
         self.net = networks.build(recipe.model, fit.x.shape[2], self.target.size)
+        taus = time_constants(fit, usual, recipe.data.window, self.time_scale)
+        networks.start(self.net, recipe.model, taus, usual / self.time_scale)
         self.mean_net = copy.deepcopy(self.net)
         self.updates = 0
         self.history: list[dict[str, float]] = []
@@ -362,7 +373,7 @@ class _Training:
         if self.valid is None:
             self.history.append(line)
             return Kept(epoch, loss=loss, state=state)
-        y = self._now().outputs(self.valid)
+        y = self.now().outputs(self.valid)
         rows, smoothing = slice(0, len(y)), plan.label_smoothing
         scores = score(y, self.valid, self.recipe.model.readout)
         loss = float(
@@ -377,7 +388,8 @@ class _Training:
         value = scores.balanced if isinstance(scores, ClassScores) else -loss
         return Kept(epoch, value, loss, state, scores)
 
-    def _now(self) -> TrainedNetwork:
+    def now(self) -> TrainedNetwork:
+        """The mean of the weights so far, without metrics."""
         model = self.recipe.model
         hyper = networks.describe(model, self.fit.x.shape[2], self.target.size) | {
             "readout": model.readout,
@@ -393,7 +405,7 @@ class _Training:
         return TrainedNetwork(self.target.in_unit(self.mean_net.state_dict()), hyper)
 
     def _checkpoint(self, kept: Kept, seconds: float, stopped: bool) -> TrainedNetwork:
-        now, recipe = self._now(), self.recipe
+        now, recipe = self.now(), self.recipe
         metrics: dict[str, Any] = {"kept_epoch": kept.epoch}
         metrics["loss"] = self.history[kept.epoch - 1]["loss"]
         if kept.scores is not None:
