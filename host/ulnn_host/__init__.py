@@ -1,12 +1,12 @@
 """Liquid networks: trained on a PC, run in integers on microcontrollers, proven equal.
 
-`api` has the eleven names below; heavy packages are imported when a function needs them.
+`api` has the names below; heavy packages are imported when a function needs them.
 """
 
 # The room of this name is imported first, so that a later import does not put it in the place of
 # the function.
 from . import train as _room  # noqa: F401
-from .api import Model, compare, convert, deploy, load, read, train, validate
+from .api import Model, compare, convert, deploy, load, mask, read, train, validate
 from .base.errors import UlnnError
 from .base.version import __version__
 from .data.sequences import Sequences
@@ -20,6 +20,7 @@ __all__ = [
     "convert",
     "deploy",
     "load",
+    "mask",
     "read",
     "train",
     "validate",

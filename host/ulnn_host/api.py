@@ -1,4 +1,4 @@
-"""The public face: from recordings to a proven board in eleven names.
+"""The public face: from recordings to a proven board in a dozen names.
 
     import ulnn_host as uh
     data = uh.read("takes/a.csv", unit="ms", label="what", per="sequence")
@@ -28,6 +28,7 @@ from .base import files
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
 from .base.progress import BYTES, bar, bars, status
 from .base.toml_tables import table
+from .data.mask import mask as mask
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
@@ -289,9 +290,8 @@ def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
 def compare(*recipes: str | Path, cache: str | Path | None = None, **keys: Any) -> Comparison:
     """Compare recipes (.toml), the first with all others, on data held out, as `ulnn compare`.
 
-    keys: of `experiments.compare.Plan`: seeds=5, leave_out="group", budget="12KB" ... cache:
-    folder of trainings that are done; None: compare.cache beside the first recipe. Ctrl-C ends it:
-    `.stopped`.
+    keys: of `experiments.compare.Plan`: seeds=5, budget="12KB" ... cache: folder of trainings that
+    are done; None: compare.cache beside the first recipe. Ctrl-C ends it: `.stopped`.
     """
     from .experiments.compare import Plan, compare_files
 

@@ -11,7 +11,14 @@ from ..base.errors import UlnnError
 from ..toolchain import bytecode, natmod
 from .link import Board
 
-RULES = sorted(Path(ulnn_rules.__path__[0]).glob("*.py"))
+# Of masking, which only a board with a policy needs: 17 KB that a deployment leaves out.
+MASKING = (
+    *("budget", "exact", "instants", "keeper", "mask", "mask_actions", "mask_channels"),
+    *("noise", "places"),
+)
+RULES = sorted(
+    path for path in Path(ulnn_rules.__path__[0]).glob("*.py") if path.stem not in MASKING
+)
 # What may lie on a board's module path and matters, without suffix.
 _MODULES = ("ulnn", "ulnn_stream", "ulnn_rules", *(f"ulnn_rules/{path.stem}" for path in RULES))
 _LOOK_FOR = ("main.py", *(name + suffix for name in _MODULES for suffix in ("", ".py", ".mpy")))

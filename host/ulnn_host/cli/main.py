@@ -18,6 +18,7 @@ from .deploy import deploy
 from .doctor import doctor
 from .export import export
 from .info import info
+from .mask import mask, new_key
 from .options import out
 from .ports import ports
 from .run import run
@@ -35,8 +36,8 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    data, train, tune, compare, convert, score, adapt, export, info, run, deploy, validate, bench,
-    ports, doctor,
+    data, mask, new_key, train, tune, compare, convert, score, adapt, export, info, run, deploy,
+    validate, bench, ports, doctor,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")

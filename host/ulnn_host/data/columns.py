@@ -12,7 +12,7 @@ from .clocks import TimeColumn
 from .dialect import Dialect, is_missing, is_number
 from .options import DataOptions
 
-Kind = Literal["number", "iso", "word", "empty"]
+Kind = Literal["number", "iso", "word", "empty", "hidden"]
 
 _LABELS = ("label", "labels", "class", "class_id", "classes", "target", "activity", "category")
 _GROUPS = {"group", "subject", "person", "participant", "patient", "user", "id", "session"}
@@ -21,7 +21,8 @@ _GROUPS |= {"subject_id", "person_id", "patient_id", "user_id", "device_id", "ma
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its name, what its first values are, and one of them."""
+    """A column of a table: its name, what its first values are, and one of them. kind "hidden": a
+    policy keeps it from the network."""
 
     name: str
     kind: Kind
@@ -146,6 +147,9 @@ def _channels(
     for k, column in enumerate(columns):
         name = column.name.strip()
         if k in taken:
+            continue
+        if column.kind == "hidden":
+            left_out.append(name)
             continue
         index = column.counts or (k == 0 and column.whole and _no_name(column))
         if column.kind == "empty" and _no_name(column):

@@ -11,6 +11,8 @@ from typing import Any
 from ..base.errors import UlnnError, UlnnWarning
 from . import targets
 from .joined import joined
+from .mask import read_policy
+from .mask_reading import masked
 from .mend import read_npz
 from .options import DataOptions
 from .outliers import ChannelRange, ranges
@@ -80,9 +82,10 @@ def read_logs(sources: Sources, options: DataOptions | None = None, readout: str
     files = find_files([sources] if isinstance(sources, (str, Path)) else sources)
     arrays = [path for path in files if path.suffix.lower() == ".npz"]
     others = [path for path in files if path not in arrays]
+    policy = read_policy(options.mask) if options.mask else None
     parts, doubts, tables = [], [], None
     if others:
-        tables = read_tables(others, options.for_readout(readout) if readout else options)
+        tables = read_tables(others, options.for_readout(readout) if readout else options, policy)
         parts.append(tables.data)
     for path in arrays:
         data, lines = read_npz(path, options)
@@ -90,6 +93,8 @@ def read_logs(sources: Sources, options: DataOptions | None = None, readout: str
         doubts += lines
     try:
         data = joined(parts)
+        if policy:
+            data = masked(data, policy, options)
         data = targets.settle(data, replace(options, per=data.per or options.per))
     except UlnnError as error:
         raise UlnnError(f"{source_name(files)}: {error}") from None

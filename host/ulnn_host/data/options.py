@@ -52,6 +52,7 @@ class DataOptions:
     target: str = _key(
         "what is learnt: a class, a value, or the next sample", "class", "value", "next"
     )
+    mask: str = _key("policy (JSON): what it keeps from the network is not read, the rest masked")
     per: str = _key("a target belongs to each sequence or each step", "sequence", "step")
 
     def __post_init__(self) -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ulnn_rules.mask import Policy
+
 from ..base.errors import UlnnError
 from . import columns, recordings, targets
 from .blocks import Block, Faults, Plan, Words, join
 from .clocks import Clock
 from .columns import Column, Layout
 from .dialect import read_dialect
+from .mask_reading import hidden
 from .options import DataOptions
 from .recordings import Counts, Recorder
 from .sequences import Sequences
@@ -47,8 +50,12 @@ class _Table:
     blocks: Blocks
 
 
-def read_tables(paths: Sequence[Path], options: DataOptions) -> Tables:
-    """All recordings of some files. Raises UlnnError."""
+def read_tables(
+    paths: Sequence[Path], options: DataOptions, policy: Policy | None = None
+) -> Tables:
+    """All recordings of some files, without the columns that a policy keeps from the network.
+    Raises UlnnError.
+    """
     if options.label and not options.per:
         if not options.label_pattern:
             raise UlnnError(
@@ -56,7 +63,7 @@ def read_tables(paths: Sequence[Path], options: DataOptions) -> Tables:
                 'or to a recording (per = "sequence")?'
             )
         options = replace(options, per="sequence")
-    tables = [_open(path, options) for path in paths]
+    tables = [_open(path, options, policy) for path in paths]
     names = tables[0].layout.names
     tables = [_in_order(table, tables[0]) for table in tables]
     faults, labels, groups = Faults(), Words(), Words()
@@ -76,7 +83,7 @@ def read_tables(paths: Sequence[Path], options: DataOptions) -> Tables:
     )
 
 
-def _open(path: Path, options: DataOptions) -> _Table:
+def _open(path: Path, options: DataOptions, policy: Policy | None) -> _Table:
     if path.suffix.lower() in PARQUET:
         try:
             from .parquet import ParquetTable
@@ -85,11 +92,10 @@ def _open(path: Path, options: DataOptions) -> _Table:
                 f"{path}: Parquet needs the package pyarrow: pip install 'ulnn[data]'"
             ) from None
         parquet = ParquetTable(path, options)
-        return _Table(
-            path, parquet.columns, _layout(path, parquet.columns, options), "", parquet.blocks
-        )
+        found = hidden(parquet.columns, policy, options)
+        return _Table(path, found, _layout(path, found, options), "", parquet.blocks)
     dialect = read_dialect(path, options)
-    found = columns.text_columns(dialect)
+    found = hidden(columns.text_columns(dialect), policy, options)
     text = TextTable(path, dialect, options)
     return _Table(path, found, _layout(path, found, options), dialect.text(), text.blocks)
 

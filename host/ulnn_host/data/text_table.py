@@ -142,6 +142,8 @@ class _Rows:
 
     def _wrong(self, column: int, text: str) -> str:
         name, hint = self.plan.names[column], ""
+        if self.options.mask:
+            return f"column {name}: a cell is not a number"
         other = "," if self.dialect.decimal == "." else "."
         if is_number(text, self.dialect.decimal):
             hint = " of 32 bits"
@@ -166,6 +168,7 @@ class _Rows:
                 zone = "without a zone" if self.plan.zone else "with a zone"
                 what = f"{texts[k]!r} is {zone}, unlike the first times"
                 what = clocks.not_a_time(texts[k]) if bad[k] else what
+                what = f"column {self.plan.names[self.plan.time]}" if self.options.mask else what
                 self.faults.bad_line(self.path, where[k], what)
             return stamps, no_time
         digits = ["0" if missing else text for text, missing in zip(texts, no_time, strict=True)]

@@ -30,7 +30,7 @@ from .measured import Measured, NotConverted, measure
 
 TRAINING_CODE = ("data", "network", "train")
 MEASURING_CODE = ("data", "engines", "experiments", "format", "network", "quantize")
-NOTHING_HELD = {"source": "", "valid": "", "valid_groups": (), "target": ""}
+NOTHING_HELD = {"source": "", "valid": "", "valid_groups": (), "target": "", "mask": ""}
 PAUSE = 0.2  # seconds between two looks at what other processes work on
 
 

@@ -24,6 +24,7 @@ from ..network.wiring import DIALECTS
 
 RECIPES = Path(__file__).parent / "recipes"
 STARTS = ("auto", "xavier", "leaky")
+_PATHS = ("source", "valid", "mask")  # keys of [data] that are relative to the recipe
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ class Recipe:
 
 
 def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe in a file. A data file in it becomes a path relative to the working directory.
+    """The recipe in a file. A file that it names becomes a path relative to the working directory.
     keys: in place of the file's, as for `with_keys`.
 
     Raises UlnnError, one line that names the file and the key.
@@ -232,13 +233,14 @@ def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
         recipe = with_keys(content, keys or {})
     except UlnnError as error:
         raise UlnnError(f"{path}: {error}") from None
-    source, valid = (
-        value
+    found = {key: getattr(recipe.data, key) for key in _PATHS}
+    here: dict[str, Any] = {
+        key: value
         if not value or value in sets.NAMES or key in (keys or {})
         else str(path.parent / value)
-        for key, value in (("source", recipe.data.source), ("valid", recipe.data.valid))
-    )
-    data = dataclasses.replace(recipe.data, source=source, valid=valid)
+        for key, value in found.items()
+    }
+    data = dataclasses.replace(recipe.data, **here)
     return dataclasses.replace(recipe, data=data)
 
 
@@ -302,9 +304,9 @@ def with_keys(content: Mapping[str, Any], keys: Mapping[str, Any]) -> Recipe:
 
 
 def dump(recipe: Recipe, folder: Path) -> str:
-    """TOML that `load` reads from a file in that folder; data files become relative to it."""
+    """TOML that `load` reads from a file in that folder; the files it names become relative."""
     content = dataclasses.asdict(recipe)
-    for key in ("source", "valid"):
+    for key in _PATHS:
         value = content["data"][key]
         if value and value not in sets.NAMES:
             content["data"][key] = Path(os.path.relpath(value, folder)).as_posix()
