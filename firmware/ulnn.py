@@ -1240,3 +1240,10 @@ def load(source):
         m = bytes(m)
         copied = True
     return Model(m, size, copied)
+
+
+def bands(track):
+    """Features of a stream of samples by a track (SPEC 5)."""
+    from ulnn_rules.bands import Bands
+
+    return Bands(track)

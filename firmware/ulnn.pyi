@@ -107,3 +107,31 @@ def load(source: str | Buffer) -> Model:
 
     Raises ValueError, saying what is wrong with the file; OSError; MemoryError; TypeError.
     """
+
+class Bands:
+    """One track of features at work: filters, the last values, and what is computed of them."""
+
+    def feed(self, x: Buffer, first: int, count: int) -> None:
+        """Takes `count` samples from sample `first` of `x` on (array('h'), the channels of one
+        sample after those of another).
+
+        Raises TypeError (no buffer, no integers); ValueError (typecode, `x` too short, numbers
+        that are negative or above 16777215).
+        """
+
+    def read(self, y: Buffer) -> None:
+        """The features of the last values into `y`: int16, as many as the track says.
+
+        Raises TypeError, ValueError (typecode, length).
+        """
+
+    def reset(self) -> None:
+        """As if no sample had been there."""
+
+def bands(track: Buffer) -> Bands:
+    """Features of a stream of samples. track: array('h') of SPEC.md 2.12.1, which is copied.
+
+    Native modules of fewer cells have no `bands`; `ulnn_rules.bands.Bands` does the same there.
+
+    Raises ValueError for what is no track; TypeError.
+    """

@@ -34,8 +34,11 @@ static uint8_t *disk_at(mp_obj_t block_in, size_t offset, size_t len) {
 
 // Whether the write that begins now is the one in which the power goes.
 static bool disk_cut(void) {
-    volatile uint32_t *left = (volatile uint32_t *)&hw_config.writes_to_cut;
-    return *left > 0 && --*left == 0;
+    if (hw_config.writes_to_cut == 0) {
+        return false;
+    }
+    hw_config.writes_to_cut -= 1;
+    return hw_config.writes_to_cut == 0;
 }
 
 static mp_obj_t disk_readblocks(size_t n_args, const mp_obj_t *args) {

@@ -18,10 +18,23 @@ typedef struct _hw_config_t {
     // Writes to the disk until a reset in the middle of one, as when the power goes; 0: none.
     // A program sets it (machine.mem32), and it counts down.
     uint32_t writes_to_cut;
+    // Not 0: the clock jumps over sleeps (mphalport.c).
+    uint32_t skip_sleep;
+    // What the next start reports as machine.reset_cause(): one of HW_RESET_*.
+    uint32_t reset_cause;
 } hw_config_t;
 
+// A reset from outside leaves 0.
+enum {
+    HW_RESET_POWER_ON,
+    HW_RESET_HARD,
+    HW_RESET_WATCHDOG,
+    HW_RESET_DEEP_SLEEP,
+    HW_RESET_SOFT
+};
+
 // From the linker script. The heap area ends at _heap_max, the disk area at _disk_max.
-extern const volatile hw_config_t hw_config;
+extern volatile hw_config_t hw_config;
 extern uint8_t _heap_start, _heap_max, _disk_start, _disk_max, _stack_bottom, _estack;
 
 void hw_init(void);
@@ -32,9 +45,13 @@ uint64_t hw_time(void);
 // A counter as near to CPU cycles as the machine has one; wraps at 2**32.
 uint32_t hw_cycles(void);
 
-// Sleeps until an interrupt is pending or hw_time() reaches deadline. Call with interrupts
-// disabled, so that an interrupt between the caller's check and the sleep is not lost.
-void hw_sleep_until(uint64_t deadline);
+// Asks for one interrupt, hal_timer(), when hw_time() reaches that count; it may come early.
+// UINT64_MAX: none.
+void hw_timer_at(uint64_t time);
+
+// Sleeps until an interrupt is pending. Call with interrupts disabled, so that an interrupt
+// between the caller's check and the sleep is not lost.
+void hw_sleep(void);
 
 uint32_t hw_irq_disable(void);
 void hw_irq_restore(uint32_t state);
@@ -51,6 +68,9 @@ void hw_reset(void) __attribute__((noreturn));
 // hal_uart_rx_ready() false means: leave the bytes with the host until hw_uart_rx_resume().
 bool hal_uart_rx_ready(void);
 void hal_uart_rx(uint8_t c);
+
+// Provided by mphalport.c, called from the timer's interrupt.
+void hal_timer(void);
 
 // Provided by mphalport.c: reports a processor fault on the UART and stops.
 void hal_fault(const char *what, uint32_t pc, uint32_t lr, uint32_t cause, uint32_t addr)

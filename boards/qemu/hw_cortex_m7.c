@@ -99,24 +99,30 @@ void TIMER0_Handler(void) {
     time_high = time_high + 1;
 }
 
-void TIMER1_Handler(void) {
+static void timer1_stop(void) {
     TIMER_CTRL(1) = 0;
     TIMER_INT(1) = 1;
 }
 
-void hw_sleep_until(uint64_t deadline) {
-    uint64_t now = hw_time();
-    if (now >= deadline) {
-        return;
-    }
-    uint64_t left = deadline - now;
-    if (left < 0xffffffff) {
-        TIMER_CTRL(1) = 0;
-        TIMER_INT(1) = 1;
+void TIMER1_Handler(void) {
+    timer1_stop();
+    hal_timer();
+}
+
+void hw_timer_at(uint64_t time) {
+    uint32_t state = hw_irq_disable();
+    timer1_stop();
+    if (time != UINT64_MAX) {
+        uint64_t now = hw_time();
+        uint64_t left = time > now ? time - now : 1;
         TIMER_RELOAD(1) = 0xffffffff;
-        TIMER_VALUE(1) = left;
+        TIMER_VALUE(1) = left < 0xffffffff ? left : 0xffffffff;
         TIMER_CTRL(1) = TIMER_CTRL_EN | TIMER_CTRL_IRQ;
     }
+    hw_irq_restore(state);
+}
+
+void hw_sleep(void) {
     __asm volatile("dsb\nwfi" ::: "memory");
 }
 

@@ -41,13 +41,6 @@
         v_;                                          \
     })
 
-static void wake_at(uint64_t when) {
-    // High word out of the way first, so that no value between the old and new one matches.
-    MTIMECMP_HIGH = 0xffffffff;
-    MTIMECMP_LOW = when;
-    MTIMECMP_HIGH = when >> 32;
-}
-
 void hw_init(void) {
     UART_LCR = 0x80;
     UART_DATA = 1;
@@ -59,7 +52,7 @@ void hw_init(void) {
     PLIC_PRIORITY(IRQ_UART) = 1;
     PLIC_ENABLE0 = 1 << IRQ_UART;
     PLIC_THRESHOLD = 0;
-    wake_at(UINT64_MAX);
+    hw_timer_at(UINT64_MAX);
     __asm volatile("csrs mie, %0" ::"r"(MIE_MTIE | MIE_MEIE) : "memory");
     hw_irq_restore(MSTATUS_MIE);
 }
@@ -93,8 +86,16 @@ uint32_t hw_cycles(void) {
     return CSR_READ(mcycle);
 }
 
-void hw_sleep_until(uint64_t deadline) {
-    wake_at(deadline);
+void hw_timer_at(uint64_t time) {
+    uint32_t state = hw_irq_disable();
+    // High word out of the way first, so that no value between the old and new one matches.
+    MTIMECMP_HIGH = 0xffffffff;
+    MTIMECMP_LOW = time;
+    MTIMECMP_HIGH = time >> 32;
+    hw_irq_restore(state);
+}
+
+void hw_sleep(void) {
     __asm volatile("wfi" ::: "memory");
 }
 
@@ -148,7 +149,8 @@ __attribute__((interrupt("machine"), aligned(4))) void trap_handler(void) {
         }
         PLIC_CLAIM = irq;
     } else if (cause == MCAUSE_TIMER) {
-        wake_at(UINT64_MAX);
+        hw_timer_at(UINT64_MAX);
+        hal_timer();
     } else {
         hal_fault("trap", CSR_READ(mepc), 0, cause, CSR_READ(mtval));
     }

@@ -3,16 +3,26 @@
 
 #include "py/mphal.h"
 
+#define MICROPY_PY_MACHINE_EXTRA_GLOBALS                                         \
+    {MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&machine_pin_type)},                   \
+        {MP_ROM_QSTR(MP_QSTR_Timer), MP_ROM_PTR(&machine_timer_type)},           \
+        {MP_ROM_QSTR(MP_QSTR_PWRON_RESET), MP_ROM_INT(HW_RESET_POWER_ON)},       \
+        {MP_ROM_QSTR(MP_QSTR_HARD_RESET), MP_ROM_INT(HW_RESET_HARD)},            \
+        {MP_ROM_QSTR(MP_QSTR_WDT_RESET), MP_ROM_INT(HW_RESET_WATCHDOG)},         \
+        {MP_ROM_QSTR(MP_QSTR_DEEPSLEEP_RESET), MP_ROM_INT(HW_RESET_DEEP_SLEEP)}, \
+        {MP_ROM_QSTR(MP_QSTR_SOFT_RESET), MP_ROM_INT(HW_RESET_SOFT)},
+
 static void mp_machine_idle(void) {
     mp_event_wait_ms(1);
 }
 
 static void mp_machine_reset(void) {
+    hw_config.reset_cause = HW_RESET_HARD;
     hw_reset();
 }
 
 static mp_int_t mp_machine_reset_cause(void) {
-    return 0;
+    return hal_reset_cause;
 }
 
 static mp_obj_t mp_machine_unique_id(void) {
@@ -38,5 +48,6 @@ static void mp_machine_lightsleep(size_t n_args, const mp_obj_t *args) {
 
 static void mp_machine_deepsleep(size_t n_args, const mp_obj_t *args) {
     mp_machine_lightsleep(n_args, args);
+    hw_config.reset_cause = HW_RESET_DEEP_SLEEP;
     hw_reset();
 }

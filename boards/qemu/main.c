@@ -8,7 +8,9 @@
 #include "shared/readline/readline.h"
 #include "shared/runtime/gchelper.h"
 #include "shared/runtime/pyexec.h"
+#include "shared/runtime/softtimer.h"
 #include "disk.h"
+#include "simulation.h"
 
 #define HEAP_DEFAULT_KIB (256)
 #define HEAP_MIN_KIB (16)
@@ -42,13 +44,18 @@ static void run_session(void) {
 int main(void) {
     mp_cstack_init_with_top(&_estack, &_estack - &_stack_bottom);
     hw_init();
+    hal_reset_cause = hw_config.reset_cause;
+    hw_config.reset_cause = HW_RESET_POWER_ON;
     for (;;) {
         gc_init(&_heap_start, &_heap_start + heap_size());
         mp_init();
+        simulation_init();
         run_session();
         mp_printf(&mp_plat_print, "MPY: soft reboot\n");
+        soft_timer_deinit();
         gc_sweep_all();
         mp_deinit();
+        hal_reset_cause = HW_RESET_SOFT;
         // Ctrl-C was off for the prompt; boot.py and main.py arm it again.
         mp_hal_set_interrupt_char(-1);
     }
@@ -57,6 +64,7 @@ int main(void) {
 void gc_collect(void) {
     gc_collect_start();
     gc_helper_collect_regs_and_stack();
+    soft_timer_gc_mark_all();
     gc_collect_end();
 }
 

@@ -12,7 +12,7 @@ import os
 from binascii import crc32
 
 FOLDER = __file__.rpartition("/")[0] + "/ulnn_versions"
-_version = None
+_modules = None
 
 
 def read(n):
@@ -81,10 +81,10 @@ def finish():
 
 def enter(name, names):
     """Give a stub the names of the module of that name."""
-    global _version
-    if _version is None:
-        _version = finish()
-    stored = _version["modules"].get(name)
+    global _modules
+    if _modules is None:
+        _modules = finish()["modules"]
+    stored = _modules.get(name)
     if stored is None:
         raise ImportError("no %s in the version that is deployed" % name)
     module = __import__("ulnn_versions." + stored, None, None, ("*",))

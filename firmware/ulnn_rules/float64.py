@@ -71,3 +71,12 @@ def line(y: int, scale: float, offset: float) -> float:
     n = _sum(y * m << (e - low), om << (oe - low))
     k = _excess(n, 24)
     return ldexp(nearest(n, 1 << k), low + k)
+
+
+def product(a: float, b: float) -> float:
+    """a * b as a float32."""
+    m, e = parts(a)
+    n, f = parts(b)
+    n *= m
+    k = _excess(n, 24)
+    return ldexp(nearest(n, 1 << k), e + f + k)

@@ -70,6 +70,10 @@ class Scaling:
                 raise ValueError("the file has a scale or an offset that is not a finite number")
         return pairs
 
+    def input_pair(self, k: int) -> "tuple[float, float]":
+        """Scale and offset of input k: the value of an integer v is v * scale + offset."""
+        return self._in[2 * k], self._in[2 * k + 1]
+
     def quantise(self, values: "Sequence[float]", x: "MutableSequence[int] | memoryview") -> None:
         """Real `values` (input_size of any sequence) into `x` (array('h')).
 

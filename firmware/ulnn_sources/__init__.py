@@ -9,7 +9,7 @@ they have in common is in `base`.
 """
 
 # kind in the settings: the module with the class `Sensor`. A board imports the one it needs.
-KINDS = {}
+KINDS = {"adc": "adc", "lines": "lines", "lsm": "lsm", "mpu": "mpu", "replay": "replay"}
 
 
 def make(settings, where="source"):

@@ -5,7 +5,7 @@ from array import array
 from ulnn_rules.ticks import ticks_diff, ticks_ms
 
 _FAR_MS = 250000  # ticks_us wraps after 536 s or more; half of that can be told apart
-_MOST_US = 0x3FFFFFFF  # the largest small integer of a 32-bit board
+MOST_US = 0x3FFFFFFF  # the largest small integer of a 32-bit board
 
 
 class Clock:
@@ -33,7 +33,7 @@ class Clock:
             self._begun = True
             return 0
         if gap_ms > _FAR_MS:
-            return min(gap_ms, _MOST_US // 1000) * 1000
+            return min(gap_ms, MOST_US // 1000) * 1000
         return max(gap_us, 1)
 
 
@@ -45,7 +45,8 @@ class Source:
     raw: the sample taken last, array('h'), always the same object. elapsed: microseconds from the
     sample before to it, 1 to 2**30 - 1; 0 for the first one.
     dropped: samples that are known to be lost (an overflow) since `start`; the next `elapsed`
-    spans them.
+    spans them. waits: whether samples wait until they are taken, as those of a file may; else one
+    that is not taken in time is lost.
 
     Made with (settings, where): a dict without "kind", as `ulnn_rules.settings.check` wants it,
     and the words with which its errors begin. A constructor raises ValueError and touches no
@@ -59,6 +60,7 @@ class Source:
         self.offset = offset
         self.raw = array("h", [0] * len(names))
         self.elapsed = self.dropped = 0
+        self.waits = False
 
     def start(self):
         """Set up the hardware and forget what was there; also after a fault. Raises OSError with

@@ -11,6 +11,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from count_bands import count_bands
 from count_calls import count_calls
 from count_kernels import count_all
 from count_machines import CMSIS_VARIABLE, CORTEX_M7, available
@@ -28,11 +29,12 @@ def main() -> None:
     if not os.environ.get(CMSIS_VARIABLE):
         counts += recorded_peers()
     calls = count_calls() if available(CORTEX_M7) else []
+    bands = count_bands() if available(CORTEX_M7) else []
     listed: list[dict[str, Any]] = [asdict(count) for count in counts]
-    listed += calls
+    listed += calls + bands
     (folder / "kernels.json").write_text(json.dumps(listed, indent=1) + "\n")
     target = root / "native_module" / "BENCHMARKS.md"
-    target.write_text(wrapped(render(counts, calls)))
+    target.write_text(wrapped(render(counts, calls, bands)))
     print(f"{folder / 'kernels.json'}\n{target}")
 
 

@@ -68,13 +68,19 @@ static mp_obj_t ulnn_bad_ticks(const char *name, mp_obj_t got) {
 // Arguments
 
 // Gets a buffer of int16 values; `name` is the argument's in the error text.
+static MP_NOINLINE void ulnn_get_int16(
+    mp_obj_t object, mp_buffer_info_t *buffer, mp_uint_t flags, const char *name) {
+    mp_get_buffer_raise(object, buffer, flags);
+    if (buffer->typecode != 'h') {
+        ulnn_raise(ulnn_join(ulnn_text(name), ": expected int16 values (array 'h')", MP_OBJ_NULL));
+    }
+}
+
+// The same, of as many values as it is to have.
 static MP_NOINLINE void *ulnn_get_values(
     mp_obj_t object, mp_uint_t flags, size_t want, const char *name) {
     mp_buffer_info_t buffer;
-    mp_get_buffer_raise(object, &buffer, flags);
-    if (buffer.typecode != 'h') {
-        ulnn_raise(ulnn_join(ulnn_text(name), ": expected int16 values (array 'h')", MP_OBJ_NULL));
-    }
+    ulnn_get_int16(object, &buffer, flags, name);
     if (buffer.len / 2 != want) {
         ulnn_raise_size(name, " values", want, buffer.len / 2);
     }
@@ -357,6 +363,10 @@ static mp_obj_t ulnn_module_load(mp_obj_t source) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(ulnn_module_load_obj, ulnn_module_load);
 
+#if ULNN_BANDS
+#include "modulnn_bands.h"
+#endif
+
 #if !ULNN_NATMOD
 static MP_DEFINE_STR_OBJ(ulnn_version_obj, ULNN_VERSION);
 
@@ -366,6 +376,9 @@ static const mp_rom_map_elem_t ulnn_module_globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_ENGINE), MP_ROM_QSTR(MP_QSTR_native)},
     {MP_ROM_QSTR(MP_QSTR_load), MP_ROM_PTR(&ulnn_module_load_obj)},
     {MP_ROM_QSTR(MP_QSTR_Model), MP_ROM_PTR(&ulnn_model_type)},
+#if ULNN_BANDS
+    {MP_ROM_QSTR(MP_QSTR_bands), MP_ROM_PTR(&ulnn_module_bands_obj)},
+#endif
 };
 static MP_DEFINE_CONST_DICT(ulnn_module_globals, ulnn_module_globals_table);
 

@@ -6,11 +6,12 @@
 //     core_cli run FILE X DT Y STATE CLAMPED
 //         steps over X (int16) of DT (uint32), all raw. Writes what there is after every step: the
 //         outputs and the state (int16), and the number of clamped steps (uint32)
+//     core_cli bands TRACK X Y           features of a TRACK after all samples of X, all int16
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/ulnn.h"
+#include "../core/ulnn_bands.h"
 
 typedef struct bytes {
     uint8_t *data;
@@ -129,6 +130,33 @@ static int run_file(char **paths) {
     return 0;
 }
 
+#if ULNN_BANDS
+static int bands_file(char **paths) {
+    bytes_t track = read_file(paths[0]), x = read_file(paths[1]);
+    const int16_t *words = (const int16_t *)(void *)track.data;
+    const size_t need = ulnn_bands_size(words, track.size / 2);
+    void *memory = malloc(need);
+    if (need == 0 || memory == NULL) {
+        stop("not a track", paths[0]);
+    }
+    ulnn_bands_t *bands = ulnn_bands_make(words, track.size / 2, memory);
+    const size_t bytes = 2u * (unsigned)bands->outputs;
+    int16_t *y = malloc(bytes);
+    if (y == NULL) {
+        stop("out of memory", paths[0]);
+    }
+    const int16_t *samples = (const int16_t *)(void *)x.data;
+    ulnn_bands_feed(bands, samples, x.size / 2 / (size_t)bands->channels);
+    ulnn_bands_read(bands, y);
+    write_file(paths[2], y, bytes);
+    free(y);
+    free(memory);
+    free(x.data);
+    free(track.data);
+    return 0;
+}
+#endif
+
 int main(int argc, char **argv) {
     if (argc >= 3 && strcmp(argv[1], "check") == 0) {
         return check_files(argv + 2);
@@ -139,6 +167,12 @@ int main(int argc, char **argv) {
     if (argc == 8 && strcmp(argv[1], "run") == 0) {
         return run_file(argv + 2);
     }
-    fprintf(stderr, "usage: core_cli check FILE... | test FILE | run FILE X DT Y STATE CLAMPED\n");
+#if ULNN_BANDS
+    if (argc == 5 && strcmp(argv[1], "bands") == 0) {
+        return bands_file(argv + 2);
+    }
+#endif
+    fprintf(stderr, "usage: core_cli check FILE... | test FILE | run FILE X DT Y STATE CLAMPED | "
+                    "bands TRACK X Y\n");
     return 2;
 }

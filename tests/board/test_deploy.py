@@ -21,6 +21,7 @@ from support.ram_disk import Disk, fill, forget_modules, sha_of_model
 from support.random_models import Shape, random_model
 from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.board import identity
 from ulnn_host.board import plan as planning
 from ulnn_host.board.deploy import DeployError, NoSpaceError, deploy, make_plan
 from ulnn_host.board.deployed import listing, rollback
@@ -32,10 +33,7 @@ from ulnn_host.toolchain import bytecode, natmod
 TOOL = ROOT / "tools" / "deploy.py"
 
 
-RULE_NAMES = (
-    "__init__", "centres", "decider", "float64", "meaning", "readout", "scaling", "sections",
-    "session", "settings", "ticks",
-)  # fmt: skip
+RULE_NAMES = [path.stem for path in identity.RULES]
 RULES = {f"ulnn_rules/{name}.mpy" for name in RULE_NAMES}
 STUBS = {
     "/lib/ulnn_boot.mpy",
@@ -194,7 +192,7 @@ def test_a_damaged_file_of_a_deployment_is_mended_by_the_next(
 def test_flat_files_of_an_older_deployment_become_the_version_before(
     disk: Callable[..., Disk], pure_only: None, tmp_path: Path
 ) -> None:
-    there = disk(384)
+    there = disk(512)
     old, new = model_file(tmp_path, 1, "old.ulnn"), model_file(tmp_path, 2)
     for name in ("ulnn", "ulnn_stream", *(n.removesuffix(".mpy") for n in RULES)):
         there.link.make_folders(f"/ram/lib/{name}")

@@ -419,7 +419,8 @@ def test_mip_gets_every_file() -> None:
         for pair in json.loads((FIRMWARE / "package.json").read_text())["urls"]
         for name in pair
     ]
-    modules = [f"ulnn_rules/{path.name}" for path in sorted(PACKAGE.glob("*.py"))]
-    assert [name for name in listed if name.startswith("ulnn_rules/")] == [
-        name for name in modules for _ in range(2)
-    ]
+    for package in ("ulnn_rules", "ulnn_app", "ulnn_sources", "ulnn_sinks"):
+        modules = [f"{package}/{path.name}" for path in sorted((FIRMWARE / package).glob("*.py"))]
+        assert [name for name in listed if name.startswith(package + "/")] == [
+            name for name in modules for _ in range(2)
+        ]

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from support import feature_cases
 from support.cell_cases import cell_cases, cells_file
 from support.loader_cases import loader_cases, rich_file
 from support.meaning_cases import centres_cases, decision_cases, names_cases
@@ -42,7 +43,7 @@ CHECKS = checks()
 
 
 def test_they_are_numbered_in_order() -> None:
-    assert list(CHECKS) == list(range(1, 94))
+    assert list(CHECKS) == list(range(1, 107))
 
 
 def test_every_broken_file_gives_the_text_of_its_check() -> None:
@@ -59,10 +60,11 @@ def test_every_broken_file_gives_the_text_of_its_check() -> None:
 
 def test_every_broken_section_gives_the_text_of_a_check() -> None:
     seen = []
-    for cases in (names_cases(), decision_cases(), centres_cases()):
+    for cases in (names_cases(), decision_cases(), centres_cases(), feature_cases.cases()):
         for _, _, text in cases:
-            seen += [number for number in range(72, 94) if CHECKS[number].fullmatch(text)]
-    assert sorted(set(seen)) == list(range(72, 94))
+            seen += [number for number in range(72, 107) if CHECKS[number].fullmatch(text)]
+    assert sorted(set(seen)) == list(range(72, 106))
+    assert CHECKS[106].fullmatch("features: input 3 has not the scale of one")
 
 
 # ---- 2.13: the bytes of a file ------------------------------------------------------------------

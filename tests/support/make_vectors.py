@@ -14,12 +14,14 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from support.band_cases import small_cases
 from support.cell_cases import Case, cell_cases, cells_file
 from support.loader_cases import loader_cases, rich_file
 from support.meaning_cases import decision_cases, names_cases
 from support.random_models import Shape, random_input, random_stack, with_golden
 from support.raw_file import GOLDEN, LAYER, META, OUTPUT, File, Section, patch, with_crc
-from support.vectors import BROKEN, BROKEN_MEANING, FOLDER, run_reference
+from support.spec_bands import features
+from support.vectors import BANDS, BROKEN, BROKEN_MEANING, FOLDER, run_reference
 from ulnn_host.engines.reference import lookup
 from ulnn_host.format import container
 from ulnn_host.format.model import Activation as A
@@ -342,6 +344,12 @@ def meaning_entries() -> Iterator[dict[str, object]]:
             yield {"section": kind, "content": content.hex(), "text": text}
 
 
+def bands_entries() -> Iterator[dict[str, object]]:
+    """The entries of bands.json: a track, samples, and the features after the last of them."""
+    for case in small_cases():
+        yield {"track": case.track, "x": case.x, "y": features(case.track, case.x)}
+
+
 # ---- broken files -------------------------------------------------------------------------------
 
 
@@ -450,6 +458,7 @@ def files() -> Iterator[tuple[str, bytes]]:
         yield f"{name}.json", ("{" + ",\n".join(texts) + "}\n").encode()
     yield BROKEN.name, (lines(list(broken_entries())) + "\n").encode()
     yield BROKEN_MEANING.name, (lines(list(meaning_entries())) + "\n").encode()
+    yield BANDS.name, (lines(list(bands_entries())) + "\n").encode()
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from ulnn_host.format.model import Int, ModelFile
 FOLDER = project_root() / "native_module" / "vectors"
 BROKEN = FOLDER / "broken.json"
 BROKEN_MEANING = FOLDER / "broken_meaning.json"
+BANDS = FOLDER / "bands.json"
 
 
 @dataclass(frozen=True)

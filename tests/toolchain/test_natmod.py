@@ -26,7 +26,7 @@ def test_builds(arch: str) -> None:
     assert natmod.ARCHES[head[2] >> 2 & 15] == arch
     assert head[2] & 3 == 3
     if arch.startswith("arm"):
-        assert natmod.text_size(arch) <= 17 * 1024
+        assert natmod.text_size(arch) <= 21 * 1024  # features take 3.4 KB of it
     written = path.stat().st_mtime_ns
     assert natmod.build(arch) == path
     assert path.stat().st_mtime_ns == written, "built again without a reason"

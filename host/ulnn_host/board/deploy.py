@@ -15,7 +15,8 @@ import ulnn_rules
 
 from ..base.errors import UlnnError
 from . import versions
-from .deployed import prove, writable
+from .app import App
+from .deployed import prove, prove_app, writable
 from .identity import DeployError, NoSpaceError
 from .line import LineLost
 from .link import Board, BoardError, is_errno
@@ -103,15 +104,17 @@ def deploy(
     pure: bool = False,
     progress: Progress | None = None,
     planned: Callable[[Plan], None] | None = None,
+    app: App | None = None,
 ) -> DeployReport:
-    """Send what is new or changed, switch to it, load the model and run its self test.
+    """Send what is new or changed, switch to it, load the model and run its self test; have an app
+    check its settings.
 
     When that fails, the board is back with the version before. progress(name, bytes sent, size)
-    is called while sending, planned(plan) before. Raises UlnnError; DeployError and its kin carry
-    an exit status.
+    is called while sending, planned(plan) before. app: to start when the board does; without it,
+    one that is there stays. Raises UlnnError; DeployError and its kin carry an exit status.
     """
     start = time.monotonic()
-    plan = make_plan(board, model_path, to, pure=pure)
+    plan = make_plan(board, model_path, to, pure=pure, app=app)
     if planned:
         planned(plan)
     if dry_run:
@@ -124,10 +127,11 @@ def deploy(
             _switch(board, plan)
     try:
         engine, version, steps, info = prove(board, plan.model_path)
+        prove_app(board, plan.version.app)
     except BoardError as error:
         _give_up(board, plan)
         if plan.engine.startswith("native,") and _is_load_failure(error) and not pure:
-            return _fall_back(board, model_path, to, progress, error)
+            return _fall_back(board, model_path, to, progress, error, app)
         raise DeployError(f"{_not_working(board, error)}; {_state(plan)}", 5) from error
     active = plan.version if plan.changes else plan.held.active
     if plan.changes:
@@ -284,9 +288,10 @@ def _fall_back(
     to: str | None,
     progress: Progress | None,
     error: BoardError,
+    app: App | None,
 ) -> DeployReport:
     """The board refuses the native module after all: the engine in Python takes its place."""
     why = error.line
-    report = deploy(board, model_path, to, pure=True, progress=progress)
+    report = deploy(board, model_path, to, pure=True, progress=progress, app=app)
     warning = f"the board refuses the native module ({why}); the slower engine in Python is used"
     return replace(report, warnings=(warning, *report.warnings))

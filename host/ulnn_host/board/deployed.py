@@ -99,6 +99,13 @@ def prove(board: Board, path: str) -> tuple[str, str, int, dict[str, Any]]:
     return engine, version, steps, info
 
 
+def prove_app(board: Board, settings: str) -> None:
+    """Have the app at a path on the board (its settings; "": none) checked there, but not run."""
+    if settings:
+        board.soft_reset()
+        board.exec(f"import ulnn_app\nulnn_app.make({settings!r})", timeout=60)
+
+
 def listing(board: Board) -> list[Listed]:
     """The versions on a board, the one that counts first."""
     held = versions.look(board, identify(board))
@@ -138,7 +145,8 @@ def rollback(board: Board) -> RolledBack:
     with writable(board):
         versions.withdraw(board, identity, held)
     try:
-        steps = sum(prove(board, path)[2] for path in before.models)
+        steps = sum(prove(board, path)[2] for path in before.model_paths)
+        prove_app(board, before.app)
     except BoardError as error:
         raise DeployError(
             f"port {board.name}: version {before.number} is back, and does not work: {error.line}",
@@ -148,15 +156,18 @@ def rollback(board: Board) -> RolledBack:
 
 
 def remove(board: Board) -> list[str]:
-    """Remove everything that was deployed, older forms too; the paths. main.py stays."""
+    """Remove everything that was deployed, older forms too; the paths. A main.py stays unless it
+    is still as it was deployed.
+    """
     identity = identify(board)
     held = versions.look(board, identity)
-    models = sorted({path for v in held.versions for path in v.models if path in held.flat})
+    models = sorted({path for v in held.versions for path in held.placed(v) if path in held.flat})
     modules = sorted(_modules(held, identity), key=lambda path: "ulnn_boot" in path)
     ends = (".json", ".ok")
     rest = [f"{held.folder}/{v.number}{end}" for v in held.versions for end in ends]
     with writable(board):
-        versions.remove_paths(board, [*models, *modules, f"{identity.lib}/ulnn_rules"])
+        folders = [f"{identity.lib}/{name}" for name in versions.PACKAGES]
+        versions.remove_paths(board, [*models, *modules, *folders])
         versions.sweep(board, held)
         versions.remove_paths(board, [*rest, held.folder])
     return [*models, *modules, *(f"{held.folder}/{name}" for name in sorted(held.stored))]

@@ -12,6 +12,7 @@ from ..base.errors import UlnnError
 from ..base.paths import board_files
 from ..format import container
 from ..toolchain import bytecode, natmod
+from . import app as apps
 from . import versions
 from .identity import RULES, Identity, NoSpaceError, identify
 from .link import Board
@@ -87,7 +88,7 @@ class Plan:
         )
 
 
-def _code(name: str, identity: Identity) -> _File:
+def code_file(name: str, identity: Identity) -> _File:
     """(suffix, contents, note) of `firmware/NAME`: bytecode where the board takes ours."""
     why = "this board takes no .mpy of ours"
     if identity.takes_bytecode:
@@ -99,7 +100,7 @@ def _code(name: str, identity: Identity) -> _File:
 
 
 def _pure(identity: Identity) -> _File:
-    suffix, data, note = _code("ulnn.py", identity)
+    suffix, data, note = code_file("ulnn.py", identity)
     return suffix, data, f"engine in Python, {note}"
 
 
@@ -145,7 +146,7 @@ def engine_files(identity: Identity, *, pure: bool = False) -> EngineChoice:
     if engine_file:
         files.append((f"{identity.lib}/ulnn{engine_file[0]}", *engine_file[1:]))
     if identity.stream is None:
-        suffix, code, note = _code("ulnn_stream.py", identity)
+        suffix, code, note = code_file("ulnn_stream.py", identity)
         files.append((f"{identity.lib}/ulnn_stream{suffix}", code, f"serial loop, {note}"))
     elif identity.stream != PROTOCOL:
         theirs, ours = (".".join(map(str, v)) for v in (identity.stream, PROTOCOL))
@@ -161,7 +162,7 @@ def rule_files(identity: Identity) -> tuple[tuple[_File, ...], tuple[str, ...]]:
         return tuple(
             (f"{identity.lib}/ulnn_rules/{path.stem}{suffix}", code, f"rules, {note}")
             for path in RULES
-            for suffix, code, note in [_code(f"ulnn_rules/{path.name}", identity)]
+            for suffix, code, note in [code_file(f"ulnn_rules/{path.name}", identity)]
         ), ()
     if identity.rules == ulnn_rules.__version__:
         return (), ()
@@ -178,24 +179,36 @@ def default_target(identity: Identity, model_path: Path, to: str | None) -> str:
 
 
 def make_plan(
-    board: Board, model_path: Path, to: str | None = None, *, pure: bool = False
+    board: Board,
+    model_path: Path,
+    to: str | None = None,
+    *,
+    pure: bool = False,
+    app: apps.App | None = None,
 ) -> Plan:
     """Compare what the board needs with what it holds. Writes nothing.
 
     to: path for the model on the board, a folder when it ends with "/". pure: use the engine in
-    Python whatever the board takes. Raises UlnnError.
+    Python whatever the board takes. app: to start when the board does; None: as it is. Raises
+    UlnnError.
     """
     data, model = container.read_file(model_path)
     identity = identify(board)
     choice = engine_files(identity, pure=pure)
     rules, outdated = rule_files(identity)
-    target = default_target(identity, model_path, to)
-    held = versions.look(board, identity, [target])
-    modules = _named(identity, [*choice.files, *rules])
+    target = default_target(identity, model_path, to or (app.model_path if app else None))
+    held = versions.look(board, identity, [target, *apps.places(app, identity.root)])
+    code, kept = _app_files(identity, held, app)
+    modules = _named(identity, [*choice.files, *rules, *code])
     stored_model = _stored_name(MODEL, versions.digest(data))
     note = f"model, {model.weight_bits} bits, {model.macs} MACs a step"
-    wanted = [*modules, (target, stored_model, data, note)]
-    models = {**_other_models(held, target), target: stored_model}
+    placed = [(target, stored_model, data, note)]
+    for path, content, what in apps.placed(app, held, target, identity.root):
+        name = apps.STORED.get(Path(path).name, Path(path).name)
+        placed.append((path, _stored_name(name, versions.digest(content)), content, what))
+    wanted = [*modules, *placed]
+    others = _other_models(held, [path for path, *_ in placed], app is not None)
+    models = {**others, **{path: stored for path, stored, *_ in placed}}
     files = {stored: versions.digest(content) for _, stored, content, _ in wanted}
     active = held.active
     files |= {name: active.files[name] for name in models.values() if active and name not in files}
@@ -230,8 +243,9 @@ def make_plan(
             if path.startswith(f"{identity.lib}/ulnn_rules/")
             and path not in (*stubs, *hiding)
             and "ulnn_rules" in names
-        ),
-        (*choice.warnings, *outdated, *hidden),
+        )
+        + tuple(path for path in apps.given_up(app, held) if path not in models),
+        (*choice.warnings, *outdated, *hidden, *kept),
     )
     return _with_room(board, plan)
 
@@ -247,12 +261,11 @@ def _top(name: str) -> str:
 def _named(identity: Identity, files: list[_File]) -> list[tuple[str, str, bytes, str]]:
     """(name, stored name, contents, note) of modules; a package has one hash for all files."""
     names = [path.removeprefix(identity.lib + "/") for path, _, _ in files]
-    package = _package_name(
-        {n: versions.digest(d) for n, (_, d, _) in zip(names, files, strict=True)}
-    )
+    sums = {n: versions.digest(d) for n, (_, d, _) in zip(names, files, strict=True)}
     found = []
     for name, (_, data, note) in zip(names, files, strict=True):
-        found.append((name, _stored_name(name, versions.digest(data), package), data, note))
+        package = _package_name(sums, _top(name))
+        found.append((name, _stored_name(name, sums[name], package), data, note))
     return found
 
 
@@ -264,20 +277,44 @@ def _stored_name(name: str, seen: Sum, package: str = "") -> str:
     return f"{stem}_{seen[1][:8]}.{suffix}"
 
 
-def _package_name(files: dict[str, Sum]) -> str:
-    inside = sorted((name, seen[1]) for name, seen in files.items() if "/" in name)
-    return f"ulnn_rules_{hashlib.sha256(repr(inside).encode()).hexdigest()[:8]}"
+def _package_name(files: dict[str, Sum], top: str = "ulnn_rules") -> str:
+    inside = sorted((name, seen[1]) for name, seen in files.items() if name.startswith(top + "/"))
+    return f"{top}_{hashlib.sha256(repr(inside).encode()).hexdigest()[:8]}"
 
 
-def _other_models(held: Held, target: str) -> dict[str, str]:
-    """The models deployed earlier to other paths, but for those that people changed there."""
+def _app_files(
+    identity: Identity, held: Held, app: apps.App | None
+) -> tuple[list[_File], tuple[str, ...]]:
+    """Modules of the app, its sources and sinks, of the one that is there where no other one
+    comes, and lines about what of the board's own stays."""
+    active = held.active
+    if app:
+        parts = apps.parts(app)
+    elif active and active.app:
+        parts = apps.parts_there(active)
+    else:
+        return [], ()
+    if identity.rules is not None:  # the firmware holds all of them
+        parts.pop("ulnn_rules", None)
+    files = [
+        (f"{identity.lib}/{name.removesuffix('.py')}{suffix}", code, f"app, {note}")
+        for name in apps.modules(parts)
+        for suffix, code, note in [code_file(name, identity)]
+    ]
+    return files, apps.kept(app, held, identity.root)
+
+
+def _other_models(held: Held, new: list[str], app: bool) -> dict[str, str]:
+    """The models deployed earlier to other paths than the new ones, but for those that people
+    changed there. app: a new one comes, so the files of the one before go."""
     active = held.active
     if not active:
         return {}
     return {
         path: stored
         for path, stored in active.models.items()
-        if path != target
+        if path not in new
+        and (path in active.model_paths or not app)
         and versions.agree(held.stored.get(stored), active.files[stored])
         and (not active.finished or versions.agree(held.flat.get(path), active.files[stored]))
     }
@@ -378,9 +415,12 @@ def _with_room(board: Board, plan: Plan) -> Plan:
         wanted += [size for size, _ in plan.adopted[0].files.values()]
     if plan.changes:
         wanted.append(len(plan.version.text()))
-        model = plan.items[-1]
-        if not versions.same(held.flat.get(plan.model_path), model.data):
-            wanted.append(len(model.data))
+        wanted += [
+            len(item.data)
+            for item in plan.items
+            if item.name in plan.version.models
+            and not versions.same(held.flat.get(item.name), item.data)
+        ]
     freed = [held.stored[p.removeprefix(held.folder + "/")][0] for p in plan.stale
              if p.startswith(held.folder)]  # fmt: skip
     available = plan.board.free // block - BLOCK_RESERVE + blocks(freed)

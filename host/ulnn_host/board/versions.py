@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -23,6 +23,7 @@ from .link import Board, BoardError
 
 FOLDER = "ulnn_versions"
 MODULES = ("ulnn", "ulnn_stream", "ulnn_rules")
+PACKAGES = ("ulnn_rules", "ulnn_app", "ulnn_sources", "ulnn_sinks")
 HASH_SIZE = 16  # hexadecimal digits of a SHA-256 that are kept and compared
 
 Sum = tuple[int, str]  # bytes, and digits of their hash
@@ -32,8 +33,9 @@ Sum = tuple[int, str]  # bytes, and digits of their hash
 class Version:
     """One whole deployment: number.json on the board.
 
-    modules: name to the stored module. models: path on the board to the stored file. files: size
-    and hash of everything stored. made: time on the PC; by: version of ulnn; engine: in words.
+    modules: name to the stored module. models: path on the board to the stored file, of the app's
+    files, too. files: size and hash of everything stored. made: time on the PC; by: version of
+    ulnn; engine: in words.
     """
 
     number: int
@@ -50,6 +52,17 @@ class Version:
         content = {k: v for k, v in asdict(self).items() if k not in ("number", "finished")}
         data = json.dumps(content, separators=(",", ":")).encode()
         return b"%d\n%s" % (crc32(data), data)
+
+    @property
+    def model_paths(self) -> list[str]:
+        """Where its models are, without the files of an app."""
+        return [path for path, stored in self.models.items() if stored.endswith(".ulnn")]
+
+    @property
+    def app(self) -> str:
+        """Where the settings of its app are; "" without one."""
+        found = [path for path, stored in self.models.items() if stored.endswith(".settings")]
+        return found[0] if found and "ulnn_app" in self.modules else ""
 
     @classmethod
     def parse(cls, number: int, data: bytes, *, finished: bool) -> Version | None:
@@ -92,6 +105,29 @@ class Held:
     def whole(self, version: Version) -> bool:
         """Whether all of its files are there, as they were sent."""
         return all(agree(self.stored.get(k), v) for k, v in version.files.items())
+
+    def placed(self, version: Version) -> list[str]:
+        """Where it put models and files of an app, without what people have changed there since,
+        but for models."""
+        models = version.model_paths
+        return [
+            path
+            for path, stored in version.models.items()
+            if path in models or agree(self.flat.get(path), version.files[stored])
+        ]
+
+    def persons(self, version: Version, active: Version) -> list[str]:
+        """Where it has files of an app that a person has replaced since the active version."""
+        known = (version, active)
+        return [
+            path
+            for path in version.models
+            if path in self.flat
+            and path not in version.model_paths
+            and not any(
+                path in v.models and agree(self.flat[path], v.files[v.models[path]]) for v in known
+            )
+        ]
 
     def unused(self, *used: Version | None) -> list[str]:
         """Paths in the folder that belong to none of these versions."""
@@ -139,7 +175,7 @@ def _boot_file(name: str, suffix: str) -> bytes:
 
 def stub_path(lib: str, module: str, suffix: str) -> str:
     """Where a module's stub lies; a package's is in its folder, which would come first."""
-    return f"{lib}/{module}{'/__init__' if module == 'ulnn_rules' else ''}{suffix}"
+    return f"{lib}/{module}{'/__init__' if module in PACKAGES else ''}{suffix}"
 
 
 # ---- on the board -------------------------------------------------------------------------------
@@ -355,12 +391,16 @@ def withdraw(board: Board, identity: Identity, held: Held) -> Version | None:
     if active is None:
         return None
     path = f"{held.folder}/{{}}{{}}"
+    if before and (others := held.persons(before, active)):
+        left = {p: stored for p, stored in before.models.items() if p not in others}
+        before = replace(before, models=left)
+        put(board, path.format(before.number, ".json"), before.text())
     if before:
         remove_paths(board, [path.format(before.number, ".ok")])
     remove_paths(board, [path.format(active.number, ".json"), path.format(active.number, ".ok")])
     if before:
         finish(board, identity)
     kept = before.models if before else {}
-    remove_paths(board, [p for p in active.models if p not in kept])
+    remove_paths(board, [p for p in held.placed(active) if p not in kept])
     sweep(board, held, before)
     return before

@@ -20,6 +20,10 @@ def deploy(
     to: Annotated[
         str | None, typer.Option(help="path on the board; default: models/NAME.ulnn beside lib")
     ] = None,
+    app: Annotated[
+        Path | None,
+        typer.Option(help="settings (JSON) of an app that starts with the board, with its source"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done")] = False,
     pure: Annotated[bool, typer.Option("--pure", help="use the engine in Python")] = False,
     rollback: Annotated[
@@ -46,7 +50,7 @@ def deploy(
     Exit status: 0 done, 1 link or other error, 2 usage, 3 no filesystem to write to, 4 no space,
     5 does not work on the board. --debug shows tracebacks.
 
-    Example: ulnn deploy watch.ulnn --port /dev/ttyACM0 --tail
+    Example: ulnn deploy watch.ulnn --port /dev/ttyACM0 --app settings.json --tail
 
     Example: ulnn deploy --rollback --port auto
     """
@@ -60,6 +64,8 @@ def deploy(
         raise typer.BadParameter(
             "expected a model file, or one of --rollback, --list and --remove"
         )
+    if app is not None and model is None:
+        raise typer.BadParameter("--app: expected a model file, too")
     if repl + tail + as_json + dry_run > 1 and (repl or tail):
         raise typer.BadParameter("--repl or --tail: one of them, without --json and --dry-run")
     if model is not None:
@@ -67,6 +73,7 @@ def deploy(
             api.load(model),
             port,
             to=to,
+            app=app,
             dry_run=dry_run,
             pure=pure,
             baudrate=baud,

@@ -53,6 +53,7 @@ class DataOptions:
         "what is learnt: a class, a value, or the next sample", "class", "value", "next"
     )
     mask: str = _key("policy (JSON): what it keeps from the network is not read, the rest masked")
+    features: str = _key("recipe (.toml) of features that are computed of the samples")
     per: str = _key("a target belongs to each sequence or each step", "sequence", "step")
 
     def __post_init__(self) -> None:
@@ -101,6 +102,14 @@ class DataOptions:
         """Without what only tables have."""
         none: dict[str, Any] = dict.fromkeys(TABLES_ONLY, "")
         return dataclasses.replace(self, **none)
+
+    def for_events(self) -> DataOptions:
+        """With what events mean, where nothing was said: margins of decisions, by device."""
+        said: dict[str, Any] = {"time": "when", "group": "device", "channels": ("margin",)}
+        said = {key: value for key, value in said.items() if not getattr(self, key)}
+        missing = "drop" if "channels" in said and self.missing == "refuse" else self.missing
+        clock = "sort" if self.clock == "refuse" else self.clock
+        return dataclasses.replace(self, **said, missing=missing, clock=clock)
 
     def for_readout(self, readout: str) -> DataOptions:
         """With what a network's readout says about targets, where nothing was said."""

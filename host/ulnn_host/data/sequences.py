@@ -40,8 +40,9 @@ class Sequences:
     "sequence" or "step", which of them; empty: as the shape says. group: (N,) integers, who or
     what each sequence comes from. labels, channels, groups: names of the classes, of the columns
     of x, of the groups; empty: not known. origin: (N,), which recording each window was cut from.
-    flat: the file held one sequence without the leading axis. Making one checks it: UlnnError
-    names the first thing that is wrong. What is not finite in the padding becomes 0.
+    flat: the file held one sequence without the leading axis. features: FEATURES of a model file
+    (SPEC.md 2.12) where x was computed by that. Making one checks it: UlnnError names the first
+    thing that is wrong. What is not finite in the padding becomes 0.
     """
 
     x: Float
@@ -55,6 +56,7 @@ class Sequences:
     channels: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     per: str = ""
+    features: bytes = b""
 
     def __post_init__(self) -> None:
         self._take_plain()

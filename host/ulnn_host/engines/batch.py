@@ -50,9 +50,11 @@ def quantise(model: ModelFile, data: Sequences) -> Batch:
 
 def fitting(model: ModelFile, data: Sequences) -> Sequences:
     """The data with their channels in the model's order. Raises UlnnError for channels that are
-    not the model's.
+    not the model's, and for features of another recipe.
     """
     data = data.in_order(model.channels)
+    if model.features and data.features not in (b"", model.features):
+        raise UlnnError("the features of the data are of another recipe than the model's")
     if data.x.shape[2] != model.input_size:
         raise UlnnError(
             f"the data have {data.x.shape[2]} inputs, expected {model.input_size} as in the model"

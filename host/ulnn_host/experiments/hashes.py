@@ -11,7 +11,7 @@ import numpy as np
 
 from ..base.paths import PACKAGE
 from ..data.sequences import Sequences
-from ..train.recipe import Recipe
+from ..train.recipe import FILES, Recipe
 
 
 def digest(*parts: bytes) -> str:
@@ -25,7 +25,7 @@ def digest(*parts: bytes) -> str:
 def of_recipe(recipe: Recipe) -> bytes:
     """All of a recipe but the places of files, which differ from machine to machine."""
     content = dataclasses.asdict(recipe)
-    for key in ("source", "valid", "mask"):
+    for key in FILES:
         del content["data"][key]
     return json.dumps(content, sort_keys=True).encode()
 

@@ -16,12 +16,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ulnn_rules import features as recipes
+
 from ..base.errors import UlnnError
 from . import layout, meaning
 from .container_layer import Rules, check, layer_bytes, padded, read_layer
 from .layout import ENTRY, GOLDEN, HEADER, INPUT, LAYERS, META, OUTPUT, REPEATS, TABLE, TIME
 from .limits import FILE_MAX, GOLDEN_MAX, SECTIONS_MAX, SIZE_MAX, TICKS_MAX
-from .model import DIALECTS, FORMAT, Centres, Decision, Golden, Layer, ModelFile, Names, Table
+from .model import (
+    DIALECTS,
+    FEATURES_MINOR,
+    FORMAT,
+    Centres,
+    Decision,
+    Golden,
+    Layer,
+    ModelFile,
+    Names,
+    Table,
+)
 from .tables import first_bad_segment, table_bytes
 
 __all__ = ["ModelFile", "read", "read_file", "write"]
@@ -47,7 +60,7 @@ class _Section:
 
 def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
     """Check every rule of SPEC.md section 4, in its order, and return the model. as_engine: as
-    engines do, which ignore NAMES and DECISION."""
+    engines do, which ignore NAMES, DECISION and FEATURES."""
     size = len(data)
     check(size >= HEADER.size, f"file too short: {size} bytes, expected at least {HEADER.size}")
     (
@@ -109,6 +122,7 @@ def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
         state_size = sum(layer.state_size for layer in layers)
         golden = _read_golden(data, by_type[GOLDEN][0], inputs, outputs, state_size)
     said = _Meaning() if as_engine else _read_meaning(data, by_type, inputs, outputs)
+    features = b"" if as_engine else _read_features(data, by_type, inputs)
     scales_in = np.frombuffer(data, "<f4", 2 * inputs, by_type[INPUT][0].offset).reshape(-1, 2)
     scales_out = np.frombuffer(data, "<f4", 2 * outputs, by_type[OUTPUT][0].offset).reshape(-1, 2)
     return ModelFile(
@@ -125,6 +139,7 @@ def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
         names=said.names,
         decision=said.decision,
         centres=said.centres,
+        features=features,
         dialect=DIALECTS[dialect],
         model_version=model_version,
         sha256=sha.hex(),
@@ -237,6 +252,17 @@ def _read_meaning(
     )
 
 
+def _read_features(data: bytes, by_type: dict[int, list[_Section]], inputs: int) -> bytes:
+    """FEATURES with index 0, checked; empty without."""
+    section = next((s for s in by_type.get(layout.FEATURES, []) if s.index == 0), None)
+    if section is None:
+        return b""
+    content = section.of(data)
+    recipes.Recipe(content, inputs)
+    recipes.input_scales(struct.unpack_from(f"<{2 * inputs}f", data, by_type[INPUT][0].offset))
+    return content
+
+
 # ---- writing ----------------------------------------------------------------------------------
 
 
@@ -261,6 +287,8 @@ def write(model: ModelFile) -> bytes:
         contents.append(meaning.decision_bytes(model.decision))
     if model.centres is not None:
         contents.append(meaning.centres_bytes(model.centres))
+    if model.features:
+        contents.append(model.features)
 
     sections = layout.sections(model)
     table, body = b"", b""
@@ -281,7 +309,7 @@ def write(model: ModelFile) -> bytes:
     named += table + body
     checked = hashlib.sha256(named).digest() + named
     size = layout.file_size([section.size for section in sections])
-    version = FORMAT[0], model.format_minor
+    version = FORMAT[0], max(model.format_minor, FEATURES_MINOR if model.features else 0)
     data = struct.pack("<4sBBHII", MAGIC, *version, 0, size, zlib.crc32(checked)) + checked
     read(data)
     return data

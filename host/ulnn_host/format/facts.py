@@ -6,6 +6,8 @@ import dataclasses
 from itertools import zip_longest
 from typing import Any
 
+from ulnn_rules.features import Recipe
+
 from . import container, cost
 from .model import FORMAT, Kind, Layer, Matrix, Mode, ModelFile
 
@@ -21,13 +23,14 @@ NAMES = {
 
 def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
     """Facts about a file and the model in it, by title: model, channels with their units, labels,
-    decision, sections, layers, cost, metadata."""
+    decision, features, sections, layers, cost, metadata."""
     units = model.names.units if model.names else ()
     return {
         "model": of_model(model),
         "channels": dict(zip_longest(model.channels, units, fillvalue="")),
         "labels": {str(k): label for k, label in enumerate(model.labels)},
         "decision": of_decision(model),
+        "features": of_features(model),
         "sections, bytes": container.section_sizes(data),
         "layers": {str(k): describe(layer) for k, layer in enumerate(model.layers)},
         "cost of a step, about": of_cost(model),
@@ -79,6 +82,19 @@ def of_decision(model: ModelFile) -> dict[str, Any]:
         return {"readout": model.readout} if "readout" in model.meta else {}
     adapts = {} if model.centres is None else {"centres weigh": model.centres.weight}
     return dataclasses.asdict(model.decision) | adapts
+
+
+def of_features(model: ModelFile) -> dict[str, Any]:
+    """How the inputs are computed from raw samples; empty where they are what sensors give."""
+    if not model.features:
+        return {}
+    recipe = Recipe(model.features, model.input_size)
+    return {
+        "raw channels": recipe.channels,
+        "raw samples a second": recipe.rate / 1000,
+        "raw samples a step": recipe.hop,
+        "raw samples until the first step": recipe.reach,
+    }
 
 
 def describe(layer: Layer) -> str:

@@ -23,7 +23,7 @@ MATRIX = struct.Struct("<BBBBBBHHHI")
 LTC = struct.Struct("<HBBIII")
 LTC_START = LAYER.size + LTC.size
 TIME, INPUT, OUTPUT, TABLE, LAYERS, GOLDEN = 1, 2, 3, 4, 5, 6
-META, MODEL_NAMES, DECISION, CENTRES = 0x8001, 0x8003, 0x8004, 0x8005
+META, MODEL_NAMES, DECISION, CENTRES, FEATURES = 0x8001, 0x8003, 0x8004, 0x8005, 0x8006
 NAMES = {
     TIME: "TIME",
     INPUT: "INPUT",
@@ -36,7 +36,7 @@ NAMES = {
     MODEL_NAMES: "NAMES",
     DECISION: "DECISION",
     CENTRES: "CENTRES",
-    0x8006: "FEATURES",
+    FEATURES: "FEATURES",
 }
 REPEATS = {TABLE: TABLES_MAX, LAYERS: LAYERS_MAX}
 
@@ -94,6 +94,8 @@ def sections(model: ModelFile) -> tuple[Section, ...]:
         found.append(Section(DECISION, 0, len(meaning.decision_bytes(model.decision))))
     if model.centres is not None:
         found.append(Section(CENTRES, 0, len(meaning.centres_bytes(model.centres))))
+    if model.features:
+        found.append(Section(FEATURES, 0, len(model.features)))
     return tuple(found)
 
 

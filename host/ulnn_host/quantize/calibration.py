@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ulnn_rules.features import UNIT
+
 from ..base.errors import UlnnError
 from ..data.matched import matched
 from ..data.sampling import duration, sampling
@@ -155,7 +157,7 @@ def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
     when they cannot be represented."""
     data, valid = rollout.data, rollout.data.mask
     ranges = Ranges(options.room, options.ranges)
-    scale, offset = _input_scaling(data.x[valid], ranges)
+    scale, offset = (_feature_scaling if data.features else _input_scaling)(data.x[valid], ranges)
     expected = options.fixed_dt or 0.0, options.longest_gap or 0.0
     every_dt = np.append(data.dt[valid].astype(np.float64), expected)
     span, dt_max = _time_span(every_dt, options.tick_ns)
@@ -199,6 +201,14 @@ def _input_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:
     return scale.astype(np.float32).astype(np.float64), offset.astype(np.float32).astype(
         np.float64
     )
+
+
+def _feature_scaling(x: NDArray[Any], ranges: Ranges) -> tuple[Array, Array]:
+    """The same for features: a scale that is a power of two of their unit, at least as wide, and
+    an offset that is a whole number of it (SPEC.md 2.12), so that boards shift and subtract."""
+    scale, offset = _input_scaling(x, ranges)
+    shift = np.clip(np.floor(-np.log2(scale * UNIT)), 0, 15)
+    return 2.0**-shift / UNIT, np.clip(np.rint(offset * UNIT), -32768, 32767) / UNIT
 
 
 def _rounded_outwards(offset: NDArray[Any], reach: NDArray[Any]) -> tuple[Array, Array]:

@@ -98,6 +98,7 @@ def build_with_meaning(
         names=names(network),
         decision=rule,
         centres=centres(rule, seen.data, seen.y, signal, options.centres),
+        features=seen.data.features,
         dialect=network.dialect,
         model_version=options.model_version,
     )

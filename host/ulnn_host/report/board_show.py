@@ -40,7 +40,7 @@ def show_plan(plan: Plan, console: Terminal) -> None:
             table.add_row(path, "", Text("remove", "red"), why)
     console.print(table)
     main = [path for path in b.files if path.rpartition("/")[2] == "main.py"]
-    if main:
+    if main and not any(path.endswith("/main.py") for path in plan.version.models):
         console.print(f"{main[0]} is there and stays as it is")
     if plan.adopted:
         console.print("what is there was put there without versions; it is kept as version 1")
@@ -60,6 +60,7 @@ def show_deployment(report: DeployReport, console: Terminal) -> None:
         console.print(Text.assemble(("warning", "yellow"), f" {warning}"))
     info = report.info
     sent = report.plan.to_send
+    app = report.plan.version.app
     test = (
         f"self test: {report.self_test} steps equal"
         if report.self_test
@@ -71,7 +72,8 @@ def show_deployment(report: DeployReport, console: Terminal) -> None:
             f"    {len(sent)} of {len(report.plan.items)} files sent and compared, "
             f"{report.seconds:.1f} s\n"
             f"running {report.engine} engine {report.version}, kernel {info.get('kernel')}, "
-            f"{info.get('ram')} bytes RAM; {test}",
+            f"{info.get('ram')} bytes RAM; {test}"
+            + (f"\n{app} was checked there; the app starts when the board does" if app else ""),
         )
     )
 

@@ -23,8 +23,8 @@ from ..network.layers import ACTIVATIONS, CELLS
 from ..network.wiring import DIALECTS
 
 RECIPES = Path(__file__).parent / "recipes"
+FILES = ("source", "valid", "mask", "features")  # keys of [data] that name files beside a recipe
 STARTS = ("auto", "xavier", "leaky")
-_PATHS = ("source", "valid", "mask")  # keys of [data] that are relative to the recipe
 
 
 @dataclass(frozen=True)
@@ -233,15 +233,12 @@ def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
         recipe = with_keys(content, keys or {})
     except UlnnError as error:
         raise UlnnError(f"{path}: {error}") from None
-    found = {key: getattr(recipe.data, key) for key in _PATHS}
-    here: dict[str, Any] = {
-        key: value
-        if not value or value in sets.NAMES or key in (keys or {})
-        else str(path.parent / value)
-        for key, value in found.items()
+    beside: dict[str, Any] = {
+        key: str(path.parent / getattr(recipe.data, key))
+        for key in FILES
+        if getattr(recipe.data, key) not in ("", *sets.NAMES) and key not in (keys or {})
     }
-    data = dataclasses.replace(recipe.data, **here)
-    return dataclasses.replace(recipe, data=data)
+    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **beside))
 
 
 def parse(content: Mapping[str, Any]) -> Recipe:
@@ -306,7 +303,7 @@ def with_keys(content: Mapping[str, Any], keys: Mapping[str, Any]) -> Recipe:
 def dump(recipe: Recipe, folder: Path) -> str:
     """TOML that `load` reads from a file in that folder; the files it names become relative."""
     content = dataclasses.asdict(recipe)
-    for key in _PATHS:
+    for key in FILES:
         value = content["data"][key]
         if value and value not in sets.NAMES:
             content["data"][key] = Path(os.path.relpath(value, folder)).as_posix()

@@ -79,3 +79,6 @@ static int check_arguments(const char *name, Py_ssize_t count) {
     }
     return 0;
 }
+
+// A function as METH_FASTCALL and the like want it in a table.
+#define METHOD(function) ((PyCFunction)(void (*)(void))(function))

@@ -4,6 +4,7 @@
 // Same core, same texts and same numbers as the MicroPython binding (bindings/modulnn.c).
 // run and self_test let other threads run and answer Ctrl-C; `busy` keeps those out of the model.
 #include "arguments.h"
+#include "bands.h"
 
 #include "../../core/ulnn.h"
 
@@ -19,6 +20,7 @@ typedef struct {
 
 typedef struct {
     PyObject *model_type;
+    PyObject *bands_type;
 } ModuleState;
 
 // Multiply-accumulates between two looks for signals: about a millisecond.
@@ -289,8 +291,6 @@ static void model_dealloc(ModelObject *self) {
     Py_DECREF(type);
 }
 
-#define METHOD(function) ((PyCFunction)(void (*)(void))(function))
-
 static PyMethodDef model_methods[] = {
     {"step", METHOD(model_step), METH_FASTCALL,
         "step(x, y, dt): one step; reads int16 values from x, writes to y. dt in ticks."},
@@ -427,9 +427,16 @@ static PyObject *module_load(PyObject *module, PyObject *source) {
     return (PyObject *)self;
 }
 
+static PyObject *module_bands(PyObject *module, PyObject *track) {
+    ModuleState *state = PyModule_GetState(module);
+    return make_bands((PyTypeObject *)state->bands_type, track);
+}
+
 static PyMethodDef module_methods[] = {
     {"load", module_load, METH_O,
         "load(source): a Model from a path (str) or a buffer that holds a .ulnn file."},
+    {"bands", module_bands, METH_O,
+        "bands(track): Bands for a track, int16 values: features of a stream of samples."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -441,18 +448,24 @@ static int module_exec(PyObject *module) {
         PyModule_AddStringConstant(module, "__version__", ULNN_VERSION) < 0) {
         return -1;
     }
+    state->bands_type = PyType_FromModuleAndSpec(module, &bands_spec, NULL);
+    if (state->bands_type == NULL) {
+        return -1;
+    }
     return PyModule_AddStringConstant(module, "ENGINE", "native");
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     ModuleState *state = PyModule_GetState(module);
     Py_VISIT(state->model_type);
+    Py_VISIT(state->bands_type);
     return 0;
 }
 
 static int module_clear(PyObject *module) {
     ModuleState *state = PyModule_GetState(module);
     Py_CLEAR(state->model_type);
+    Py_CLEAR(state->bands_type);
     return 0;
 }
 

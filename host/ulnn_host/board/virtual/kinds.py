@@ -83,7 +83,7 @@ def check_variant(variant: str) -> str:
 
 @dataclass(frozen=True)
 class BoardAddress:
-    """What ``virtual:NAME[+VARIANT][?disk=64k&heap=64k&icount=7&serial=1]`` says."""
+    """What ``virtual:NAME[+VARIANT][?disk=64k&heap=64k&icount=7&serial=1&sleep=skip]`` says."""
 
     name: str
     variant: str = ""
@@ -91,6 +91,7 @@ class BoardAddress:
     heap_kib: int | None = None
     icount: int | None = None
     serial_number: int = 0
+    skip_sleep: bool = False
 
 
 def parse_address(text: str) -> BoardAddress:
@@ -104,10 +105,15 @@ def parse_address(text: str) -> BoardAddress:
             "virtual:rv32?disk=64k&heap=64k"
         )
     options = dict(parse_qsl(match["query"] or "", keep_blank_values=True))
-    unknown = set(options) - {"disk", "heap", "icount", "serial"}
+    unknown = set(options) - {"disk", "heap", "icount", "serial", "sleep"}
     if unknown:
         raise UlnnError(
-            f"unknown option '{min(unknown)}' in '{text}': there are disk, heap, icount, serial"
+            f"unknown option '{min(unknown)}' in '{text}': there are disk, heap, icount, serial, "
+            "sleep"
+        )
+    if options.get("sleep", "skip") != "skip":
+        raise UlnnError(
+            f"sleep is '{options['sleep']}', expected skip: the clock jumps over sleeps"
         )
     return BoardAddress(
         name=board_kind(match["name"]).name,
@@ -116,6 +122,7 @@ def parse_address(text: str) -> BoardAddress:
         heap_kib=parse_kib(options["heap"]) if "heap" in options else None,
         icount=_integer("icount", options["icount"], 10) if "icount" in options else None,
         serial_number=_integer("serial", options.get("serial", "0"), 2**32 - 1),
+        skip_sleep="sleep" in options,
     )
 
 

@@ -43,6 +43,7 @@ class VirtualBoard:
         heap_kib: int | None = None,
         serial_number: int = 0,
         icount: int | None = None,
+        skip_sleep: bool = False,
         qemu_args: Sequence[str] = (),
         elf: Path | None = None,
         boot_timeout_s: float = 20.0,
@@ -52,6 +53,8 @@ class VirtualBoard:
         variant: "" or "frozen". disk_kib, heap_kib: KiB, None for the firmware's 1024 and 256.
         serial_number: makes machine.unique_id() differ between boards.
         icount: N for a deterministic clock, 2**N ns of virtual time per instruction.
+        skip_sleep: the board's clock jumps over sleeps, so that a program that mostly sleeps
+        runs much faster than its clock says.
         qemu_args: appended to QEMU's command line. elf: runs that file instead of building.
         boot_timeout_s: how long to wait for the REPL.
         """
@@ -62,7 +65,8 @@ class VirtualBoard:
                 raise UlnnError(f"a {what} of {kib} KiB: a virtual board has {MIN_KIB} to {most}")
         self.port = ""
         self._elf = elf
-        self._config = (disk_kib or 0, heap_kib or 0, serial_number)
+        # Word by word hw_config_t of boards/qemu/hw.h; a 0 is not sent.
+        self._config = (disk_kib or 0, heap_kib or 0, serial_number, 0, int(skip_sleep))
         self._icount = icount
         self._qemu_args = tuple(qemu_args)
         self._boot_timeout_s = boot_timeout_s
@@ -281,5 +285,6 @@ def board_at(address: str, *, qemu_args: Sequence[str] = ()) -> VirtualBoard:
         heap_kib=wanted.heap_kib,
         serial_number=wanted.serial_number,
         icount=wanted.icount,
+        skip_sleep=wanted.skip_sleep,
         qemu_args=qemu_args,
     )

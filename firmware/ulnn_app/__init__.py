@@ -1,0 +1,106 @@
+"""Sensors in, decisions out:
+
+    >>> import ulnn_app
+    >>> ulnn_app.run("settings.json")     # until Ctrl-C
+    >>> ulnn_app.status()
+
+In an asyncio program of your own: `app = ulnn_app.start("settings.json")`, then `await app.task`.
+"""
+
+# Modules are imported where they are used: a deployment's stub for this package is not ready yet
+# when this file runs.
+_app = None
+
+
+def make(settings="settings.json", source=None):
+    """The app that `settings` (a path or a dict) describe, not yet started.
+
+    source: one of your own, in place of the settings' "source". Everything is checked: raises
+    ValueError, with one line for the first mistake; OSError, ImportError, MemoryError.
+    """
+    global _app
+    _app = None  # an app before gives its memory back
+    import gc
+
+    # Collected often, so that what stays lies close together: a small heap has room for a model.
+    threshold = getattr(gc, "threshold", lambda n=0: 0)
+    before = threshold()
+    threshold(2048)
+    try:
+        from ulnn_app.loop import App
+
+        _app = App(settings, source)
+    finally:
+        threshold(before)
+    return _app
+
+
+def start(settings="settings.json", source=None):
+    """As `make`, and start the app in the asyncio program that calls this: `app.task`."""
+    import asyncio
+
+    app = make(settings, source)
+    app.begin()
+    app.task = asyncio.create_task(app.main())
+    return app
+
+
+def run(settings="settings.json", source=None, on_decision=None):
+    """Run the app until Ctrl-C, `stop` or the end of a recording; then the prompt is back.
+
+    on_decision: a function that gets the app at each decision. A mistake is printed in one line.
+    """
+    import asyncio
+
+    try:
+        app = make(settings, source)
+        app.begin()
+    except (ValueError, OSError, ImportError, MemoryError) as e:
+        print("ulnn_app: %s" % e)
+        return
+    if on_decision:
+        app.on_decision.append(on_decision)
+    try:
+        asyncio.run(app.main())
+        print("ulnn_app: ended after %d samples" % app.samples)
+    except KeyboardInterrupt:
+        print("ulnn_app: stopped after %d samples; status() and log() say more" % app.samples)
+    finally:
+        app.close()
+        asyncio.new_event_loop()
+
+
+def stop():
+    """End what `run` or `start` started, after the sample that is being worked on."""
+    if _app:
+        _app.stop()
+
+
+def status():
+    """Print what runs, or ran last: model, sampling, times, counts, decisions, memory."""
+    if not _app:
+        print("nothing has run here yet: ulnn_app.run()")
+        return
+    from ulnn_app import words
+
+    print(words.status(_app.figures()))
+
+
+def figures():
+    """What `status` prints, as a dict of numbers and texts; {} before anything has run."""
+    return _app.figures() if _app else {}
+
+
+def faults():
+    """(seconds when it came first, times in a row, text) of the last faults, the oldest first."""
+    return _app.faults.entries() if _app else []
+
+
+def log():
+    """Print the last faults; a line each."""
+    from ulnn_app import words
+
+    for entry in faults():
+        print(words.fault(*entry))
+    if not faults():
+        print("no faults")

@@ -1,0 +1,294 @@
+"""The loop: samples from a source, counts into the model, decisions out of it."""
+
+import asyncio
+import gc
+
+import ulnn
+from ulnn_app import chip, measures
+from ulnn_app.settings import fit, read, source_of
+from ulnn_rules.decider import Decider
+from ulnn_rules.meaning import Meaning
+from ulnn_rules.scaling import Scaling
+from ulnn_rules.ticks import ticks_diff, ticks_ms, ticks_us
+from ulnn_sources.base import Clock
+
+_AT_ONCE = 8  # samples, before others have their turn
+_PAUSE_MS, _LAST_PAUSE_MS = 100, 10000
+# CPython's takes long, and is of no use here.
+_collect = gc.collect if hasattr(gc, "mem_alloc") else int
+_FREE = 4096  # bytes that have to be left for the program around
+_CELLS = ("?", "CfC", "dense", "LSTM", "GRU", "LTC", "mixed memory")
+
+
+class App:
+    """One model, its source, and what became of the samples.
+
+    decider: the `Decider`; its `label`, `decision`, `margin` are the last decision's.
+    on_decision, on_poll: lists of functions that get the app: at each decision; and at each turn
+    of the loop, which has to be short. samples, clamped, starts: counts since the start.
+    reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
+    "ready", "running", "waiting" after a fault, "ended".
+    """
+
+    def __init__(self, settings, source=None):
+        where = settings if isinstance(settings, str) else "settings"
+        s = self.settings = read(settings)
+        if source is None:
+            try:
+                source = source_of(s, where)
+            except ImportError as e:
+                raise ValueError("%s.source: not on this board: %s" % (where, e)) from None
+        self.source = source
+        path = s["model"]
+        try:
+            meaning, scaling = Meaning(path), Scaling(path)
+        except OSError:
+            raise ValueError("%s.model: no file %s" % (where, path)) from None
+        except ValueError as e:
+            raise ValueError("%s.model: %s: %s" % (where, path, e)) from None
+        self.counts = fit(s, source, meaning, scaling, where)
+        self.watchdog = chip.Watchdog(s["watchdog_ms"])
+        self._light = s["sleep"] == "light"
+        self.ticks = scaling.ticks
+        self._load(path, meaning)
+        self.x = self._array(scaling.input_size)
+        self.on_decision, self.on_poll = [], []
+        self.faults = measures.Faults()
+        self.latency = measures.Spread()
+        self.pace = measures.Pace()
+        self._clock = Clock()
+        self.task = self.reports = None
+        self._forget()
+        if s["sinks"]:
+            from ulnn_app.reports import Reports  # not on every board
+
+            self.reports = Reports(self, where)
+        _collect()
+        free = _memory()[1]
+        if 0 < free < _FREE:
+            raise MemoryError("%d bytes of memory would be left, %d are needed" % (free, _FREE))
+
+    def _load(self, path, meaning):
+        _collect()
+        try:
+            self.model = ulnn.load(path)
+            self.decider = Decider(meaning, self.model)
+        except MemoryError:
+            self.model = None
+            _collect()
+            text = "not enough memory for the model %s: %d bytes are free"
+            raise MemoryError(text % (path, _memory()[1])) from None
+        except ValueError as e:
+            raise ValueError("%s: %s" % (path, e)) from None
+        info = self.model.info()
+        self.sha256 = info["sha256"]
+        self._dt_max, self._dt_fixed = info["dt_max"], info["dt_fixed"]
+        self.cells = _cells(path)
+        self._decided = [0] * (len(self.decider.y) + 1)  # the last: unsure
+
+    @staticmethod
+    def _array(n):
+        from array import array
+
+        return array("h", [0] * n)
+
+    def _forget(self):
+        self.state = "ready"
+        self.samples = self.clamped = self.starts = self._dropped = self._billions = 0
+        self._pause = self._ms = self.seconds = self._failed_at = 0
+        self._down = True
+        self._stopping = False
+        self._shown = None
+
+    # ---- running ------------------------------------------------------------------------------
+
+    def begin(self):
+        """Before the first `poll`: from now on the watchdog wants samples. Raises ValueError
+        where the chip's light sleep stops its clock."""
+        if self._light:
+            chip.check_light_sleep()
+        self.state = "running"
+        self._last_ms = ticks_ms()
+        self.watchdog.start()
+
+    def poll(self):
+        """Take the samples that are there, some at most; how many. Faults are counted, never
+        raised; without one, nothing is allocated."""
+        ms = ticks_ms()
+        self._ms += ticks_diff(ms, self._last_ms)
+        self._last_ms = ms
+        while self._ms >= 1000:
+            self._ms -= 1000
+            self.seconds += 1
+        n = 0
+        while n < _AT_ONCE and self._take():
+            n += 1
+            try:
+                self._step()
+            except Exception as e:
+                self.fault("step", e)
+        if n:
+            self.watchdog.feed()
+        return n
+
+    async def main(self):
+        """The loop after `begin`, until `stop`, cancellation, or the end of a recording."""
+        sleep_ms = getattr(asyncio, "sleep_ms", _sleep_ms)
+        pause = self.settings["poll_ms"]
+        try:
+            while self.state != "ended" and not self._stopping:
+                n = self.poll()
+                for f in self.on_poll:
+                    self._call(f)
+                if self._light and not n:
+                    chip.machine.lightsleep(pause)
+                    await sleep_ms(0)
+                else:
+                    await sleep_ms(0 if n == _AT_ONCE else pause)
+        finally:
+            self.close()
+
+    def stop(self):
+        """End the loop at its next turn."""
+        self._stopping = True
+
+    def close(self):
+        """Let go of the source; the watchdog is fed from now on."""
+        self.state = "ended"
+        self.source.stop()
+        if self.reports:
+            self.reports.close(self)
+        self.watchdog.keep()
+
+    def _take(self):
+        """Whether the source has given a sample."""
+        try:
+            if self._down:
+                if ticks_diff(self._last_ms, self._failed_at) < self._pause:
+                    return False
+                self.starts += 1
+                self.source.start()
+                self._down = False
+                self.state = "running"
+            if self.source.take():
+                self._pause = 0
+                return True
+        except StopIteration:
+            self.state = "ended"
+        except Exception as e:
+            if not self._down:
+                self._dropped += self.source.dropped
+            self._down = True
+            self.state = "waiting"
+            self._failed_at = ticks_ms()
+            self.fault("source", e)
+            self._pause = min(2 * self._pause, _LAST_PAUSE_MS) or _PAUSE_MS
+        return False
+
+    def _step(self):
+        """One sample through the model."""
+        start = ticks_us()
+        source = self.source
+        self.samples += 1
+        if self.samples == 1000000000:
+            self.samples = 0
+            self._billions += 1
+        # By our own clock over a fault, after which the source knows no sample before.
+        us = self._clock.elapsed(start)
+        if source.elapsed:
+            us = source.elapsed
+        if not us:
+            return  # the first sample of all sets the clock
+        self.pace.add(us)
+        dt = self.ticks(us)
+        if dt != self._dt_fixed if self._dt_fixed else dt > self._dt_max:
+            self.clamped += 1
+        self.counts.convert(source.raw, self.x)
+        if self.reports:
+            self.reports.log.sample(self.x)
+        decision = self.decider.step(self.x, dt)
+        self.latency.add(ticks_diff(ticks_us(), start))
+        if decision is not None:
+            self._decided[decision] += 1
+            if self.settings["print"] != "nothing":
+                self._show(decision)
+            for f in self.on_decision:
+                self._call(f)
+
+    def _show(self, decision):
+        if decision != self._shown or self.settings["print"] == "all":
+            self._shown = decision
+            print(self.seconds, "s", self.decider.label, "margin", self.decider.margin)
+
+    def _call(self, f):
+        try:
+            f(self)
+        except Exception as e:
+            self.fault("on_decision", e)
+
+    def fault(self, where, error):
+        """Count a fault, and keep it for `ulnn_app.log`."""
+        text = "%s: %s" % (where, _text(error))
+        if self.faults.add(self.seconds, text):
+            if self.settings["print"] != "nothing":
+                print(self.seconds, "s fault", text)
+            if self.reports:
+                self.reports.fault(text)
+        del text
+        _collect()
+
+    # ---- what became of it --------------------------------------------------------------------
+
+    def dropped(self):
+        """Samples that are known to be lost."""
+        return self._dropped if self._down else self._dropped + self.source.dropped
+
+    def figures(self):
+        """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
+        d, pace, latency = self.decider, self.pace, self.latency
+        names = [d.labels[k] if d.labels else str(k) for k in range(len(d.y))] + ["unsure"]
+        used, free = _memory()
+        return {
+            "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,
+            "sha256": self.sha256, "engine": ulnn.ENGINE, "state": self.state,
+            "samples": self._billions * 1000000000 + self.samples, "dropped": self.dropped(),
+            "faults": self.faults.total, "restarts": max(0, self.starts - 1),
+            "clamped": self.clamped,
+            "period_us": pace.usual, "near": pace.near, "others": pace.others,
+            "shortest_us": pace.shortest, "longest_us": pace.longest,
+            "p50_us": latency.below(50), "p95_us": latency.below(95), "max_us": latency.most,
+            "decisions": list(zip(names, self._decided)),  # noqa: B905 - MicroPython has no strict
+            "decision": d.label, "margin": d.margin, "used": used, "free": free,
+            "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
+        }  # fmt: skip
+
+
+def _text(error):
+    """What an exception says, with its type where that is not in the text."""
+    return "%s: %s" % (type(error).__name__, error)
+
+
+def _memory():
+    return [getattr(gc, name, int)() for name in ("mem_alloc", "mem_free")]
+
+
+def _sleep_ms(ms):
+    return asyncio.sleep(ms / 1000)  # CPython
+
+
+def _cells(path):
+    """The kinds of a file's layers, such as "CfC, dense"."""
+    from struct import unpack
+
+    found = []
+    with open(path, "rb") as f:
+        f.seek(54)
+        (count,) = unpack("<H", f.read(2))
+        for k in range(count):
+            f.seek(64 + 16 * k)
+            kind, _, at = unpack("<HHI", f.read(8))
+            if kind == 5:
+                f.seek(at)
+                (layer,) = unpack("<H", f.read(2))
+                found.append(_CELLS[layer] if layer < len(_CELLS) else "?")
+    return ", ".join(found)

@@ -1,0 +1,73 @@
+"""The figures of an app as a person reads them."""
+
+
+def _short(v):
+    return "%.0f" % v if v >= 1000 else "%.3g" % v
+
+
+def duration(us):
+    """Microseconds in the unit that fits: "350 us", "2.1 s", "16 min"."""
+    for size, name in ((3600000000, "h"), (60000000, "min"), (1000000, "s"), (1000, "ms")):
+        if us >= (2 * size if size > 1000000 else size):
+            return "%s %s" % (_short(us / size), name)
+    return "%d us" % us
+
+
+def sampling(f):
+    """ "50 Hz, gaps to 2.1 s"."""
+    usual = f["period_us"]
+    if not usual:
+        return "no two samples yet"
+    if usual < 1900000:
+        rate = "%s Hz" % _short(1000000 / usual)
+    else:
+        rate = "a sample every %s" % duration(usual)
+    if f["near"] < f["others"]:
+        text = "irregular, %s to %s" % (duration(f["shortest_us"]), duration(f["longest_us"]))
+    elif f["longest_us"] > 3 * usual:
+        text = "%s, gaps to %s" % (rate, duration(f["longest_us"]))
+    else:
+        text = rate
+    return text
+
+
+def fault(seconds, times, text):
+    """A line of the log."""
+    return "%6d s  %s%s" % (seconds, text, " (%d times)" % times if times > 1 else "")
+
+
+def events(f):
+    """Lines on the figures of a log of events."""
+    raw, sent = f["raw_bytes"], f["sent_bytes"]
+    share = ", %.1f %% of the %d of the samples" % (100 * sent / raw, raw) if raw else ""
+    lines = [
+        ("events", "%d delivered, %d waiting, %d missed, %d dropped" % (
+            f["delivered"], f["waiting"], f["missed"], f["dropped"])),
+        ("sent", "%d bytes%s" % (sent, share)),
+    ]  # fmt: skip
+    for sink in f["sinks"]:
+        lines.append(("to", sink["kind"] + (": " + sink["problem"] if sink["problem"] else "")))
+    return lines
+
+
+def status(f):
+    """All lines of `figures`."""
+    counted = ["%s %d" % pair for pair in f["decisions"]]
+    lines = [
+        ("model", "%s (%s), sha256 %s, %s engine" % (
+            f["model"], f["cells"], f["sha256"][:12], f["engine"])),
+        ("state", f["state"]),
+        ("sampling", sampling(f)),
+        ("samples", "%d, %d lost before, %d faults, %d restarts" % (
+            f["samples"], f["dropped"], f["faults"], f["restarts"])),
+        ("times", "%d longer than the model knows (clamped)" % f["clamped"]),
+        ("a step", "p50 %s, p95 %s, max %s" % tuple(
+            [duration(f[key]) for key in ("p50_us", "p95_us", "max_us")])),
+        ("decisions", ", ".join(counted)),
+        ("now", "%s, margin %d" % (f["decision"], f["margin"])),
+        ("memory", "%d bytes used, %d free" % (f["used"], f["free"])),
+        ("up", duration(f["seconds"] * 1000000)),
+    ]  # fmt: skip
+    if f["events"]:
+        lines += events(f["events"])
+    return "\n".join(["%-10s %s" % line for line in lines])

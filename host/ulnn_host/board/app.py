@@ -1,0 +1,245 @@
+"""The app that `ulnn deploy --app` brings onto a board: its settings, checked here as the board
+checks them, and the files that they name."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ulnn_rules.meaning import Meaning
+from ulnn_rules.scaling import Scaling
+
+from ..base.errors import UlnnError
+from ..base.paths import board_files
+from ..data import logs
+from ..data.options import DataOptions
+from ..data.takes import read_session
+from . import board_code, versions
+from .identity import MASKING, SINK_RULES
+from .takes import MAGIC, take_bytes
+from .versions import Held, Version
+
+SETTINGS = "settings.json"
+STARTERS = ("boot.py", "main.py")
+# Of these a board gets what its settings name.
+IN_PARTS = ("ulnn_sources", "ulnn_sinks", "ulnn_rules")
+# What the settings are called where versions are kept, in which .json files are versions.
+STORED = {SETTINGS: "app.settings"}
+
+
+@dataclass(frozen=True)
+class App:
+    """Settings that were checked. settings: as the board gets them, but for the model's path.
+
+    recordings: path on the board, relative to its root, and contents of what the source replays.
+    """
+
+    settings: dict[str, Any]
+    recordings: dict[str, bytes]
+
+    @property
+    def model_path(self) -> str | None:
+        """Where the settings want the model on the board; None: they do not say it."""
+        return self.settings.get("model")
+
+    @property
+    def kind(self) -> str:
+        """The kind of the source."""
+        return str(self.settings["source"]["kind"])
+
+    def content(self, model_path: str, root: str) -> bytes:
+        """The file for a board whose filesystem begins at `root` ("" or as "/flash")."""
+        settings = self.settings | {"model": model_path}
+        if self.recordings:
+            (name,) = self.recordings
+            settings["source"] = settings["source"] | {"file": f"{root}/{name}"}
+        return json.dumps(settings, indent=1).encode() + b"\n"
+
+
+def read_app(path: Path, model: bytes, to: str | None = None) -> App:
+    """The settings in a file (JSON), which have to fit the model, and `to`, the model's path on
+    the board, where both say it. Raises UlnnError.
+
+    A source's "file" without a leading "/" is beside the settings, and goes to the board: a .take
+    file, or a recording that becomes one (CSV, Parquet, .npz).
+    """
+    try:
+        given = json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UlnnError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    except ValueError as error:
+        raise UlnnError(f"{path}: not JSON: {error}") from error
+    rules = board_code.module("ulnn_app.settings")
+    recordings = to_replay(path, given)
+    with tempfile.TemporaryDirectory() as folder:
+        here = given
+        for name, data in recordings.items():
+            local = Path(folder) / name
+            local.write_bytes(data)
+            here = given | {"source": given["source"] | {"file": str(local)}}
+        try:
+            _check(rules, here, str(path), model)
+        except ValueError as error:
+            raise UlnnError(f"{error}") from error
+    wanted = given.get("model")
+    if to and wanted and to != wanted:
+        raise UlnnError(f"{path}: model is {wanted}, and --to says {to}: leave one of them out")
+    return App(given, recordings)
+
+
+def _check(rules: Any, given: Any, where: str, model: bytes) -> None:
+    known = given | {"model": given.get("model", "?")} if isinstance(given, dict) else given
+    settings = rules.read(known, where)
+    on_board = (
+        str(settings["source"].get("file", "")).startswith("/")
+        and not Path(settings["source"]["file"]).exists()
+    )
+    if on_board:  # a recording that is there already: the board looks at it
+        return
+    try:
+        source = rules.source_of(settings, where)
+    except ImportError:  # what only boards have; they check it
+        return
+    rules.fit(settings, source, Meaning(model), Scaling(model), where)
+
+
+def to_replay(path: Path, given: Any) -> dict[str, bytes]:
+    """What the source of the settings replays, by its name on the board."""
+    source = given.get("source") if isinstance(given, dict) else None
+    name = source.get("file") if isinstance(source, dict) else None
+    if not isinstance(name, str) or not name or name.startswith("/"):
+        return {}
+    local = path.parent / name
+    if not local.exists():
+        raise UlnnError(
+            f"{path}: source.file: no {local}; a path that begins with / is one on the board"
+        )
+    data = local.read_bytes() if local.is_file() else b""
+    if not data.startswith(MAGIC):
+        data = _take(local)
+    return {f"{local.stem}.take": data}
+
+
+def _take(local: Path) -> bytes:
+    """A recording as a .take file: of one of ours the very counts that the board gave."""
+    session = read_session(local)
+    if session is None or not session.scale:
+        return take_bytes(logs.read_data(local))
+    return take_bytes(
+        logs.read_data(local, DataOptions(channels=session.channels)),
+        scale=session.scale,
+        offset=session.offset,
+        units=session.units,
+    )
+
+
+def starter(name: str, root: str) -> bytes:
+    """`boot.py` or `main.py` for a board whose filesystem begins at `root`."""
+    data = board_files(f"firmware/start/{name}").read_bytes()
+    if root and name == "main.py":
+        for local in ('"settings.json"', '"stop"'):
+            data = data.replace(local.encode(), f'"{root}/{local[1:]}'.encode())
+    return data
+
+
+def parts(app: App) -> dict[str, list[str]]:
+    """The modules that an app takes of each package in IN_PARTS, without those that it does not
+    use, and of ulnn_rules those that are not for every board."""
+    found = {"ulnn_sources": sources(app.kind)}
+    sinks = {str(sink["kind"]) for sink in app.settings.get("sinks", [])}
+    if sinks:
+        known = board_code.package("ulnn_sinks").KINDS
+        wanted = {"base", "log", "ring", *(known[kind] for kind in sinks)}
+        found["ulnn_sinks"] = _with_imports("ulnn_sinks", wanted)
+        policy = app.settings.get("events", {}).get("policy")
+        found["ulnn_rules"] = sorted([*SINK_RULES, *(MASKING if policy else ())])
+    return found
+
+
+def sources(kind: str) -> list[str]:
+    """The modules of `ulnn_sources` that a source of this kind takes."""
+    known = board_code.package("ulnn_sources").KINDS
+    return _with_imports("ulnn_sources", {"base", known.get(kind, "base")})
+
+
+def _with_imports(top: str, stems: set[str]) -> list[str]:
+    """Modules of a package with those of it that they import, and `__init__`."""
+    found, ahead = {"__init__"}, stems
+    while ahead:
+        stem = ahead.pop()
+        found.add(stem)
+        text = board_files(f"firmware/{top}/{stem}.py").read_text(encoding="utf-8")
+        imported = re.findall(rf"^ *(?:from|import) {top}\.(\w+)", text, re.MULTILINE)
+        ahead |= set(imported) - found
+    return sorted(found)
+
+
+def parts_there(active: Version) -> dict[str, list[str]]:
+    """The same of the app that a board has."""
+    found = {}
+    for top in (top for top in IN_PARTS if top in active.modules):
+        inside = active.modules[top] + "/"
+        stems = {PurePosixPath(n).stem for n in active.files if n.startswith(inside)}
+        found[top] = sorted(stems & {*SINK_RULES, *MASKING} if top == "ulnn_rules" else stems)
+    return found
+
+
+def modules(parts: dict[str, list[str]]) -> list[str]:
+    """The files in `firmware` of the app, with these modules of the packages in IN_PARTS."""
+    app = sorted(path.name for path in board_files("firmware/ulnn_app").glob("*.py"))
+    others = [f"{top}/{stem}.py" for top, stems in parts.items() for stem in stems]
+    return [f"ulnn_app/{name}" for name in app] + others
+
+
+def places(app: App | None, root: str) -> list[str]:
+    """Where on a board the files of an app go, but for modules and the model."""
+    names = (*STARTERS, SETTINGS, *(app.recordings if app else ()))
+    return [f"{root}/{name}" for name in names] if app else []
+
+
+def placed(app: App | None, held: Held, model: str, root: str) -> list[tuple[str, bytes, str]]:
+    """Path, contents and a note of each file that goes there; not to where a person has put a
+    `boot.py` or a `main.py`."""
+    if app is None:
+        return []
+    found = [(f"{root}/{SETTINGS}", app.content(model, root), "settings of the app")]
+    for name, data in app.recordings.items():
+        found.append((f"{root}/{name}", data, "recording to replay"))
+    for name in STARTERS:
+        path = f"{root}/{name}"
+        if not _a_persons(held, path, starter(name, root)):
+            found.append((path, starter(name, root), "starts the app"))
+    return found
+
+
+def given_up(app: App | None, held: Held) -> list[str]:
+    """Where files of the app before are, as they were put there, when a new one comes."""
+    active = held.active
+    if app is None or active is None:
+        return []
+    return [path for path in held.placed(active) if path not in active.model_paths]
+
+
+def kept(app: App | None, held: Held, root: str) -> tuple[str, ...]:
+    """A line where a board has a `main.py` of a person, which does not start the app."""
+    path = f"{root}/main.py"
+    if app is None or not _a_persons(held, path, starter("main.py", root)):
+        return ()
+    return (
+        f"{path} is another program and stays: to start the app, delete it and deploy again, or "
+        f'write `import ulnn_app; ulnn_app.run("{root}/{SETTINGS}")` in it',
+    )
+
+
+def _a_persons(held: Held, path: str, ours: bytes) -> bool:
+    """Whether a file is there that no deployment has made."""
+    seen = held.flat.get(path)
+    if seen is None or versions.same(seen, ours):
+        return False
+    active = held.active
+    stored = active.models.get(path) if active else None
+    return not (active and stored and versions.agree(seen, active.files[stored]))
