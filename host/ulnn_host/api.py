@@ -278,9 +278,8 @@ def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:
 def compare(*recipes: str | Path, cache: str | Path | None = None, **keys: Any) -> Comparison:
     """Compare recipes (.toml), the first with all others, on data held out, as `ulnn compare`.
 
-    keys: of `experiments.compare.Plan`: seeds=5, leave_out="group", budget="12KB" ... cache:
-    folder of trainings that are done; None: compare.cache beside the first recipe. Ctrl-C ends it:
-    `.stopped`.
+    keys: of `experiments.compare.Plan`: seeds=5, budget="12KB" ... cache: folder of trainings that
+    are done; None: compare.cache beside the first recipe. Ctrl-C ends it: `.stopped`.
     """
     from .experiments.compare import Plan, compare_files
 
