@@ -12,13 +12,12 @@ from array import array
 from binascii import crc32
 from struct import pack_into
 
-import ulnn
 from ulnn_rules.ticks import ticks_diff as _diff
 from ulnn_rules.ticks import ticks_ms as _ms
 from ulnn_rules.ticks import ticks_us as _us
 
 MAJOR = 2
-MINOR = 0
+MINOR = 1
 _WORDS = 124  # of a body, so that every index in a frame is below 254
 _DATA = 120  # of them, payload
 _ROWS = 32  # samples in a frame at most: their views cost memory
@@ -47,10 +46,8 @@ def _console():
     if console is not None:
         return _port(console)
     if not hasattr(sys.stdin, "buffer"):
-        raise OSError(
-            "the console of this board carries text only (CircuitPython without native USB): "
-            "give serve a UART"
-        )
+        why = "the console of this board carries text only (CircuitPython without native USB)"
+        raise OSError(why + ": give serve a UART")
     import select
 
     poll = select.poll()
@@ -71,11 +68,10 @@ def _port(port):
                 return ()
         return (True,)
 
-    return (
-        lambda buf, n: port.readinto(part(buf, n)),
-        lambda buf, n: port.write(part(buf, n)),
-        wait,
-    )
+    def readinto(buf, n):
+        return port.readinto(part(buf, n))
+
+    return readinto, lambda buf, n: port.write(part(buf, n)), wait
 
 
 def _clock():
@@ -123,16 +119,14 @@ def _restore(raw, link, value, end):
     return True
 
 
-class _Stream:
+class Stream:
     def __init__(self, model, console, window, slots):
         self.readinto, self.write, self.poll = console
         self.now, self.hz = _clock()
         self.model = model
         self.step = model.step
-        info = model.info()
-        self.info = info
-        self.window = window
-        self.slots = slots
+        info = self.info = model.info()
+        self.window, self.slots = window, slots
         i = self.inputs = info["input_size"]
         o = self.outputs = info["output_size"]
         self.states = info["state_size"]
@@ -405,7 +399,7 @@ class _Stream:
         version = ".".join(str(v) for v in sys.implementation.version[:3])
         facts["python"] = "%s %s" % (sys.implementation.name, version)
         facts["board"] = getattr(sys.implementation, "_machine", sys.platform)
-        facts["ulnn"] = ulnn.__version__
+        facts["ulnn"] = getattr(sys.modules.get("ulnn"), "__version__", "none")
         self.text = "\n".join("%s=%s" % item for item in facts.items()).encode()
         numbers = [MAJOR, MINOR, self.window, self.slots, self.rows, self.inputs, self.outputs]
         numbers += [self.states, cost, 1 if self.watch else 0, self.shift, len(self.text)]
@@ -476,15 +470,15 @@ class _Stream:
         return 2
 
 
-def serve(model, idle_ms=30000, window=0, slots=0, console=None):
+def serve(model, idle_ms=30000, window=0, slots=0, console=None, stream=Stream):
     """Answer frames until the host says goodbye ("bye"), or sends no whole frame for idle_ms
     ("idle"), or the port is closed ("closed").
 
     model: path of a .ulnn file or a loaded Model. window: bytes that the port can hold while a
     step is running, 64 to 4096; 0: what this kind of board usually holds. slots: answers kept, 1,
     2, 4, 8 or 16; 0: by the window. console: a port with in_waiting, readinto and write, such as a
-    busio.UART of CircuitPython, or the three functions of `_console`.
-    Ctrl-C raises KeyboardInterrupt. Raises as `ulnn.load` does, and OSError for a text console.
+    busio.UART of CircuitPython, or the three functions of `_console`. stream: what answers. Ctrl-C
+    raises KeyboardInterrupt. Raises as `ulnn.load` does, and OSError for a text console.
     """
     window = window or _WINDOWS.get(sys.platform, 256)
     slots = slots or (8 if window >= 2048 else 4)
@@ -492,16 +486,15 @@ def serve(model, idle_ms=30000, window=0, slots=0, console=None):
         raise ValueError("window %d, slots %d: expected 64 to 4096, and 1 to 16" % (window, slots))
     gc.collect()
     try:
-        loaded = ulnn.load(model) if isinstance(model, str) else model
-        if console is None:
-            console = _console()
-        elif not isinstance(console, tuple):
-            console = _port(console)
-        stream = _Stream(loaded, console, window, slots)
+        if isinstance(model, str):  # for which alone an engine is needed
+            model = __import__("ulnn").load(model)
+        if not isinstance(console, tuple):
+            console = _port(console) if console else _console()
+        made = stream(model, console, window, slots)
     except MemoryError as e:
-        loaded = None
+        model = None
         gc.collect()
         free = gc.mem_free() if hasattr(gc, "mem_free") else 0
         raise MemoryError("%s for the model; %d bytes are free" % (e, free)) from None
     gc.collect()
-    return stream.loop(idle_ms)
+    return made.loop(idle_ms)

@@ -14,6 +14,7 @@ need git git
 need xz xz-utils
 need clang clang
 need cmake cmake
+PATH="$PATH:/usr/sbin" need mosquitto mosquitto
 need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 need riscv64-unknown-elf-gcc gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf

@@ -26,7 +26,8 @@ class App:
     decider: the `Decider`; its `label`, `decision`, `margin` are the last decision's.
     on_decision, on_poll: lists of functions that get the app: at each decision; and at each turn
     of the loop, which has to be short. samples, clamped, starts: counts since the start.
-    faults: a `measures.Faults`. state: "ready", "running", "waiting" after a fault, "ended".
+    reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
+    "ready", "running", "waiting" after a fault, "ended".
     """
 
     def __init__(self, settings, source=None):
@@ -56,8 +57,12 @@ class App:
         self.latency = measures.Spread()
         self.pace = measures.Pace()
         self._clock = Clock()
-        self.task = None
+        self.task = self.reports = None
         self._forget()
+        if s["sinks"]:
+            from ulnn_app.reports import Reports  # not on every board
+
+            self.reports = Reports(self, where)
         _collect()
         free = _memory()[1]
         if 0 < free < _FREE:
@@ -151,6 +156,8 @@ class App:
         """Let go of the source; the watchdog is fed from now on."""
         self.state = "ended"
         self.source.stop()
+        if self.reports:
+            self.reports.close(self)
         self.watchdog.keep()
 
     def _take(self):
@@ -197,6 +204,8 @@ class App:
         if dt != self._dt_fixed if self._dt_fixed else dt > self._dt_max:
             self.clamped += 1
         self.counts.convert(source.raw, self.x)
+        if self.reports:
+            self.reports.log.sample(self.x)
         decision = self.decider.step(self.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
         if decision is not None:
@@ -220,23 +229,29 @@ class App:
     def fault(self, where, error):
         """Count a fault, and keep it for `ulnn_app.log`."""
         text = "%s: %s" % (where, _text(error))
-        if self.faults.add(self.seconds, text) and self.settings["print"] != "nothing":
-            print(self.seconds, "s fault", text)
+        if self.faults.add(self.seconds, text):
+            if self.settings["print"] != "nothing":
+                print(self.seconds, "s fault", text)
+            if self.reports:
+                self.reports.fault(text)
         del text
         _collect()
 
     # ---- what became of it --------------------------------------------------------------------
 
+    def dropped(self):
+        """Samples that are known to be lost."""
+        return self._dropped if self._down else self._dropped + self.source.dropped
+
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
         d, pace, latency = self.decider, self.pace, self.latency
         names = [d.labels[k] if d.labels else str(k) for k in range(len(d.y))] + ["unsure"]
-        lost = self._dropped if self._down else self._dropped + self.source.dropped
         used, free = _memory()
         return {
             "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,
             "sha256": self.sha256, "engine": ulnn.ENGINE, "state": self.state,
-            "samples": self._billions * 1000000000 + self.samples, "dropped": lost,
+            "samples": self._billions * 1000000000 + self.samples, "dropped": self.dropped(),
             "faults": self.faults.total, "restarts": max(0, self.starts - 1),
             "clamped": self.clamped,
             "period_us": pace.usual, "near": pace.near, "others": pace.others,
@@ -244,7 +259,7 @@ class App:
             "p50_us": latency.below(50), "p95_us": latency.below(95), "max_us": latency.most,
             "decisions": list(zip(names, self._decided)),  # noqa: B905 - MicroPython has no strict
             "decision": d.label, "margin": d.margin, "used": used, "free": free,
-            "seconds": self.seconds,
+            "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
         }  # fmt: skip
 
 

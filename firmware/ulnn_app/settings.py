@@ -17,6 +17,16 @@ TABLE = {
     "print": Key(str, "changes", choices=("changes", "all", "nothing")),
     "watchdog_ms": Key(int, 0, 0, 3600000),
     "sleep": Key(str, "none", choices=("none", "light")),
+    "device": Key(str, "", high=64),
+    "sinks": Key(list, [], high=4),
+    "events": Key(dict, {}),
+}
+EVENTS = {
+    "folder": Key(str, "events", low=1),
+    "files": Key(int, 8, 2, 64),
+    "decisions": Key(str, "changes", choices=("changes", "all", "none")),
+    "summary_s": Key(int, 300, 0, 86400),
+    "policy": Key(str, ""),
 }
 
 
@@ -36,7 +46,23 @@ def read(settings, where="settings"):
     found = check(settings, TABLE, where)
     for k, name in enumerate(found["channels"]):
         Key(str, low=1).check(name, "%s.channels[%d]" % (where, k))
+    found["events"] = check(found["events"], EVENTS, where + ".events")
+    _check_sinks(found["sinks"], found["source"], where)
     return found
+
+
+def _check_sinks(sinks, source, where):
+    if sinks:
+        import ulnn_sinks  # not on every board
+    for k, sink in enumerate(sinks):
+        at = "%s.sinks[%d]" % (where, k)
+        try:
+            ulnn_sinks.check(sink, at)
+        except ImportError as e:
+            raise ValueError("%s: not on this board: %s" % (at, e)) from None
+        both = sink["kind"] == "serial" and source.get("kind") == "lines"
+        if both and source.get("port", "stdin") == "stdin" and sink.get("acknowledged", True):
+            raise ValueError("%s: the source reads the same port; set acknowledged to false" % at)
 
 
 def source_of(settings, where="settings"):

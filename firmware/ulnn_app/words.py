@@ -36,6 +36,20 @@ def fault(seconds, times, text):
     return "%6d s  %s%s" % (seconds, text, " (%d times)" % times if times > 1 else "")
 
 
+def events(f):
+    """Lines on the figures of a log of events."""
+    raw, sent = f["raw_bytes"], f["sent_bytes"]
+    share = ", %.1f %% of the %d of the samples" % (100 * sent / raw, raw) if raw else ""
+    lines = [
+        ("events", "%d delivered, %d waiting, %d missed, %d dropped" % (
+            f["delivered"], f["waiting"], f["missed"], f["dropped"])),
+        ("sent", "%d bytes%s" % (sent, share)),
+    ]  # fmt: skip
+    for sink in f["sinks"]:
+        lines.append(("to", sink["kind"] + (": " + sink["problem"] if sink["problem"] else "")))
+    return lines
+
+
 def status(f):
     """All lines of `figures`."""
     counted = ["%s %d" % pair for pair in f["decisions"]]
@@ -54,4 +68,6 @@ def status(f):
         ("memory", "%d bytes used, %d free" % (f["used"], f["free"])),
         ("up", duration(f["seconds"] * 1000000)),
     ]  # fmt: skip
+    if f["events"]:
+        lines += events(f["events"])
     return "\n".join(["%-10s %s" % line for line in lines])

@@ -6,7 +6,7 @@
 # The room of this name is imported first, so that a later import does not put it in the place of
 # the function.
 from . import train as _room  # noqa: F401
-from .api import Model, compare, convert, deploy, load, mask, read, train, validate
+from .api import Model, compare, convert, deploy, live, load, mask, read, record, train, validate
 from .base.errors import UlnnError
 from .base.version import __version__
 from .data.sequences import Sequences
@@ -19,9 +19,11 @@ __all__ = [
     "compare",
     "convert",
     "deploy",
+    "live",
     "load",
     "mask",
     "read",
+    "record",
     "train",
     "validate",
 ]

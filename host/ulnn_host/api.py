@@ -17,7 +17,7 @@ import contextlib
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,15 @@ from .base import files
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
 from .base.progress import BYTES, bar, bars, status
 from .base.toml_tables import table
+from .board.live import live as live
+from .board.record import record as record
 from .data.mask import mask as mask
 from .data.sequences import Sequences
 from .engines import registry
 from .engines.batch import quantise
 from .engines.coverage import Coverage
 from .engines.coverage import coverage as measure
+from .engines.outputs import Outputs
 from .engines.reference import Reference
 from .format import container, facts
 
@@ -55,21 +58,6 @@ if TYPE_CHECKING:
     from .train.train import TrainedNetwork
 
 Float = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a model gave for N sequences of T steps, 0 after the end of shorter ones.
-
-    y: (N, T, O) in real units; y_int: (N, T, O) the integers; state: (N, state_size) after the
-    last step of each. Without N where the data were one sequence. coverage: of the data by the
-    model.
-    """
-
-    y: Float
-    y_int: NDArray[np.int16]
-    state: NDArray[np.int16]
-    coverage: Coverage
 
 
 class Model:

@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 
 from support import app_cases as cases
 from support.board_tools import model_file
-from support.ram_disk import Disk
+from support.ram_disk import Disk, forget_modules
 from support.unix import needs_micropython
 from ulnn_host import api
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.board import app as apps
+from ulnn_host.board import board_code
 from ulnn_host.board.app import App, read_app
 from ulnn_host.board.deploy import deploy, make_plan
 from ulnn_host.board.deployed import listing, remove, rollback
@@ -97,6 +99,28 @@ def test_an_app_is_part_of_a_version(
 
 
 @needs_micropython
+def test_sinks_come_with_the_app_that_names_them(
+    disk: Callable[..., Disk], pure_only: None, model: Path, tmp_path: Path
+) -> None:
+    there = disk(1024)
+    file = {"kind": "file", "path": "/ram/e.jsonl"}
+    report = deploy(there.link, model, app=app_of(tmp_path, model, sinks=[file]))
+    names = {item.name for item in report.plan.items}
+    rules = {"ulnn_rules/events.mpy", "ulnn_rules/summary.mpy"}
+    sinks = {f"ulnn_sinks/{name}.mpy" for name in ("__init__", "base", "file", "log", "ring")}
+    assert rules | sinks <= names
+    assert not {"ulnn_sinks/mqtt.mpy", "ulnn_sinks/serial.mpy"} & names
+    forget_modules(there)
+    there.link.exec("import ulnn_app\nulnn_app.run('/ram/settings.json')", timeout=60)
+    assert '"kind":"summary"' in text(there.link, "/ram/e.jsonl")
+    assert not deploy(there.link, model).plan.changes  # a model alone leaves them there
+    names = {
+        item.name for item in deploy(there.link, model, app=app_of(tmp_path, model)).plan.items
+    }
+    assert not (rules | sinks) & names
+
+
+@needs_micropython
 def test_a_persons_programs_stay(
     disk: Callable[..., Disk], pure_only: None, model: Path, tmp_path: Path
 ) -> None:
@@ -117,6 +141,18 @@ def test_a_persons_programs_stay(
     remove(there.link)
     assert "/main.py" in there.files()
     assert "/boot.py" not in there.files()
+
+
+def test_a_source_brings_what_it_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert apps.sources("lines") == ["__init__", "base", "lines"]
+    for name, content in {
+        "__init__": "", "base": "", "imu": "if True:\n    from ulnn_sources.bus import Bus\n",
+        "bus": "import ulnn_sources.pins\n", "pins": "from ulnn_sources.bus import KEYS\n",
+    }.items():  # fmt: skip
+        (tmp_path / f"{name}.py").write_text(content)
+    monkeypatch.setitem(board_code.package("ulnn_sources").KINDS, "imu", "imu")
+    monkeypatch.setattr(apps, "board_files", lambda name: tmp_path / Path(name).name)
+    assert apps.sources("imu") == ["__init__", "base", "bus", "imu", "pins"]
 
 
 # ---- on a PC ------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support import protocol_vectors
+from support import protocol_vectors, wave_source
 from support.board_tools import model_file, need_tools
 from support.paths import FIRMWARE
 from support.pty_board import FAKE_MODULES, write_modules
@@ -22,6 +22,21 @@ from ulnn_host.toolchain.bytecode import find_mpy_cross
 
 VECTORS = json.loads(protocol_vectors.FILE.read_text())
 
+# The source of the vectors.
+SOURCE = """
+from ulnn_sources.base import Source
+class Source(Source):
+    def __init__(self, samples, waits):
+        super().__init__(("a", "b"), ("", ""), (1.0, 1.0), (0.0, 0.0))
+        self.samples, self.waits, self.k = samples, waits, 0
+    def take(self):
+        if self.k == self.samples:
+            raise StopIteration
+        self.k += 1
+        self.raw[0], self.raw[1], self.elapsed = self.k, -self.k, 5000 * self.k
+        return True
+"""
+
 # Prints, for each turn, what the loop sent in answer; in the end why the loop returned.
 TALK = """
 import io, json, ulnn, ulnn_stream
@@ -30,7 +45,8 @@ ulnn_stream._diff = lambda a, b: 0
 ulnn_stream._clock = lambda: (lambda: 0, 1000000)
 with open("turns.json") as f:
     dialogs = json.load(f)
-for turns in dialogs:
+for dialog in dialogs:
+    turns = dialog["steps"]
     said, wire, left = [], io.BytesIO(b""), list(turns)
     out = bytearray()
     def write(buf, n):
@@ -52,8 +68,16 @@ for turns in dialogs:
             wire = io.BytesIO(unhexlify(left.pop(0)["to_board"]))
         wire.seek(wire.tell() - 1)
         return (1,)
-    s = ulnn_stream._Stream(ulnn.load("m.ulnn"), (lambda b, n: wire.readinto(b, n), write, poll),
-        512, 4)
+    def write_part(buf, at, n):
+        out.extend(bytes(memoryview(buf))[at : at + n])
+    read = lambda b, n: wire.readinto(b, n)
+    if "ring" in dialog:
+        import source, ulnn_record
+        s = ulnn_record.Recorder(source.Source(dialog["samples"], dialog["waits"]), {},
+            ulnn_record.make_ring(8 * dialog["ring"]), ulnn_record.NoModel(2),
+            (read, write_part, poll), 512, 4)
+    else:
+        s = ulnn_stream.Stream(ulnn.load("m.ulnn"), (read, write, poll), 512, 4)
     why = s.loop(1000)
     if out:  # after a goodbye nobody asks for more
         said.append(hexlify(out).decode())
@@ -61,9 +85,10 @@ for turns in dialogs:
 """
 
 
-def talk(folder: Path, dialogs: list[list[dict]]) -> list[tuple[list[str], str]]:
+def talk(folder: Path, dialogs: list[dict]) -> list[tuple[list[str], str]]:
     """For each dialog what came back in each turn (the first begins with the ready frame)."""
-    write_modules(folder, {**FAKE_MODULES, "m.ulnn": "2 3 2"})
+    files = FAKE_MODULES | wave_source.modules() | {"source.py": SOURCE, "m.ulnn": "2 3 2"}
+    write_modules(folder, files)
     (folder / "turns.json").write_text(json.dumps(dialogs))
     (folder / "run.py").write_text(TALK)
     out = unix("run.py", cwd=folder, heap="2M")
@@ -86,10 +111,8 @@ def without_text_length(frame: str) -> str:
 
 @needs_micropython
 def test_dialogs(tmp_path: Path) -> None:
-    dialogs = VECTORS["dialogs"]
-    for dialog, (said, why) in zip(
-        dialogs, talk(tmp_path, [d["steps"] for d in dialogs]), strict=True
-    ):
+    dialogs = VECTORS["dialogs"] + VECTORS["sources"]
+    for dialog, (said, why) in zip(dialogs, talk(tmp_path, dialogs), strict=True):
         assert len(said) == len(dialog["steps"])
         assert said[0].startswith(READY)
         said[0] = said[0].removeprefix(READY)
@@ -106,11 +129,13 @@ def test_damaged_frames_are_not_carried_out(tmp_path: Path) -> None:
     reset = protocol_vectors.host("R", 0).hex()
     probe = protocol_vectors.host("R", 9).hex()
     dialogs = [
-        [
-            {"to_board": reset, "pause": False},
-            {"to_board": v["wire"], "pause": True},
-            {"to_board": probe, "pause": False},
-        ]
+        {
+            "steps": [
+                {"to_board": reset, "pause": False},
+                {"to_board": v["wire"], "pause": True},
+                {"to_board": probe, "pause": False},
+            ]
+        }
         for v in vectors
     ]
     for vector, (said, _) in zip(vectors, talk(tmp_path, dialogs), strict=True):
@@ -126,7 +151,7 @@ def test_damaged_frames_are_not_carried_out(tmp_path: Path) -> None:
 def test_a_frame_that_is_cut_off_and_noise_do_not_keep_the_loop(tmp_path: Path) -> None:
     """Half a frame is given up after the gap, and the loop ends when no whole frame comes."""
     half = protocol_vectors.host("R", 1)[:7].hex()
-    ((said, why),) = talk(tmp_path, [[{"to_board": half, "pause": True}]])
+    ((said, why),) = talk(tmp_path, [{"steps": [{"to_board": half, "pause": True}]}])
     assert said == [READY + protocol_vectors.board("n", 0, 0).hex()]
     assert why == "idle"
 
@@ -279,7 +304,7 @@ def poll(ms):
         micropython.heap_unlock()
         return NO
     return YES
-stream = ulnn_stream._Stream(ulnn.load("MODEL"), (wire.readinto, out.write, poll), 512, 4)
+stream = ulnn_stream.Stream(ulnn.load("MODEL"), (wire.readinto, out.write, poll), 512, 4)
 why = stream.loop(600000)
 print(repr((why, out.n, stream.steps, stream.damaged)))
 """

@@ -36,7 +36,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_every_package_is_in_the_extra_that_is_named() -> None:
-    aliases = {"elftools": "pyelftools"}
+    aliases = {"elftools": "pyelftools", "paho": "paho-mqtt"}
     for package, (_, extra) in extras.PACKAGES.items():
         names = [re.split(r"[=>\[]", line)[0] for line in EXTRAS[extra]]
         assert aliases.get(package, package) in names, f"{package}: {extra} is {names}"
@@ -132,6 +132,8 @@ LINES = [
         "ulnn validate needs Matplotlib",
         "report",
     ),
+    ("paho", ("collect", "--mqtt", "h", "-o", "e"), "ulnn collect --mqtt needs", "fleet"),
+    ("pyarrow", ("fleet", "e"), "ulnn fleet needs PyArrow", "data"),
     *(
         (
             package,

@@ -54,7 +54,10 @@ def source(**values: Any) -> Callable[[dict[str, Any]], None]:
     [
         (without("model"), "{}.model is missing: expected a text of length of at least 1"),
         (without("source"), "{}.source.kind: expected one of "),
-        (changed(modle=1), "{}: 'modle' is not a key of it; it has channels, model, poll_ms"),
+        (
+            changed(modle=1),
+            "{}: 'modle' is not a key of it; it has channels, device, events, model",
+        ),
         (changed(poll_ms=0), "{}.poll_ms: expected a whole number from 1 to 60000, got 0"),
         (changed(sleep="deep"), "{}.sleep: expected one of none, light, got 'deep'"),
         (changed(channels=["ax", 3]), "{}.channels[1]: expected a text"),

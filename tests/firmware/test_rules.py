@@ -419,7 +419,7 @@ def test_mip_gets_every_file() -> None:
         for pair in json.loads((FIRMWARE / "package.json").read_text())["urls"]
         for name in pair
     ]
-    for package in ("ulnn_rules", "ulnn_app", "ulnn_sources"):
+    for package in ("ulnn_rules", "ulnn_app", "ulnn_sources", "ulnn_sinks"):
         modules = [f"{package}/{path.name}" for path in sorted((FIRMWARE / package).glob("*.py"))]
         assert [name for name in listed if name.startswith(package + "/")] == [
             name for name in modules for _ in range(2)

@@ -7,18 +7,19 @@ import importlib
 import re
 import sys
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from support.ticks import Ticks, install
+from support.ticks import Ticks, installed
 
 
 @pytest.fixture(autouse=True)
-def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
-    return install(monkeypatch, step=20)
+def ticks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ticks]:
+    with installed(monkeypatch, step=20) as found:
+        yield found
 
 
 def make(**settings: Any) -> Any:

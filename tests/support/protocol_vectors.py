@@ -5,6 +5,10 @@
 The dialogs are with a model of 2 inputs, 3 outputs and 2 words of state. A step adds dt and the
 lower 12 bits of each input to its state, modulo 2**14; output k is the state + k - 2**13. The
 board's clock stands still, so that every step time is 0. window 512, slots 4.
+
+Those with a source are with one of 2 channels, which always has a sample: the k-th, from 1 on, is
+k and -k, 5000 k microseconds after the one before. After so many `samples` it ends. The board's
+ring has room for `ring` rows; where it `waits` samples stay in the source until there is room.
 """
 
 from __future__ import annotations
@@ -84,6 +88,7 @@ def host_frames() -> list[dict[str, object]]:
         ("P", 0xFE, 1, bytes([0xFE, 3]) * 120),
         ("A", 77, 0, b""),
         ("B", 3, 0, b""),
+        ("F", 1, 2, b""),
     ]
     return [
         {
@@ -105,6 +110,7 @@ def board_frames() -> list[dict[str, object]]:
         ("n", 0, 254, b""),
         ("e", 54, 1, b"ValueError: dt: expected 1 or more ticks, got 0\0"),
         ("g", 3, 7, words(*range(-60, 60))),
+        ("f", 1, 2, words(1, 0, 0, 0) + rows(1, 2)),
     ]
     frames = [board(*case) for case in cases]
     assert {frame[-1] >> 6 for frame in frames} == {0, 1, 2, 3}
@@ -138,16 +144,65 @@ def damaged_frames() -> list[dict[str, str]]:
     ]
 
 
-def dialogs() -> list[dict[str, object]]:
+def dialog(name: str, *turns: tuple[bytes, bytes] | tuple[bytes, bytes, bool]) -> dict:
     """What goes over the wire in turn. pause: the line is quiet for longer than a gap."""
-    hello = words(2, 0, 512, 4, 24, 2, 3, 2, 0, 0, 0, len(TEXT)) + u32(1000, 1000000, 1)
+    steps = [{"to_board": t[0].hex(), "to_host": t[1].hex(), "pause": len(t) > 2} for t in turns]
+    return {"name": name, "steps": steps}
 
-    def dialog(name: str, *turns: tuple[bytes, bytes] | tuple[bytes, bytes, bool]) -> dict:
-        steps = [
-            {"to_board": t[0].hex(), "to_host": t[1].hex(), "pause": len(t) > 2} for t in turns
-        ]
-        return {"name": name, "steps": steps}
 
+def rows(first: int, count: int) -> bytes:
+    """The words of samples, from the first-th on."""
+    return b"".join(words(k, -k) + u32(5000 * k) for k in range(first, first + count))
+
+
+def sources() -> list[dict[str, object]]:
+    """Dialogs with a source."""
+    hello = words(2, 1, 512, 4, 30, 2, 0, 0, 0, 0, 0, len(TEXT)) + u32(1000, 1000000, 1)
+    start = (host("H", 0, 7, words(2, 1)), board("h", 0, 7, hello))
+    f1, f2, f3, f4 = (host("F", k, 2) for k in (1, 2, 3, 4))
+    a1 = board("f", 1, 2, words(1, 0, 0, 0) + rows(1, 2))
+    a2 = board("f", 2, 2, words(1, 0, 0, 0) + rows(3, 2))
+    a3 = board("f", 3, 1 + 256, words(0, 0, 0, 0) + rows(5, 1))
+    a4 = board("f", 4, 256, words(0, 0, 0, 0))
+    refused = b"S: the samples come from the source here"
+    again = b"refused after an error: reset first\0"
+    payload = b"ValueError: F: expected no payload, and the most rows as argument\0"
+    found = [
+        {"samples": 5, "ring": 3, "waits": True}
+        | dialog(
+            "rows until the source ends; a lost answer comes again, and nothing is fetched twice",
+            start,
+            (f1, a1),
+            (f2 + f1, a2 + a1),
+            (f3, a3),
+            (host("A", 2), a2),
+            (f4, a4),
+            (host("B", 5), board("b", 5)),
+        ),
+        {"samples": 5, "ring": 3, "waits": False}
+        | dialog(
+            "two samples find no room, and are counted",
+            start,
+            (f1, board("f", 1, 2, words(1, 2, 0, 0) + rows(1, 2))),
+            (f2, board("f", 2, 1 + 256, words(0, 2, 0, 0) + rows(3, 1))),
+            (host("G", 3, 3, words(0, 60)), board("g", 3, 0, bytes(120))),
+        ),
+        {"samples": 0, "ring": 3, "waits": True}
+        | dialog(
+            "requests without sense",
+            start,
+            (host("S", 1, 1, words(1, 2) + u32(1)), board("e", 1, 0, refused)),
+            (f2, board("e", 2, 0, again)),
+            (host("R", 3), board("r", 3)),
+            (host("F", 4, 2, words(0)), board("e", 4, 0, payload)),
+        ),
+    ]
+    return found
+
+
+def dialogs() -> list[dict[str, object]]:
+    """Dialogs with the model."""
+    hello = words(2, 1, 512, 4, 24, 2, 3, 2, 0, 0, 0, len(TEXT)) + u32(1000, 1000000, 1)
     m, found = Model(), []
     x3 = [(1, 2), (3, 4), (-1, 0x7FFF)]
     s1 = host("S", 1, 3, words(1, 2, 3, 4, -1, 0x7FFF) + u32(40))
@@ -260,7 +315,7 @@ def dialogs() -> list[dict[str, object]]:
             b"ValueError: T: expected a dt, after the last word of a sample in parts",
         ),
         ("z", 0, b"", b"ValueError: message 122 not known"),
-        ("H", 5, words(1, 0), b"ValueError: H: this board speaks protocol 2.0"),
+        ("H", 5, words(1, 0), b"ValueError: H: this board speaks protocol 2.1"),
     )
     turns = []
     for k, (kind, argument, payload, text) in enumerate(senseless):
@@ -279,6 +334,7 @@ def main() -> None:
         "board_frames": board_frames(),
         "damaged_frames": damaged_frames(),
         "dialogs": dialogs(),
+        "sources": sources(),
     }
     FILE.write_text(json.dumps(content, indent=1) + "\n")
 

@@ -91,6 +91,10 @@ class PtyBoard:
         os.close(self._board_end)
         os.close(self._tty)
 
+    def type(self, data: bytes) -> None:
+        """What a person at the board's own keyboard types."""
+        os.write(self._board_end, data)
+
     def unplug(self) -> None:
         """The port vanishes under whoever has it open."""
         self._open = False
@@ -104,7 +108,7 @@ class PtyBoard:
             stdout=self._tty,
             stderr=self._tty,
             cwd=self.folder,
-            env={**os.environ, "MICROPYPATH": str(self.lib)},
+            env={**os.environ, "MICROPYPATH": f"{self.lib}:.frozen"},
             start_new_session=True,
         )
 

@@ -16,6 +16,7 @@ PACKAGES = {
     "onnx": ("onnx", "onnx"),
     "onnxscript": ("onnxscript", "onnx"),
     "optuna": ("Optuna", "tune"),
+    "paho": ("paho-mqtt", "fleet"),
     "pyarrow": ("PyArrow", "data"),
     "safetensors": ("safetensors", "train"),
     "seglearn": ("seglearn", "demo"),

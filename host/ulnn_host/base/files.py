@@ -25,14 +25,14 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     Raises UlnnError, with the file's name, where it cannot be written.
     """
     target = Path(path)
-    with _named(target):
+    with named(target):
         handle, part = _beside(target)
     try:
-        with _named(target), os.fdopen(handle, "wb") as file:
+        with named(target), os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with _named(target):
+        with named(target):
             part.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
             part.replace(target)
     except BaseException:
@@ -61,7 +61,7 @@ def check_output(path: str | Path, *inputs: Path | None) -> None:
             raise UlnnError(
                 f"{target} is an input and would be overwritten: choose another output"
             )
-    with _named(target):
+    with named(target):
         if target.is_file() and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, "permission denied")
         handle, part = _beside(target)
@@ -79,7 +79,7 @@ def _beside(target: Path) -> tuple[int, Path]:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named(path: Path) -> Iterator[None]:
     """The name of the file in every error of the operating system."""
     try:
         yield

@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ulnn_rules.meaning import Meaning
@@ -16,12 +16,17 @@ from ulnn_rules.scaling import Scaling
 from ..base.errors import UlnnError
 from ..base.paths import board_files
 from ..data import logs
+from ..data.options import DataOptions
+from ..data.takes import read_session
 from . import board_code, versions
+from .identity import MASKING, SINK_RULES
 from .takes import MAGIC, take_bytes
-from .versions import Held
+from .versions import Held, Version
 
 SETTINGS = "settings.json"
 STARTERS = ("boot.py", "main.py")
+# Of these a board gets what its settings name.
+IN_PARTS = ("ulnn_sources", "ulnn_sinks", "ulnn_rules")
 # What the settings are called where versions are kept, in which .json files are versions.
 STORED = {SETTINGS: "app.settings"}
 
@@ -69,7 +74,7 @@ def read_app(path: Path, model: bytes, to: str | None = None) -> App:
     except ValueError as error:
         raise UlnnError(f"{path}: not JSON: {error}") from error
     rules = board_code.module("ulnn_app.settings")
-    recordings = _recordings(path, given)
+    recordings = to_replay(path, given)
     with tempfile.TemporaryDirectory() as folder:
         here = given
         for name, data in recordings.items():
@@ -102,7 +107,7 @@ def _check(rules: Any, given: Any, where: str, model: bytes) -> None:
     rules.fit(settings, source, Meaning(model), Scaling(model), where)
 
 
-def _recordings(path: Path, given: Any) -> dict[str, bytes]:
+def to_replay(path: Path, given: Any) -> dict[str, bytes]:
     """What the source of the settings replays, by its name on the board."""
     source = given.get("source") if isinstance(given, dict) else None
     name = source.get("file") if isinstance(source, dict) else None
@@ -115,8 +120,21 @@ def _recordings(path: Path, given: Any) -> dict[str, bytes]:
         )
     data = local.read_bytes() if local.is_file() else b""
     if not data.startswith(MAGIC):
-        data = take_bytes(logs.read_data(local))
+        data = _take(local)
     return {f"{local.stem}.take": data}
+
+
+def _take(local: Path) -> bytes:
+    """A recording as a .take file: of one of ours the very counts that the board gave."""
+    session = read_session(local)
+    if session is None or not session.scale:
+        return take_bytes(logs.read_data(local))
+    return take_bytes(
+        logs.read_data(local, DataOptions(channels=session.channels)),
+        scale=session.scale,
+        offset=session.offset,
+        units=session.units,
+    )
 
 
 def starter(name: str, root: str) -> bytes:
@@ -128,24 +146,53 @@ def starter(name: str, root: str) -> bytes:
     return data
 
 
+def parts(app: App) -> dict[str, list[str]]:
+    """The modules that an app takes of each package in IN_PARTS, without those that it does not
+    use, and of ulnn_rules those that are not for every board."""
+    found = {"ulnn_sources": sources(app.kind)}
+    sinks = {str(sink["kind"]) for sink in app.settings.get("sinks", [])}
+    if sinks:
+        known = board_code.package("ulnn_sinks").KINDS
+        wanted = {"base", "log", "ring", *(known[kind] for kind in sinks)}
+        found["ulnn_sinks"] = _with_imports("ulnn_sinks", wanted)
+        policy = app.settings.get("events", {}).get("policy")
+        found["ulnn_rules"] = sorted([*SINK_RULES, *(MASKING if policy else ())])
+    return found
+
+
 def sources(kind: str) -> list[str]:
-    """The modules of `ulnn_sources` that a source of this kind takes: its own, and those that it
-    imports."""
+    """The modules of `ulnn_sources` that a source of this kind takes."""
     known = board_code.package("ulnn_sources").KINDS
-    found, ahead = {"__init__"}, {"base", known.get(kind, "base")}
+    return _with_imports("ulnn_sources", {"base", known.get(kind, "base")})
+
+
+def _with_imports(top: str, stems: set[str]) -> list[str]:
+    """Modules of a package with those of it that they import, and `__init__`."""
+    found, ahead = {"__init__"}, stems
     while ahead:
         stem = ahead.pop()
         found.add(stem)
-        text = board_files(f"firmware/ulnn_sources/{stem}.py").read_text()
-        imported = re.findall(r"^from ulnn_sources\.(\w+) import", text, re.MULTILINE)
+        text = board_files(f"firmware/{top}/{stem}.py").read_text(encoding="utf-8")
+        imported = re.findall(rf"^ *(?:from|import) {top}\.(\w+)", text, re.MULTILINE)
         ahead |= set(imported) - found
     return sorted(found)
 
 
-def modules(stems: list[str]) -> list[str]:
-    """The files in `firmware` of the app, with these modules of `ulnn_sources`."""
+def parts_there(active: Version) -> dict[str, list[str]]:
+    """The same of the app that a board has."""
+    found = {}
+    for top in (top for top in IN_PARTS if top in active.modules):
+        inside = active.modules[top] + "/"
+        stems = {PurePosixPath(n).stem for n in active.files if n.startswith(inside)}
+        found[top] = sorted(stems & {*SINK_RULES, *MASKING} if top == "ulnn_rules" else stems)
+    return found
+
+
+def modules(parts: dict[str, list[str]]) -> list[str]:
+    """The files in `firmware` of the app, with these modules of the packages in IN_PARTS."""
     app = sorted(path.name for path in board_files("firmware/ulnn_app").glob("*.py"))
-    return [f"ulnn_app/{name}" for name in app] + [f"ulnn_sources/{stem}.py" for stem in stems]
+    others = [f"{top}/{stem}.py" for top, stems in parts.items() for stem in stems]
+    return [f"ulnn_app/{name}" for name in app] + others
 
 
 def places(app: App | None, root: str) -> list[str]:

@@ -12,8 +12,8 @@ from ..base.paths import board_files
 
 
 def package(name: str) -> ModuleType:
-    """`firmware/NAME` (ulnn_sources, ulnn_app), imported under its own name. Its modules can be
-    imported afterwards."""
+    """`firmware/NAME` (ulnn_sources, ulnn_sinks, ulnn_app), imported under its own name. Its
+    modules can be imported afterwards."""
     if name not in sys.modules:
         folder = board_files(f"firmware/{name}")
         spec = importlib.util.spec_from_file_location(
@@ -29,6 +29,6 @@ def package(name: str) -> ModuleType:
 
 def module(name: str) -> ModuleType:
     """A module of such a package, as `ulnn_app.settings`."""
-    for top in ("ulnn_sources", "ulnn_app"):
+    for top in ("ulnn_sources", "ulnn_sinks", "ulnn_app"):
         package(top)
     return import_module(name)

@@ -50,6 +50,15 @@ class LoopEnded(UlnnError):
         self.reason = reason
 
 
+class Refused(UlnnError):
+    """The board does not carry a request out. text: why, in the board's words."""
+
+    def __init__(self, port: str, reply: Reply) -> None:
+        self.text = reply.text()
+        where = f" (sample {reply.argument} of the frame)"
+        super().__init__(f"port {port}: the board refused a request: {self.text}{where}")
+
+
 @dataclass(frozen=True)
 class Request:
     """What a frame asks for. samples: steps that carrying it out takes."""
@@ -316,10 +325,7 @@ class Exchange:
 
     def _accept(self, reply: Reply) -> Reply:
         if reply.kind == "e":
-            raise UlnnError(
-                f"port {self.line.name}: the board refused a request: {reply.text()} "
-                f"(sample {reply.argument} of the frame)"
-            )
+            raise Refused(self.line.name, reply)
         return reply
 
     # ---- the end of the loop ------------------------------------------------------------------

@@ -16,12 +16,16 @@ MASKING = (
     *("budget", "exact", "instants", "keeper", "mask", "mask_actions", "mask_channels"),
     *("noise", "places"),
 )
+SINK_RULES = ("events", "summary")  # for boards with sinks alone
 RULES = sorted(
-    path for path in Path(ulnn_rules.__path__[0]).glob("*.py") if path.stem not in MASKING
+    path
+    for path in Path(ulnn_rules.__path__[0]).glob("*.py")
+    if path.stem not in (*MASKING, *SINK_RULES)
 )
 # What may lie on a board's module path and matters, without suffix.
 _MODULES = (
     *("ulnn", "ulnn_stream", "ulnn_rules", "ulnn_app/__init__", "ulnn_sources/__init__"),
+    "ulnn_sinks/__init__",
     *(f"ulnn_rules/{path.stem}" for path in RULES),
 )
 _LOOK_FOR = ("main.py", *(name + suffix for name in _MODULES for suffix in ("", ".py", ".mpy")))

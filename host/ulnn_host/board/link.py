@@ -7,12 +7,13 @@ import contextlib
 import errno
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from ..base.errors import UlnnError
 from .faults import Faults
 from .line import BAUDRATE, Line, LineLost
 from .repl import BoardError, Repl
+from .source_session import SOURCES, SourceSession
 from .stream import PROTOCOL, Session
 
 __all__ = ["Board", "BoardError"]
@@ -20,6 +21,9 @@ __all__ = ["Board", "BoardError"]
 CHUNK = 768
 # what ast.literal_eval raises for what a board might print
 NOT_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
+
+
+_S = TypeVar("_S", bound=Session)
 
 
 class Board:
@@ -58,7 +62,7 @@ class Board:
         started again.
         Raises UlnnError: port missing, not permitted, in use, silent, or busy for good.
         """
-        with _resolved(port) as path:
+        with resolved(port) as path:
             board = cls(Line(path, port, baudrate), port, wait, notice)
             try:
                 if faults:
@@ -240,15 +244,39 @@ class Board:
         window: bytes the board's port holds while a step runs; 0: what the board offers.
         timeout: seconds for loading. The session starts the loop again where the line broke it.
         """
-        self._check_protocol()
+        self.check_protocol()
         code = f"import ulnn_stream\nulnn_stream.serve({model!r},{idle_ms},{window})"
+        with self._session(Session, code, timeout) as session:
+            yield session
 
+    @contextlib.contextmanager
+    def source(
+        self,
+        settings: dict[str, Any] | str,
+        *,
+        app: bool = False,
+        idle_ms: int = 30000,
+        timeout: float = 60,
+    ) -> Iterator[SourceSession]:
+        """Start the loop with a source of samples, and leave it at the end.
+
+        settings: of the source, as a dict, or the path of a JSON file on the board. app: they are
+        those of an app, whose model runs on the samples. timeout, restarts: as for `stream`.
+        """
+        self.check_protocol(SOURCES)
+        module = "ulnn_live" if app else "ulnn_record"
+        code = f"import {module}\n{module}.serve({settings!r},{idle_ms})"
+        with self._session(SourceSession, code, timeout) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def _session(self, kind: type[_S], code: str, timeout: float) -> Iterator[_S]:
         def start(again: bool) -> None:
             if again:
                 self.repl.interrupt()
             self.repl.start(code)
 
-        session = Session(self.line, start, timeout=timeout, wait=self._wait, notice=self._notice)
+        session = kind(self.line, start, timeout=timeout, wait=self._wait, notice=self._notice)
         try:
             session.hello()
             yield session
@@ -260,13 +288,14 @@ class Board:
                     self.repl.interrupt(soft_reset=False)
             raise
 
-    def _check_protocol(self) -> None:
+    def check_protocol(self, least: int = 0) -> None:
+        """Raise UlnnError unless the board's loop speaks our protocol; least: minor version."""
         try:
             code = "import ulnn_stream as s\nprint(s.MAJOR, s.MINOR)"
             major, minor = (int(v) for v in self.exec(code, timeout=30).split())
         except ValueError:
             major = minor = -1
-        if major != PROTOCOL[0]:
+        if major != PROTOCOL[0] or minor < least:
             raise UlnnError(
                 f"port {self.name}: the board speaks version {major}.{minor} of the protocol, "
                 f"this program {PROTOCOL[0]}.{PROTOCOL[1]}: deploy again to update the board "
@@ -338,7 +367,8 @@ def is_errno(error: BoardError, number: int) -> bool:
 
 
 @contextlib.contextmanager
-def _resolved(port: str) -> Iterator[str]:
+def resolved(port: str) -> Iterator[str]:
+    """The path of a port while the block runs; a virtual board is booted for it."""
     if not port.startswith("virtual:"):
         yield port
         return

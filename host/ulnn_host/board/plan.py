@@ -88,7 +88,7 @@ class Plan:
         )
 
 
-def _code(name: str, identity: Identity) -> _File:
+def code_file(name: str, identity: Identity) -> _File:
     """(suffix, contents, note) of `firmware/NAME`: bytecode where the board takes ours."""
     why = "this board takes no .mpy of ours"
     if identity.takes_bytecode:
@@ -100,7 +100,7 @@ def _code(name: str, identity: Identity) -> _File:
 
 
 def _pure(identity: Identity) -> _File:
-    suffix, data, note = _code("ulnn.py", identity)
+    suffix, data, note = code_file("ulnn.py", identity)
     return suffix, data, f"engine in Python, {note}"
 
 
@@ -146,7 +146,7 @@ def engine_files(identity: Identity, *, pure: bool = False) -> EngineChoice:
     if engine_file:
         files.append((f"{identity.lib}/ulnn{engine_file[0]}", *engine_file[1:]))
     if identity.stream is None:
-        suffix, code, note = _code("ulnn_stream.py", identity)
+        suffix, code, note = code_file("ulnn_stream.py", identity)
         files.append((f"{identity.lib}/ulnn_stream{suffix}", code, f"serial loop, {note}"))
     elif identity.stream != PROTOCOL:
         theirs, ours = (".".join(map(str, v)) for v in (identity.stream, PROTOCOL))
@@ -162,7 +162,7 @@ def rule_files(identity: Identity) -> tuple[tuple[_File, ...], tuple[str, ...]]:
         return tuple(
             (f"{identity.lib}/ulnn_rules/{path.stem}{suffix}", code, f"rules, {note}")
             for path in RULES
-            for suffix, code, note in [_code(f"ulnn_rules/{path.name}", identity)]
+            for suffix, code, note in [code_file(f"ulnn_rules/{path.name}", identity)]
         ), ()
     if identity.rules == ulnn_rules.__version__:
         return (), ()
@@ -285,20 +285,21 @@ def _package_name(files: dict[str, Sum], top: str = "ulnn_rules") -> str:
 def _app_files(
     identity: Identity, held: Held, app: apps.App | None
 ) -> tuple[list[_File], tuple[str, ...]]:
-    """Modules of the app and its sources, of the one that is there where no other one comes, and
-    lines about what of the board's own stays."""
+    """Modules of the app, its sources and sinks, of the one that is there where no other one
+    comes, and lines about what of the board's own stays."""
     active = held.active
     if app:
-        stems = apps.sources(app.kind)
+        parts = apps.parts(app)
     elif active and active.app:
-        inside = active.modules.get("ulnn_sources", "?") + "/"
-        stems = sorted({Path(name).stem for name in active.files if name.startswith(inside)})
+        parts = apps.parts_there(active)
     else:
         return [], ()
+    if identity.rules is not None:  # the firmware holds all of them
+        parts.pop("ulnn_rules", None)
     files = [
         (f"{identity.lib}/{name.removesuffix('.py')}{suffix}", code, f"app, {note}")
-        for name in apps.modules(stems)
-        for suffix, code, note in [_code(name, identity)]
+        for name in apps.modules(parts)
+        for suffix, code, note in [code_file(name, identity)]
     ]
     return files, apps.kept(app, held, identity.root)
 

@@ -35,7 +35,7 @@ from .samples import (
 
 __all__ = ["PROTOCOL", "Answers", "BoardInfo", "Mark", "RunBroken", "Session"]
 
-PROTOCOL = (2, 0)
+PROTOCOL = (2, 1)
 MARK_SAMPLES, LEAST_MARK_SAMPLES, MOST_MARK_SAMPLES = 500, 50, 30000
 FRUITLESS_RESTARTS = 20
 RESTART_SECONDS, DEAF_SECONDS = 60.0, 10.0
@@ -232,10 +232,13 @@ class Session:
                     self._line.reopen(self._wait)
                 self._begin(again=True)
                 self._put_back(self._mark)
-                self._notice(f"{error}: started again, from step {self._mark.step}")
+                self._notice(f"{error}: started again, {self._where()}")
                 return
             except (LoopEnded, LineLost) as again:
                 error = again
+
+    def _where(self) -> str:
+        return f"from step {self._mark.step}"
 
     def _begin(self, *, again: bool) -> None:
         """Start the loop and greet it."""

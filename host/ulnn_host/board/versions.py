@@ -23,7 +23,7 @@ from .link import Board, BoardError
 
 FOLDER = "ulnn_versions"
 MODULES = ("ulnn", "ulnn_stream", "ulnn_rules")
-PACKAGES = ("ulnn_rules", "ulnn_app", "ulnn_sources")
+PACKAGES = ("ulnn_rules", "ulnn_app", "ulnn_sources", "ulnn_sinks")
 HASH_SIZE = 16  # hexadecimal digits of a SHA-256 that are kept and compared
 
 Sum = tuple[int, str]  # bytes, and digits of their hash

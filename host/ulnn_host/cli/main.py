@@ -11,16 +11,20 @@ from ..base.version import __version__
 from .adapt import adapt
 from .bench import bench
 from .boards import boards
+from .collect import collect
 from .compare import compare
 from .convert import convert
 from .data import data
 from .deploy import deploy
 from .doctor import doctor
 from .export import export
+from .fleet import fleet
 from .info import info
+from .live import live
 from .mask import mask, new_key
 from .options import out
 from .ports import ports
+from .record import record
 from .run import run
 from .score import score
 from .train import train
@@ -36,8 +40,8 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    data, mask, new_key, train, tune, compare, convert, score, adapt, export, info, run, deploy,
-    validate, bench, ports, doctor,
+    record, data, mask, new_key, train, tune, compare, convert, score, adapt, export, info, run,
+    deploy, live, validate, bench, ports, doctor, collect, fleet,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")

@@ -103,6 +103,14 @@ class DataOptions:
         none: dict[str, Any] = dict.fromkeys(TABLES_ONLY, "")
         return dataclasses.replace(self, **none)
 
+    def for_events(self) -> DataOptions:
+        """With what events mean, where nothing was said: margins of decisions, by device."""
+        said: dict[str, Any] = {"time": "when", "group": "device", "channels": ("margin",)}
+        said = {key: value for key, value in said.items() if not getattr(self, key)}
+        missing = "drop" if "channels" in said and self.missing == "refuse" else self.missing
+        clock = "sort" if self.clock == "refuse" else self.clock
+        return dataclasses.replace(self, **said, missing=missing, clock=clock)
+
     def for_readout(self, readout: str) -> DataOptions:
         """With what a network's readout says about targets, where nothing was said."""
         if self.per or self.target == "next":

@@ -29,7 +29,7 @@ class ParquetTable:
     def __init__(self, path: Path, options: DataOptions) -> None:
         self.path, self.options = path, options
         try:
-            self.file = pa.parquet.ParquetFile(path, memory_map=False, pre_buffer=False)
+            self.file = self._open()
             head = next(self.file.iter_batches(batch_size=100), None)
         except FileNotFoundError:
             raise UlnnError(f"{path}: no such file") from None
@@ -43,6 +43,9 @@ class ParquetTable:
             _column(name, column)
             for name, column in zip(head.schema.names, head.columns, strict=True)
         )
+
+    def _open(self) -> Any:
+        return pa.parquet.ParquetFile(self.path, memory_map=False, pre_buffer=False)
 
     def blocks(self, plan: Plan, labels: Words, groups: Words, faults: Faults) -> Iterator[Block]:
         """All rows. Bad ones are noted in the faults."""
@@ -134,3 +137,25 @@ def _column(name: str, values: Any) -> Column:
     if _is_text(kind) and clocks.is_iso(example):
         return Column(shown, "iso", example, zone=clocks.iso_zone(example))
     return Column(shown, "word", example[:40])
+
+
+class EventsTable(ParquetTable):
+    """A folder of events, each once, as a table without the columns of lists."""
+
+    def _open(self) -> Any:
+        from . import events
+
+        whole = events.read([self.path])
+        lists = [name for name in whole.column_names if pa.types.is_list(whole[name].type)]
+        return _Rows(whole.drop_columns(lists))
+
+
+class _Rows:
+    """A table in memory with what `ParquetTable` uses of a file."""
+
+    def __init__(self, table: Any) -> None:
+        self.table, self.schema_arrow = table, table.schema
+
+    def iter_batches(self, batch_size: int, columns: list[str] | None = None) -> Iterator[Any]:
+        table = self.table if columns is None else self.table.select(columns)
+        return iter(table.combine_chunks().to_batches(max_chunksize=batch_size))

@@ -327,6 +327,8 @@ def arrays(recorder: Recorder, codes: NDArray[np.int64] | None) -> Arrays:
     of_steps = recorder.targets if recorder.options.per != "sequence" else None
     if of_steps is not None:
         y = np.zeros((count, steps), y.dtype)
+    elif recorder.options.per == "step":  # the file's name, or its session, is that of every step
+        y = np.where(np.arange(steps) < length[:, None], y[:, None], y.dtype.type(0))
     for n, recording in enumerate(recordings):
         recorder.samples.read(recording.parts, x[n])
         recorder.times.read(recording.parts, dt[n, :, None])

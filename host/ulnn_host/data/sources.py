@@ -12,6 +12,12 @@ from ..base.errors import UlnnError
 TEXT = (".csv", ".tsv", ".txt", ".dat", ".log")
 PARQUET = (".parquet", ".pq")
 KNOWN = (".npz", *PARQUET, *TEXT)
+EVENTS = "ulnn-events.json"  # is in a folder of events, which is read as a whole
+
+
+def is_events(path: Path) -> bool:
+    """Is it a folder of events?"""
+    return (path / EVENTS).is_file()
 
 
 def find_files(sources: Iterable[str | Path]) -> list[Path]:
@@ -19,6 +25,9 @@ def find_files(sources: Iterable[str | Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for source in sources:
         path = Path(source).expanduser()
+        if is_events(path):
+            found[path] = None
+            continue
         if path.is_dir():
             files = [p for p in path.rglob("*") if p.suffix.lower() in KNOWN and p.is_file()]
             here = sorted(p for p in files if not p.name.startswith("."))

@@ -21,7 +21,8 @@ from .mask_reading import hidden
 from .options import DataOptions
 from .recordings import Counts, Recorder
 from .sequences import Sequences
-from .sources import PARQUET, part_of_name, source_name
+from .sources import PARQUET, is_events, part_of_name, source_name
+from .takes import OF_SESSION, Session, of_sessions
 from .text_table import TextTable
 
 Blocks = Callable[[Plan, Words, Words, Faults], Iterator[Block]]
@@ -56,6 +57,7 @@ def read_tables(
     """All recordings of some files, without the columns that a policy keeps from the network.
     Raises UlnnError.
     """
+    options, sessions = of_sessions(paths, options)
     if options.label and not options.per:
         if not options.label_pattern:
             raise UlnnError(
@@ -63,13 +65,15 @@ def read_tables(
                 'or to a recording (per = "sequence")?'
             )
         options = replace(options, per="sequence")
+    if all(map(is_events, paths)):
+        options = options.for_events()
     tables = [_open(path, options, policy) for path in paths]
     names = tables[0].layout.names
     tables = [_in_order(table, tables[0]) for table in tables]
     faults, labels, groups = Faults(), Words(), Words()
     recorder = Recorder(names, options, faults)
     for table in tables:
-        _read(table, options, recorder, labels, groups, faults)
+        _read(table, options, recorder, labels, groups, faults, sessions.get(table.path))
     faults.raise_any()
     try:
         data = _sequences(recorder, options, names, labels, groups)
@@ -84,14 +88,14 @@ def read_tables(
 
 
 def _open(path: Path, options: DataOptions, policy: Policy | None) -> _Table:
-    if path.suffix.lower() in PARQUET:
+    if path.suffix.lower() in PARQUET or is_events(path):
         try:
-            from .parquet import ParquetTable
+            from .parquet import EventsTable, ParquetTable
         except ImportError:
             raise UlnnError(
                 f"{path}: Parquet needs the package pyarrow: pip install 'ulnn[data]'"
             ) from None
-        parquet = ParquetTable(path, options)
+        parquet = (EventsTable if is_events(path) else ParquetTable)(path, options)
         found = hidden(parquet.columns, policy, options)
         return _Table(path, found, _layout(path, found, options), "", parquet.blocks)
     dialect = read_dialect(path, options)
@@ -132,6 +136,7 @@ def _read(
     labels: Words,
     groups: Words,
     faults: Faults,
+    session: Session | None,
 ) -> None:
     plan = Plan.of(table.layout, table.columns, options)
     time = table.layout.time
@@ -140,14 +145,21 @@ def _read(
         raise UlnnError(f"{table.path}: column {clock.name} holds elapsed times: nothing to sort")
     label = group = -1
     if options.label_pattern:
-        label = labels.code(part_of_name(table.path, options.label, "label"))
+        label = labels.code(_word(table.path, options.label, "label", session))
     if options.group_pattern:
-        group = groups.code(part_of_name(table.path, options.group, "group"))
+        group = groups.code(_word(table.path, options.group, "group", session))
     recorder.begin(table.path, clock, group, label)
     blocks = table.blocks(plan, labels, groups, faults)
     for block in _sorted(blocks) if options.clock == "sort" else blocks:
         recorder.add(block)
     recorder.end()
+
+
+def _word(path: Path, pattern: str, key: str, session: Session | None) -> str:
+    """The label or group of a whole file."""
+    if pattern == OF_SESSION:
+        return str(getattr(session, key))
+    return part_of_name(path, pattern, key)
 
 
 def _sorted(blocks: Iterator[Block]) -> Iterator[Block]:

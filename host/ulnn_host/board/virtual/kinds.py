@@ -112,7 +112,9 @@ def parse_address(text: str) -> BoardAddress:
             "sleep"
         )
     if options.get("sleep", "skip") != "skip":
-        raise UlnnError(f"sleep is '{options['sleep']}', expected skip (it jumps over them)")
+        raise UlnnError(
+            f"sleep is '{options['sleep']}', expected skip: the clock jumps over sleeps"
+        )
     return BoardAddress(
         name=board_kind(match["name"]).name,
         variant=check_variant(match["variant"] or ""),

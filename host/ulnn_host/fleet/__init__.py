@@ -1,0 +1,1 @@
+"""A fleet of devices: collecting their events, and an overview of them."""
