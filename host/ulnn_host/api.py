@@ -21,9 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
 from .base.progress import BYTES, bar, bars, status
 from .base.toml_tables import table
@@ -59,8 +56,6 @@ __all__ = [
     "train",
     "validate",
 ]
-
-Float = NDArray[np.float32]
 
 
 def read(*sources: str | Path, **keys: Any) -> Sequences:
