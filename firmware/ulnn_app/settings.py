@@ -26,6 +26,7 @@ EVENTS = {
     "files": Key(int, 8, 2, 64),
     "decisions": Key(str, "changes", choices=("changes", "all", "none")),
     "summary_s": Key(int, 300, 0, 86400),
+    "policy": Key(str, ""),
 }
 
 

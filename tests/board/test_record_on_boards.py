@@ -57,6 +57,8 @@ def with_sensor(name: str, options: str = "") -> Iterator[str]:
 
 def test_nothing_is_lost_with_a_heap_of_64_kb(port: str, tmp_path: Path) -> None:
     """200 Hz, six axes, a byte in a thousand damaged; a board on which nothing was deployed."""
+    with Board.open(port) as board:
+        assert "/lib/ulnn_sources/mpu.mpy" in prepare(board, MPU)
     take = record(port, folder=tmp_path, source=MPU, seconds=4, faults="1e-3")
     rows = np.loadtxt(take.path, delimiter=",", skiprows=1)
     ax = np.rint(rows[:, 1] * 2048).astype(int)

@@ -128,11 +128,42 @@ def test_a_board_gets_the_sinks_that_it_uses(settings: dict[str, Any], tmp_path:
     path.write_text(json.dumps(settings | {"sinks": [mqtt]}))
     model = (tmp_path / "m.ulnn").read_bytes()
     assert parts(read_app(path, model)) == {
+        "ulnn_rules": ["events", "summary"],
         "ulnn_sinks": ["__init__", "base", "log", "mqtt", "ring"],
         "ulnn_sources": ["__init__", "base", "replay"],
     }
     path.write_text(json.dumps({k: settings[k] for k in ("source", "model")}))
     assert "ulnn_sinks" not in parts(read_app(path, model))
+    given = settings | {"sinks": [mqtt], "events": {"policy": "/policy.json"}}
+    path.write_text(json.dumps(given))
+    assert {"mask", "keeper", "events"} < set(parts(read_app(path, model))["ulnn_rules"])
+
+
+POLICY = {
+    "fields": {
+        "device": {"do": "keep", "text": True}, "what": {"do": "keep", "words": ["IR", "TRAP"]},
+        "t": {"do": "round", "bucket": "1 h", "unit": "ms"}, "samples": {"do": "keep"},
+        "margin": {"do": "round", "step": 100},
+    }
+}  # fmt: skip
+
+
+def test_a_policy_comes_first(settings: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "policy.json").write_text(json.dumps(POLICY))
+    settings["events"] |= {"policy": str(tmp_path / "policy.json"), "decisions": "all"}
+    app_module.run(settings)
+    *decisions, summary = lines(tmp_path)
+    assert {e.get("what") for e in decisions} == {"TRAP", None}
+    assert all(e["margin"] % 100 == 0 for e in decisions)
+    assert all((e["t"] % 3_600_000 == 0 and "up" not in e) or e["up"] == 0 for e in decisions)
+    assert summary["mean"] == summary["std"] == []
+    assert summary["samples"] > 1000
+    assert summary["lost"] == 0  # the policy does not have it
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "events").iterdir())
+    assert b"unsure" not in stored
+    settings["events"]["policy"] = "none.json"
+    with pytest.raises(ValueError, match=r"settings.events: none.json: no such file"):
+        app_module.make(settings)
 
 
 @needs_micropython

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from support.ticks import WRAP, Ticks, install
+from support.ticks import WRAP, Ticks, installed
 
 
 @pytest.fixture
-def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
-    return install(monkeypatch)
+def ticks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ticks]:
+    with installed(monkeypatch) as found:
+        yield found
 
 
 def pace(period: int) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
+import ulnn_rules
 from support.paths import FIRMWARE
 
 WRAP = 1 << 30
@@ -42,13 +45,28 @@ class Ticks:
         self.now += 1000 * ms
 
 
-def install(patch: pytest.MonkeyPatch, step: int = 0) -> Ticks:
-    """The module `time` has these from now on, and the sources are imported with it."""
+def _ours() -> list[str]:
+    return [
+        name
+        for name in sys.modules
+        if name == "ulnn_rules.ticks" or name.partition(".")[0] == "ulnn_sources"
+    ]
+
+
+@contextlib.contextmanager
+def installed(patch: pytest.MonkeyPatch, step: int = 0) -> Iterator[Ticks]:
+    """Meanwhile `time` has these, and the sources are imported with it."""
     ticks = Ticks(step)
     for name in ("ticks_us", "ticks_ms", "ticks_add", "ticks_diff", "sleep_us", "sleep_ms"):
         patch.setattr(time, name, getattr(ticks, name), raising=False)
-    for name in list(sys.modules):
-        if name == "ulnn_rules.ticks" or name.partition(".")[0] == "ulnn_sources":
-            patch.delitem(sys.modules, name)
     patch.syspath_prepend(FIRMWARE)
-    return ticks
+    before = {name: sys.modules.pop(name) for name in _ours()}
+    try:
+        yield ticks
+    finally:
+        for name in _ours():
+            del sys.modules[name]
+        sys.modules.update(before)
+        vars(ulnn_rules).pop("ticks", None)
+        if "ulnn_rules.ticks" in before:
+            ulnn_rules.ticks = before["ulnn_rules.ticks"]

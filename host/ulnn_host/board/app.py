@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ulnn_rules.meaning import Meaning
@@ -20,12 +20,14 @@ from ..data import logs
 from ..data.options import DataOptions
 from ..data.takes import read_session
 from . import board_code, versions
+from .identity import MASKING, SINK_RULES
 from .takes import MAGIC, take_bytes
-from .versions import Held
+from .versions import Held, Version
 
 SETTINGS = "settings.json"
 STARTERS = ("boot.py", "main.py")
-IN_PARTS = ("ulnn_sources", "ulnn_sinks")  # of these a board gets what its settings name
+# Of these a board gets what its settings name.
+IN_PARTS = ("ulnn_sources", "ulnn_sinks", "ulnn_rules")
 # What the settings are called where versions are kept, in which .json files are versions.
 STORED = {SETTINGS: "app.settings"}
 
@@ -165,13 +167,15 @@ def starter(name: str, root: str) -> bytes:
 
 def parts(app: App) -> dict[str, list[str]]:
     """The modules that an app takes of each package in IN_PARTS, without those that it does not
-    use; of no package that it uses nothing of."""
+    use, and of ulnn_rules those that are not for every board."""
     found = {"ulnn_sources": sources(app.kind)}
     sinks = {str(sink["kind"]) for sink in app.settings.get("sinks", [])}
     if sinks:
         known = board_code.package("ulnn_sinks").KINDS
         wanted = {"base", "log", "ring", *(known[kind] for kind in sinks)}
         found["ulnn_sinks"] = _with_imports("ulnn_sinks", wanted)
+        policy = app.settings.get("events", {}).get("policy")
+        found["ulnn_rules"] = sorted([*SINK_RULES, *(MASKING if policy else ())])
     return found
 
 
@@ -191,6 +195,16 @@ def _with_imports(top: str, stems: set[str]) -> list[str]:
         imported = re.findall(rf"^ *(?:from|import) {top}\.(\w+)", text, re.MULTILINE)
         ahead |= set(imported) - found
     return sorted(found)
+
+
+def parts_there(active: Version) -> dict[str, list[str]]:
+    """The same of the app that a board has."""
+    found = {}
+    for top in (top for top in IN_PARTS if top in active.modules):
+        inside = active.modules[top] + "/"
+        stems = {PurePosixPath(n).stem for n in active.files if n.startswith(inside)}
+        found[top] = sorted(stems & {*SINK_RULES, *MASKING} if top == "ulnn_rules" else stems)
+    return found
 
 
 def modules(parts: dict[str, list[str]]) -> list[str]:

@@ -60,7 +60,7 @@ class Moment:
 
 
 def live(
-    port: str,
+    port: str = "auto",
     *,
     settings: dict[str, Any] | str | Path | None = None,
     seconds: float = 0.0,

@@ -14,7 +14,7 @@ from ..format import container
 from ..toolchain import bytecode, natmod
 from . import app as apps
 from . import versions
-from .identity import RULES, SINK_RULES, Identity, NoSpaceError, identify
+from .identity import RULES, Identity, NoSpaceError, identify
 from .link import Board
 from .stream import PROTOCOL
 from .versions import MODULES, Held, Sum, Version
@@ -291,20 +291,14 @@ def _app_files(
     if app:
         parts = apps.parts(app)
     elif active and active.app:
-        parts = {
-            top: sorted(
-                {Path(name).stem for name in active.files if name.startswith(stored + "/")}
-            )
-            for top, stored in active.modules.items()
-            if top in apps.IN_PARTS
-        }
+        parts = apps.parts_there(active)
     else:
         return [], ()
-    # A firmware that holds ulnn_rules holds all of it.
-    rules = SINK_RULES if "ulnn_sinks" in parts and identity.rules is None else ()
+    if identity.rules is not None:  # the firmware holds all of them
+        parts.pop("ulnn_rules", None)
     files = [
         (f"{identity.lib}/{name.removesuffix('.py')}{suffix}", code, f"app, {note}")
-        for name in [*(f"ulnn_rules/{stem}.py" for stem in rules), *apps.modules(parts)]
+        for name in apps.modules(parts)
         for suffix, code, note in [code_file(name, identity)]
     ]
     return files, apps.kept(app, held, identity.root)

@@ -47,7 +47,7 @@ class Take:
 
 
 def record(
-    port: str,
+    port: str = "auto",
     *,
     label: str = "",
     group: str = "",

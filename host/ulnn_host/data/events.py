@@ -228,7 +228,7 @@ def _dated(whole: Any) -> Any:
     received, _ = plain(whole["received"].cast(pa.int64()))
     device, log = (_codes(whole[name]) for name in KEY[:2])
     boot, _ = plain(whole["boot"])
-    known = ~unknown & ~no_up
+    known = ~unknown & ~no_up & (up > 0)  # 0: a policy took it away
     starts = np.stack([device, log, boot], 1)
     _, start = np.unique(starts, axis=0, return_inverse=True)
     start = start.reshape(-1)
