@@ -5,7 +5,7 @@ import gc
 
 import ulnn
 from ulnn_app import chip, measures
-from ulnn_app.settings import fit, read, source_of
+from ulnn_app.settings import fit, masked, policy_of, read, source_of
 from ulnn_rules.decider import Decider
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
@@ -27,7 +27,8 @@ class App:
     on_decision, on_poll: lists of functions that get the app: at each decision; and at each turn
     of the loop, which has to be short. samples, clamped, starts: counts since the start.
     reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
-    "ready", "running", "waiting" after a fault, "ended".
+    "ready", "running", "waiting" after a fault, "ended". policy: what may leave, or None; source:
+    masked by it. names: of the decisions, the last one's of unsure, as they may be logged.
     """
 
     def __init__(self, settings, source=None):
@@ -38,7 +39,8 @@ class App:
                 source = source_of(s, where)
             except ImportError as e:
                 raise ValueError("%s.source: not on this board: %s" % (where, e)) from None
-        self.source = source
+        self.policy = policy_of(s, where)
+        self.source = source = masked(source, self.policy)
         path = s["model"]
         try:
             meaning, scaling = Meaning(path), Scaling(path)
@@ -84,7 +86,10 @@ class App:
         self.sha256 = info["sha256"]
         self._dt_max, self._dt_fixed = info["dt_max"], info["dt_fixed"]
         self.cells = _cells(path)
-        self._decided = [0] * (len(self.decider.y) + 1)  # the last: unsure
+        d = self.decider
+        self._decided = [0] * (len(d.y) + 1)  # the last: unsure
+        names = [d.labels[k] if d.labels else str(k) for k in range(len(d.y))] + ["unsure"]
+        self.names = [self._logged("what", name, "") for name in names]
 
     @staticmethod
     def _array(n):
@@ -218,7 +223,15 @@ class App:
     def _show(self, decision):
         if decision != self._shown or self.settings["print"] == "all":
             self._shown = decision
-            print(self.seconds, "s", self.decider.label, "margin", self.decider.margin)
+            margin = self._logged("margin", self.decider.margin, 0)
+            if self.names[decision]:
+                print(self.seconds, "s", self.names[decision], "margin", margin)
+
+    def _logged(self, field, value, without):
+        """What the policy lets be logged of a field; `without` where that is nothing."""
+        if self.policy:
+            value = self.policy.filter({field: value}, "log").get(field, without)
+        return value
 
     def _call(self, f):
         try:
@@ -228,14 +241,23 @@ class App:
 
     def fault(self, where, error):
         """Count a fault, and keep it for `ulnn_app.log`."""
-        text = "%s: %s" % (where, _text(error))
+        text = "%s: %s" % (where, self._text(error, "log"))
         if self.faults.add(self.seconds, text):
             if self.settings["print"] != "nothing":
                 print(self.seconds, "s fault", text)
             if self.reports:
-                self.reports.fault(text)
+                self.reports.fault("%s: %s" % (where, self._text(error, "store", "send")))
         del text
         _collect()
+
+    def _text(self, error, *purposes):
+        """What may leave of an exception: its type, and what it says."""
+        if self.policy:
+            return self.policy.error(error, *purposes)
+        try:
+            return "%s: %s" % (type(error).__name__, error)
+        except Exception:  # it cannot say what it is
+            return type(error).__name__
 
     # ---- what became of it --------------------------------------------------------------------
 
@@ -246,7 +268,8 @@ class App:
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
         d, pace, latency = self.decider, self.pace, self.latency
-        names = [d.labels[k] if d.labels else str(k) for k in range(len(d.y))] + ["unsure"]
+        names = self.names
+        margin = self._logged("margin", d.margin, 0)
         used, free = _memory()
         return {
             "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,
@@ -257,15 +280,20 @@ class App:
             "period_us": pace.usual, "near": pace.near, "others": pace.others,
             "shortest_us": pace.shortest, "longest_us": pace.longest,
             "p50_us": latency.below(50), "p95_us": latency.below(95), "max_us": latency.most,
-            "decisions": list(zip(names, self._decided)),  # noqa: B905 - MicroPython has no strict
-            "decision": d.label, "margin": d.margin, "used": used, "free": free,
+            "decisions": _together(names, self._decided),
+            "decision": names[d.decision] or "withheld", "margin": margin,
+            "used": used, "free": free,
             "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
         }  # fmt: skip
 
 
-def _text(error):
-    """What an exception says, with its type where that is not in the text."""
-    return "%s: %s" % (type(error).__name__, error)
+def _together(names, counts):
+    """(name, count) of each name; those without one are together."""
+    pairs = list(zip(names, counts))  # noqa: B905 - MicroPython has no strict
+    if all(names):
+        return pairs
+    withheld = sum([n for name, n in pairs if not name])
+    return [pair for pair in pairs if pair[0]] + [("withheld", withheld)]
 
 
 def _memory():

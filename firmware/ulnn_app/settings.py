@@ -18,6 +18,7 @@ TABLE = {
     "watchdog_ms": Key(int, 0, 0, 3600000),
     "sleep": Key(str, "none", choices=("none", "light")),
     "device": Key(str, "", high=64),
+    "policy": Key(str, "", high=255),
     "sinks": Key(list, [], high=4),
     "events": Key(dict, {}),
 }
@@ -26,7 +27,6 @@ EVENTS = {
     "files": Key(int, 8, 2, 64),
     "decisions": Key(str, "changes", choices=("changes", "all", "none")),
     "summary_s": Key(int, 300, 0, 86400),
-    "policy": Key(str, ""),
 }
 
 
@@ -71,6 +71,30 @@ def source_of(settings, where="settings"):
     return ulnn_sources.make(settings["source"], where + ".source")
 
 
+def policy_of(settings, where="settings"):
+    """The `Policy` that checked settings name, None where they name none. Raises ValueError."""
+    path = settings["policy"]
+    if not path:
+        return None
+    try:
+        from ulnn_rules.mask import load  # not on every board
+    except ImportError as e:
+        raise ValueError("%s.policy: not on this board: %s" % (where, e)) from None
+    try:
+        return load(path)
+    except ValueError as e:
+        raise ValueError("%s.policy: %s" % (where, e)) from None
+
+
+def masked(source, policy, purpose="network"):
+    """A source as the policy lets it be seen; without a policy, the source itself."""
+    if policy is None:
+        return source
+    from ulnn_sources.masked import Masked  # not on every board
+
+    return Masked(source, policy, purpose)
+
+
 def fit(settings, source, meaning, scaling, where="settings"):
     """The `Counts` from a source to a model, by `Meaning` and `Scaling` of its file.
 
@@ -88,4 +112,8 @@ def fit(settings, source, meaning, scaling, where="settings"):
         scale = channels.product(source.scale, each)
         return Counts(scaling, scale, channels.product(source.offset, each), order)
     except ValueError as e:
-        raise ValueError("%s: %s" % (where, e)) from None
+        text = "%s: %s" % (where, e)
+        withheld = getattr(source, "withheld", ())
+        if withheld:
+            text += "; the policy keeps %s from the network" % ", ".join(withheld)
+        raise ValueError(text) from None
