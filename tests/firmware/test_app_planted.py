@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from support import app_cases, mask_cases
-from support.board_tools import chosen_port
+from support import app_cases, mask_cases, wave_source
+from support.board_tools import Repl, chosen_port
 from support.paths import FIRMWARE
 from support.planted_app import OPEN, SAMPLES, STRICT, events, script, searched
+from support.pty_board import PtyBoard
 from support.unix import needs_micropython, unix
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.app import read_app
@@ -87,6 +88,64 @@ def test_on_unix_micropython(tmp_path: Path, name: str) -> None:
     check(unix("run.py", cwd=tmp_path, path=f".frozen:{FIRMWARE}"), name)
 
 
+# ---- the line -----------------------------------------------------------------------------------
+
+SENSOR = f"""
+from time import ticks_ms, ticks_diff
+from ulnn_sources.base import Source
+TEXTS, WAVE = {mask_cases.TEXTS!r}, {mask_cases.WAVE!r}
+class Sensor(Source):
+    def __init__(self, settings, where):
+        super().__init__({wave_source.NAMES!r}, {wave_source.UNITS!r}, (1,) * 6, (0,) * 6)
+        self.refuse, self.n, self.last = settings.get("refuse"), 0, ticks_ms()
+    def start(self):
+        if self.refuse:
+            raise OSError(TEXTS[0])
+    def take(self):
+        if ticks_diff(ticks_ms(), self.last) < 5:
+            return False
+        self.last, self.elapsed = ticks_ms(), 5000
+        self.n += 1
+        if self.n % 40 == 0:
+            raise ValueError(TEXTS[self.n // 40 % len(TEXTS)])
+        for k in range(6):
+            self.raw[k] = WAVE[(self.n + k) % len(WAVE)]
+        return True
+"""
+
+
+@needs_micropython
+@pytest.mark.parametrize("policy", [True, False])
+def test_what_record_puts_on_the_line(tmp_path: Path, policy: bool) -> None:
+    modules = wave_source.modules() | {"ulnn_sources/wave.py": SENSOR}
+    rule = {"do": "clip", "low": -3, "high": 3, "for": ["send"]}
+    allowed = {"ax": rule, "gz": rule}
+    left = bytearray()
+
+    def tap(data: bytes) -> bytes:
+        left.extend(data)
+        return data
+
+    with PtyBoard(tmp_path / "board", modules=modules) as running:
+        running.to_host = tap
+        (running.folder / "policy.json").write_text(json.dumps({"channels": allowed}))
+        settings = {"source": {"kind": "wave"}} | ({"policy": "policy.json"} if policy else {})
+        (running.folder / "settings.json").write_text(json.dumps(settings))
+        take = record(running.port, folder=tmp_path / "takes", seconds=1)
+        refused = {"kind": "wave", "refuse": True}
+        with pytest.raises(UlnnError, match=r"the source does not start: ") as error:
+            record(running.port, folder=tmp_path / "takes", source=refused)
+    assert take.session.faults >= 2
+    seen = mask_cases.found(bytes(left) + str(error.value).encode() + take.path.read_bytes())
+    seen += mask_cases.found(repr(take.session).encode())
+    if policy:
+        assert seen == []
+        assert (take.session.channels, take.session.fault) == (("ax", "gz"), "ValueError")
+    else:
+        assert mask_cases.TEXTS[0] in seen
+        assert any("waveform" in hit for hit in seen)
+
+
 # ---- boards -------------------------------------------------------------------------------------
 
 SEND = {
@@ -122,8 +181,8 @@ def test_on_boards(port: str, tmp_path: Path) -> None:
         link.write_file("/keeper.json", (tmp_path / "keeper.json").read_bytes())
         put(link, tmp_path, OPEN)
         assert json.loads(link.read_file("/settings.json"))["policy"] == "/policy.json"
-        link.soft_reset()
-        check(link.exec(script(True, "/models/m.ulnn"), timeout=120), "open")
+    with Repl(port) as repl:
+        check(repl.exec(script(True, "/models/m.ulnn")), "open")
 
 
 @pytest.mark.board

@@ -31,6 +31,7 @@ OPEN = {
 
 RUN = """
 import json, os, sys
+from binascii import hexlify
 import ulnn_app
 from ulnn_sources.base import Source
 
@@ -84,14 +85,20 @@ def walk(folder):
         try:
             os.listdir(path)
         except OSError:
-            with open(path, "rb") as f:
-                yield path, f.read()
+            yield path
         else:
             for inner in walk(path + "/"):
                 yield inner
 
+def show(path):
+    print("FILE", path, end=" ")
+    with open(path, "rb") as f:
+        while data := f.read(512):
+            print(str(hexlify(data), "ascii"), end="")
+    print()
+
 settings = {settings}
-before = {{path for path, _ in walk("")}}
+before = set(walk(""))
 app = ulnn_app.make(settings, Planted())
 app.on_decision.append(decided)
 app.on_poll.append(retry)
@@ -108,14 +115,13 @@ ulnn_app.status()
 ulnn_app.log()
 print(ulnn_app.figures(), ulnn_app.faults(), app.policy, app.policy and app.policy.counts)
 print("{ends}")
-for path, data in walk(""):
-    if path not in before:
-        print("FILE", path, "".join(["%02x" % b for b in data]))
+for path in set(walk("")) - before:
+    show(path)
 with open("centres.bin", "wb") as f:
     f.write(bytes(TEXTS[0], "utf-8"))
-stored = {{path for path, _ in walk("")}} - before
+stored = set(walk("")) - before
 assert set(ulnn_app.forget("centres.bin")) == stored, stored
-assert {{path for path, _ in walk("")}} == before
+assert set(walk("")) == before
 print(ulnn_app.faults(), ulnn_app.figures()["samples"])
 """
 
