@@ -107,7 +107,7 @@ def repack(archive: Path) -> None:
 def packages(modules: Content, code: Content, out: Path) -> None:
     """The folders that `mip` installs from. Every engine is `ulnn.mpy` on the board, so that the
     one that is installed last is the one that is there."""
-    left_out = ("ulnn.mpy", "deployment/", "start/")
+    left_out = ("ulnn.mpy", "deployment/", "start/", "examples/", "circuitpython/")
     others = {name: data for name, data in code.items() if not name.startswith(left_out)}
     for name, engine in {**modules, "pure": code["ulnn.mpy"]}.items():
         content = {"ulnn.mpy": engine, **others}

@@ -5,11 +5,10 @@
  "unit": "g", "per_volt": 3.33, "zero": 1.65, "reference": 3.3}
 """
 
-import time
 from array import array
 
 from ulnn_rules.settings import Key, check
-from ulnn_rules.ticks import ticks_diff, ticks_us
+from ulnn_rules.ticks import ticks_add, ticks_diff, ticks_us
 from ulnn_sources.base import Clock, Source
 from ulnn_sources.burst import Burst
 from ulnn_sources.bus import Pin
@@ -59,7 +58,7 @@ class Sensor(Source):
         self._period = 1000000 // self._rate
         self._number = s["timer"]
         self._timer = self._burst = None
-        self._reads = []
+        self._reads, self._inputs = [], []
         self._take = self._take_due
         if self._by == "timer":
             self._take = self._take_waiting
@@ -75,15 +74,28 @@ class Sensor(Source):
         self.dropped = self._first = self._last = 0
         self._us = ticks_us()
         try:
-            from machine import ADC
-
             if self._by == "burst":
                 self._start_burst()
-            self._reads = [ADC(pin).read_u16 for pin in self._pins]
+            self._reads = [self._reader(pin) for pin in self._pins]
             if self._by == "timer":
                 self._start_timer()
         except (ImportError, ValueError, TypeError) as e:
             raise OSError("%s: %s" % (self._what(), e)) from None
+
+    def _reader(self, pin):
+        try:
+            from machine import ADC
+        except ImportError:
+            pass
+        else:
+            return ADC(pin).read_u16
+        from analogio import AnalogIn  # CircuitPython
+
+        from ulnn_sources.busio_bus import pin as of_name
+
+        there = AnalogIn(of_name(pin))
+        self._inputs.append(there)
+        return lambda: there.value
 
     def _what(self):
         return "ADC on " + ", ".join([str(pin) for pin in self._pins])
@@ -118,7 +130,7 @@ class Sensor(Source):
             return False
         missed = late // self._period
         self.dropped += missed
-        self._us = time.ticks_add(self._us, (missed + 1) * self._period)
+        self._us = ticks_add(self._us, (missed + 1) * self._period)
         raw, reads = self.raw, self._reads
         for k in range(len(raw)):
             raw[k] = reads[k]() - 32768
@@ -161,7 +173,7 @@ class Sensor(Source):
             count = count << 4 | count >> 8
         self.raw[0] = count - 32768
         self._at = at = at + 1
-        us = time.ticks_add(burst.us, at * (burst.took // self._size))
+        us = ticks_add(burst.us, at * (burst.took // self._size))
         self.elapsed = self._clock.elapsed(us)
         return True
 
@@ -170,6 +182,8 @@ class Sensor(Source):
             self._timer.deinit()
         self._timer = self._burst = None
         self._reads = []
+        while self._inputs:
+            self._inputs.pop().deinit()
 
 
 def _check_pins(pins, names, where):

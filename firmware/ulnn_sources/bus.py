@@ -50,7 +50,8 @@ class Bus:
         try:
             import machine
         except ImportError:
-            raise OSError("%s: this board has no module machine" % self.chip) from None
+            self._open_busio()
+            return
         try:
             if self._known:
                 self._free(machine.Pin)
@@ -58,6 +59,27 @@ class Bus:
         except ValueError as e:
             pins = " with scl %s, sda %s" % (self._scl, self._sda) if self._known else ""
             raise OSError("%s: I2C(%d)%s: %s" % (self.chip, self._id, pins, e)) from None
+
+    def _open_busio(self):
+        from ulnn_sources.busio_bus import Registers
+
+        try:
+            if self.i2c:  # a pin has one user at a time
+                self.i2c.deinit()
+                self.i2c = None
+            self.i2c = Registers(self._scl, self._sda, self._freq)
+        except ImportError:
+            text = "%s: this board has neither machine nor busio and board"
+            raise OSError(text % self.chip) from None
+        except (AttributeError, RuntimeError, ValueError) as e:
+            pins = "scl %s, sda %s" % (self._scl, self._sda) if self._known else "board.I2C()"
+            raise OSError("%s: %s: %s" % (self.chip, pins, e)) from None
+
+    def close(self):
+        """Let go of the bus."""
+        if hasattr(self.i2c, "deinit"):
+            self.i2c.deinit()
+        self.i2c = None
 
     def _make(self, machine):
         if self._known:

@@ -94,7 +94,7 @@ class Sensor(Source):
 
     def _stdin(self):
         if not hasattr(sys.stdin, "buffer"):
-            raise OSError("this board has no sys.stdin.buffer to read lines from")
+            return self._text()
         import select
 
         poll = select.poll()
@@ -112,6 +112,22 @@ class Sensor(Source):
         if self._read is not None and self._settings["port"] == "uart":
             self._port.deinit()
         self._read = None
+
+    def _text(self):
+        """CircuitPython's console, which gives characters."""
+        try:
+            from supervisor import runtime
+        except ImportError:
+            raise OSError("this board has no sys.stdin.buffer to read lines from") from None
+        stdin = sys.stdin
+
+        def read(one):
+            if not runtime.serial_bytes_available:
+                return 0
+            one[0] = min(ord(stdin.read(1)), 255)
+            return 1
+
+        return read
 
     def take(self):
         one = self._one

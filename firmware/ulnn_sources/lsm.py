@@ -99,4 +99,4 @@ class Sensor(Source):
         return True
 
     def stop(self):
-        self._bus.i2c = None
+        self._bus.close()

@@ -99,9 +99,9 @@ class Sensor(Source):
 
     def _set_up(self, chip):
         self._write(_PWR_MGMT_1, 0x80)  # reset
-        time.sleep_ms(100)
+        time.sleep(0.1)
         self._write(_PWR_MGMT_1, 0x01)  # awake, by the clock of the gyroscope
-        time.sleep_ms(50)
+        time.sleep(0.05)
         self._write(_SMPLRT_DIV, self._divider - 1)
         self._write(_CONFIG, self._filter)
         self._write(_GYRO_CONFIG, self._gyro)
@@ -169,4 +169,4 @@ class Sensor(Source):
                 self._write(_PWR_MGMT_1, 0x40)  # sleep
         except OSError:
             pass
-        self._bus.i2c = None
+        self._bus.close()

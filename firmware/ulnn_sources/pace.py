@@ -1,8 +1,6 @@
 """When the samples of a sensor with its own clock were taken, by the clock of the board."""
 
-import time
-
-from ulnn_rules.ticks import ticks_diff
+from ulnn_rules.ticks import ticks_add, ticks_diff
 from ulnn_sources.base import Clock
 
 _OFF = 16  # a sensor's rate may be off by a 16th of what it should be
@@ -41,7 +39,7 @@ class Pace:
 
     def nothing(self, us):
         """Told that there was no new sample. True when there should have been one long ago."""
-        self._due = time.ticks_add(us, self._period >> 3)
+        self._due = ticks_add(us, self._period >> 3)
         return ticks_diff(us, self._heard) > 10 * self._period + 100000
 
     def lose(self, us):
@@ -57,7 +55,7 @@ class Pace:
         period = self._period
         lost = 0
         if self._lost or not self._begun:
-            us = time.ticks_add(after, -(period >> 1) - n * period)
+            us = ticks_add(after, -(period >> 1) - n * period)
             if self._begun:
                 lost = max((ticks_diff(us, self._us) + (period >> 1)) // period, 0)
             self._us = us
@@ -78,7 +76,7 @@ class Pace:
         overwritten."""
         n = max(ticks_diff(before, self._us) // self._period, 1) if self._begun else 1
         self.look(before, after, n)
-        self._us = time.ticks_add(self._us, (n - 1) * self._step)
+        self._us = ticks_add(self._us, (n - 1) * self._step)
         self._step += self._rest
         self._rest = 0
         return n - 1
@@ -98,6 +96,6 @@ class Pace:
         if self._sum >= self._of:
             self._sum -= self._of
             step += 1
-        self._us = time.ticks_add(self._us, step)
-        self._due = time.ticks_add(self._us, self._period)
+        self._us = ticks_add(self._us, step)
+        self._due = ticks_add(self._us, self._period)
         return self._clock.elapsed(self._us)

@@ -62,7 +62,7 @@ void ulnn_bands_feed(ulnn_bands_t *bands, const int16_t *x, size_t count);
 
 // The features of the last 2^n values; of zeros, where there were not so many.
 //   y       `outputs` values, aligned to 2
-//   stack   less than 128 bytes; the transform is made in the memory of `bands`
+//   stack   less than 256 bytes; the transform is made in the memory of `bands`
 void ulnn_bands_read(ulnn_bands_t *bands, int16_t *y);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-"""`import ulnn_host as uh`: from a module of torch to a proven board, in eleven names."""
+"""`import ulnn_host as uh`: from a module of torch to a proven board, in a dozen names."""
 
 from __future__ import annotations
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import bench_start
+from support.paths import ROOT
 from ulnn_host.experiments import compare
+from ulnn_host.train.recipe import ModelRecipe
 
 
 def test_a_task_is_compared_and_the_rule_decides(tmp_path, full):
@@ -42,3 +45,10 @@ def test_the_rule():
     assert decided(better, better, same, same) == "leaky"
     assert decided(better, same, same, same) == "xavier"
     assert decided(better, better, better, worse) == "xavier"
+
+
+def test_the_default_is_what_the_document_decided():
+    text = (ROOT / bench_start.TARGET).read_text()
+    for shape, keys in bench_start.SHAPES.items():
+        (start,) = re.findall(rf"^\* {shape}: better on .*, so (\w+)$", text, re.MULTILINE)
+        assert ModelRecipe(**keys).leaky == (start == "leaky")

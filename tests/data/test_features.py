@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import ulnn
 import ulnn_host as uh
 from support.paths import ROOT
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.cli.main import app
 from ulnn_host.data import features
 from ulnn_host.data.feature_tracks import section
 from ulnn_host.data.sequences import Sequences, save_npz
@@ -246,6 +248,24 @@ def test_a_model_gives_a_board_the_inputs_of_the_computer(path: Path, tmp_path: 
             np.testing.assert_array_equal(found, want)
     assert (np.abs(batch.x) < 32767).all()
     assert np.abs(batch.x).max() > 8000
+
+
+def test_raw_samples_are_refused_by_a_model_of_features(path: Path) -> None:
+    data = features.computed(raw(), features.read_recipe(path))
+    model = uh.convert(network(8, data), data)
+    with pytest.raises(UlnnError, match="have 2 channels, and the model takes 8 features of raw"):
+        model.run(raw())
+
+
+def test_features_are_not_saved_without_their_recipe(path: Path, tmp_path: Path) -> None:
+    save_npz(tmp_path / "raw.npz", raw())
+    words = ["data", str(tmp_path / "raw.npz"), "--features", str(path)]
+    done = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "made.npz")])
+    assert "-o writes raw samples: leave --features away" in str(done.exception)
+    assert not (tmp_path / "made.npz").exists()
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 0, shown.output
+    assert "ay envelope 40 Hz" in shown.output
 
 
 def test_features_of_another_recipe_are_refused(path: Path) -> None:

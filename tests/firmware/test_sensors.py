@@ -224,7 +224,7 @@ def test_pins_as_ports_take_them(provide: Callable[..., None]) -> None:
         raise ValueError("bad SCL pin")
 
     s = make(kind="mpu", i2c=1, scl="PB8", sda="PB9", freq=100000)
-    with pytest.raises(OSError, match="this board has no module machine"):
+    with pytest.raises(OSError, match="this board has neither machine nor busio and board"):
         s.start()
     for port in (stm32, mimxrt):
         provide("machine", I2C=port, Pin=Line)
@@ -242,6 +242,81 @@ def test_pins_as_ports_take_them(provide: Callable[..., None]) -> None:
     with pytest.raises(OSError, match="is held low, and nine clocks did not free it"):
         s.start()
     Line.clocks = 0
+
+
+class Busio:
+    """CircuitPython's I2C, with a chip on it."""
+
+    users = 0
+
+    def __init__(self, scl: str, sda: str, frequency: int) -> None:
+        assert (scl, sda, frequency) == ("GP5 itself", "GP4 itself", 400000)
+        if Busio.users:
+            raise ValueError("GP5 in use")
+        Busio.users += 1
+        self.locked = False
+        self.chip = Registers(0x68, {0x75: 0x68})
+
+    def try_lock(self) -> bool:
+        self.locked = True
+        return True
+
+    def unlock(self) -> None:
+        self.locked = False
+
+    def deinit(self) -> None:
+        assert not self.locked
+        Busio.users -= 1
+
+    def writeto(self, address: int, data: bytes) -> None:
+        assert self.locked
+        self.chip.writeto_mem(address, data[0], data[1:])
+
+    def writeto_then_readfrom(self, address: int, out: bytearray, into: bytearray) -> None:
+        assert self.locked
+        self.chip.readfrom_mem_into(address, out[0], into)
+
+
+def test_buses_and_pins_of_circuitpython(provide: Callable[..., None], ticks: Ticks) -> None:
+    provide("busio", I2C=Busio)
+    provide("board", GP5="GP5 itself", GP4="GP4 itself")
+    s = make(kind="mpu", scl="GP5", sda="GP4", rate=200)
+    for _ in range(2):  # also after a fault
+        s.start()
+        assert s._bus.i2c._i2c.chip.registers[0x19] == 4  # 1000 / 200 - 1
+    ticks.sleep_ms(20)
+    assert not s.take()
+    other = make(kind="mpu", scl="GP5", sda="GP4")
+    with pytest.raises(OSError, match="MPU at 0x68: scl GP5, sda GP4: GP5 in use"):
+        other.start()
+    s.stop()
+    assert Busio.users == 0
+    nowhere = make(kind="mpu", scl="GP50", sda="GP4")
+    with pytest.raises(OSError, match=r"board\.GP50: this board has no such pin"):
+        nowhere.start()
+
+    class AnalogIn:
+        open = 0
+
+        def __init__(self, pin: str) -> None:
+            assert pin == "A0 itself"
+            AnalogIn.open += 1
+            self.value = 40000
+
+        def deinit(self) -> None:
+            AnalogIn.open -= 1
+
+    provide("analogio", AnalogIn=AnalogIn)
+    provide("board", A0="A0 itself")
+    a = make(kind="adc", pins=["A0"], rate=100)
+    for _ in range(2):
+        a.start()
+        assert AnalogIn.open == 1
+    ticks.sleep_ms(20)
+    assert a.take()
+    assert list(a.raw) == [40000 - 32768]
+    a.stop()
+    assert AnalogIn.open == 0
 
 
 def test_bursts_of_a_pyboard(provide: Callable[..., None], ticks: Ticks) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -154,6 +155,29 @@ def test_times_that_go_back_are_those_of_the_arrivals(monkeypatch: pytest.Monkey
     sensor, found = sent(b"900,1,2,3\n3,1,2,3\n23,1,2,3\nx,1,2,3\n", monkeypatch, time="ms")
     assert 0 < found[1][0] < 1_000_000
     assert found[2][0] == 20_000
+    assert sensor.bad == 1
+
+
+def test_lines_from_a_console_of_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CircuitPython's, on boards without native USB."""
+    waiting = list("1.5,-2\n7,\u20ac\n3,4\n")
+
+    class Runtime:
+        @property
+        def serial_bytes_available(self) -> int:
+            return len(waiting)
+
+    console = SimpleNamespace(read=lambda n: waiting.pop(0))
+    sensor = lines.Sensor({"channels": [{"name": "a"}, {"name": "b"}]})
+    monkeypatch.setattr(lines, "sys", SimpleNamespace(stdin=console))
+    monkeypatch.setitem(sys.modules, "supervisor", None)
+    with pytest.raises(OSError, match="to read lines from"):
+        sensor.start()
+    monkeypatch.setitem(sys.modules, "supervisor", SimpleNamespace(runtime=Runtime()))
+    sensor.start()
+    found = [list(sensor.raw) for _ in range(40) if sensor.take()]
+    assert found == [[1500, -2000], [3000, 4000]]
+    assert not waiting
     assert sensor.bad == 1
 
 

@@ -151,8 +151,9 @@ def test_the_header_is_cplusplus(compiler: str, standard: str, tmp_path: Path) -
     objects = compile_all("gcc", ["-std=c99", "-O1"], tmp_path)
     program = tmp_path / "main.cpp"
     program.write_text(
-        '#include "ulnn.h"\n'
-        "int main() { return ulnn_memory_size(nullptr, 0) || !*ulnn_dialect_name(1); }\n"
+        '#include "ulnn.h"\n#include "ulnn_bands.h"\n'
+        "int main() { return ulnn_memory_size(nullptr, 0) || !*ulnn_dialect_name(1) ||\n"
+        "    ulnn_bands_size(nullptr, 0); }\n"
     )
     flags = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
     flags += ["-Wold-style-cast", f"-I{NATIVE / 'core'}"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import ulnn_rules
 from support.paths import FIRMWARE
 
 WRAP = 1 << 30
@@ -66,3 +67,6 @@ def installed(patch: pytest.MonkeyPatch, step: int = 0) -> Iterator[Ticks]:
         for name in _ours():
             del sys.modules[name]
         sys.modules.update(before)
+        vars(ulnn_rules).pop("ticks", None)
+        if "ulnn_rules.ticks" in before:
+            ulnn_rules.ticks = before["ulnn_rules.ticks"]

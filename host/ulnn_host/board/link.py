@@ -199,21 +199,22 @@ class Board:
         """Write a file in place. Chunks go by offset, so that one sent twice does no harm."""
         done, shown, generation = 0, 0, -1
         while True:
-            if generation != self.repl.generation:  # a reset of the board closed the file
+            if generation != self.repl.generation:  # the file that was open is lost
                 done = 0
-                self.exec(f"_f = open({path!r}, 'wb')")
+                # Collected first: an old one that closes later would write over the new one.
+                self.exec(f"import gc\ngc.collect()\n_f = open({path!r}, 'wb')")
                 generation = self.repl.generation
                 continue
-            if done == len(data):
-                try:
+            part = data[done : done + self.repl.piece]
+            try:
+                if not part:
                     self.exec("_f.close()")
                     return
-                except BoardError:
-                    if generation == self.repl.generation:
-                        raise
-                    continue
-            part = data[done : done + self.repl.piece]
-            written = self.repl.write(done, part)
+                written = self.repl.write(done, part)
+            except BoardError:
+                if generation == self.repl.generation:
+                    raise
+                continue
             if written is None:
                 continue
             if written != len(part):

@@ -46,6 +46,11 @@ def data(
     if output:
         if output.suffix != ".npz":
             raise UlnnError(f"{output}: expected a name that ends in .npz")
+        if data_options.features:
+            raise UlnnError(
+                "-o writes raw samples: leave --features away, and say it to the command that "
+                "reads the file; models are made with their recipe of features"
+            )
         files.check_output(output, *inputs)
     if plot:
         from ..report import pictures

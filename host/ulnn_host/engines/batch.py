@@ -52,6 +52,11 @@ def fitting(model: ModelFile, data: Sequences) -> Sequences:
     """The data with their channels in the model's order. Raises UlnnError for channels that are
     not the model's, and for features of another recipe.
     """
+    if model.features and not data.features and data.x.shape[2] != model.input_size:
+        raise UlnnError(
+            f"the data have {data.x.shape[2]} channels, and the model takes {model.input_size} "
+            "features of raw samples: name their recipe, --features or features="
+        )
     data = data.in_order(model.channels)
     if model.features and data.features not in (b"", model.features):
         raise UlnnError("the features of the data are of another recipe than the model's")

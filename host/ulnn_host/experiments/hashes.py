@@ -11,7 +11,7 @@ import numpy as np
 
 from ..base.paths import PACKAGE
 from ..data.sequences import Sequences
-from ..train.recipe import Recipe
+from ..train.recipe import FILES, Recipe
 
 
 def digest(*parts: bytes) -> str:
@@ -23,9 +23,10 @@ def digest(*parts: bytes) -> str:
 
 
 def of_recipe(recipe: Recipe) -> bytes:
-    """All of a recipe but the places of its data, which differ from machine to machine."""
+    """All of a recipe but the places of files, which differ from machine to machine."""
     content = dataclasses.asdict(recipe)
-    del content["data"]["source"], content["data"]["valid"]
+    for key in FILES:
+        del content["data"][key]
     return json.dumps(content, sort_keys=True).encode()
 
 

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from ..base import files
 from ..base.errors import UlnnError
 from ..train import train
-from ..train.recipe import Recipe
+from ..train.recipe import FILES, Recipe
 from . import hashes
 from .folds import Fold
 from .intervals import Tally
@@ -30,7 +30,7 @@ from .measured import Measured, NotConverted, measure
 
 TRAINING_CODE = ("data", "network", "train")
 MEASURING_CODE = ("data", "engines", "experiments", "format", "network", "quantize")
-NOTHING_HELD = {"source": "", "valid": "", "valid_groups": (), "target": ""}
+NOTHING_HELD = dict.fromkeys(FILES, "") | {"valid_groups": (), "target": ""}
 PAUSE = 0.2  # seconds between two looks at what other processes work on
 
 
