@@ -9,7 +9,7 @@ import json
 import ulnn_record
 import ulnn_stream
 from ulnn_app.loop import App
-from ulnn_app.settings import masked, read
+from ulnn_app.settings import read
 from ulnn_rules.ticks import ticks_ms
 
 _NO_DECISION = -2
@@ -52,7 +52,9 @@ class Live(ulnn_record.Recorder):
         self.app = app
         source = app.source
         if app.policy:  # what it lets the network see may be more
-            source = masked(source.source, app.policy, "send")
+            from ulnn_sources.masked import Masked  # not on every board
+
+            source = Masked(source.source, app.policy, "send")
         super().__init__(source, settings, *rest)
         app.each = self.row
         self.info["labels"] = json.dumps(list(app.decider.labels))

@@ -106,11 +106,8 @@ def forget(*files, settings="settings.json"):
     that do not fit, OSError where the disk refuses.
     """
     from ulnn_app import stored
-    from ulnn_app.settings import read
 
-    found = stored.forget(_app.settings if _app else read(settings), _app, files)
-    print("removed: %s" % (", ".join(found) or "nothing was stored"))
-    return found
+    return stored.forget(_app, settings, files)
 
 
 def log():

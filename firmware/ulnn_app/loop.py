@@ -5,7 +5,7 @@ import gc
 
 import ulnn
 from ulnn_app import chip, measures
-from ulnn_app.settings import fit, masked, policy_of, read, source_of
+from ulnn_app.settings import fit, read, source_of
 from ulnn_rules.decider import Decider
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
@@ -28,7 +28,7 @@ class App:
     of the loop, which has to be short. samples, clamped, starts: counts since the start.
     reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
     "ready", "running", "waiting" after a fault, "ended". policy: what may leave, or None; source:
-    masked by it. names: of the decisions, the last one's of unsure, as they may be logged.
+    masked by it.
     """
 
     def __init__(self, settings, source=None):
@@ -39,8 +39,14 @@ class App:
                 source = source_of(s, where)
             except ImportError as e:
                 raise ValueError("%s.source: not on this board: %s" % (where, e)) from None
-        self.policy = policy_of(s, where)
-        self.source = source = masked(source, self.policy)
+        self.policy = self._private = None
+        if s["policy"]:
+            from ulnn_app.private import Private  # not on every heap
+
+            self._private = Private(s["policy"], where)
+            self.policy = self._private.policy
+            source = self._private.source(source)
+        self.source = source
         path = s["model"]
         try:
             meaning, scaling = Meaning(path), Scaling(path)
@@ -86,10 +92,7 @@ class App:
         self.sha256 = info["sha256"]
         self._dt_max, self._dt_fixed = info["dt_max"], info["dt_fixed"]
         self.cells = _cells(path)
-        d = self.decider
-        self._decided = [0] * (len(d.y) + 1)  # the last: unsure
-        names = [d.labels[k] if d.labels else str(k) for k in range(len(d.y))] + ["unsure"]
-        self.names = [self._logged("what", name, "") for name in names]
+        self._decided = [0] * (len(self.decider.y) + 1)  # the last: unsure
 
     @staticmethod
     def _array(n):
@@ -223,15 +226,10 @@ class App:
     def _show(self, decision):
         if decision != self._shown or self.settings["print"] == "all":
             self._shown = decision
-            margin = self._logged("margin", self.decider.margin, 0)
-            if self.names[decision]:
-                print(self.seconds, "s", self.names[decision], "margin", margin)
-
-    def _logged(self, field, value, without):
-        """What the policy lets be logged of a field; `without` where that is nothing."""
-        if self.policy:
-            value = self.policy.filter({field: value}, "log").get(field, without)
-        return value
+            label, margin = self.decider.label, self.decider.margin
+            if self._private:
+                label, margin = self._private.decision(label, margin)
+            print(self.seconds, "s", label, "margin", margin)
 
     def _call(self, f):
         try:
@@ -268,10 +266,9 @@ class App:
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
         d, pace, latency = self.decider, self.pace, self.latency
-        names = self.names
-        margin = self._logged("margin", d.margin, 0)
+        names = [d.labels[k] if d.labels else str(k) for k in range(len(d.y))] + ["unsure"]
         used, free = _memory()
-        return {
+        found = {
             "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,
             "sha256": self.sha256, "engine": ulnn.ENGINE, "state": self.state,
             "samples": self._billions * 1000000000 + self.samples, "dropped": self.dropped(),
@@ -280,20 +277,13 @@ class App:
             "period_us": pace.usual, "near": pace.near, "others": pace.others,
             "shortest_us": pace.shortest, "longest_us": pace.longest,
             "p50_us": latency.below(50), "p95_us": latency.below(95), "max_us": latency.most,
-            "decisions": _together(names, self._decided),
-            "decision": names[d.decision] or "withheld", "margin": margin,
-            "used": used, "free": free,
+            "decisions": list(zip(names, self._decided)),  # noqa: B905 - MicroPython has no strict
+            "decision": d.label, "margin": d.margin, "used": used, "free": free,
             "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
         }  # fmt: skip
-
-
-def _together(names, counts):
-    """(name, count) of each name; those without one are together."""
-    pairs = list(zip(names, counts))  # noqa: B905 - MicroPython has no strict
-    if all(names):
-        return pairs
-    withheld = sum([n for name, n in pairs if not name])
-    return [pair for pair in pairs if pair[0]] + [("withheld", withheld)]
+        if self._private:
+            self._private.figures(found)
+        return found
 
 
 def _memory():

@@ -71,30 +71,6 @@ def source_of(settings, where="settings"):
     return ulnn_sources.make(settings["source"], where + ".source")
 
 
-def policy_of(settings, where="settings"):
-    """The `Policy` that checked settings name, None where they name none. Raises ValueError."""
-    path = settings["policy"]
-    if not path:
-        return None
-    try:
-        from ulnn_rules.mask import load  # not on every board
-    except ImportError as e:
-        raise ValueError("%s.policy: not on this board: %s" % (where, e)) from None
-    try:
-        return load(path)
-    except ValueError as e:
-        raise ValueError("%s.policy: %s" % (where, e)) from None
-
-
-def masked(source, policy, purpose="network"):
-    """A source as the policy lets it be seen; without a policy, the source itself."""
-    if policy is None:
-        return source
-    from ulnn_sources.masked import Masked  # not on every board
-
-    return Masked(source, policy, purpose)
-
-
 def fit(settings, source, meaning, scaling, where="settings"):
     """The `Counts` from a source to a model, by `Meaning` and `Scaling` of its file.
 

@@ -3,11 +3,12 @@
 import os
 
 from ulnn_app.measures import Faults
+from ulnn_app.settings import read
 
 
-def forget(settings, app, files):
-    """Remove what the app of checked `settings` has stored, and `files`; the paths of what was
-    there. app: the one that runs or ran last, or None."""
+def forget(app, settings, files):
+    """What `ulnn_app.forget` does. app: the one that runs or ran last, or None."""
+    settings = app.settings if app else read(settings)
     folder = settings["events"]["folder"]
     paths = list(files)
     try:
@@ -27,6 +28,7 @@ def forget(settings, app, files):
     for path in found:
         if _is_there(path):
             os.remove(path)
+    print("removed: %s" % (", ".join(found) or "nothing was stored"))
     return found
 
 

@@ -125,9 +125,11 @@ def _check(rules: Any, given: Any, where: str, model: bytes, policy_file: Path |
     if on_board:  # a recording that is there already: the board looks at it
         return
     try:
-        source = rules.masked(rules.source_of(settings, where), policy)
+        source = rules.source_of(settings, where)
     except ImportError:  # what only boards have; they check it
         return
+    if policy:
+        source = board_code.module("ulnn_sources.masked").Masked(source, policy, "network")
     rules.fit(settings, source, Meaning(model), Scaling(model), where)
 
 
