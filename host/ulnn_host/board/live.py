@@ -76,7 +76,8 @@ def live(
 
     settings: of the app, a dict or the path of a JSON file on the PC; None: settings.json on the
     board. The model has to be there. on_decision: gets every decision; progress: called some
-    times a second; notice: with a line about each restart. Raises UlnnError.
+    times a second; notice: with a line about each restart, and about channels that a policy on
+    the board withholds. Raises UlnnError.
     """
     given = BOARD_SETTINGS if settings is None else read_json(settings)
     source_settings(settings)  # a mistake is found before the port is opened
@@ -89,6 +90,8 @@ def live(
     ):
         prepare(board, given, app=True)
         with board.source(given, app=True) as session:
+            if notice and session.source.left_out:
+                notice(session.source.left_out)
             return _follow(
                 session,
                 seconds,
