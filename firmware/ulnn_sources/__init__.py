@@ -9,7 +9,7 @@ they have in common is in `base`.
 """
 
 # kind in the settings: the module with the class `Sensor`. A board imports the one it needs.
-KINDS = {"adc": "adc", "lines": "lines", "lsm": "lsm", "mpu": "mpu", "replay": "replay"}
+KINDS = {name: name for name in ("adc", "i2s", "lines", "lsm", "mpu", "replay")}
 
 
 def make(settings, where="source"):

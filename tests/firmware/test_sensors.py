@@ -9,7 +9,7 @@ import sys
 from array import array
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -242,6 +242,69 @@ def test_pins_as_ports_take_them(provide: Callable[..., None]) -> None:
     with pytest.raises(OSError, match="is held low, and nine clocks did not free it"):
         s.start()
     Line.clocks = 0
+
+
+def test_a_microphone_on_i2s(provide: Callable[..., None], ticks: Ticks) -> None:
+    class I2S:
+        """A converter whose k-th sample is k."""
+
+        RX, MONO = 1, 2
+        made: ClassVar[dict[str, Any]] = {}
+        open = 0
+
+        def __init__(self, number: int, **keys: Any) -> None:
+            I2S.made = keys | {"number": number}
+            I2S.open += 1
+            self.start, self.taken = ticks.now, 0
+
+        def readinto(self, buffer: array[int]) -> int:
+            n = len(buffer)
+            there = int(ticks.now - self.start) // 100
+            self.taken = max(self.taken, there - 4 * n)  # the ring is overwritten
+            ticks.now = max(ticks.now, self.start + 100 * (self.taken + n))
+            for k in range(n):
+                buffer[k] = self.taken + k
+            self.taken += n
+            return 2 * n
+
+        def deinit(self) -> None:
+            I2S.open -= 1
+
+    provide("machine", I2S=I2S, Pin=lambda pin: f"pin {pin}")
+    with pytest.raises(ValueError, match=r"source\.sd is missing: expected a pin"):
+        make(kind="i2s", sck=10, ws=11)
+    s = make(kind="i2s", i2s=1, sck=10, ws=11, sd=12, rate=10000, size=100, unit="Pa", full=2.0)
+    with pytest.raises(OSError, match=r"I2S\(1\): not started"):
+        s.take()
+    for _ in range(2):
+        s.start()
+    assert I2S.open == 1
+    assert I2S.made == {
+        "number": 1, "sck": "pin 10", "ws": "pin 11", "sd": "pin 12", "mode": 1, "bits": 16,
+        "format": 2, "rate": 10000, "ibuf": 800,
+    }  # fmt: skip
+    assert s.scale == pytest.approx((2 / 32767,))
+    counts, times = [], []
+    for _ in range(1000):
+        assert s.take()
+        counts.append(s.raw[0])
+        times.append(s.elapsed)
+    assert counts == list(range(1000))
+    assert times[0] == 0
+    assert sum(times) == pytest.approx(99_900, abs=200)
+    assert min(times[1:]) >= 90
+    ticks.sleep_ms(100)  # 1,000 samples, of which the newest 100 are taken
+    assert s.dropped == 0
+    assert s.take()
+    assert s.dropped == pytest.approx(900, abs=5)
+    assert s.raw[0] == pytest.approx(1900, abs=5)
+    assert s.elapsed == pytest.approx(90_100, abs=500)
+    s.stop()
+    assert I2S.open == 0
+    provide("machine", I2S=lambda *a, **k: 1 / 0)
+    del sys.modules["machine"].I2S  # type: ignore[attr-defined]
+    with pytest.raises(OSError, match=r"^I2S\(1\): "):
+        s.start()
 
 
 class Busio:
