@@ -33,12 +33,29 @@ class _App(App):
         self.each()
 
 
+def _decisions_leave(app):
+    """Whether the policy lets decisions be sent as they are."""
+    policy, d = app.policy, app.decider
+    names = (list(d.labels) or [str(k) for k in range(len(d.y))]) + ["unsure"]
+    try:
+        if policy.rule("margin", "send").set["do"] != "keep":
+            return False
+    except Exception:  # refused
+        return False
+    return names == [policy.filter({"what": name}, "send").get("what") for name in names]
+
+
 class Live(ulnn_record.Recorder):
     """The loop with an app, which looks after its source itself."""
 
     def __init__(self, app, settings, *rest):
         self.app = app
-        super().__init__(app.source, settings, *rest)
+        source = app.source
+        if app.policy:  # what it lets the network see may be more
+            from ulnn_sources.masked import Masked  # not on every board
+
+            source = Masked(source.source, app.policy, "send")
+        super().__init__(source, settings, *rest)
         app.each = self.row
         self.info["labels"] = json.dumps(list(app.decider.labels))
         self.info["path"] = app.settings["model"]
@@ -61,6 +78,8 @@ class Live(ulnn_record.Recorder):
         self.ended = self.app.state == "ended"
 
     def row(self):
+        if self.policy:
+            self.source.copy()
         at = self.keep(self.elapsed())
         if at < 0:
             return
@@ -88,13 +107,19 @@ def serve(settings="settings.json", idle_ms=30000, window=0, ring=4096, console=
     """Answer frames as `ulnn_record.serve` does, with rows of an app.
 
     settings: of the app, a dict or the path of a JSON file; its watchdog stays off, and it prints
-    nothing. source: one of your own, in place of the settings'. Raises as `ulnn_app.make` does.
+    nothing; without a policy of its own, that of the app on this board counts. source: one of your
+    own, in place of the settings'. Raises as `ulnn_app.make` does, and ValueError where the policy
+    does not let decisions be sent.
     """
     waiting = ulnn_record.make_ring(ring)
     given = read(settings)
     given["print"] = "nothing"
     given["watchdog_ms"] = 0
+    given["policy"] = ulnn_record.policy_path(given)
     app = _App(given, source)
+    if app.policy and not _decisions_leave(app):
+        text = "the policy %s does not let decisions be sent as they are (what, margin)"
+        raise ValueError(text % given["policy"])
 
     def made(model, *rest):
         return Live(app, given["source"], waiting, model, *rest)

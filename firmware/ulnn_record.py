@@ -65,6 +65,7 @@ class Recorder(ulnn_stream.Stream):
 
     def __init__(self, source, settings, ring, model, console, window, slots):
         self.source = source
+        self.policy = getattr(source, "policy", None)
         self._console = console
         # CircuitPython writes no part of a buffer.
         parts = sys.implementation.name == "micropython"
@@ -90,6 +91,9 @@ class Recorder(ulnn_stream.Stream):
         info["units"] = json.dumps(list(source.units))
         info["scale"] = hexlify(bytes(array("f", source.scale))).decode()
         info["offset"] = hexlify(bytes(array("f", source.offset))).decode()
+        withheld = getattr(source, "withheld", ())
+        if withheld:
+            info["withheld"] = json.dumps(withheld)
         info["row"] = words
         info["ring"] = self.size
 
@@ -153,8 +157,13 @@ class Recorder(ulnn_stream.Stream):
         self.failed = True
         self.failed_at = self.looked
         self.faults += 1
-        text = "%s: %s" % (type(error).__name__, error)
-        self.fault_text = bytes(text, "utf-8")
+        self.fault_text = bytes(self.words_of(error), "utf-8")
+
+    def words_of(self, error):
+        """What may be sent of an exception."""
+        if self.policy:
+            return self.policy.error(error, "send")
+        return "%s: %s" % (type(error).__name__, error)
 
     def elapsed(self):
         """Microseconds since the sample before; by the clock of ms where the source was started
@@ -192,10 +201,15 @@ class Recorder(ulnn_stream.Stream):
         return super().hello(n)
 
     def begin(self):
-        """Start the source, with an empty ring. Raises what it raises."""
+        """Start the source, with an empty ring. Raises what it raises, with a policy OSError."""
         self.first = self.waiting = self.drops = self.lost = self.faults = self.carry = 0
         self.ended = self.failed = self.timed = False
-        self.source.start()
+        try:
+            self.source.start()
+        except Exception as e:
+            if not self.policy:
+                raise
+            raise OSError(self.words_of(e)) from None
         self.started = True
 
     def fetch(self, n):
@@ -248,23 +262,54 @@ class Recorder(ulnn_stream.Stream):
         return self.error(0, "S: the samples come from the source here")
 
 
+def policy_path(settings, own="settings.json"):
+    """Where the policy is that settings of an app name, or else those of the app on this board
+    in the file `own`; "" without one."""
+    path = settings.get("policy", "")
+    if not path:
+        try:
+            with open(own) as f:
+                path = json.load(f).get("policy", "")
+        except OSError:  # there is no app here
+            pass
+    return path
+
+
+def _as_allowed(source, path):
+    """A source with what the policy at a path lets be sent of it. Raises ValueError where that is
+    nothing."""
+    if not path:
+        return source
+    from ulnn_rules.mask import load
+    from ulnn_sources.masked import Masked
+
+    masked = Masked(source, load(path), "send")
+    if not masked.names:
+        text = "the policy %s lets no raw samples be sent (%s)"
+        raise ValueError(text % (path, ", ".join(masked.withheld)))
+    return masked
+
+
 def serve(source, idle_ms=30000, window=0, ring=_RING, console=None):
     """Answer frames as `ulnn_stream.serve` does, with rows of a source.
 
     source: its settings, a dict; the path of a JSON file that holds them, or holds them as
     "source"; or a Source. ring: bytes of samples that wait for the host; less where the heap is
-    small. Raises ValueError for settings that do not fit.
+    small. A policy of the app on this board decides what is sent. Raises ValueError for settings
+    that do not fit, and where the policy lets nothing be sent.
     """
     waiting = make_ring(ring)  # first, as it is the largest piece
     settings = source
     if isinstance(settings, str):
         with open(settings) as f:
             settings = json.load(f)
+    path = policy_path(settings if isinstance(settings, dict) else {})
     if isinstance(settings, dict):
         settings = settings.get("source", settings)
         source = ulnn_sources.make(settings)
     else:
         settings = {}
+    source = _as_allowed(source, path)
 
     def made(model, *rest):
         return Recorder(source, settings, waiting, model, *rest)

@@ -96,6 +96,20 @@ def faults():
     return _app.faults.entries() if _app else []
 
 
+def forget(*files, settings="settings.json"):
+    """Remove what the app has stored on the board, print it, and return the paths.
+
+    Events go, from flash and from the files of sinks, and so do faults, and what the model has
+    seen. files: paths of more to remove, which your own program has stored, such as recordings
+    and the examples of a wearer. settings: of an app that has not run since the start. What was
+    deployed stays, and so do the policy, its key and its budget. Raises ValueError for settings
+    that do not fit, OSError where the disk refuses.
+    """
+    from ulnn_app import stored
+
+    return stored.forget(_app, settings, files)
+
+
 def log():
     """Print the last faults; a line each."""
     from ulnn_app import words

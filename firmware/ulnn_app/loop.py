@@ -27,7 +27,8 @@ class App:
     on_decision, on_poll: lists of functions that get the app: at each decision; and at each turn
     of the loop, which has to be short. samples, clamped, starts: counts since the start.
     reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
-    "ready", "running", "waiting" after a fault, "ended".
+    "ready", "running", "waiting" after a fault, "ended". policy: what may leave, or None; source:
+    masked by it.
     """
 
     def __init__(self, settings, source=None):
@@ -38,6 +39,13 @@ class App:
                 source = source_of(s, where)
             except ImportError as e:
                 raise ValueError("%s.source: not on this board: %s" % (where, e)) from None
+        self.policy = self._private = None
+        if s["policy"]:
+            from ulnn_app.private import Private  # not on every heap
+
+            self._private = Private(s["policy"], where)
+            self.policy = self._private.policy
+            source = self._private.source(source)
         self.source = source
         path = s["model"]
         try:
@@ -218,7 +226,10 @@ class App:
     def _show(self, decision):
         if decision != self._shown or self.settings["print"] == "all":
             self._shown = decision
-            print(self.seconds, "s", self.decider.label, "margin", self.decider.margin)
+            label, margin = self.decider.label, self.decider.margin
+            if self._private:
+                label, margin = self._private.decision(label, margin)
+            print(self.seconds, "s", label, "margin", margin)
 
     def _call(self, f):
         try:
@@ -228,14 +239,23 @@ class App:
 
     def fault(self, where, error):
         """Count a fault, and keep it for `ulnn_app.log`."""
-        text = "%s: %s" % (where, _text(error))
+        text = "%s: %s" % (where, self._text(error, "log"))
         if self.faults.add(self.seconds, text):
             if self.settings["print"] != "nothing":
                 print(self.seconds, "s fault", text)
             if self.reports:
-                self.reports.fault(text)
+                self.reports.fault("%s: %s" % (where, self._text(error, "store", "send")))
         del text
         _collect()
+
+    def _text(self, error, *purposes):
+        """What may leave of an exception: its type, and what it says."""
+        if self.policy:
+            return self.policy.error(error, *purposes)
+        try:
+            return "%s: %s" % (type(error).__name__, error)
+        except Exception:  # it cannot say what it is
+            return type(error).__name__
 
     # ---- what became of it --------------------------------------------------------------------
 
@@ -248,7 +268,7 @@ class App:
         d, pace, latency = self.decider, self.pace, self.latency
         names = [d.labels[k] if d.labels else str(k) for k in range(len(d.y))] + ["unsure"]
         used, free = _memory()
-        return {
+        found = {
             "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,
             "sha256": self.sha256, "engine": ulnn.ENGINE, "state": self.state,
             "samples": self._billions * 1000000000 + self.samples, "dropped": self.dropped(),
@@ -261,11 +281,9 @@ class App:
             "decision": d.label, "margin": d.margin, "used": used, "free": free,
             "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
         }  # fmt: skip
-
-
-def _text(error):
-    """What an exception says, with its type where that is not in the text."""
-    return "%s: %s" % (type(error).__name__, error)
+        if self._private:
+            self._private.figures(found)
+        return found
 
 
 def _memory():

@@ -63,7 +63,7 @@ class Pace:
 class Faults:
     """The last faults, in memory that was set aside: when, what, and how many times in a row."""
 
-    def __init__(self, size=16, width=80):
+    def __init__(self, size=16, width=112):
         self._text = [bytearray(width) for _ in range(size)]
         self._when = [0] * size
         self._times = [0] * size

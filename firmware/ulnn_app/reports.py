@@ -11,21 +11,15 @@ _LAST_POLLS = 500  # at the end of the app, for sinks that are quick
 class Reports:
     """The log and the sinks of an app. `log` is for events of a program's own.
 
-    Raises ValueError where the folder of the log or the policy cannot be used; its text begins
-    with `where`.
+    Raises ValueError where the folder of the log cannot be used; its text begins with `where`.
     """
 
     def __init__(self, app, where):
         settings = app.settings
         self._events = settings["events"]
-        policy = None
         try:
-            if self._events["policy"]:
-                from ulnn_rules.mask import load  # not on every board
-
-                policy = load(self._events["policy"])
             ring = Ring(self._events["folder"], self._events["files"])
-            self.log = Log(settings["device"], ring, app.sha256, policy, len(app.x))
+            self.log = Log(settings["device"], ring, app.sha256, app.policy, len(app.x))
         except (OSError, ValueError) as e:
             raise ValueError("%s.events: %s" % (where, e)) from None
         self.log.sinks = [

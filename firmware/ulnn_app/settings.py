@@ -18,6 +18,7 @@ TABLE = {
     "watchdog_ms": Key(int, 0, 0, 3600000),
     "sleep": Key(str, "none", choices=("none", "light")),
     "device": Key(str, "", high=64),
+    "policy": Key(str, "", high=255),
     "sinks": Key(list, [], high=4),
     "events": Key(dict, {}),
 }
@@ -26,7 +27,6 @@ EVENTS = {
     "files": Key(int, 8, 2, 64),
     "decisions": Key(str, "changes", choices=("changes", "all", "none")),
     "summary_s": Key(int, 300, 0, 86400),
-    "policy": Key(str, ""),
 }
 
 
@@ -88,4 +88,8 @@ def fit(settings, source, meaning, scaling, where="settings"):
         scale = channels.product(source.scale, each)
         return Counts(scaling, scale, channels.product(source.offset, each), order)
     except ValueError as e:
-        raise ValueError("%s: %s" % (where, e)) from None
+        text = "%s: %s" % (where, e)
+        withheld = getattr(source, "withheld", ())
+        if withheld:
+            text += "; the policy keeps %s from the network" % ", ".join(withheld)
+        raise ValueError(text) from None

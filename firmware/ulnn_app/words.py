@@ -40,9 +40,10 @@ def events(f):
     """Lines on the figures of a log of events."""
     raw, sent = f["raw_bytes"], f["sent_bytes"]
     share = ", %.1f %% of the %d of the samples" % (100 * sent / raw, raw) if raw else ""
+    withheld = ", %d withheld by the policy" % f["withheld"] if f["withheld"] else ""
     lines = [
-        ("events", "%d delivered, %d waiting, %d missed, %d dropped" % (
-            f["delivered"], f["waiting"], f["missed"], f["dropped"])),
+        ("events", "%d delivered, %d waiting, %d missed, %d dropped%s" % (
+            f["delivered"], f["waiting"], f["missed"], f["dropped"], withheld)),
         ("sent", "%d bytes%s" % (sent, share)),
     ]  # fmt: skip
     for sink in f["sinks"]:
@@ -66,7 +67,7 @@ def status(f):
         ("decisions", ", ".join(counted)),
         ("now", "%s, margin %d" % (f["decision"], f["margin"])),
         ("memory", "%d bytes used, %d free" % (f["used"], f["free"])),
-        ("up", duration(f["seconds"] * 1000000)),
+        ("up", duration(f["seconds"] * 1000000) if f["seconds"] else "less than a second"),
     ]  # fmt: skip
     if f["events"]:
         lines += events(f["events"])

@@ -52,7 +52,7 @@ class Policy:
 
     given: what the JSON holds. keys: the keeper's, else they are read from the file that the
     policy names. random: as os.urandom, for noise. folder: that of the files which the policy
-    names. where: the words with which errors begin.
+    names, "" or with a "/" at its end. where: the words with which errors begin.
     counts: of records, of those that are none ("bad"), and of fields that did not leave, by
     reason: unknown, dropped, purpose (not for this one), waveform, text (free text), unfit, spent.
     watch(name, why, value): called for each field of a record, with what may leave of it and "",
@@ -106,7 +106,7 @@ class Policy:
         return "<Policy: %d fields, %d channels>" % (len(self.fields), len(self.channel_rules))
 
     def _path(self, name: str) -> str:
-        return self._folder + "/" + name if self._folder and name[0] != "/" else name
+        return self._folder + name if name[0] != "/" else name
 
     def _set_budget(self, given: "Any") -> None:
         where = self._where + ".budget"
@@ -247,6 +247,21 @@ class Policy:
                 self.watch(prefix + str(key), why, masked)
         return left
 
+    def error(self, error: "Any", *purposes: str) -> str:
+        """What may leave of an exception for all of the purposes: its type and text, where the
+        rule of the field "fault" lets it, else its type. Never raises."""
+        name = type(error).__name__
+        left: "Any" = name
+        try:
+            text = "%s: %s" % (name, error)
+        except Exception:  # it cannot say what it is
+            return name
+        for purpose in purposes:
+            left = self.filter({"fault": text}, purpose).get("fault")
+            if type(left) is not str:
+                return name
+        return str(left)
+
     def channels(
         self,
         names: "Sequence[str]",
@@ -281,7 +296,7 @@ def load(
         given = json.loads(text)
     except ValueError:
         raise ValueError("%s: not JSON" % path) from None
-    return Policy(given, keys, random, path.rpartition("/")[0], path)
+    return Policy(given, keys, random, path[: path.rfind("/") + 1], path)
 
 
 def _no_secret(given: "Any", where: str) -> None:

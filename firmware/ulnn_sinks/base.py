@@ -57,7 +57,10 @@ class Sink:
 
     def fail(self, error):
         """After an error: close what is open; later polls try again, after a wait."""
+        policy = self.log.policy
         self.problem = str(error) or type(error).__name__
+        if policy:
+            self.problem = policy.error(error, "log")
         self.reader.rewind()
         self.backoff.start()
         self.stop()

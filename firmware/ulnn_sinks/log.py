@@ -127,7 +127,7 @@ class Log:
         self.model = model[:16] if len(model) >= 16 else ""
         self.sinks = []
         self.summary = Summary(channels)
-        self._policy = policy
+        self.policy = policy
         self.device = self._name(device or board_number() or ring.log)
         self.uptime = Uptime()
         self._begin()
@@ -137,8 +137,8 @@ class Log:
 
     def _name(self, device):
         """What the device is called outside: a policy may give it a pseudonym."""
-        if self._policy:
-            device = self._policy.filter({"device": device}, "send").get("device", self.ring.log)
+        if self.policy:
+            device = self.policy.filter({"device": device}, "send").get("device", self.ring.log)
         bad = [c for c in device if not (c in "._-" or c.isdigit() or c.isalpha()) or c > "z"]
         if bad or not 0 < len(device) <= 64:
             raise ValueError("device: expected 1 to 64 letters, digits or ._-, got %r" % device)
@@ -193,8 +193,12 @@ class Log:
         event.seq = self.seq
         event.up = self.uptime.ms()
         event.utc = utc_ms()
-        if self._policy and not self._mask(event):
-            self.withheld += 1
+        try:
+            if self.policy and not self._mask(event):
+                self.withheld += 1
+                return False
+        except Exception:  # what no event can be made of
+            self.missed += 1
             return False
         way = self.ring.makes_way()
         if way > self._left:
@@ -219,10 +223,10 @@ class Log:
         for name in fields:
             if name not in FREE:
                 record[name] = fields[name]
-        left = self._policy.filter(record, "send")
+        left = self.policy.filter(record, "send")
         for name in list(left):
             try:
-                self._policy.rule(name, "store")
+                self.policy.rule(name, "store")
             except Exception:
                 del left[name]
         event.utc, event.up = (_whole(left.get(k)) for k in ("t", "up"))

@@ -120,6 +120,44 @@ def test_sinks_come_with_the_app_that_names_them(
     assert not (rules | sinks) & names
 
 
+POLICY = {
+    "fields": {"what": {"do": "pseudonym"}},
+    "channels": {name: {"do": "keep"} for name in cases.CHANNELS},
+    "key": {"file": "keeper.json"},
+}
+
+
+@needs_micropython
+def test_a_policy_comes_with_the_app(
+    disk: Callable[..., Disk], pure_only: None, model: Path, tmp_path: Path
+) -> None:
+    """It is part of the version, with the modules that it takes; the keeper's key is not."""
+    there = disk(1024)
+    (tmp_path / "policy.json").write_text(json.dumps(POLICY))
+    key = json.dumps({"now": "k1", "keys": {"k1": "5e" * 32}}).encode()
+    (tmp_path / "keeper.json").write_bytes(key)
+    app = app_of(tmp_path, model, policy="policy.json")
+    with pytest.raises(UlnnError, match=r"keeper's file /ram/keeper.json: no such file; nothing"):
+        deploy(there.link, model, app=app)
+    assert "/policy.json" not in there.files()
+    there.link.write_file("/ram/keeper.json", key)
+    report = deploy(there.link, model, app=app)
+    names = {item.name for item in report.plan.items}
+    assert {"ulnn_rules/mask.mpy", "ulnn_rules/keeper.mpy", "ulnn_sources/masked.mpy"} <= names
+    assert json.loads(text(there.link, "/ram/policy.json")) == POLICY
+    assert json.loads(text(there.link, "/ram/settings.json"))["policy"] == "/ram/policy.json"
+    forget_modules(there)
+    there.link.exec("import ulnn_app\nulnn_app.run('/ram/settings.json')", timeout=60)
+    assert not deploy(there.link, model).plan.changes  # a model alone leaves it there
+    deploy(there.link, model, app=app_of(tmp_path, model))
+    assert "/policy.json" not in there.files()
+    rollback(there.link)
+    assert "/policy.json" in there.files()
+    remove(there.link)
+    assert "/policy.json" not in there.files()
+    assert there.link.read_file("/ram/keeper.json") == key
+
+
 @needs_micropython
 def test_a_persons_programs_stay(
     disk: Callable[..., Disk], pure_only: None, model: Path, tmp_path: Path
@@ -185,12 +223,16 @@ def test_a_recording_becomes_one_to_replay(model: Path, tmp_path: Path) -> None:
         ),
         ({"source": {"kind": "lines", "channels": [{"name": "a"}]}}, "no channel ax: the source"),
         ({"model": "/m.ulnn"}, "model is /m.ulnn, and --to says /models/a.ulnn"),
+        ({"policy": "no.json"}, "settings.json: policy: no file .*no.json; a path that begins"),
+        ({"policy": "settings.json"}, "settings.json: '.*' is not a key of it; it has budget"),
+        ({"policy": "ax.json"}, "no channel ay: the source has ax; the policy keeps ay, az, wx"),
     ],
 )
 def test_mistakes_are_found_before_a_board_is_touched(
     changes: dict[str, Any], said: str, model: Path, tmp_path: Path
 ) -> None:
     path = write(tmp_path, **changes)
+    (tmp_path / "ax.json").write_text('{"channels": {"ax": {"do": "keep"}}}')
     with pytest.raises(UlnnError, match=said):
         api.deploy(model, "/dev/no-such-port", to="/models/a.ulnn", app=path)
 

@@ -97,7 +97,7 @@ def test_live(app: PtyBoard) -> None:
     made: list[Decision] = []
     seen: list[Moment] = []
     moment = uh.live(app.port, seconds=1, on_decision=made.append, progress=seen.append)
-    assert (moment.model, moment.samples, moment.ended) == ("m.ulnn", 101, "1 s")
+    assert (moment.model, moment.samples, moment.ended) == ("m.ulnn", 101, "ended after 1 s")
     assert (moment.dropped, moment.faults, moment.gaps, moment.restarts) == (0, 0, 0, 0)
     assert len(made) == 5
     assert sum(moment.decisions.values()) == 5

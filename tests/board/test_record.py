@@ -66,7 +66,7 @@ def test_a_take_and_its_session_file(sensor: PtyBoard, tmp_path: Path) -> None:
         *("walking", "p 01", wave_source.NAMES, wave_source.UNITS),
     )
     assert (s.samples, s.seconds, s.rate, s.gaps, s.gap_count) == (201, 1.0, 200.0, (), 0)
-    assert (s.dropped, s.lost, s.faults, s.restarts, s.ended) == (0, 0, 0, 0, "1 s")
+    assert (s.dropped, s.lost, s.faults, s.restarts, s.ended) == (0, 0, 0, 0, "ended after 1 s")
     assert s.source == WAVE
     assert s.port == sensor.port
     assert s.firmware.startswith("micropython 1.")
@@ -195,6 +195,21 @@ def test_a_board_that_stays_away_leaves_what_came(sensor: PtyBoard, tmp_path: Pa
     assert "still plugged in" in read_session(path).ended
 
 
+def test_a_board_that_stays_away_is_waited_for_once(sensor: PtyBoard, tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    def take_away() -> None:
+        sensor.link.unlink()
+        sensor.unplug()
+
+    with pytest.raises(UlnnError, match=r"waited 1 s for the board.*; \d+ samples are in "):
+        record(
+            str(sensor.link), folder=tmp_path, source=WAVE, wait=1, notice=lines.append,
+            progress=after(100, take_away),
+        )  # fmt: skip
+    assert lines == ["the board is gone: waiting 1 s for it"]
+
+
 def test_a_fault_of_the_source_is_counted_and_gone_over(sensor: PtyBoard, tmp_path: Path) -> None:
     take = record(sensor.port, folder=tmp_path, source=WAVE | {"fail": 100}, seconds=1)
     s, rows = take.session, table(take.path)
@@ -210,6 +225,8 @@ def test_a_fault_of_the_source_is_counted_and_gone_over(sensor: PtyBoard, tmp_pa
     [
         (WAVE | {"refuse": True}, "the source does not start: OSError: no wave at address 0x68"),
         (WAVE | {"rate": 0}, r"source\.rate: expected a whole number from 1 to 100000, got 0"),
+        ({"kind": "mpu", "ratte": 9}, "^source: 'ratte' is not a key of it; it has address, "),
+        ({"kind": "mpu", "rate": 300}, r"^source\.rate: expected 1000 divided by a whole"),
         ({"kind": "sonar"}, "ValueError: source.kind: expected one of"),
         ("nothing.json", "nothing.json cannot be read: no such file"),
         ({"rate": 3}, 'source: expected an object with "kind", or with one as "source"'),
@@ -244,7 +261,7 @@ def test_an_older_loop_asks_for_a_deployment(sensor: PtyBoard, tmp_path: Path) -
 
 def test_a_full_folder_is_found_before(sensor: PtyBoard, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UlnnError, match="file cannot be written: "):
+    with pytest.raises(UlnnError, match="file is a file, expected a folder for takes"):
         record(sensor.port, folder=tmp_path / "file", source=WAVE)
 
 
@@ -267,7 +284,7 @@ def test_ctrl_c_ends_a_take(sensor: PtyBoard, tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGINT)
         said, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (0, "")
-    assert "(walk); ended by Ctrl-C" in said
+    assert "(walk); stopped by Ctrl-C" in said
     assert "0 gaps, 0 lost" in said
     number = counts(table(path))
     assert number.tolist() == list(range(1, len(number) + 1))

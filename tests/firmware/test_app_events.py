@@ -134,9 +134,11 @@ def test_a_board_gets_the_sinks_that_it_uses(settings: dict[str, Any], tmp_path:
     }
     path.write_text(json.dumps({k: settings[k] for k in ("source", "model")}))
     assert "ulnn_sinks" not in parts(read_app(path, model))
-    given = settings | {"sinks": [mqtt], "events": {"policy": "/policy.json"}}
-    path.write_text(json.dumps(given))
-    assert {"mask", "keeper", "events"} < set(parts(read_app(path, model))["ulnn_rules"])
+    path.write_text(json.dumps(settings | {"sinks": [], "policy": "/policy.json"}))
+    brought = parts(read_app(path, model))
+    assert {"mask", "keeper", "noise"} < set(brought["ulnn_rules"])
+    assert "masked" in brought["ulnn_sources"]
+    assert "events" not in brought["ulnn_rules"]
 
 
 POLICY = {
@@ -144,13 +146,15 @@ POLICY = {
         "device": {"do": "keep", "text": True}, "what": {"do": "keep", "words": ["IR", "TRAP"]},
         "t": {"do": "round", "bucket": "1 h", "unit": "ms"}, "samples": {"do": "keep"},
         "margin": {"do": "round", "step": 100},
-    }
+    },
+    "channels": {name: {"do": "keep"} for name in cases.CHANNELS},
 }  # fmt: skip
 
 
 def test_a_policy_comes_first(settings: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "policy.json").write_text(json.dumps(POLICY))
-    settings["events"] |= {"policy": str(tmp_path / "policy.json"), "decisions": "all"}
+    settings["policy"] = str(tmp_path / "policy.json")
+    settings["events"] |= {"decisions": "all"}
     app_module.run(settings)
     *decisions, summary = lines(tmp_path)
     assert {e.get("what") for e in decisions} == {"TRAP", None}
@@ -161,8 +165,8 @@ def test_a_policy_comes_first(settings: dict[str, Any], tmp_path: Path) -> None:
     assert summary["lost"] == 0  # the policy does not have it
     stored = b"".join(path.read_bytes() for path in (tmp_path / "events").iterdir())
     assert b"unsure" not in stored
-    settings["events"]["policy"] = "none.json"
-    with pytest.raises(ValueError, match=r"settings.events: none.json: no such file"):
+    settings["policy"] = "none.json"
+    with pytest.raises(ValueError, match=r"settings.policy: none.json: no such file"):
         app_module.make(settings)
 
 

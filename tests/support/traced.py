@@ -24,8 +24,8 @@ from ulnn_rules.decider import Decider
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
 
-# boot.py: simulated sensors replay a file. Microseconds, decision, memory in use and counts of
-# every sample that goes into the model are kept; when `steps` are there, the app ends.
+# boot.py: simulated sensors replay a file. Microseconds, decision, margin, memory in use and
+# counts of every sample that goes into the model are kept; when `steps` are there, the app ends.
 BOOT = """
 import gc, machine, _simulation, ulnn_app
 from array import array
@@ -34,7 +34,7 @@ from ulnn_app import loop, measures
 with open("/input.bin", "rb") as f:
     _input = array({typecode!r}, f.read())
 {simulate}
-_width = 3 + {channels}
+_width = 4 + {channels}
 _trace = array("i", [0] * ({steps} * _width))
 _at = _us = _memory = 0
 _step, _add = loop.App._step, measures.Pace.add
@@ -54,9 +54,10 @@ def _traced(self):
     _trace[_at + 1] = self.decider.decision
     if self.samples % 50 == 0:  # it looks at every block of the heap
         _memory = gc.mem_alloc()
-    _trace[_at + 2] = _memory
-    for k in range(_width - 3):
-        _trace[_at + 3 + k] = self.source.raw[k]
+    _trace[_at + 2] = self.decider.margin
+    _trace[_at + 3] = _memory
+    for k in range(_width - 4):
+        _trace[_at + 4 + k] = self.source.raw[k]
     _at += _width
     if _at == len(_trace):
         self.stop()
@@ -71,11 +72,12 @@ loop.App._step, measures.Pace.add = _traced, _noted
 
 @dataclass(frozen=True)
 class Trace:
-    """us, decisions, memory: (T,). raw: (T, channels). said: what the program printed. wall: the
-    seconds that it took."""
+    """us, decisions, margins, memory: (T,). raw: (T, channels). said: what the program printed.
+    wall: the seconds that it took."""
 
     us: NDArray[np.int32]
     decisions: NDArray[np.int32]
+    margins: NDArray[np.int32]
     memory: NDArray[np.int32]
     raw: NDArray[np.int32]
     said: str
@@ -114,13 +116,13 @@ def read(link: Board, said: str, wall: float) -> Trace:
     """What the program has kept."""
     held = np.frombuffer(link.read_file("/trace.bin"), "<i4")
     rows = held[1:].reshape(-1, held[0])
-    return Trace(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3:], said, wall)
+    return Trace(*rows[:, :4].T, rows[:, 4:], said, wall)
 
 
 def _on_pc(settings: Path, model: bytes) -> Any:
     """The source of the settings, on a PC, and its `Counts`."""
     rules = board_code.module("ulnn_app.settings")
-    given = rules.read(json.loads(settings.read_text()), str(settings))
+    given = rules.read({"model": "?"} | json.loads(settings.read_text()), str(settings))
     for name, content in read_app(settings, model).recordings.items():
         local = settings.parent / name
         local.write_bytes(content)

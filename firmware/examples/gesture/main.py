@@ -1,4 +1,4 @@
-"""Gestures from an MPU-6050: a line for each new one, and how sure it is."""
+"""Gestures from an MPU-6050: which one each decision is, and how sure it is."""
 
 import ulnn_app
 

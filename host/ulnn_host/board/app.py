@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ulnn_rules.keeper import Key, Keys
+from ulnn_rules.mask import Policy, load
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
+from ulnn_rules.settings import check
 
 from ..base.errors import UlnnError
 from ..base.paths import board_files
@@ -23,12 +26,14 @@ from .identity import MASKING, SINK_RULES
 from .takes import MAGIC, take_bytes
 from .versions import Held, Version
 
-SETTINGS = "settings.json"
+SETTINGS, POLICY = "settings.json", "policy.json"
 STARTERS = ("boot.py", "main.py")
 # Of these a board gets what its settings name.
 IN_PARTS = ("ulnn_sources", "ulnn_sinks", "ulnn_rules")
-# What the settings are called where versions are kept, in which .json files are versions.
-STORED = {SETTINGS: "app.settings"}
+# What these are called where versions are kept, in which .json files are versions.
+STORED = {SETTINGS: "app.settings", POLICY: "app.policy"}
+# In place of the keeper's, which is on the board alone and no part of a version.
+_SOME_KEYS = Keys({"some": Key(bytes(32))}, "some")
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,12 @@ class App:
     """Settings that were checked. settings: as the board gets them, but for the model's path.
 
     recordings: path on the board, relative to its root, and contents of what the source replays.
+    policy: contents of the file that the settings name beside them, None without one.
     """
 
     settings: dict[str, Any]
     recordings: dict[str, bytes]
+    policy: bytes | None = None
 
     @property
     def model_path(self) -> str | None:
@@ -57,6 +64,8 @@ class App:
         if self.recordings:
             (name,) = self.recordings
             settings["source"] = settings["source"] | {"file": f"{root}/{name}"}
+        if self.policy is not None:
+            settings["policy"] = f"{root}/{POLICY}"
         return json.dumps(settings, indent=1).encode() + b"\n"
 
 
@@ -65,7 +74,8 @@ def read_app(path: Path, model: bytes, to: str | None = None) -> App:
     the board, where both say it. Raises UlnnError.
 
     A source's "file" without a leading "/" is beside the settings, and goes to the board: a .take
-    file, or a recording that becomes one (CSV, Parquet, .npz).
+    file, or a recording that becomes one (CSV, Parquet, .npz). So does the "policy", without its
+    keeper's key.
     """
     try:
         given = json.loads(path.read_text())
@@ -74,6 +84,7 @@ def read_app(path: Path, model: bytes, to: str | None = None) -> App:
     except ValueError as error:
         raise UlnnError(f"{path}: not JSON: {error}") from error
     rules = board_code.module("ulnn_app.settings")
+    policy = _beside(path, given, "policy")
     recordings = to_replay(path, given)
     with tempfile.TemporaryDirectory() as folder:
         here = given
@@ -82,18 +93,32 @@ def read_app(path: Path, model: bytes, to: str | None = None) -> App:
             local.write_bytes(data)
             here = given | {"source": given["source"] | {"file": str(local)}}
         try:
-            _check(rules, here, str(path), model)
+            _check(rules, here, str(path), model, policy)
         except ValueError as error:
             raise UlnnError(f"{error}") from error
     wanted = given.get("model")
     if to and wanted and to != wanted:
         raise UlnnError(f"{path}: model is {wanted}, and --to says {to}: leave one of them out")
-    return App(given, recordings)
+    return App(given, recordings, policy.read_bytes() if policy else None)
 
 
-def _check(rules: Any, given: Any, where: str, model: bytes) -> None:
+def _beside(path: Path, given: Any, key: str) -> Path | None:
+    """The file that a key of the settings names on this PC; None: none, or one on the board."""
+    name = given.get(key) if isinstance(given, dict) else None
+    if not isinstance(name, str) or not name or name.startswith("/"):
+        return None
+    local = path.parent / name
+    if not local.is_file():
+        raise UlnnError(
+            f"{path}: {key}: no file {local}; a path that begins with / is one on the board"
+        )
+    return local
+
+
+def _check(rules: Any, given: Any, where: str, model: bytes, policy_file: Path | None) -> None:
     known = given | {"model": given.get("model", "?")} if isinstance(given, dict) else given
     settings = rules.read(known, where)
+    policy: Policy | None = load(str(policy_file), keys=_SOME_KEYS) if policy_file else None
     on_board = (
         str(settings["source"].get("file", "")).startswith("/")
         and not Path(settings["source"]["file"]).exists()
@@ -104,7 +129,27 @@ def _check(rules: Any, given: Any, where: str, model: bytes) -> None:
         source = rules.source_of(settings, where)
     except ImportError:  # what only boards have; they check it
         return
+    if policy:
+        source = board_code.module("ulnn_sources.masked").Masked(source, policy, "network")
     rules.fit(settings, source, Meaning(model), Scaling(model), where)
+
+
+def check_source(settings: dict[str, Any], where: str) -> None:
+    """Settings of a source, with its kind, as far as a PC can check them. Raises UlnnError."""
+    sources: Any = board_code.package("ulnn_sources")
+    kind = settings["kind"]
+    if kind not in sources.KINDS:  # the board may have it
+        return
+    given = {key: value for key, value in settings.items() if key != "kind"}
+    try:
+        table = board_code.module(f"ulnn_sources.{sources.KINDS[kind]}").TABLE
+        check(given, table, where)
+        if "file" not in table:  # which need not be here
+            sources.make(settings, where)
+    except ImportError:  # what only boards have; they check it
+        return
+    except ValueError as error:
+        raise UlnnError(f"{error}") from None
 
 
 def to_replay(path: Path, given: Any) -> dict[str, bytes]:
@@ -149,21 +194,23 @@ def starter(name: str, root: str) -> bytes:
 def parts(app: App) -> dict[str, list[str]]:
     """The modules that an app takes of each package in IN_PARTS, without those that it does not
     use, and of ulnn_rules those that are not for every board."""
-    found = {"ulnn_sources": sources(app.kind)}
+    policy = bool(app.settings.get("policy"))
+    found = {"ulnn_sources": sources(app.kind, *(["masked"] if policy else []))}
     sinks = {str(sink["kind"]) for sink in app.settings.get("sinks", [])}
     if sinks:
         known = board_code.package("ulnn_sinks").KINDS
         wanted = {"base", "log", "ring", *(known[kind] for kind in sinks)}
         found["ulnn_sinks"] = _with_imports("ulnn_sinks", wanted)
-        policy = app.settings.get("events", {}).get("policy")
-        found["ulnn_rules"] = sorted([*SINK_RULES, *(MASKING if policy else ())])
+    if sinks or policy:
+        rules = [*(SINK_RULES if sinks else ()), *(MASKING if policy else ())]
+        found["ulnn_rules"] = sorted(rules)
     return found
 
 
-def sources(kind: str) -> list[str]:
-    """The modules of `ulnn_sources` that a source of this kind takes."""
+def sources(kind: str, *others: str) -> list[str]:
+    """The modules of `ulnn_sources` that a source of this kind takes, and others."""
     known = board_code.package("ulnn_sources").KINDS
-    return _with_imports("ulnn_sources", {"base", known.get(kind, "base")})
+    return _with_imports("ulnn_sources", {"base", known.get(kind, "base"), *others})
 
 
 def _with_imports(top: str, stems: set[str]) -> list[str]:
@@ -197,7 +244,7 @@ def modules(parts: dict[str, list[str]]) -> list[str]:
 
 def places(app: App | None, root: str) -> list[str]:
     """Where on a board the files of an app go, but for modules and the model."""
-    names = (*STARTERS, SETTINGS, *(app.recordings if app else ()))
+    names = (*STARTERS, SETTINGS, POLICY, *(app.recordings if app else ()))
     return [f"{root}/{name}" for name in names] if app else []
 
 
@@ -207,6 +254,8 @@ def placed(app: App | None, held: Held, model: str, root: str) -> list[tuple[str
     if app is None:
         return []
     found = [(f"{root}/{SETTINGS}", app.content(model, root), "settings of the app")]
+    if app.policy is not None:
+        found.append((f"{root}/{POLICY}", app.policy, "what may leave"))
     for name, data in app.recordings.items():
         found.append((f"{root}/{name}", data, "recording to replay"))
     for name in STARTERS:

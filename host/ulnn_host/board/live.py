@@ -12,7 +12,7 @@ from .discover import resolve
 from .faults import Faults
 from .line import BAUDRATE
 from .link import Board
-from .record import BOARD_SETTINGS, read_json
+from .record import BOARD_SETTINGS, read_json, source_settings
 from .samples import Int16
 from .source_files import prepare
 from .source_session import NO_DECISION, UNSURE, SourceInfo, SourceSession
@@ -76,9 +76,11 @@ def live(
 
     settings: of the app, a dict or the path of a JSON file on the PC; None: settings.json on the
     board. The model has to be there. on_decision: gets every decision; progress: called some
-    times a second; notice: with a line about each restart. Raises UlnnError.
+    times a second; notice: with a line about each restart, and about channels that a policy on
+    the board withholds. Raises UlnnError.
     """
     given = BOARD_SETTINGS if settings is None else read_json(settings)
+    source_settings(settings)  # a mistake is found before the port is opened
     damage = Faults.parse(faults) if faults else None
     with (
         Board.open(
@@ -88,6 +90,8 @@ def live(
     ):
         prepare(board, given, app=True)
         with board.source(given, app=True) as session:
+            if notice and session.source.left_out:
+                notice(session.source.left_out)
             return _follow(
                 session,
                 seconds,

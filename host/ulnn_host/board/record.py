@@ -13,7 +13,7 @@ from ..base.errors import UlnnError
 from ..base.version import __version__
 from ..data.take_writer import TakeWriter
 from ..data.takes import Session
-from .app import to_replay
+from .app import check_source, to_replay
 from .discover import resolve
 from .faults import Faults
 from .identity import identify
@@ -66,7 +66,8 @@ def record(
     source: settings of the source, a dict; the path of a JSON file on the PC with them, or with
     them as "source"; None: those of the app on the board. kind: csv or parquet. wait: seconds
     until an unplugged board is back. faults: damage of the line on purpose, RATE[:KIND]. progress:
-    called some times a second; notice: with a line about each restart.
+    called some times a second; notice: with a line about each restart, and about channels that a
+    policy on the board withholds.
     Raises UlnnError; what was recorded by then is in the folder.
     """
     settings = source_settings(source)
@@ -81,6 +82,8 @@ def record(
         if isinstance(settings, dict):
             settings = put_recording(board, source, settings)
         with board.source(settings) as session:
+            if notice and session.source.left_out:
+                notice(session.source.left_out)
             first = _session(port, label, group, session)
             taking = _Taking(session, TakeWriter(folder, first, kind), seconds)
             return taking.all(stopped, progress or (lambda take: None))
@@ -107,9 +110,10 @@ def source_settings(source: dict[str, Any] | str | Path | None) -> dict[str, Any
         return BOARD_SETTINGS
     found = read_json(source)
     found = found.get("source", found)
+    where = "source" if isinstance(source, dict) else str(source)
     if not isinstance(found, dict) or not isinstance(found.get("kind"), str):
-        where = "source" if isinstance(source, dict) else source
         raise UlnnError(f'{where}: expected an object with "kind", or with one as "source"')
+    check_source(found, where)
     return found
 
 

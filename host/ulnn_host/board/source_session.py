@@ -31,7 +31,8 @@ class SourceInfo:
     """What the board says of its source. scale, offset: value = raw * scale + offset, in the unit.
 
     settings: of the source, {} where it was made by a program. words: of a row; ring: rows that
-    the board keeps. labels: of the decisions; outputs: of the model, 0 without one.
+    the board keeps. labels: of the decisions; outputs: of the model, 0 without one. withheld:
+    channels that a policy does not let be sent.
     """
 
     channels: tuple[str, ...]
@@ -43,6 +44,13 @@ class SourceInfo:
     ring: int
     outputs: int
     labels: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> str:
+        """A line about them, "" without any."""
+        names = ", ".join(self.withheld)
+        return names and f"withheld: {names}: the policy on the board does not let them be sent"
 
     @classmethod
     def read(cls, facts: dict[str, str], outputs: int) -> SourceInfo:
@@ -58,6 +66,7 @@ class SourceInfo:
                 int(facts["ring"]),
                 outputs,
                 _texts(facts.get("labels", "[]")),
+                _texts(facts.get("withheld", "[]")),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"no {error}") from error

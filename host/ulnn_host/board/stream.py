@@ -226,10 +226,10 @@ class Session:
             late = deaf or now > deadline or self._fruitless > FRUITLESS_RESTARTS
             if hopeless or late:
                 raise error
+            if isinstance(error, LineLost):
+                self._notice(f"the board is gone: waiting {self._wait:g} s for it")
+                self._line.reopen(self._wait)
             try:
-                if isinstance(error, LineLost):
-                    self._notice(f"the board is gone: waiting {self._wait:g} s for it")
-                    self._line.reopen(self._wait)
                 self._begin(again=True)
                 self._put_back(self._mark)
                 self._notice(f"{error}: started again, {self._where()}")

@@ -77,16 +77,16 @@ class Tally:
         while not stopped():
             found = self._count(session.fetch())
             late = time.monotonic() - self._began > self._most / 1e6 + NOTHING_SECONDS
-            if found.rows.ended:
+            if late or found.samples < len(found.rows.raw):
+                self.ended = f"ended after {self._most / 1e6:g} s"
+            elif found.rows.ended:
                 self.ended = "the source ended"
-            elif late or found.samples < len(found.rows.raw):
-                self.ended = f"{self._most / 1e6:g} s"
             yield found
             if self.ended:
                 return
             if not found.rows.left:
                 time.sleep(session.pause)
-        self.ended = "Ctrl-C"
+        self.ended = "stopped by Ctrl-C"
         for _ in range(LAST_FETCHES):
             found = self._count(session.fetch())
             yield found

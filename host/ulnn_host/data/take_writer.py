@@ -108,6 +108,8 @@ def _new(folder: Path, stem: str) -> tuple[Path, Any]:
                 return path, path.open("xb", buffering=0)
             except FileExistsError:
                 continue  # another recording began at the same time
+    except FileExistsError:
+        raise UlnnError(f"{folder} is a file, expected a folder for takes") from None
     except OSError as error:
         raise UlnnError(f"{folder} cannot be written: {_reason(error)}") from error
 

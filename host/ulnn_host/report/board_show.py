@@ -31,7 +31,7 @@ def show_plan(plan: Plan, console: Terminal) -> None:
             item.name, f"{len(item.data):,}", Text(item.status, style), item.note, style=None
         )
     removed = (
-        (plan.stale, "left by a deployment cut off"),
+        (plan.stale, "of no version"),
         (plan.hiding, "hides ours"),
         (plan.leftover, "not used any more"),
     )

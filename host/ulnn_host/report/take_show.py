@@ -42,7 +42,7 @@ def show_take(take: Take, console: Terminal) -> None:
     of = ", ".join(word for word in (s.label, s.group) if word)
     console.print(
         f"{take.path}: {s.samples:,} samples in {duration(s.seconds)}, {s.rate:.4g} Hz"
-        f"{f' ({of})' if of else ''}; ended by {s.ended}",
+        f"{f' ({of})' if of else ''}; {s.ended}",
         soft_wrap=True,
     )
     trouble = bool(s.gap_count or s.dropped or s.lost or s.faults or s.restarts)
