@@ -32,8 +32,7 @@ from ulnn_host.train import recipe, train
 
 TARGET = "host/docs/events.md"
 MINUTES = 10.0
-GATHER_S = 60  # for so long events wait for others
-BATCH = 1024  # bytes of a message
+GATHER_S, BATCH = 60, 1024  # events wait for others so long, for a message of so many bytes
 UTC_MS = 1_795_678_901_234  # of the device's clock, at the start
 WORTH = 0.9
 POLICIES = {"changes": "changes of the decision", "all": "every decision"}
@@ -183,8 +182,8 @@ class Gathered(base.Sink):  # type: ignore[misc]
 
     def __init__(self, log: Any) -> None:
         super().__init__("gathered", {}, log)
-        self.delivery = base.Delivery(self, BATCH, 10000, gather_ms=1000 * GATHER_S)
         self.bytes = 0
+        self.delivery = base.Delivery(self, BATCH, 10000, gather_ms=1000 * GATHER_S)
 
     def poll(self) -> None:
         """Send the lines that are complete."""
@@ -278,16 +277,16 @@ def judged(seen: Seen, recording: Sequences, within: float) -> tuple[int, int, i
 
 def measure(name: str, folder: Path, minutes: float, epochs: int | None = None) -> list[Result]:
     """Train a model of a stream, and play so many minutes of it with each policy."""
-    stream = STREAMS[name]
+    stream, path = STREAMS[name], folder / f"{name}.ulnn"
     folder.mkdir(exist_ok=True)
-    path = fitted(stream, epochs).save(folder / f"{name}.ulnn")
+    fitted(stream, epochs).save(path)
     recording = stream.recording(int(60 * minutes))
     results = []
     for policy in POLICIES:
         log, gathered, seen = play(path, recording, policy, folder)
-        sizes = [log[key] for key in ("raw_bytes", "events", "single_bytes")]
+        raw, events, single = [log[key] for key in ("raw_bytes", "events", "single_bytes")]
         missed, marks = log["missed"] + log["dropped"], judged(seen, recording, stream.within)
-        results.append(Result(name, policy, *sizes, gathered, missed, *marks))
+        results.append(Result(name, policy, raw, events, single, gathered, missed, *marks))
     return results
 
 
