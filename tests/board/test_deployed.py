@@ -79,7 +79,7 @@ def test_remove_leaves_what_is_not_ours(
 def test_the_version_before_comes_back_when_the_self_test_fails(
     disk: Callable[..., Disk], pure_only: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = disk()
+    there = disk(320)
     path = model_file(tmp_path, 1)
     broken = tmp_path / "broken.py"
     broken.write_text(

@@ -31,7 +31,7 @@ for k in range({ROWS}):
     rows[6 * k], rows[6 * k + 1] = k, -k
 _simulation.imu(rows)
 """
-MPU = {"kind": "mpu", "rate": 200, "range_g": 16, "range_dps": 2000, "scl": 0, "sda": 1}
+MPU = {"kind": "mpu", "rate": 200, "range_g": 16, "range_dps": 2000, "scl": 1, "sda": 0}
 CHANNELS = ("ax", "ay", "az", "gx", "gy", "gz")
 
 
