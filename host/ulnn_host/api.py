@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 from .base.errors import UlnnAssumption, UlnnError, UlnnWarning
 from .base.progress import BYTES, bar, bars, status
 from .base.toml_tables import table
-from .data.mask import mask
 from .data.sequences import Sequences
 from .format import container
 from .model import Model, load
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from .board.live import Moment
     from .board.record import Take
     from .board.validate import ValidationReport
+    from .data.mask import Masked
     from .data.options import DataOptions
     from .experiments.compare import Comparison
     from .network.float_network import FloatNetwork
@@ -67,6 +67,19 @@ def read(*sources: str | Path, **keys: Any) -> Sequences:
     from .data import logs
 
     return logs.read(*sources, **keys)
+
+
+def mask(
+    policy: str | Path, source: str | Path, output: str | Path | None = None, **keys: Any
+) -> Masked:
+    """Mask a file (CSV, Parquet, JSON lines) into one of the same kind, whole or not at all;
+    without an output nothing is written, no budget is spent, and small groups are counted.
+
+    policy: the path of one. keys: purpose, options, progress, as of `data.mask.mask`.
+    """
+    from .data import mask as room
+
+    return room.mask(policy, source, output, **keys)
 
 
 def train(source: str | Path | Sequences, /, **keys: Any) -> TrainedNetwork:

@@ -21,7 +21,6 @@ import numpy as np
 from ..base.errors import UlnnError
 from ..base.paths import board_files
 from ..format import container
-from ..toolchain import natmod
 from .batch import Batch, Outputs
 from .reference import Reference
 
@@ -148,6 +147,8 @@ y.close(), s.close()
 
 
 def _unix(data: bytes, batch: Batch) -> Outputs:
+    from ..toolchain import natmod  # slow to import, and for this engine alone
+
     return unix_run(data, batch, natmod.find("x64").parent)
 
 
