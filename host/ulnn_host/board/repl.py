@@ -24,7 +24,7 @@ QUIET_SECONDS = 0.1
 FIRST_SIGN_SECONDS = 0.5
 ANSWER_SECONDS = 0.25
 ECHO_SECONDS = 1.0
-ATTEMPTS = 20
+ATTEMPTS = 40
 PIECE, SMALLEST_PIECE = 1024, 24
 SLICES_AFTER = 3
 _HIDDEN = b"callable"  # damage made a name of ours, or print, another thing: print=(1,2)
