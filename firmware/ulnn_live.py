@@ -27,6 +27,9 @@ class _App(App):
     def note(self, app):
         self.decided = True
 
+    def _text(self, error, *purposes):
+        return super()._text(error, "send", *purposes)  # all of it can go over the line
+
     def _step(self):
         self.decided = False
         super()._step()
@@ -35,8 +38,7 @@ class _App(App):
 
 def _decisions_leave(app):
     """Whether the policy lets decisions be sent as they are."""
-    policy, d = app.policy, app.decider
-    names = (list(d.labels) or [str(k) for k in range(len(d.y))]) + ["unsure"]
+    policy, names = app.policy, app.names()
     try:
         if policy.rule("margin", "send").set["do"] != "keep":
             return False
@@ -64,6 +66,7 @@ class Live(ulnn_record.Recorder):
         return len(self.app.decider.y) + 3
 
     def begin(self):
+        self.clear()
         self.app.begin()
         self.started = True
 

@@ -15,6 +15,7 @@ from struct import pack_into
 
 import ulnn_sources
 import ulnn_stream
+from ulnn_rules.faults import words
 from ulnn_rules.ticks import ticks_diff, ticks_ms
 from ulnn_sources.base import MOST_US
 
@@ -163,7 +164,7 @@ class Recorder(ulnn_stream.Stream):
         """What may be sent of an exception."""
         if self.policy:
             return self.policy.error(error, "send")
-        return "%s: %s" % (type(error).__name__, error)
+        return words(error)
 
     def elapsed(self):
         """Microseconds since the sample before; by the clock of ms where the source was started
@@ -200,10 +201,14 @@ class Recorder(ulnn_stream.Stream):
         self.started = False
         return super().hello(n)
 
-    def begin(self):
-        """Start the source, with an empty ring. Raises what it raises, with a policy OSError."""
+    def clear(self):
+        """Empty the ring, and count from here."""
         self.first = self.waiting = self.drops = self.lost = self.faults = self.carry = 0
         self.ended = self.failed = self.timed = False
+
+    def begin(self):
+        """Start the source, with an empty ring. Raises what it raises, with a policy OSError."""
+        self.clear()
         try:
             self.source.start()
         except Exception as e:

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+from array import array
 
 import ulnn
 from ulnn_app import chip, measures
 from ulnn_app.settings import fit, read, source_of
 from ulnn_rules.decider import Decider
+from ulnn_rules.faults import words
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
 from ulnn_rules.ticks import ticks_diff, ticks_ms, ticks_us
@@ -59,7 +61,7 @@ class App:
         self._light = s["sleep"] == "light"
         self.ticks = scaling.ticks
         self._load(path, meaning)
-        self.x = self._array(scaling.input_size)
+        self.x = array("h", [0] * scaling.input_size)
         self.on_decision, self.on_poll = [], []
         self.faults = measures.Faults()
         self.latency = measures.Spread()
@@ -93,12 +95,6 @@ class App:
         self._dt_max, self._dt_fixed = info["dt_max"], info["dt_fixed"]
         self.cells = _cells(path)
         self._decided = [0] * (len(self.decider.y) + 1)  # the last: unsure
-
-    @staticmethod
-    def _array(n):
-        from array import array
-
-        return array("h", [0] * n)
 
     def _forget(self):
         self.state = "ready"
@@ -147,7 +143,7 @@ class App:
             while self.state != "ended" and not self._stopping:
                 n = self.poll()
                 for f in self.on_poll:
-                    self._call(f)
+                    self._call(f, "on_poll")
                 if self._light and not n:
                     chip.machine.lightsleep(pause)
                     await sleep_ms(0)
@@ -172,7 +168,8 @@ class App:
         """Whether the source has given a sample."""
         try:
             if self._down:
-                if ticks_diff(self._last_ms, self._failed_at) < self._pause:
+                # Without a pause the ticks at the last fault mean nothing.
+                if self._pause and ticks_diff(self._last_ms, self._failed_at) < self._pause:
                     return False
                 self.starts += 1
                 self.source.start()
@@ -221,7 +218,7 @@ class App:
             if self.settings["print"] != "nothing":
                 self._show(decision)
             for f in self.on_decision:
-                self._call(f)
+                self._call(f, "on_decision")
 
     def _show(self, decision):
         if decision != self._shown or self.settings["print"] == "all":
@@ -231,11 +228,11 @@ class App:
                 label, margin = self._private.decision(label, margin)
             print(self.seconds, "s", label, "margin", margin)
 
-    def _call(self, f):
+    def _call(self, f, where):
         try:
             f(self)
         except Exception as e:
-            self.fault("on_decision", e)
+            self.fault(where, e)
 
     def fault(self, where, error):
         """Count a fault, and keep it for `ulnn_app.log`."""
@@ -252,10 +249,7 @@ class App:
         """What may leave of an exception: its type, and what it says."""
         if self.policy:
             return self.policy.error(error, *purposes)
-        try:
-            return "%s: %s" % (type(error).__name__, error)
-        except Exception:  # it cannot say what it is
-            return type(error).__name__
+        return words(error)
 
     # ---- what became of it --------------------------------------------------------------------
 
@@ -263,10 +257,15 @@ class App:
         """Samples that are known to be lost."""
         return self._dropped if self._down else self._dropped + self.source.dropped
 
+    def names(self):
+        """Of all decisions, in the order of their numbers; "unsure" last."""
+        d = self.decider
+        return (list(d.labels) or [str(k) for k in range(len(d.y))]) + ["unsure"]
+
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
         d, pace, latency = self.decider, self.pace, self.latency
-        names = [d.labels[k] if d.labels else str(k) for k in range(len(d.y))] + ["unsure"]
+        names = self.names()
         used, free = _memory()
         found = {
             "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,

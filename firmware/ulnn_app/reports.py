@@ -26,16 +26,12 @@ class Reports:
             ulnn_sinks.make(sink, self.log, "%s.sinks[%d]" % (where, k))
             for k, sink in enumerate(settings["sinks"])
         ]
-        self.begin()
-        app.on_decision.append(self.decided)
-        app.on_poll.append(self.poll)
-
-    def begin(self):
-        """Count from the start of the app."""
         self._shown = None
         self._told = 0  # seconds at the last summary
         self._before = (0, 0, 0)
         self._closed = False
+        app.on_decision.append(self.decided)
+        app.on_poll.append(self.poll)
 
     def decided(self, app):
         """A window has ended."""

@@ -202,7 +202,6 @@ class Bands:
         self._filters = array("i", bytes(8 * track[SECTIONS]))
         self._x: "Sequence[int] | None" = None
         self._y: "Sequence[int] | None" = None
-        self._energy = [0, 0]
         self.reset()
 
     def reset(self) -> None:

@@ -94,17 +94,3 @@ def number(n: int, places: int) -> float:
     """n / 10**places: an int where it is whole, else the nearest float."""
     one: int = 10**places
     return n / one if n % one else n // one
-
-
-def root(n: int) -> int:
-    """The whole part of the square root of n, 0 or more."""
-    if n < 2:
-        return n
-    guess = 1
-    while guess * guess <= n:
-        guess <<= 1
-    while True:
-        better = (guess + n // guess) >> 1
-        if better >= guess:
-            return guess
-        guess = better

@@ -24,6 +24,20 @@ def nearest(n: int, d: int) -> int:
     return q + 1 if r > d or (r == d and q & 1) else q
 
 
+def root(n: int) -> int:
+    """The whole part of the square root of n, 0 or more."""
+    if n < 2:
+        return n
+    guess = 1
+    while guess * guess <= n:
+        guess <<= 1
+    while True:
+        better = (guess + n // guess) >> 1
+        if better >= guess:
+            return guess
+        guess = better
+
+
 def _excess(n: int, bits: int) -> int:
     """How many bits `n` has beyond `bits`."""
     n = abs(n) >> bits

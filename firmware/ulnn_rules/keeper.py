@@ -3,9 +3,10 @@
 A key is in no text that this makes: not in a repr, not in an error.
 """
 
-import json
 from binascii import hexlify, unhexlify
 from hashlib import sha256
+
+from ulnn_rules import settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,13 +65,7 @@ def read(path: str, now: str = "") -> Keys:
     The file is JSON: {"now": "k2", "keys": {"k1": "a3...", "k2": "07..."}}, keys in hexadecimal.
     """
     what = "keeper's file %s" % path
-    try:
-        with open(path) as f:
-            found: "Any" = json.loads(f.read())
-    except OSError:
-        raise ValueError("%s: no such file" % what) from None
-    except ValueError:
-        raise ValueError("%s: not JSON" % what) from None
+    found: "Any" = settings.load(path, what)
     keys = {}
     try:
         for name in found["keys"]:

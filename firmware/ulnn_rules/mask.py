@@ -10,18 +10,19 @@ The policy is JSON, described in host/docs/privacy.md. A record that does not fi
 what does not fit is left out and counted, and no count holds a value or a name of a record.
 """
 
-import json
 import os
 from array import array
 
 from ulnn_rules import mask_actions as actions
 from ulnn_rules.budget import BILLION, MILLION, Budget
+from ulnn_rules.faults import words
 from ulnn_rules.keeper import Keys
 from ulnn_rules.keeper import read as read_keys
 from ulnn_rules.mask_actions import PURPOSES, REASONS, Action, Refused
 from ulnn_rules.mask_channels import Channels
 from ulnn_rules.noise import Random
 from ulnn_rules.settings import REQUIRED, Key, check
+from ulnn_rules.settings import load as read_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -250,16 +251,12 @@ class Policy:
     def error(self, error: "Any", *purposes: str) -> str:
         """What may leave of an exception for all of the purposes: its type and text, where the
         rule of the field "fault" lets it, else its type. Never raises."""
-        name = type(error).__name__
-        left: "Any" = name
-        try:
-            text = "%s: %s" % (name, error)
-        except Exception:  # it cannot say what it is
-            return name
+        left: "Any" = type(error).__name__
+        text = words(error)
         for purpose in purposes:
             left = self.filter({"fault": text}, purpose).get("fault")
             if type(left) is not str:
-                return name
+                return type(error).__name__
         return str(left)
 
     def channels(
@@ -287,16 +284,7 @@ def load(
     random: "Callable[[int], bytes] | None" = None,
 ) -> Policy:
     """The policy in a file; files that it names are beside it. Raises ValueError, one line."""
-    try:
-        with open(path) as f:
-            text = f.read()
-    except OSError:
-        raise ValueError("%s: no such file" % path) from None
-    try:
-        given = json.loads(text)
-    except ValueError:
-        raise ValueError("%s: not JSON" % path) from None
-    return Policy(given, keys, random, path[: path.rfind("/") + 1], path)
+    return Policy(read_json(path), keys, random, path[: path.rfind("/") + 1], path)
 
 
 def _no_secret(given: "Any", where: str) -> None:

@@ -5,7 +5,7 @@ No float is involved, so a board without a double gives the same privacy, and th
 float (Mironov 2012) betray nothing.
 """
 
-from ulnn_rules.exact import root
+from ulnn_rules.float64 import root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,6 +5,8 @@ The same code checks them on the board and, earlier, on the PC.
     settings = check({"rate": 200}, TABLE, "source")  # {"rate": 200, "range": 2}
 """
 
+import json
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -84,3 +86,31 @@ def check(given: "Any", table: "dict[str, Key]", where: str) -> "dict[str, Any]"
         else:
             found[name] = key.default
     return found
+
+
+def of_kind(
+    package: str, kinds: "dict[str, str]", given: "Any", where: str
+) -> "tuple[Any, dict[str, Any]]":
+    """The module of a package that settings name by their "kind", and the other settings.
+
+    kinds: names of modules by kind. Raises ValueError for no such kind; ImportError where the
+    module is not on this board.
+    """
+    if not isinstance(given, dict) or given.get("kind") not in kinds:
+        raise ValueError("%s.kind: expected one of %s" % (where, ", ".join(sorted(kinds))))
+    name = kinds[given["kind"]]
+    # MicroPython's __import__ gives the package, whose attribute the module is.
+    module = getattr(__import__("%s.%s" % (package, name)), name)
+    return module, {key: given[key] for key in given if key != "kind"}
+
+
+def load(path: str, what: str = "") -> "Any":
+    """What a file of JSON holds. Raises ValueError, which begins with `what` (the path) and shows
+    nothing of what is in it."""
+    try:
+        with open(path) as f:
+            return json.loads(f.read())
+    except OSError:
+        raise ValueError("%s: no such file" % (what or path)) from None
+    except ValueError:
+        raise ValueError("%s: not JSON" % (what or path)) from None

@@ -1,25 +1,13 @@
 """What a device says of its inputs instead of sending them: mean and deviation of each channel."""
 
+from ulnn_rules.float64 import root
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LIMIT = 32767  # an input of this size or more is clipped, or about to be
 _FOLD = 16384  # samples after which the sums move to integers of any size
-
-
-def root(n: int) -> int:
-    """The square root of n (0 or more), rounded down."""
-    if n < 2:
-        return n
-    x = 1
-    while x * x <= n:
-        x <<= 1
-    while True:
-        better = (x + n // x) >> 1
-        if better >= x:
-            return x
-        x = better
 
 
 class Summary:

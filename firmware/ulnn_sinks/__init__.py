@@ -9,23 +9,15 @@ while True:
 """
 
 from ulnn_rules.settings import check as check_all
+from ulnn_rules.settings import of_kind
 
 # kind in the settings: the module with the class `Sink`. A board imports the one it needs.
 KINDS = {"serial": "serial", "file": "file", "mqtt": "mqtt"}
 
 
-def _module(settings, where):
-    if not isinstance(settings, dict) or settings.get("kind") not in KINDS:
-        raise ValueError("%s.kind: expected one of %s" % (where, ", ".join(sorted(KINDS))))
-    name = KINDS[settings["kind"]]
-    # MicroPython's __import__ gives the package, whose attribute the module is.
-    module = getattr(__import__("ulnn_sinks." + name), name)
-    return module, {key: settings[key] for key in settings if key != "kind"}
-
-
 def check(settings, where="sink"):
     """Raise what `make` would, without a log."""
-    module, own = _module(settings, where)
+    module, own = of_kind("ulnn_sinks", KINDS, settings, where)
     check_all(own, module.TABLE, where)
 
 
@@ -35,5 +27,5 @@ def make(settings, log, where="sink"):
     Raises ValueError for settings that do not fit; ImportError where its module is not on this
     board.
     """
-    module, own = _module(settings, where)
+    module, own = of_kind("ulnn_sinks", KINDS, settings, where)
     return module.Sink(own, log, where)

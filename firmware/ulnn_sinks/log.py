@@ -103,7 +103,7 @@ class Reader:
         self.taken = max(self.taken, self.at)
         if event:
             self.delivered += 1
-            self._log.let_go(self)
+            self._log.let_go(self, event)
         return True
 
 
@@ -164,11 +164,12 @@ class Log:
         self._readers.append(Reader(self, self._left))
         return self._readers[-1]
 
-    def let_go(self, reader):
-        """A reader has moved on."""
+    def let_go(self, reader, event):
+        """A reader has moved on, past this event."""
         at = min([r.at for r in self._readers])
         if at > self._left:
-            event = self.ring.read(at - 1)
+            if at != reader.at:  # another one is behind it
+                event = self.ring.read(at - 1)
             self._left = at
             if event:
                 self._freed = (event.boot, event.seq)

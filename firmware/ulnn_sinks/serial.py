@@ -56,7 +56,10 @@ class Sink(base.Sink):
                 self._answer += self._byte
 
     def _answered(self):
-        words = str(bytes(self._answer), "ascii").split()
-        self._answer = bytearray()
+        line, self._answer = self._answer, bytearray()
+        try:
+            words = str(bytes(line), "ascii").split()
+        except ValueError:  # damaged on the way
+            return
         if len(words) == 5 and " ".join(words) == answer(*words[1:4]):
             self.delivery.acknowledge(words[1], int(words[2]), int(words[3]))

@@ -8,6 +8,8 @@ they have in common is in `base`.
             print(source.elapsed, list(source.raw))
 """
 
+from ulnn_rules.settings import of_kind
+
 # kind in the settings: the module with the class `Sensor`. A board imports the one it needs.
 KINDS = {name: name for name in ("adc", "i2s", "lines", "lsm", "mpu", "replay")}
 
@@ -18,10 +20,5 @@ def make(settings, where="source"):
     Raises ValueError for settings that do not fit; ImportError where its module is not on this
     board; nothing of the hardware is touched before `start`.
     """
-    if not isinstance(settings, dict) or settings.get("kind") not in KINDS:
-        raise ValueError("%s.kind: expected one of %s" % (where, ", ".join(sorted(KINDS))))
-    module = KINDS[settings["kind"]]
-    # MicroPython's __import__ gives the package, whose attribute the module is.
-    package = __import__("ulnn_sources." + module)
-    settings = {key: settings[key] for key in settings if key != "kind"}
-    return getattr(package, module).Sensor(settings, where)
+    module, own = of_kind("ulnn_sources", KINDS, settings, where)
+    return module.Sensor(own, where)

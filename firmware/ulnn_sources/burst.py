@@ -8,7 +8,7 @@ for count in burst.read():  # waits 256 ms
 import time
 from array import array
 
-from ulnn_rules.ticks import ticks_diff, ticks_us
+from ulnn_rules.ticks import ticks_add, ticks_diff, ticks_us
 
 
 class Burst:
@@ -45,7 +45,7 @@ class Burst:
         return self.buffer
 
     def _loop(self, buffer, rate):
-        read, add, sleep_us = self._one, time.ticks_add, time.sleep_us
+        read, add, sleep_us = self._one, ticks_add, time.sleep_us
         period, rest = 1000000 // rate, 1000000 % rate
         us = ticks_us()
         total = 0

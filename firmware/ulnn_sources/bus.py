@@ -15,10 +15,13 @@ class Pin(Key):
     def __init__(self, default=None):
         Key.__init__(self, str, default)
 
+    def _says(self):
+        return 'a pin, such as 4 or "PB8"'
+
     def check(self, value, where):
         good = (type(value) is int and value >= 0) or (type(value) is str and value)
         if not good:
-            raise ValueError('%s: expected a pin, such as 4 or "PB8", got %r' % (where, value))
+            raise ValueError("%s: expected %s, got %r" % (where, self._says(), value))
         return value
 
 

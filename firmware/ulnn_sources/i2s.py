@@ -6,7 +6,7 @@ whole buffers are taken out of it.
 
 from array import array
 
-from ulnn_rules.settings import Key, check
+from ulnn_rules.settings import REQUIRED, Key, check
 from ulnn_rules.ticks import ticks_diff, ticks_us
 from ulnn_sources.base import Source
 from ulnn_sources.bus import Pin
@@ -16,9 +16,9 @@ _BUFFERS = 4  # that the ring holds
 
 TABLE = {
     "i2s": Key(int, 0, 0, 15),
-    "sck": Pin(),
-    "ws": Pin(),
-    "sd": Pin(),
+    "sck": Pin(REQUIRED),
+    "ws": Pin(REQUIRED),
+    "sd": Pin(REQUIRED),
     "rate": Key(int, 16000, 4000, 48000),
     "size": Key(int, 512, 64, 4096),
     "name": Key(str, "sound", 1, 255),
@@ -37,14 +37,11 @@ class Sensor(Source):
 
     def __init__(self, settings, where="source"):
         s = self._settings = check(settings, TABLE, where)
-        for key in ("sck", "ws", "sd"):
-            if s[key] is None:
-                raise ValueError("%s.%s is missing: expected a pin" % (where, key))
         Source.__init__(self, (s["name"],), (s["unit"],), (s["full"] / 32767,), (0.0,))
         self._size, self._rate = s["size"], s["rate"]
         self._held = _BUFFERS * self._size * 1000000 // self._rate  # microseconds
         self._buffer = array("h", [0] * self._size)
-        self._pace = Pace(max(1, 1000000 // self._rate))
+        self._pace = Pace(1000000 // self._rate)
         self._port = None
         self._at = self._end = self._us = 0
 

@@ -18,6 +18,7 @@ from support.paths import FIRMWARE
 from support.unix import needs_micropython, unix
 from ulnn_host.board import board_code
 from ulnn_host.board.takes import take_bytes
+from ulnn_rules.mask import Policy
 
 app_module = board_code.package("ulnn_app")
 loop = board_code.module("ulnn_app.loop")
@@ -412,3 +413,37 @@ def test_light_sleep_needs_a_clock_that_goes_on(
         return
     with pytest.raises(ValueError, match="ticks_us stops in light sleep here"):
         app.begin()
+
+
+def test_a_source_starts_whatever_the_ticks_are(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CircuitPython's begin a minute before they wrap."""
+    monkeypatch.setattr(loop, "ticks_ms", lambda: (1 << 29) - 60000)
+    app = app_module.make(settings)
+    app.begin()
+    app.poll()
+    assert app.starts == 1
+    assert app.samples > 0
+    app.close()
+
+
+def test_faults_name_the_function_that_failed(settings: dict[str, Any]) -> None:
+    def fails(app: Any) -> None:
+        raise ValueError("no")
+
+    app = app_module.make(settings)
+    app.on_poll.append(fails)
+    app.begin()
+    asyncio.run(app.main())
+    assert app.faults.entries()[-1][2] == "on_poll: ValueError: no"
+
+
+def test_a_fault_leaves_by_the_line_as_the_policy_lets_it(settings: dict[str, Any]) -> None:
+    """Also one whose text may be logged."""
+    app = board_code.module("ulnn_live")._App(settings, None)
+    rule = {"do": "keep", "text": True, "for": ["log"]}
+    app.policy = Policy({"fields": {"fault": rule}})
+    app.fault("source", OSError("anna is asleep"))
+    assert app.faults.entries()[-1][2] == "source: OSError"
+    app.close()

@@ -258,6 +258,29 @@ print("done", log.sinks[0].reader.delivered)
 """
 
 
+DAMAGED_ANSWER = """
+from ulnn_rules.events import answer
+from ulnn_sinks import make
+from ulnn_sinks.log import Log
+from ulnn_sinks.ring import Ring
+log = Log("board", Ring("ring"))
+log.sinks = [make({"kind": "serial"}, log)]
+log.add("decision", "walking", 1)
+sink = log.sinks[0]
+log.poll()
+for line in b"ack \\xff", answer(log.ring.log, *sink.delivery.last).encode():
+    sink._answer = bytearray(line)
+    sink._answered()
+    log.poll()
+print(sink.reader.delivered)
+"""
+
+
+def test_a_byte_that_is_no_letter_costs_one_answer(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(DAMAGED_ANSWER)
+    assert unix("run.py", cwd=tmp_path, path=PATH).splitlines()[-1] == "1"
+
+
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[PtyBoard]:
     path = [".frozen", str(FIRMWARE), str(tmp_path / "board/lib")]

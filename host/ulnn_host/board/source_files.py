@@ -48,7 +48,11 @@ def prepare(board: Board, settings: dict[str, Any] | str, *, app: bool = False) 
     """
     source = settings.get("source", settings) if isinstance(settings, dict) else {}
     kind = source.get("kind", "") if isinstance(source, dict) else ""
-    seen = _look(board, ("ulnn_stream", "ulnn_rules.settings", "ulnn_rules.ticks"), kind)
+    seen = _look(
+        board,
+        ("ulnn_stream", "ulnn_rules.faults", "ulnn_rules.settings", "ulnn_rules.ticks"),
+        kind,
+    )
     if "ulnn_stream" not in seen.missing:
         board.check_protocol(SOURCES)
     files = [f"{name.replace('.', '/')}.py" for name in seen.missing]
