@@ -4,6 +4,7 @@ MicroPython."""
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -439,9 +440,12 @@ def test_faults_name_the_function_that_failed(settings: dict[str, Any]) -> None:
     assert app.faults.entries()[-1][2] == "on_poll: ValueError: no"
 
 
-def test_a_fault_leaves_by_the_line_as_the_policy_lets_it(settings: dict[str, Any]) -> None:
+def test_a_fault_leaves_by_the_line_as_the_policy_lets_it(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also one whose text may be logged."""
-    app = board_code.module("ulnn_live")._App(settings, None)
+    monkeypatch.syspath_prepend(FIRMWARE)
+    app = importlib.import_module("ulnn_live")._App(settings, None)
     rule = {"do": "keep", "text": True, "for": ["log"]}
     app.policy = Policy({"fields": {"fault": rule}})
     app.fault("source", OSError("anna is asleep"))
