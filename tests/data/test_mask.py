@@ -3,6 +3,8 @@ written, reported or printed."""
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import random
 import subprocess
@@ -22,8 +24,10 @@ from support.examples import collect
 from support.mask_cases import TEXTS, WAVE, cases, found
 from ulnn_host.base.console import Terminal
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.data import mask_json
 from ulnn_host.data.mask import Masked, mask, new_key, read_policy
 from ulnn_host.data.mask_groups import Grouping
+from ulnn_host.data.mask_run import Run
 from ulnn_host.data.options import DataOptions
 from ulnn_host.report import mask_text
 
@@ -379,6 +383,27 @@ def test_groups_are_those_of_a_count() -> None:
     assert made.small == len(small)
     records = Counter((a, b) for a, b, _ in rows)
     assert made.small_records == sum(records[key] for key in small)
+
+
+def test_groups_of_lists_and_of_nothing_but_zeros() -> None:
+    grouping = Grouping(("a", "b", "c"), "who")
+    who = [["k1-x", "k1-y"], ["k1-x"], ["k1-x", "k1-y"]]
+    grouping.add({"a": [0, 0, 0], "b": ["", "", ""], "who": who}, 3)
+    made = grouping.groups()
+    assert made.fields == ("a", "b")
+    assert (made.count, made.smallest) == (1, 2)
+
+
+def test_a_full_disk_is_not_blamed_on_the_source(folder: Path) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+    source = folder / "in.jsonl"
+    source.write_text('{"age": 40}\n')
+    run = Run(read_policy(folder / "policy.json"), "send", None, lambda done: None)
+    with pytest.raises(OSError, match="no space"):
+        mask_json.mask(run, source, Full())
 
 
 def test_a_pseudonym_of_known_ids(folder: Path) -> None:

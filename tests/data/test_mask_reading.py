@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,6 +125,29 @@ def test_errors_show_no_cell_of_others(folder: Path) -> None:
     (folder / "x.csv").write_text(TABLE.replace("0.8", "Anneliese"))
     with pytest.raises(UlnnError, match="column ax: a cell is not a number") as caught:
         read(folder, "x.csv")
+    assert "Anneliese" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        (
+            {"time_ms": [0, 20, 40], "ax": [0.1, 1.25e300, 0.2]},
+            "column ax: a cell is not a number",
+        ),
+        (
+            {"time": ["2026-01-01T00:00:00", "Anneliese", ""], "ax": [0.1] * 3},
+            "column time: a cell",
+        ),
+    ],
+)
+def test_errors_show_no_value_of_parquet(
+    folder: Path, columns: dict[str, list[Any]], text: str
+) -> None:
+    pq.write_table(pa.table(columns), folder / "x.parquet")
+    with pytest.raises(UlnnError, match=text) as caught:
+        read(folder, "x.parquet")
+    assert "1.25" not in str(caught.value)
     assert "Anneliese" not in str(caught.value)
 
 

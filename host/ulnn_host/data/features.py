@@ -80,14 +80,12 @@ class FeatureRecipe:
 def read_recipe(path: str | Path) -> FeatureRecipe:
     """The recipe of a TOML file. Raises UlnnError that names the file and the first wrong key."""
     try:
-        made = table(FeatureRecipe, tomllib.loads(Path(path).read_text()))
+        made = table(FeatureRecipe, tomllib.loads(Path(path).read_text(encoding="utf-8-sig")))
         made.content  # noqa: B018, every frequency is looked at
         return made
     except FileNotFoundError:
         raise UlnnError(f"{path}: no such file; expected a recipe of features (.toml)") from None
-    except (OSError, ValueError) as error:
-        raise UlnnError(f"{path}: {error}") from None
-    except UlnnError as error:
+    except (OSError, ValueError, UlnnError) as error:
         raise UlnnError(f"{path}: {error}") from None
 
 
@@ -110,21 +108,21 @@ def computed(data: Sequences, recipe: FeatureRecipe) -> Sequences:
     made = features.Recipe(content, len(recipe.names))
     raw = _counts(data.x, made)
     parts, ends = [], []
+    runners = [_make(track) for track in made.tracks]
     for x, length in zip(raw, data.length, strict=True):
         ends.append(_ends(made, int(length)))
-        parts.append(_of_one(made, x[:length], ends[-1]))
-    kept = np.array([len(part) > 0 for part in parts])
-    if not kept.any():
+        parts.append(_of_one(made, runners, x[:length], ends[-1]))
+    steps = np.array([len(part) for part in parts])
+    kept = np.flatnonzero(steps)
+    if not kept.size:
         raise UlnnError(
             f"no recording has {made.reach} samples, {made.reach / recipe.rate:.3g} s, the frames "
             "of the features: record longer, or choose a smaller size"
         )
-    data = data.take(kept)
-    steps = np.array([len(part) for part in parts])[kept]
+    data, steps = data.take(kept), steps[kept]
     x = np.zeros((len(steps), steps.max(), made.outputs), np.float32)
     at = np.zeros(x.shape[:2], np.int64)
-    of_kept = [k for k, there in enumerate(kept) if there]
-    for row, k in enumerate(of_kept):
+    for row, k in enumerate(kept.tolist()):
         x[row, : steps[row]] = parts[k].astype(np.float32) / features.UNIT
         at[row, : steps[row]] = ends[k]
     y = data.y
@@ -168,13 +166,14 @@ def _ends(made: features.Recipe, length: int) -> NDArray[np.int64]:
 
 
 def _of_one(
-    made: features.Recipe, x: NDArray[np.int16], ends: NDArray[np.int64]
+    made: features.Recipe, runners: list[Any], x: NDArray[np.int16], ends: NDArray[np.int64]
 ) -> NDArray[np.int16]:
-    """Features (steps, outputs) of raw samples (T, channels), after each of `ends`."""
+    """Features (steps, outputs) of raw samples (T, channels), after each of `ends`. runners: of
+    the tracks."""
     found = np.empty((len(ends), made.outputs), np.int16)
     column = 0
-    for track in made.tracks:
-        running = _make(track)
+    for track, running in zip(made.tracks, runners, strict=True):
+        running.reset()
         y = array("h", bytes(2 * bands.count(track)))
         first = 0
         for row, end in enumerate(ends):
@@ -193,4 +192,4 @@ def _make(track: array[int]) -> Any:
         import ulnn
     except ImportError:
         return bands.Bands(track)
-    return ulnn.bands(track)
+    return getattr(ulnn, "bands", bands.Bands)(track)

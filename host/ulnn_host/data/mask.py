@@ -134,11 +134,8 @@ def _through(
 
 def _save(policy: Policy) -> None:
     if policy.budget and policy.budget.path:
-        try:
+        with files.named(Path(policy.budget.path)):
             policy.budget.save()
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise UlnnError(f"{policy.budget.path} cannot be written: {reason}") from None
 
 
 def _alike(policy: Policy, purpose: str) -> tuple[str, ...]:

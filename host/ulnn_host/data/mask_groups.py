@@ -40,20 +40,24 @@ class Grouping:
 
     def __init__(self, fields: tuple[str, ...], person: str) -> None:
         self.fields, self.person = fields, person
-        self._there: dict[str, None] = {}
+        self._there: set[str] = set()
         self._keys: list[NDArray[np.int64]] = []
         self._persons: list[NDArray[np.int64]] = []
 
     def add(self, columns: Mapping[str, Sequence[Any]], count: int) -> None:
         """Columns of `count` masked records; a field that is not there is empty."""
         empty = [None] * count
-        self._there |= dict.fromkeys(name for name in self.fields if any(columns.get(name, ())))
+        self._there.update(
+            name
+            for name in self.fields
+            if any(value is not None for value in columns.get(name, ()))
+        )
         rows = zip(*(columns.get(name, empty) for name in self.fields), strict=True)
         keys = [_hash(row) for row in rows] if self.fields else [0] * count
         self._keys.append(np.array(keys, np.int64))
         if self.person:
             who = columns.get(self.person, empty)
-            self._persons.append(np.array([hash(one) for one in who], np.int64))
+            self._persons.append(np.array([_hash((one,)) for one in who], np.int64))
 
     def groups(self) -> Groups:
         """The groups of all that came."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,27 +17,32 @@ _AT_ONCE = 10_000
 def mask(run: Run, source: Path, output: IO[bytes] | None) -> None:
     """Mask a file; a line that is no record is left out and counted. Raises UlnnError."""
     pending: list[dict[str, Any]] = []
+    for line in _lines(run, source):
+        record = _one(run, line)
+        if record is None:
+            continue
+        if output:
+            text = json.dumps(record, allow_nan=False, separators=(",", ":"))
+            output.write(text.encode() + b"\n")
+        if run.groups:
+            pending.append(_flat(record, ""))
+            if len(pending) == _AT_ONCE:
+                _group(run, pending)
+    _group(run, pending)
+
+
+def _lines(run: Run, source: Path) -> Iterator[bytes]:
+    """Those that are not empty. Only what goes wrong with the source has its name."""
     try:
         with source.open("rb") as file:
             while line := file.readline(LONGEST):
                 if len(line) == LONGEST:
                     raise UlnnError(f"{source}: a line is longer than 16 MB: no JSON lines")
                 run.progress(len(line))
-                if not line.strip():
-                    continue
-                record = _one(run, line)
-                if record is None:
-                    continue
-                if output:
-                    text = json.dumps(record, allow_nan=False, separators=(",", ":"))
-                    output.write(text.encode() + b"\n")
-                if run.groups:
-                    pending.append(_flat(record, ""))
-                    if len(pending) == _AT_ONCE:
-                        _group(run, pending)
+                if line.strip():
+                    yield line
     except OSError as error:
         raise UlnnError(f"{source}: {(error.strerror or 'cannot be read').lower()}") from None
-    _group(run, pending)
 
 
 def _one(run: Run, line: bytes) -> dict[str, Any] | None:

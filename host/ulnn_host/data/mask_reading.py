@@ -24,7 +24,6 @@ from .options import DataOptions
 from .sequences import Sequences
 
 FOR = "network"
-PIECE = 1 << 20  # values that are masked together
 UNKNOWN = "..."  # in place of a column's example in errors
 
 

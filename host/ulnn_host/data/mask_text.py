@@ -34,12 +34,15 @@ def mask(run: Run, source: Path, options: DataOptions, output: IO[bytes] | None)
     write = csv.writer(text, delimiter=dialect.separator, lineterminator="\n")
     write.writerow(rules)
     rows = _rows(run, source, dialect, len(names))
+    beside, signed = run.others(), _signed(dialect)
+    wanted = {*rules, *beside}
     while part := list(islice(rows, _ROWS)):
         columns = {
             name: _cells(cells, dialect)
             for name, cells in zip(names, zip(*part, strict=True), strict=True)
+            if name in wanted
         }
-        others = {name: columns[name] for name in run.others() if name in columns}
+        others = {name: columns[name] for name in beside if name in columns}
         for name in names:
             if name not in rules:
                 run.rule(name, len(part))
@@ -49,7 +52,6 @@ def mask(run: Run, source: Path, options: DataOptions, output: IO[bytes] | None)
         if run.groups:
             run.groups.add(left, len(part))
         if output:
-            signed = _signed(dialect)
             write.writerows(
                 zip(*([signed(v) for v in column] for column in left.values()), strict=True)
             )

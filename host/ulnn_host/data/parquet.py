@@ -77,9 +77,11 @@ class ParquetTable:
                 numbers[:, k] = values
             for at in map(int, np.flatnonzero(np.isinf(numbers[:, k]) & good)):
                 good[at] = False
-                what = f"column {names[place]}: {values[at]!s} is not a number of 32 bits"
+                shown = "a cell" if self.options.mask else values[at]
+                what = f"column {names[place]}: {shown} is not a number of 32 bits"
                 faults.bad_line(self.path, row + at, what)
-        stamps, no_time = self._times(table.column(names[plan.time]), row, good, faults)
+        name = names[plan.time]
+        stamps, no_time = self._times(name, table.column(name), row, good, faults)
         label, group = (
             None if place is None else codes(_as_words(table.column(names[place])), known)
             for place, known in zip((plan.label, plan.group), words, strict=True)
@@ -89,7 +91,7 @@ class ParquetTable:
         return block if good.all() else block.take(good)
 
     def _times(
-        self, column: Any, row: int, good: NDArray[np.bool_], faults: Faults
+        self, name: str, column: Any, row: int, good: NDArray[np.bool_], faults: Faults
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         if _is_text(column.type):
             texts = [(text or "").strip() for text in column.to_pylist()]
@@ -101,7 +103,9 @@ class ParquetTable:
             bad = np.isinf(stamps) if stamps.dtype.kind == "f" else np.zeros(len(stamps), bool)
         for at in map(int, np.flatnonzero(bad & good)):
             good[at] = False
-            faults.bad_line(self.path, row + at, clocks.not_a_time(str(column[at])))
+            shown = clocks.not_a_time(str(column[at]))
+            what = f"column {name}: a cell is not a time" if self.options.mask else shown
+            faults.bad_line(self.path, row + at, what)
         return stamps, no_time
 
 
@@ -154,8 +158,8 @@ class _Rows:
     """A table in memory with what `ParquetTable` uses of a file."""
 
     def __init__(self, table: Any) -> None:
-        self.table, self.schema_arrow = table, table.schema
+        self.table, self.schema_arrow = table.combine_chunks(), table.schema
 
     def iter_batches(self, batch_size: int, columns: list[str] | None = None) -> Iterator[Any]:
         table = self.table if columns is None else self.table.select(columns)
-        return iter(table.combine_chunks().to_batches(max_chunksize=batch_size))
+        return iter(table.to_batches(max_chunksize=batch_size))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import time
@@ -63,8 +62,12 @@ class TakeWriter:
         """Finish the files. Raises UlnnError; what was written is there all the same."""
         if self._file.closed:
             return
-        self._sync()
-        self._file.close()
+        try:
+            self._sync()
+        except OSError as error:
+            raise UlnnError(f"{self._table} cannot be written: {_reason(error)}") from error
+        finally:
+            self._file.close()
         self._save()
         if self.path != self._table:
             _to_parquet(self._table, self.path, self.session)
@@ -90,7 +93,7 @@ class TakeWriter:
 
     def _save(self) -> None:
         content = {MARK: VERSION, "file": self.path.name} | asdict(self.session)
-        files.write(session_path(self.path), json.dumps(content, indent=2) + "\n")
+        files.write_json(session_path(self.path), content)
         self._saved = time.monotonic()
 
 

@@ -15,12 +15,13 @@ from ulnn_rules.session import Session
 from ..base import files
 from ..base.errors import UlnnError
 from ..data.matched import matched
-from ..data.scores import ClassScores
+from ..data.scores import ClassScores, class_names
 from ..data.sequences import Sequences
 from ..engines import decided
 from ..engines import registry as engines
 from ..engines.batch import elapsed, quantise
 from ..format import container
+from ..format.model import ModelFile
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def adapt(
     data = matched(data, model.channels, model.labels)
     if data.y is None or data.y.ndim != 1 or data.y.dtype.kind not in "iu":
         raise UlnnError("adapt: expected data with one label a sequence")
-    data, y = _outputs(content, data)
+    engine = engines.best(content)
+    data, y = _outputs(content, model, engine, data)
     decider = decided.decider(model, centres)
     if decider is None:
         raise UlnnError("adapt: the model's outputs are not scores of classes with one scale")
@@ -108,11 +110,11 @@ def adapt(
             ended = decider.update(row, int(dt[n, t])) is not None
             session.add(row, int(dt[n, t]), ended)
     kept = session.finish()
-    labels = model.labels or tuple(map(str, range(model.output_size)))
+    labels = class_names(model.labels, model.output_size)
     before = after = None
     if test is not None:
         test = matched(test, model.channels, model.labels)
-        test, y = _outputs(content, test)
+        test, y = _outputs(content, model, engine, test)
         before = decided.score_classes(model, y, test)
         after = decided.score_classes(model, y, test, centres)
     with tempfile.TemporaryDirectory() as folder:
@@ -124,9 +126,9 @@ def adapt(
     return Adapted(kept, dict(zip(labels, centres.counts, strict=True)), before, after, written)
 
 
-def _outputs(content: bytes, data: Sequences) -> tuple[Sequences, np.ndarray[Any, Any]]:
+def _outputs(
+    content: bytes, model: ModelFile, engine: str, data: Sequences
+) -> tuple[Sequences, np.ndarray[Any, Any]]:
     """The data in windows, and the model's integer outputs (N, T, O)."""
-    model = container.read(content)
     data = decided.windows(model.decision, model.tick_ns, data)
-    engine = "reference" if engines.native_self_test(content) is None else "native"
     return data, engines.run(content, quantise(model, data), engine).y

@@ -51,31 +51,28 @@ def solved(recipe: Recipe, budget: Budget, data: Sequences, bits: int = 8) -> Re
     for. Raises UlnnError where the smallest one is too large.
     """
     few = sample(data, STEPS, LONGEST)
+    least = _least(recipe.model)
+    cost = _cost(_sized(recipe, least), data, few, budget, bits)
+    if cost > budget.most:
+        raise UlnnError(
+            f"the smallest {recipe.model.cell} has {cost:,} {budget.unit}, more than the "
+            f"budget of {budget.most:,}"
+        )
 
     def fits(units: int) -> bool:
         try:
-            cost = _cost(_sized(recipe, units), data, few, budget, bits)
+            return _cost(_sized(recipe, units), data, few, budget, bits) <= budget.most
         except UlnnError:
-            if units == least:
-                raise
             return False  # above what the format holds
-        if units == least and cost > budget.most:
-            raise UlnnError(
-                f"the smallest {recipe.model.cell} has {cost:,} {budget.unit}, more than the "
-                f"budget of {budget.most:,}"
-            )
-        return cost <= budget.most
 
-    least = _least(recipe.model)
     return _sized(recipe, _largest(fits, least))
 
 
 def _largest(fits: Callable[[int], bool], low: int) -> int:
-    """The largest number from low that fits, where all below it do."""
-    fits(low)
-    high = 2 * low
-    while high < SIZE_MAX and fits(high):
-        low, high = high, 2 * high
+    """The largest number from low, which fits, to SIZE_MAX, where all below it do."""
+    high = min(2 * low, SIZE_MAX + 1)
+    while high <= SIZE_MAX and fits(high):
+        low, high = high, min(2 * high, SIZE_MAX + 1)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)

@@ -53,13 +53,12 @@ def clustered(data: Sequences, leave_out: LeaveOut) -> Sequences:
         raise UlnnError(
             "the data have no groups to leave out: name them (data.group), or leave out recordings"
         )
+    of = np.arange(len(data)) if data.origin is None else data.origin
     if data.group is not None and leave_out != "recording":
         if data.groups:
             return data
-        codes, group = np.unique(data.group, return_inverse=True)
-        return dataclasses.replace(data, group=group, groups=tuple(str(k) for k in codes))
-    origin = np.arange(len(data)) if data.origin is None else data.origin
-    codes, group = np.unique(origin, return_inverse=True)
+        of = data.group
+    codes, group = np.unique(of, return_inverse=True)
     return dataclasses.replace(data, group=group, groups=tuple(str(k) for k in codes))
 
 

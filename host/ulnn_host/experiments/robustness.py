@@ -167,7 +167,7 @@ def _runners(network: FloatNetwork | None, model: bytes | None) -> Iterator[_Run
         yield _Runner(FLOAT, network.readout, network.channels, network.labels, in_float)
     if model is not None:
         content, file = model, container.read(model)
-        engine = "reference" if engines.native_self_test(content) is None else "native"
+        engine = engines.best(content)
 
         def in_integers(data: Sequences, readout: str) -> tuple[Scores, int]:
             batch = quantise(file, data)

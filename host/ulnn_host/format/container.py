@@ -226,6 +226,11 @@ def _read_meta(data: bytes, sections: list[_Section]) -> dict[str, Any]:
     return {}
 
 
+def _first(data: bytes, by_type: dict[int, list[_Section]], kind: int) -> bytes | None:
+    """The section of a type with index 0."""
+    return next((s.of(data) for s in by_type.get(kind, []) if s.index == 0), None)
+
+
 class _Meaning(NamedTuple):
     names: Names | None = None
     decision: Decision | None = None
@@ -236,14 +241,9 @@ def _read_meaning(
     data: bytes, by_type: dict[int, list[_Section]], inputs: int, outputs: int
 ) -> _Meaning:
     """NAMES, DECISION and CENTRES, of which others than those with index 0 are ignored."""
-    first = {
-        kind: section.of(data)
+    names, decision, centres = (
+        _first(data, by_type, kind)
         for kind in (layout.MODEL_NAMES, layout.DECISION, layout.CENTRES)
-        for section in by_type.get(kind, [])
-        if section.index == 0
-    }
-    names, decision, centres = map(
-        first.get, (layout.MODEL_NAMES, layout.DECISION, layout.CENTRES)
     )
     return _Meaning(
         None if names is None else meaning.read_names(names, inputs, outputs),
@@ -254,10 +254,9 @@ def _read_meaning(
 
 def _read_features(data: bytes, by_type: dict[int, list[_Section]], inputs: int) -> bytes:
     """FEATURES with index 0, checked; empty without."""
-    section = next((s for s in by_type.get(layout.FEATURES, []) if s.index == 0), None)
-    if section is None:
+    content = _first(data, by_type, layout.FEATURES)
+    if content is None:
         return b""
-    content = section.of(data)
     recipes.Recipe(content, inputs)
     recipes.input_scales(struct.unpack_from(f"<{2 * inputs}f", data, by_type[INPUT][0].offset))
     return content
