@@ -81,7 +81,7 @@ build/stubs/%/stamp: tools/constraints.txt | setup
 firmware-types: $(STUBS:%=build/stubs/%/stamp) build/stubs/stdlib/stamp
 	for port in $(STUBS); do echo "firmware on $$port:"; \
 	    MYPYPATH=build/stubs/$$port:build/stubs/stdlib:build/stubs/stdlib/stdlib:firmware \
-	    $(BIN)/mypy --config-file firmware/mypy.ini --custom-typeshed-dir build/stubs/stdlib \
+	    $(BIN)/mypy --config-file firmware/mypy.ini --cache-dir build/mypy/$$port --custom-typeshed-dir build/stubs/stdlib \
 	    $(FIRMWARE) || exit 1; done
 
 check: setup

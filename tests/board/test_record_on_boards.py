@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from support.random_models import Shape, random_model, trimmed, with_golden
 from ulnn_host.board.link import Board
 from ulnn_host.board.record import record
 from ulnn_host.board.source_files import prepare
+from ulnn_host.board.takes import take_bytes
 from ulnn_host.board.virtual import BOARDS, board_at
 from ulnn_host.format.model import Decision, Names
 
@@ -118,15 +120,32 @@ def test_the_loop_allocates_nothing(port: str) -> None:
     assert sent > 4 * 256 * 18
 
 
-def test_live_decisions(large: str, tmp_path: Path) -> None:
+def put_model(port: str, folder: Path) -> str:
+    """Deploys a model; its path on the board."""
     model = trimmed(random_model(3, Shape(inputs=6, hidden=8, outputs=3)))
     scale = np.full(6, 1 / 1024, np.float32)
     names = Names(CHANNELS, ("",) * 6, ("a", "b", "c"))
     model = replace(model, input_scale=scale, names=names, decision=Decision("mean", window=20))
-    path = tmp_path / "m.ulnn"
+    path = folder / "m.ulnn"
     path.write_bytes(with_golden(model))
-    uh.deploy(path, large, quiet=True)
-    settings = {"model": "/models/m.ulnn", "source": MPU | {"rate": 50}}
+    uh.deploy(path, port, quiet=True)
+    return "/models/m.ulnn"
+
+
+def test_live_replays_what_lies_beside_the_settings(large: str, tmp_path: Path) -> None:
+    x = np.random.default_rng(4).normal(0, 1, (100, 6)).astype(np.float32)
+    take = uh.Sequences(x, np.full(100, 0.02, np.float32), channels=CHANNELS)
+    (tmp_path / "walk.take").write_bytes(take_bytes(take))
+    source = {"kind": "replay", "file": "walk.take", "pace": "fast"}
+    settings = tmp_path / "app.json"
+    settings.write_text(json.dumps({"model": put_model(large, tmp_path), "source": source}))
+    moment = uh.live(large, settings=settings)
+    assert (moment.samples, moment.ended) == (100, "the source ended")
+    assert sum(moment.decisions.values()) == 5
+
+
+def test_live_decisions(large: str, tmp_path: Path) -> None:
+    settings = {"model": put_model(large, tmp_path), "source": MPU | {"rate": 50}}
     moment = uh.live(large, settings=settings, seconds=4)
     assert (moment.dropped, moment.lost, moment.faults, moment.restarts) == (0, 0, 0, 0)
     assert sum(moment.decisions.values()) == (moment.samples - 1) // 20 >= 9

@@ -78,13 +78,13 @@ def read_app(path: Path, model: bytes, to: str | None = None) -> App:
     keeper's key.
     """
     try:
-        given = json.loads(path.read_text())
+        given = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UlnnError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     except ValueError as error:
         raise UlnnError(f"{path}: not JSON: {error}") from error
     rules = board_code.module("ulnn_app.settings")
-    policy = _beside(path, given, "policy")
+    policy = _beside(path, given, "policy", "policy")
     recordings = to_replay(path, given)
     with tempfile.TemporaryDirectory() as folder:
         here = given
@@ -102,15 +102,16 @@ def read_app(path: Path, model: bytes, to: str | None = None) -> App:
     return App(given, recordings, policy.read_bytes() if policy else None)
 
 
-def _beside(path: Path, given: Any, key: str) -> Path | None:
-    """The file that a key of the settings names on this PC; None: none, or one on the board."""
-    name = given.get(key) if isinstance(given, dict) else None
+def _beside(path: Path, table: Any, key: str, what: str) -> Path | None:
+    """The file that a key of a table in the settings names on this PC, a recording may be a
+    folder; None: none, or one on the board. what: the key in errors."""
+    name = table.get(key) if isinstance(table, dict) else None
     if not isinstance(name, str) or not name or name.startswith("/"):
         return None
     local = path.parent / name
-    if not local.is_file():
+    if not (local.is_file() or (key == "file" and local.exists())):
         raise UlnnError(
-            f"{path}: {key}: no file {local}; a path that begins with / is one on the board"
+            f"{path}: {what}: no file {local}; a path that begins with / is one on the board"
         )
     return local
 
@@ -140,11 +141,11 @@ def check_source(settings: dict[str, Any], where: str) -> None:
     kind = settings["kind"]
     if kind not in sources.KINDS:  # the board may have it
         return
-    given = {key: value for key, value in settings.items() if key != "kind"}
     try:
         table = board_code.module(f"ulnn_sources.{sources.KINDS[kind]}").TABLE
-        check(given, table, where)
-        if "file" not in table:  # which need not be here
+        if "file" in table:  # which need not be here
+            check({key: value for key, value in settings.items() if key != "kind"}, table, where)
+        else:
             sources.make(settings, where)
     except ImportError:  # what only boards have; they check it
         return
@@ -155,14 +156,9 @@ def check_source(settings: dict[str, Any], where: str) -> None:
 def to_replay(path: Path, given: Any) -> dict[str, bytes]:
     """What the source of the settings replays, by its name on the board."""
     source = given.get("source") if isinstance(given, dict) else None
-    name = source.get("file") if isinstance(source, dict) else None
-    if not isinstance(name, str) or not name or name.startswith("/"):
+    local = _beside(path, source, "file", "source.file")
+    if local is None:
         return {}
-    local = path.parent / name
-    if not local.exists():
-        raise UlnnError(
-            f"{path}: source.file: no {local}; a path that begins with / is one on the board"
-        )
     data = local.read_bytes() if local.is_file() else b""
     if not data.startswith(MAGIC):
         data = _take(local)
@@ -259,9 +255,9 @@ def placed(app: App | None, held: Held, model: str, root: str) -> list[tuple[str
     for name, data in app.recordings.items():
         found.append((f"{root}/{name}", data, "recording to replay"))
     for name in STARTERS:
-        path = f"{root}/{name}"
-        if not _a_persons(held, path, starter(name, root)):
-            found.append((path, starter(name, root), "starts the app"))
+        path, data = f"{root}/{name}", starter(name, root)
+        if not _a_persons(held, path, data):
+            found.append((path, data, "starts the app"))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from serial.tools import list_ports
 
@@ -37,9 +38,10 @@ class SerialPort:
 
 
 @contextlib.contextmanager
-def opened(port: str, baudrate: int = BAUDRATE) -> Iterator[Board]:
-    """The board at a port, `auto` for the only one that is plugged in. Raises UlnnError."""
-    with Board.open(resolve(port), baudrate=baudrate) as board:
+def opened(port: str, baudrate: int = BAUDRATE, **keys: Any) -> Iterator[Board]:
+    """The board at a port, `auto` for the only one that is plugged in. keys: of `Board.open`.
+    Raises UlnnError."""
+    with Board.open(resolve(port), baudrate=baudrate, **keys) as board:
         yield board
 
 

@@ -268,6 +268,8 @@ class Board:
         module = "ulnn_live" if app else "ulnn_record"
         code = f"import {module}\n{module}.serve({settings!r},{idle_ms})"
         with self._session(SourceSession, code, timeout) as session:
+            if self._notice and session.source.left_out:
+                self._notice(session.source.left_out)
             yield session
 
     @contextlib.contextmanager

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .discover import resolve
+import numpy as np
+
+from .app import SETTINGS
+from .discover import opened
 from .faults import Faults
 from .line import BAUDRATE
-from .link import Board
-from .record import BOARD_SETTINGS, read_json, source_settings
+from .record import put_recording, read_json, source_settings
 from .samples import Int16
 from .source_files import prepare
 from .source_session import NO_DECISION, UNSURE, SourceInfo, SourceSession
@@ -79,19 +81,17 @@ def live(
     times a second; notice: with a line about each restart, and about channels that a policy on
     the board withholds. Raises UlnnError.
     """
-    given = BOARD_SETTINGS if settings is None else read_json(settings)
+    given = SETTINGS if settings is None else read_json(settings)
     source_settings(settings)  # a mistake is found before the port is opened
     damage = Faults.parse(faults) if faults else None
     with (
-        Board.open(
-            resolve(port), baudrate=baudrate, wait=wait, faults=damage, notice=notice
-        ) as board,
+        opened(port, baudrate, wait=wait, faults=damage, notice=notice) as board,
         interrupts() as stopped,
     ):
         prepare(board, given, app=True)
+        if isinstance(given, dict) and isinstance(given.get("source"), dict):
+            given = given | {"source": put_recording(board, settings, given["source"])}
         with board.source(given, app=True) as session:
-            if notice and session.source.left_out:
-                notice(session.source.left_out)
             return _follow(
                 session,
                 seconds,
@@ -149,10 +149,8 @@ def _follow(
 def _decisions(found: Counted, labels: tuple[str, ...]) -> list[Decision]:
     """Those among some rows."""
     made = []
-    for k in range(found.samples):
+    for k in np.flatnonzero(found.rows.decision[: found.samples] != NO_DECISION).tolist():
         number = int(found.rows.decision[k])
-        if number == NO_DECISION:
-            continue
         known = labels[number] if 0 <= number < len(labels) else str(number)
         label = "unsure" if number == UNSURE else known
         made.append(Decision(int(found.times[k]) / 1e6, label, number, int(found.rows.margin[k])))

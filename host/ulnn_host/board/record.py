@@ -13,8 +13,8 @@ from ..base.errors import UlnnError
 from ..base.version import __version__
 from ..data.take_writer import TakeWriter
 from ..data.takes import Session
-from .app import check_source, to_replay
-from .discover import resolve
+from .app import SETTINGS, check_source, to_replay
+from .discover import opened
 from .faults import Faults
 from .identity import identify
 from .line import BAUDRATE
@@ -22,8 +22,6 @@ from .link import Board
 from .source_files import prepare
 from .source_session import SourceSession
 from .tally import Counted, Float, Tally, interrupts
-
-BOARD_SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -73,17 +71,13 @@ def record(
     settings = source_settings(source)
     damage = Faults.parse(faults) if faults else None
     with (
-        Board.open(
-            resolve(port), baudrate=baudrate, wait=wait, faults=damage, notice=notice
-        ) as board,
+        opened(port, baudrate, wait=wait, faults=damage, notice=notice) as board,
         interrupts() as stopped,
     ):
         prepare(board, settings)
         if isinstance(settings, dict):
             settings = put_recording(board, source, settings)
         with board.source(settings) as session:
-            if notice and session.source.left_out:
-                notice(session.source.left_out)
             first = _session(port, label, group, session)
             taking = _Taking(session, TakeWriter(folder, first, kind), seconds)
             return taking.all(stopped, progress or (lambda take: None))
@@ -107,7 +101,7 @@ def put_recording(board: Board, path: object, settings: dict[str, Any]) -> dict[
 def source_settings(source: dict[str, Any] | str | Path | None) -> dict[str, Any] | str:
     """The settings themselves, or the path of the file on the board. Raises UlnnError."""
     if source is None:
-        return BOARD_SETTINGS
+        return SETTINGS
     found = read_json(source)
     found = found.get("source", found)
     where = "source" if isinstance(source, dict) else str(source)

@@ -60,8 +60,7 @@ def prepare(board: Board, settings: dict[str, Any] | str, *, app: bool = False) 
         files += [f"ulnn_sources/{stem}.py" for stem in apps.sources(kind)]
     written = _put(board, files, seen.path)
     if app and _look(board, ("ulnn_app",), kind).missing:
-        files = [name for name in apps.modules({}) if name.startswith("ulnn_app/")]
-        written += _put(board, files, seen.path)
+        written += _put(board, apps.modules({}), seen.path)
     loops = ("ulnn_record", "ulnn_live") if app else ("ulnn_record",)  # which import the others
     files = [f"{name}.py" for name in _look(board, loops, kind).missing]
     return written + _put(board, files, seen.path)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import Baud, Port, out
+from .options import Baud, Port, Wait, notice, out
 
 
 def live(
@@ -22,9 +22,7 @@ def live(
         float, typer.Option(help="how long; 0: until Ctrl-C, or the source ends", min=0)
     ] = 0,
     baud: Baud = 115200,
-    wait: Annotated[
-        float, typer.Option(help="seconds to wait for a board that was unplugged")
-    ] = 10,
+    wait: Wait = 10,
     as_json: Annotated[
         bool, typer.Option("--json", help="print a line of JSON for each decision")
     ] = False,
@@ -53,8 +51,8 @@ def live(
             baudrate=baud,
             wait=wait,
             on_decision=on_decision,
-            progress=shown or (lambda moment: None),
-            notice=lambda text: out.print(text, style="yellow", markup=False),
+            progress=shown,
+            notice=notice,
         )
     if not as_json:
         show_live(moment, out)

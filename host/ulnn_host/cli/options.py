@@ -50,6 +50,11 @@ DialectName = Annotated[
 ]
 
 
+def notice(text: str) -> None:
+    """Print a line about something that went on by itself."""
+    out.print(text, style="yellow")
+
+
 def names(text: str | None) -> list[str]:
     """The names in a list such as rnn,relu,fc."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
@@ -64,6 +69,7 @@ def numbers(option: str, text: str) -> list[float]:
 
 
 Baud = Annotated[int, typer.Option(help="baud rate of the port, where it has one")]
+Wait = Annotated[float, typer.Option(help="seconds to wait for a board that was unplugged")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Port = Annotated[
     str, typer.Option(help="serial port; auto; virtual:cortex-m7 or virtual:rv32, booted for this")

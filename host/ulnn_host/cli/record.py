@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Baud, Json, Port, out
+from .options import Baud, Json, Port, Wait, notice, out
 
 
 def record(
@@ -28,9 +28,7 @@ def record(
     ] = 0,
     kind: Annotated[str, typer.Option("--format", help="csv or parquet")] = "csv",
     baud: Baud = 115200,
-    wait: Annotated[
-        float, typer.Option(help="seconds to wait for a board that was unplugged")
-    ] = 10,
+    wait: Wait = 10,
     inject_faults: Annotated[
         str | None, typer.Option(help="damage the line on purpose: RATE or RATE:KIND")
     ] = None,
@@ -60,7 +58,7 @@ def record(
             wait=wait,
             faults=inject_faults,
             progress=lambda take: shown(line(take)),
-            notice=lambda text: out.print(text, style="yellow", markup=False),
+            notice=notice,
         )
     if as_json:
         print(json.dumps({"take": str(take.path)} | asdict(take.session), indent=2))

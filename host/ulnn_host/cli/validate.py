@@ -9,7 +9,7 @@ import typer
 
 from ..data.options import DataOptions
 from .data_options import with_data_options
-from .options import Baud, DataPath, ModelPath, out
+from .options import Baud, DataPath, ModelPath, Wait, notice, out
 
 
 @with_data_options
@@ -29,9 +29,7 @@ def validate(
         int, typer.Option(help="bytes the board's port can hold; 0: what the board offers")
     ] = 0,
     baud: Baud = 115200,
-    wait: Annotated[
-        float, typer.Option(help="seconds to wait for a board that was unplugged")
-    ] = 10,
+    wait: Wait = 10,
     inject_faults: Annotated[
         str | None,
         typer.Option(
@@ -79,7 +77,7 @@ def validate(
             faults=inject_faults,
             resume=resume,
             timeout=timeout,
-            notice=lambda line: out.print(line, style="yellow", markup=False),
+            notice=notice,
             deployed=lambda done: board_show.show_deployment(done, out),
         )
     except BrokenOff as error:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ulnn_rules.events import answer, is_sound
 
-from .store import Store
+from .store import Ack, Store
 
 LONGEST = 4096  # bytes of a line; a longer one is none
 
@@ -48,20 +48,20 @@ class Gateway:
         """What arrived: events are stored, and answered when they are safe."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._rest = self._rest[-LONGEST:]
-        for line in lines:
-            self._line(line)
+        acks = [ack for line in lines if (ack := self._line(line))]
+        self.store.commit()
+        for ack in acks:
+            self.port.write(f"\n{answer(ack.log, ack.boot, ack.seq)}\n".encode())  # after noise
 
-    def _line(self, line: bytes) -> None:
+    def _line(self, line: bytes) -> Ack | None:
+        """Take a line; the acknowledgement that its event gets when it is safe."""
         at = line.find(b'{"device"')
         if at < 0:
             text = line.decode(errors="replace").strip()
             self.other = [*self.other[-20:], text] if text else self.other
-            return
+            return None
         text = line[at:].decode(errors="replace").strip()
         if not is_sound(text):
             self.damaged += 1
-            return
-        ack = self.store.take(text.encode())
-        self.store.commit()
-        if ack:
-            self.port.write(f"\n{answer(ack.log, ack.boot, ack.seq)}\n".encode())  # after noise
+            return None
+        return self.store.take(text.encode())

@@ -169,7 +169,10 @@ class Store:
         if self._journal:
             self._journal.close()
             self._journal = None
-        return sorted(self._journals.glob(f"{self.name}_*.jsonl"))
+        return self._left_by(self.name)
+
+    def _left_by(self, name: str) -> list[Path]:
+        return sorted(self._journals.glob(f"{name}_*.jsonl"))
 
     def compact(self, journals: list[Path]) -> None:
         """Turn journals into Parquet files, and remove them."""
@@ -200,11 +203,11 @@ class Store:
         names = {path.stem.rpartition("_")[0] for path in self._journals.glob("*.jsonl")}
         for name in sorted(names):
             if name == self.name:
-                self.compact(sorted(self._journals.glob(f"{name}_*.jsonl")))
+                self.compact(self._left_by(name))
                 continue
             try:
                 with self._lock_of(name).acquire(timeout=0):
-                    self.compact(sorted(self._journals.glob(f"{name}_*.jsonl")))
+                    self.compact(self._left_by(name))
             except Timeout:
                 continue
 

@@ -8,6 +8,7 @@ from rich.text import Text
 from ..experiments.compare import BETTER, NOT_SEEN, WORSE, Comparison, Difference
 from ..experiments.intervals import Interval
 from ..experiments.measured import RMSE
+from .data_text import count
 from .scores_text import Cells, number
 
 VERDICTS = {
@@ -74,11 +75,6 @@ def verdict(change: Difference) -> str:
 def signed(measure: str, value: float) -> str:
     """A difference: of shares in points."""
     return f"{value:+.4g}" if measure == RMSE else f"{100 * value:+.2f}"
-
-
-def count(number: int, what: str) -> str:
-    """So many of something."""
-    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _range(measure: str, interval: Interval, *, signs: bool = False) -> str:

@@ -73,9 +73,10 @@ def show(made: Overview, silent_hours: float, console: Console) -> None:
     for name in HEADER:
         words = name in _WORDS
         table.add_column(name, justify="left" if words else "right", no_wrap=not words)
+    quiet = {device.name for device in silent}
     for device in made.devices:
         row = [f"{c:,}" if isinstance(c, int) else str(c or "") for c in cells(made, device, now)]
-        table.add_row(*row, style="yellow" if device in silent else None)
+        table.add_row(*row, style="yellow" if device.name in quiet else None)
     console.print(table)
     if silent:
         names = ", ".join(device.name for device in silent[:10])

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ..data.mask import Masked
 from ..data.mask_groups import SMALL, Groups
+from ..data.mask_run import DISTINCT
 from .data_text import count
 
 _REASONS = {
@@ -49,7 +50,7 @@ def _table(made: Masked) -> Table:
     for found in made.fields:
         why = ", ".join(_REASONS[reason] for reason in found.refused)
         stay = f"{sum(found.refused.values()):,} {why}" if found.refused else ""
-        more = "+" if found.distinct == 1000 else ""
+        more = "+" if found.distinct == DISTINCT else ""
         table.add_row(
             Text(found.name),
             Text(found.does),
