@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from support.board_decisions import decide_on
-from support.board_tools import chosen_port
+from support.board_tools import USUAL, port_fixture
 from ulnn_host import api
 from ulnn_host.data import degrade, watch
 from ulnn_host.data.scores import pool
@@ -42,9 +41,7 @@ def trained() -> tuple[train.TrainedNetwork, Sequences]:
     return train.train(made, quiet=True), few("train", 3)
 
 
-@pytest.fixture(params=["virtual:rv32", "virtual:cortex-m7"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture(*USUAL)
 
 
 @pytest.mark.parametrize("options", [{}, {"votes": 3, "unsure": 0.2}])

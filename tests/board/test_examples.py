@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from support import traced
-from support.board_tools import need_tools
+from support.board_tools import jumping_board
 from support.paths import FIRMWARE
 from support.random_models import Shape, random_model
 from ulnn_host.board.link import Board
@@ -38,9 +38,7 @@ LINE = {
 
 @pytest.fixture(scope="module", params=sorted(BOARDS))
 def board(request: pytest.FixtureRequest) -> Iterator[VirtualBoard]:
-    name = str(request.param)
-    need_tools(name)
-    with VirtualBoard(name, skip_sleep=True, icount=3, heap_kib=1024) as running:
+    with jumping_board(str(request.param), heap_kib=1024) as running:
         yield running
 
 

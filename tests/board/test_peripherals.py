@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from mpremote.transport import TransportError
 
-from support.board_tools import Repl, need_tools
+from support.board_tools import Repl, jumping_board
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.virtual import BOARDS, VirtualBoard, parse_address
 
@@ -18,9 +18,7 @@ pytestmark = pytest.mark.board
 
 @pytest.fixture(scope="module", params=sorted(BOARDS))
 def board(request: pytest.FixtureRequest) -> Iterator[VirtualBoard]:
-    name = str(request.param)
-    need_tools(name)
-    with VirtualBoard(name, skip_sleep=True, icount=3) as running:
+    with jumping_board(str(request.param)) as running:
         yield running
 
 

@@ -269,6 +269,14 @@ def command(port: str, *words: str | Path) -> list[str]:
     return [sys.executable, "-m", "ulnn_host", "record", "--port", port, *map(str, words)]
 
 
+def wait_for_samples(path: Path) -> None:
+    """Until a take has some."""
+    deadline = time.monotonic() + 20
+    while not path.exists() or len(path.read_bytes()) < 4000:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_ctrl_c_ends_a_take(sensor: PtyBoard, tmp_path: Path) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"model": "m.ulnn", "source": WAVE}))
@@ -277,10 +285,7 @@ def test_ctrl_c_ends_a_take(sensor: PtyBoard, tmp_path: Path) -> None:
         command(sensor.port, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         path = tmp_path / "takes" / "walk_001.csv"
-        deadline = time.monotonic() + 20
-        while not path.exists() or len(path.read_bytes()) < 4000:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for_samples(path)
         os.kill(process.pid, signal.SIGINT)
         said, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (0, "")
@@ -302,10 +307,7 @@ def test_a_crash_keeps_what_came(sensor: PtyBoard, tmp_path: Path) -> None:
     path = tmp_path / "walk_001.csv"
     words = ("--label", "walk", "-o", tmp_path, "--source", settings, "--format", "parquet")
     with subprocess.Popen(command(sensor.port, *words)) as process:
-        deadline = time.monotonic() + 20
-        while not path.exists() or len(path.read_bytes()) < 4000:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for_samples(path)
         process.kill()
     data = uh.read(path)
     assert data.labels == ("walk",)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.board_tools import Repl, need_tools
+from support.board_tools import Repl, jumping_board
 from support.sensors import TAKING, put_sources
 from ulnn_host.board.virtual import BOARDS, VirtualBoard
 
@@ -18,9 +18,7 @@ Sample = tuple[int, list[int]]
 
 @pytest.fixture(scope="module", params=sorted(BOARDS))
 def board(request: pytest.FixtureRequest) -> Iterator[VirtualBoard]:
-    name = str(request.param)
-    need_tools(name)
-    with VirtualBoard(name, skip_sleep=True, icount=3) as running:
+    with jumping_board(str(request.param)) as running:
         put_sources(running.port)
         yield running
 

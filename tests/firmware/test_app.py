@@ -30,10 +30,7 @@ words = board_code.module("ulnn_app.words")
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:
-    (tmp_path / "m.ulnn").write_bytes(cases.model_bytes())
-    take = cases.take_file(tmp_path / "walk.take", 60)
-    source = {"kind": "replay", "file": str(take), "pace": "fast", "drop": 0.3, "seed": 7}
-    return {"model": str(tmp_path / "m.ulnn"), "source": source, "print": "nothing"}
+    return cases.replay_settings(tmp_path)
 
 
 # ---- settings -----------------------------------------------------------------------------------
@@ -271,9 +268,7 @@ def test_decisions_are_those_of_a_pc(settings: dict[str, Any]) -> None:
     app_module.run(
         settings, None, lambda app: made.append((app.decider.decision, app.decider.margin))
     )
-    x, us = cases.rows(Path(settings["source"]["file"]))
-    left = cases.kept(len(us), 0.3, 7)
-    want = cases.decide(cases.model_bytes(), x[left], np.diff(np.cumsum(us)[left], prepend=0))
+    want, _ = cases.replayed(settings)
     assert made == want.decisions
     assert len(set(made)) > 10
 
@@ -289,12 +284,10 @@ def test_on_unix_micropython(settings: dict[str, Any], tmp_path: Path) -> None:
         "ulnn_app.run('s.json', None, note)\n"
         "print(made[:n], len(set(memory[2:n])))\n"
     )
-    x, us = cases.rows(Path(settings["source"]["file"]))
-    left = cases.kept(len(us), 0.3, 7)
-    want = cases.decide(cases.model_bytes(), x[left], np.diff(np.cumsum(us)[left], prepend=0))
+    want, count = cases.replayed(settings)
     said = unix("run.py", cwd=tmp_path, path=f"{FIRMWARE}:.frozen").splitlines()
     assert said == [
-        f"ulnn_app: ended after {left.sum()} samples",
+        f"ulnn_app: ended after {count} samples",
         f"{[decision for decision, _ in want.decisions]} 1",
     ]
 

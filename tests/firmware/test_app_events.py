@@ -18,17 +18,12 @@ from ulnn_host.data import events
 LINES = {"kind": "lines", "channels": [{"name": "ax"}]}
 
 app_module = board_code.package("ulnn_app")
-settings_module = board_code.module("ulnn_app.settings")
 words = board_code.module("ulnn_app.words")
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:
-    (tmp_path / "m.ulnn").write_bytes(cases.model_bytes())
-    take = cases.take_file(tmp_path / "walk.take", 60)
-    source = {"kind": "replay", "file": str(take), "pace": "fast", "drop": 0.3, "seed": 7}
-    return {
-        "model": str(tmp_path / "m.ulnn"), "source": source, "print": "nothing",
+    return cases.replay_settings(tmp_path) | {
         "device": "wrist-1", "sinks": [{"kind": "file", "path": str(tmp_path / "e.jsonl")}],
         "events": {"folder": str(tmp_path / "events"), "files": 40},
     }  # fmt: skip

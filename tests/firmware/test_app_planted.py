@@ -9,14 +9,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support import app_cases, mask_cases, wave_source
-from support.board_tools import Repl, chosen_port
+from support.board_tools import USUAL, Repl, port_fixture
 from support.paths import FIRMWARE
 from support.planted_app import OPEN, SAMPLES, STRICT, events, script, searched
 from support.pty_board import PtyBoard
@@ -155,9 +154,7 @@ SEND = {
 }
 
 
-@pytest.fixture(params=["virtual:rv32", "virtual:cortex-m7"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture(*USUAL)
 
 
 def put(link: Board, folder: Path, policy: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import tempfile
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.board_tools import chosen_port, mpremote
+from support.board_tools import USUAL, port_fixture, run_mounted
 from support.examples import collect
 from support.meaning_cases import centres_cases
 from support.paths import FIRMWARE, SUPPORT
 from support.power_cuts import FILESYSTEMS
 from support.random_models import Shape, random_model
-from support.raw_file import File, Section
+from support.raw_file import CENTRES, File, Section
 from support.unix import needs_micropython, unix
 from ulnn_host.format import container
 from ulnn_host.format.model import Centres as Start
@@ -112,8 +111,7 @@ def test_many_examples_fade() -> None:
 @pytest.mark.parametrize(("content", "text"), [case[1:] for case in centres_cases()])
 def test_damaged_sections_are_refused_alike(content: bytes, text: str) -> None:
     f = File.read(file_of())
-    kept = [s for s in f.sections if s.type != 0x8005]
-    broken = replace(f, sections=(*kept, Section(0x8005, 0, content))).write()
+    broken = f.swap(f.find(CENTRES), Section(CENTRES, 0, content)).write()
     for read in (container.read, Centres):
         with pytest.raises(ValueError, match="centres: ") as caught:
             read(broken)
@@ -155,21 +153,21 @@ def test_a_decider_adapts() -> None:
     assert show(decider, centres, unusual, None) == 1
 
 
-def teach(examples: list[tuple[int, list[int]]], most: int = 64) -> tuple[Centres, bool, Session]:
+def teach(examples: list[tuple[int, list[int]]]) -> tuple[Centres, bool]:
     """A session of windows."""
     centres = Centres(file_of())
     decider = Decider(file_of(), None, centres)
-    session = Session(centres, decider, most)
+    session = Session(centres, decider)
     for c, row in examples:
         session.begin(c)
         for _ in range(MEAN.window):
             session.add(row, 1, decider.update(row, 1) is not None)
-    return centres, session.finish(), session
+    return centres, session.finish()
 
 
 def test_a_session_that_helps_is_learnt() -> None:
     good = [(0, [5000, 5400, 0]), (1, [0, 9000, 0]), (2, [0, 0, 9000])] * 2
-    centres, kept, _ = teach(good)
+    centres, kept = teach(good)
     assert kept
     assert list(centres.counts) == [2, 2, 2]
     assert centres.decide_values([5000, 5400, 0]) == 0
@@ -178,7 +176,7 @@ def test_a_session_that_helps_is_learnt() -> None:
 def test_a_session_that_harms_is_not_learnt() -> None:
     # The wearer's first windows were given the wrong name, his last ones were not.
     bad = [(0, [0, 9000, 0]), (1, [9000, 0, 0])] * 3 + [(0, [9000, 0, 0]), (1, [0, 9000, 0])]
-    centres, kept, _ = teach(bad)
+    centres, kept = teach(bad)
     assert not kept
     assert not centres.active
 
@@ -241,7 +239,7 @@ def test_damage_is_noticed(junk: bytes, at: int, flip: int) -> None:
 
 
 CUTS = """
-import os, sys
+import sys
 sys.path.insert(0, SUPPORT)
 import torn
 from ulnn_rules.centres import Centres
@@ -267,9 +265,7 @@ for kind in KINDS:
             cut = False
             try:
                 c.save("/ram/x.centres")
-            except torn.Cut:
-                cut = True
-            except OSError:
+            except (torn.Cut, OSError):
                 cut = True
             torn.power_on(kind, bytearray(torn.disk.data))
             c = Centres(MODEL)
@@ -304,10 +300,7 @@ SCRIPT = """
 from array import array
 from struct import unpack
 from ulnn_rules.centres import Centres
-try:
-    from micropython import heap_lock, heap_unlock
-except ImportError:
-    heap_lock = heap_unlock = lambda: None
+from micropython import heap_lock, heap_unlock
 f = open("cases.bin", "rb")
 got = c = 0
 while True:
@@ -356,14 +349,11 @@ def test_on_unix_micropython(tmp_path: Path) -> None:
     assert unix("run.py", cwd=tmp_path, heap="128k", path=FIRMWARE) == want
 
 
-@pytest.fixture(params=["virtual:rv32", "virtual:cortex-m7"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture(*USUAL)
 
 
 @pytest.mark.board
 def test_on_boards(port: str, tmp_path: Path) -> None:
     """With the package that is frozen in the firmware."""
     want = prepare(tmp_path, 40)
-    out = mpremote(port, "mount", tmp_path, "run", tmp_path / "run.py")
-    assert out.partition("\n")[2] == want
+    assert run_mounted(port, tmp_path) == want

@@ -4,7 +4,6 @@ under unix MicroPython and on virtual boards, and nothing is allocated."""
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 from struct import pack
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from support.board_tools import chosen_port, mpremote
+from support.board_tools import SMALL, port_fixture, run_mounted
 from support.paths import FIRMWARE
 from support.unix import needs_micropython, unix
 from ulnn_rules import channels
@@ -189,10 +188,7 @@ from array import array
 from struct import unpack
 from ulnn_rules import channels
 from ulnn_rules.counts import Counts
-try:
-    from micropython import heap_lock, heap_unlock
-except ImportError:
-    heap_lock = heap_unlock = lambda: None
+from micropython import heap_lock, heap_unlock
 class Scales:
     input_size = 1
     def input_pair(self, k):
@@ -246,13 +242,10 @@ def test_on_unix_micropython(tmp_path: Path) -> None:
     assert unix("run.py", cwd=tmp_path, heap="64k", path=FIRMWARE) == want
 
 
-@pytest.fixture(params=["virtual:rv32?heap=64k", "virtual:cortex-m7?heap=64k"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture(*SMALL)
 
 
 @pytest.mark.board
 def test_on_boards(port: str, tmp_path: Path) -> None:
     want = prepare(tmp_path, 12)
-    out = mpremote(port, "mount", tmp_path, "run", tmp_path / "run.py")
-    assert out.partition("\n")[2] == want
+    assert run_mounted(port, tmp_path) == want

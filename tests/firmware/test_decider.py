@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from struct import pack
 
@@ -13,16 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.board_tools import chosen_port, mpremote
+from support.board_tools import SMALL, port_fixture, run_mounted
 from support.examples import collect
 from support.paths import FIRMWARE
+from support.raw_file import DECISION, NAMES
 from support.unix import needs_micropython, unix
 from ulnn_host.format.meaning import decision_bytes, names_bytes
 from ulnn_host.format.model import Decision, Names
 from ulnn_rules.decider import UNSURE, Decider
 from ulnn_rules.readout import Window
-
-NAMES, DECISION = 0x8003, 0x8004
 
 Steps = list[tuple[list[int], int]]
 Case = tuple[Decision, int, Steps]
@@ -204,10 +202,7 @@ SCRIPT = """
 from array import array
 from struct import unpack
 from ulnn_rules.decider import Decider
-try:
-    from micropython import heap_lock, heap_unlock
-except ImportError:
-    heap_lock = heap_unlock = lambda: None
+from micropython import heap_lock, heap_unlock
 f = open("cases.bin", "rb")
 got = dt = 0
 while True:
@@ -250,14 +245,11 @@ def test_on_unix_micropython(tmp_path: Path) -> None:
     assert unix("run.py", cwd=tmp_path, heap="64k", path=FIRMWARE) == want
 
 
-@pytest.fixture(params=["virtual:rv32?heap=64k", "virtual:cortex-m7?heap=64k"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture(*SMALL)
 
 
 @pytest.mark.board
 def test_on_boards(port: str, tmp_path: Path) -> None:
     """With the package that is frozen in the firmware."""
     want = prepare(tmp_path, 60)
-    out = mpremote(port, "mount", tmp_path, "run", tmp_path / "run.py")
-    assert out.partition("\n")[2] == want
+    assert run_mounted(port, tmp_path) == want

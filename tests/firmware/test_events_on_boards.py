@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.board_tools import chosen_port, mpremote
+from support.board_tools import SMALL, port_fixture, run_mounted
 from support.paths import FIRMWARE
 from ulnn_host.data import events
 from ulnn_host.toolchain import bytecode
@@ -71,9 +70,7 @@ print("heap", log_takes, serial_takes, free())
 """
 
 
-@pytest.fixture(params=["virtual:rv32?heap=64k", "virtual:cortex-m7?heap=64k"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture(*SMALL)
 
 
 @pytest.mark.board
@@ -84,7 +81,7 @@ def test_events_on_boards(port: str, tmp_path: Path) -> None:
             target = tmp_path / package / f"{source.stem}.mpy"
             target.write_bytes(bytecode.compiled(source))
     (tmp_path / "run.py").write_text(SCRIPT)
-    said = mpremote(port, "mount", tmp_path, "run", tmp_path / "run.py")
+    said = run_mounted(port, tmp_path)
     lines = [line for line in said.splitlines() if line.startswith("{")]
     assert all(map(is_sound, lines))
     rows = [events.row(events.parsed(line), 0) for line in lines]

@@ -19,7 +19,7 @@ from support.band_cases import track
 from support.feature_cases import HALVES, INPUTS, TRACK, cases, section
 from support.paths import FIRMWARE
 from support.random_models import Shape, random_model
-from support.raw_file import File, Section
+from support.raw_file import FEATURES, INPUT, File, Section, text_of
 from support.spec_bands import features as spec_features
 from support.unix import needs_micropython, unix
 from ulnn_host.board import board_engine
@@ -29,8 +29,6 @@ from ulnn_host.format.model import ModelFile
 from ulnn_host.toolchain import natmod
 from ulnn_rules import features
 from ulnn_rules.features import Features
-
-FEATURES = 0x8006
 
 
 def model(content: bytes, scale: object = 2.0**-10, offset: object = 0.5) -> ModelFile:
@@ -51,15 +49,7 @@ def with_section(content: bytes) -> bytes:
 
 def with_input(*pairs: float) -> bytes:
     f = File.read(GOOD)
-    return f.swap(f.find(2), Section(2, 0, struct.pack("<4f", *pairs))).write()
-
-
-def text_of(read: Callable[[], object]) -> str:
-    try:
-        read()
-    except ValueError as error:
-        return str(error)
-    return "ok"
+    return f.swap(f.find(INPUT), Section(INPUT, 0, struct.pack("<4f", *pairs))).write()
 
 
 def test_what_a_file_says() -> None:

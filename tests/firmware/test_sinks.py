@@ -185,13 +185,11 @@ def test_something_else_answers(tmp_path: Path) -> None:
     assert found["sinks"][0]["problem"].startswith("127.0.0.1 ")
 
 
-SECURED = """listener {port} 127.0.0.1
-allow_anonymous false
+SECURED = """allow_anonymous false
 password_file {folder}/users
 cafile {folder}/ca.pem
 certfile {folder}/ca.pem
 keyfile {folder}/key.pem
-persistence false
 """
 
 
@@ -213,7 +211,7 @@ def secured(tmp_path: Path) -> Iterator[Broker]:
     subprocess.run(
         ["mosquitto_passwd", "-b", str(tmp_path / "users"), "anna", "secret"], check=True
     )
-    with Broker(tmp_path, SECURED.partition("\n")[2].format(folder=tmp_path)) as running:
+    with Broker(tmp_path, SECURED.format(folder=tmp_path)) as running:
         yield running
 
 

@@ -19,7 +19,7 @@ from support import meaning_cases
 from support.meaning_cases import INPUTS, OUTPUTS, decision_cases, names_cases
 from support.paths import FIRMWARE, SUPPORT
 from support.random_models import Shape, random_model
-from support.raw_file import DECISION, NAMES, File, Section
+from support.raw_file import DECISION, NAMES, File, Section, text_of
 from support.unix import needs_micropython, unix
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.engines import registry as engines
@@ -43,14 +43,6 @@ def with_section(kind: int, content: bytes) -> bytes:
     """A file with this section as its last."""
     f = File.read(container.write(MODEL))
     return replace(f, sections=(*f.sections, Section(kind, 0, content))).write()
-
-
-def text_of(read: Callable[[], object]) -> str:
-    try:
-        read()
-    except ValueError as error:
-        return str(error)
-    return "ok"
 
 
 # ---- good files ---------------------------------------------------------------------------------

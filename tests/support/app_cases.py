@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from array import array
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from support.decider import reference_decider
 from ulnn_host import api
 from ulnn_host.board.takes import take_bytes
 from ulnn_host.data import watch
 from ulnn_host.data.sequences import Sequences
-from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.format.model import Names
 from ulnn_host.train.recipe import RECIPES, read_recipe
 from ulnn_host.train.train import train
-from ulnn_rules.decider import Decider
 
 CHANNELS = watch.CHANNELS
 UNITS = ("g", "g", "g", "rad/s", "rad/s", "rad/s")
@@ -83,23 +83,38 @@ class Expected:
     decisions: list[tuple[int, int]] = field(default_factory=list)
     clamped: int = 0
 
+    def named(self, content: bytes) -> list[tuple[str, int]]:
+        """How often each was decided, as an app's figures have it."""
+        tally = Counter(decision for decision, _ in self.decisions)
+        labels = container.read(content).labels
+        return [*((name, tally[k]) for k, name in enumerate(labels)), ("unsure", tally[-1])]
+
 
 def decide(content: bytes, x: NDArray[np.float32], us: NDArray[np.int64]) -> Expected:
     """Every decision, by the reference engine and the host's own conversions."""
-    model = container.read(content)
-    engine, result = Reference(model), Expected()
-
-    class Engine:
-        reset = staticmethod(engine.reset)
-
-        @staticmethod
-        def step(values: NDArray[np.int16], y: array[int], dt: int) -> None:
-            y[:] = array("h", engine.step(values, dt).tolist())
-
-    decider = Decider(content, Engine())
+    model, result = container.read(content), Expected()
+    decider = reference_decider(content)
     for values, ticks in zip(model.quantise_input(x), us.tolist(), strict=True):
         result.clamped += ticks > model.dt_max
         found = decider.step(values, ticks)
         if found is not None:
             result.decisions.append((found, decider.margin))
     return result
+
+
+def replay_settings(folder: Path) -> dict[str, Any]:
+    """Settings of an app that replays a minute, of which samples are missing; with its files."""
+    model = folder / "m.ulnn"
+    model.write_bytes(model_bytes())
+    take = take_file(folder / "walk.take", 60)
+    source = {"kind": "replay", "file": str(take), "pace": "fast", "drop": 0.3, "seed": 7}
+    return {"model": str(model), "source": source, "print": "nothing"}
+
+
+def replayed(settings: dict[str, Any]) -> tuple[Expected, int]:
+    """What a PC decides about that recording, and how many samples are left of it."""
+    source = settings["source"]
+    x, us = rows(Path(source["file"]))
+    left = kept(len(us), source["drop"], source["seed"])
+    found = decide(model_bytes(), x[left], np.diff(np.cumsum(us)[left], prepend=0))
+    return found, int(left.sum())

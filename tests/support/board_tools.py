@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mpremote.transport_serial import SerialTransport
 
 from support.paths import SUPPORT
 from support.random_models import Shape, random_model, with_golden
-from ulnn_host.board.virtual import BOARDS, resolve_port
+from ulnn_host.board.virtual import BOARDS, VirtualBoard, resolve_port
 from ulnn_host.toolchain.bytecode import find_mpy_cross
 from ulnn_host.toolchain.micropython_source import find_micropython, mpy_abi
 
@@ -28,15 +30,32 @@ def need_tools(name: str) -> None:
         pytest.skip(f"no {' and '.join(missing)}: install {kind.debian_packages}")
 
 
-def chosen_port(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The port of the board in a fixture's parameter; --port names one to take instead of a
+SMALL = ("virtual:rv32?heap=64k", "virtual:cortex-m7?heap=64k")
+USUAL = ("virtual:rv32", "virtual:cortex-m7")
+
+
+def port_fixture(*names: str) -> Any:
+    """A fixture `port`: that of each of these boards; --port names one to take instead of a
     virtual Cortex-M7.
     """
-    name = str(request.param)
-    if name.startswith("virtual:cortex-m7"):
-        name = request.config.getoption("--port") or name
-    with resolve_port(name) as found:
-        yield found
+
+    @pytest.fixture(params=names)
+    def port(request: pytest.FixtureRequest) -> Iterator[str]:
+        name = str(request.param)
+        if name.startswith("virtual:cortex-m7"):
+            name = request.config.getoption("--port") or name
+        with resolve_port(name) as found:
+            yield found
+
+    return port
+
+
+@contextlib.contextmanager
+def jumping_board(name: str, **how: Any) -> Iterator[VirtualBoard]:
+    """A board whose clock jumps over sleeps. how: of `VirtualBoard`."""
+    need_tools(name)
+    with VirtualBoard(name, skip_sleep=True, icount=3, **how) as running:
+        yield running
 
 
 class Repl:
@@ -64,6 +83,12 @@ def mpremote(port: str, *words: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def run_mounted(port: str, folder: Path) -> str:
+    """What a folder's run.py prints on a board that has the folder mounted."""
+    out = mpremote(port, "mount", folder, "run", folder / "run.py")
+    return out.partition("\n")[2]  # the first line is mpremote's
 
 
 def build_natmod(arch: str, folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -143,3 +144,23 @@ def _forms(text: str) -> list[bytes]:
 
 def _secret(word: str, content: bytes) -> bool:
     return word.encode() in content.lower() or bytes.fromhex(word) in content
+
+
+# `random(n)`: random bytes, the same on every platform; they begin again where state[0] is 12345.
+RANDOM = """
+state = [12345]
+def random(n):
+    made = bytearray(n)
+    for i in range(n):
+        state[0] = state[0] * 1103515245 + 12345 & 0x7FFFFFFF
+        made[i] = state[0] >> 16 & 255
+    return bytes(made)
+"""
+
+
+def repeatable() -> Callable[[int], bytes]:
+    """That source on this PC, from its beginning."""
+    scope: dict[str, Any] = {}
+    exec(RANDOM, scope)
+    made: Callable[[int], bytes] = scope["random"]
+    return made

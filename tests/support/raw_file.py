@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 TIME, INPUT, OUTPUT, TABLE, LAYER, GOLDEN, META = 1, 2, 3, 4, 5, 6, 0x8001
-NAMES, DECISION = 0x8003, 0x8004
+NAMES, DECISION, CENTRES, FEATURES = 0x8003, 0x8004, 0x8005, 0x8006
+
+
+def text_of(read: Callable[[], object]) -> str:
+    """What a reader says that refuses, else "ok"."""
+    try:
+        read()
+    except ValueError as error:
+        return str(error)
+    return "ok"
 
 
 @dataclass(frozen=True)

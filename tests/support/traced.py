@@ -14,13 +14,11 @@ import numpy as np
 import serial
 from numpy.typing import NDArray
 
+from support.decider import reference_decider
 from ulnn_host.board import board_code
 from ulnn_host.board.app import read_app
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.link import Board
-from ulnn_host.engines.reference import Reference
-from ulnn_host.format import container
-from ulnn_rules.decider import Decider
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
 
@@ -135,16 +133,7 @@ def decide(settings: Path, model: bytes, trace: Trace) -> list[int]:
     """The decision after each sample of a trace, by the reference engine."""
     scaling = Scaling(model)
     _, counts = _on_pc(settings, model)
-    engine = Reference(container.read(model))
-
-    class Engine:
-        reset = staticmethod(engine.reset)
-
-        @staticmethod
-        def step(values: array[int], y: array[int], dt: int) -> None:
-            y[:] = array("h", engine.step(np.array(values, np.int16), dt).tolist())
-
-    decider = Decider(model, Engine())
+    decider = reference_decider(model)
     x = array("h", [0] * scaling.input_size)
     found = []
     for us, raw in zip(trace.us.tolist(), trace.raw.tolist(), strict=True):
