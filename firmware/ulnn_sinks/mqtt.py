@@ -1,7 +1,7 @@
 """Events to an MQTT broker (3.1.1, QoS 1), on a socket that is never waited for.
 
 A broker's acknowledgement means little: brokers lose what they have acknowledged. So an event is
-delivered when the collector that has it on its disk says so, in a retained message:
+delivered when a retained message of the collector says that it is on the disk there:
 
     PREFIX/event/DEVICE   lines of JSON, from the device
     PREFIX/ack/DEVICE     {"log": "9f3a01c2", "boot": 7, "seq": 120}, from the collector
