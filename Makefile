@@ -10,7 +10,7 @@ C_SOURCES := native_module boards tests
 STUBS := stm32 esp32 rp2
 FIRMWARE := $(wildcard firmware/ulnn*.py) firmware/deployment/ulnn_boot.py $(patsubst %/,%,$(wildcard firmware/ulnn_*/))
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-start bench-host bench-data bench-line bench-events check lint firmware-types format picture docs vectors natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-start bench-host bench-data bench-line bench-events claims check lint firmware-types format picture docs vectors natmods boards \
     dist test-install clean
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-start               how a dense CfC should start; writes host/docs/start.md"
 	@echo "make bench-line                the serial line under damage; writes host/docs/line.md"
 	@echo "make bench-events              bytes and missed events beside raw; writes host/docs/events.md"
+	@echo "make claims [CLAIM=x] [FULL=1] the article's claims, measured; writes host/CLAIMS.md where FULL"
 	@echo "make dist                      source, wheels and packages for mip into dist/"
 	@echo "make test-install              what make dist makes, installed and tried where nothing else is"
 	@echo "make setup | lint | check | natmods | boards | format | clean"
@@ -62,6 +63,10 @@ bench-line: setup
 bench-events: setup
 	$(BIN)/python host/bench/bench_events.py
 
+# One seed without FULL=1; COUNT=1: FULL, but of kept trainings alone; PAGE=1: writes the page again.
+claims: setup
+	PYTHONPATH=host $(BIN)/python -m claims $(CLAIM:%=--claim %) $(if $(FULL),--full) $(if $(COUNT),--count) $(if $(PAGE),--page)
+
 # Lint first: it is quick and says the most.
 test: setup lint check
 
@@ -70,6 +75,7 @@ lint: setup firmware-types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PYTHONPATH=host $(BIN)/python -m claims --check
 	find $(C_SOURCES) -name '*.[ch]' -o -name '*.cpp' | xargs $(BIN)/clang-format --dry-run -Werror
 
 # The stubs of all ports have the same names: each set has a folder.

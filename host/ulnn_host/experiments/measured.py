@@ -17,6 +17,7 @@ from ..quantize.options import Options
 from .robustness import FLOAT, robustness
 
 ACCURACY, RMSE = "balanced accuracy", "RMSE"  # by the names of `Scores.figures`
+MSE = "MSE"
 
 
 class NotConverted(UlnnError):
