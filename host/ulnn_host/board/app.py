@@ -123,7 +123,8 @@ def _check(rules: Any, given: Any, where: str, model: bytes, policy_file: Path |
         return
     if policy:
         source = board_code.module("ulnn_sources.masked").Masked(source, policy, "network")
-    rules.fit(settings, source, Meaning(model), Scaling(model), where)
+    front = board_code.module("ulnn_app.front")
+    front.make(settings, source, model, Meaning(model), Scaling(model), where)
 
 
 def check_source(settings: dict[str, Any], where: str) -> None:
