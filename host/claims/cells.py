@@ -11,7 +11,7 @@ from ulnn_host.train.recipe import Recipe
 CFC = "CfC"
 NO_TIME = "CfC, dt constant"
 BACKBONE = "CfC with a backbone, xavier"
-GRU, GRU_DT, LSTM_DT = "GRU", "GRU + dt", "LSTM + dt"
+GRU, GRU_DT, LSTM, LSTM_DT = "GRU", "GRU + dt", "LSTM", "LSTM + dt"
 
 CELLS: Mapping[str, Mapping[str, Any]] = {
     CFC: {"cell": "cfc", "backbone_layers": 0},
@@ -19,6 +19,7 @@ CELLS: Mapping[str, Mapping[str, Any]] = {
     BACKBONE: {"cell": "cfc", "backbone_layers": 1},
     GRU: {"cell": "gru"},
     GRU_DT: {"cell": "gru", "dt_input": True},
+    LSTM: {"cell": "lstm"},
     LSTM_DT: {"cell": "lstm", "dt_input": True},
 }
 WORDS = """*CfC* has no backbone and starts as leaky integrators, the default of such networks

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import timing
+from . import cheetah, missing, timing
 from .claim import Claim, Untested
 
-CLAIMS: tuple[Claim, ...] = (timing.CLAIM,)
+CLAIMS: tuple[Claim, ...] = (timing.CLAIM, missing.CLAIM, cheetah.CLAIM)
 UNTESTED: tuple[Untested, ...] = ()

@@ -181,14 +181,16 @@ def study(
     recipes: Mapping[str, Recipe],
     budget: str = "",
     title: str = "",
+    rates: Mapping[str, float] | None = None,
 ) -> Found:
-    """Train and measure networks. measure: ACCURACY, RMSE or MSE; budget: of each, empty: sizes as
-    they are. The learning rate of each is the best on a part of what the first fold fits. Raises
-    UlnnError."""
+    """Train and measure networks. measure: ACCURACY, RMSE or MSE; budget: of each, empty: sizes
+    as they are; rates: learning rates by name, None: of each the best on a part of what the first
+    fold fits. Raises UlnnError."""
     if budget:
         most = Budget.parse(budget)
         recipes = {name: solved(r, most, parts[0].fit, BITS) for name, r in recipes.items()}
-    rates = {name: _rate(run, recipe, parts[0], measure) for name, recipe in recipes.items()}
+    if rates is None:
+        rates = {name: _rate(run, recipe, parts[0], measure) for name, recipe in recipes.items()}
     found: dict[str, list[list[Trial]]] = {name: [] for name in recipes}
     data = hashes.digest(*(_hash(part).encode() for part in parts))
     for seed in range(1, run.plan.seeds + 1):
@@ -196,7 +198,7 @@ def study(
             run.report(f"{title} {name}, seed {seed} of {run.plan.seeds}")
             made = _with(recipe, seed, rates[name])
             found[name].append([_trial(run, made, part) for part in parts])
-    return Found(measure, found, dict(recipes), rates, data)
+    return Found(measure, found, dict(recipes), dict(rates), data)
 
 
 def _with(recipe: Recipe, seed: int, rate: float) -> Recipe:

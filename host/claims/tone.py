@@ -28,7 +28,7 @@ PATTERNS = {
 }
 SOURCE = Source("a noisy tone, generated", "none needed")
 BUDGET = "5KB"
-NAMES = (*cells.CELLS,)
+NAMES = (cells.CFC, cells.NO_TIME, cells.BACKBONE, cells.GRU, cells.GRU_DT, cells.LSTM_DT)
 RULE = "periodogram, no network"
 WORDS = f"""60 samples of a sine between {LOW:g} and {HIGH:g} Hz with noise of {NOISE:g}, every
 50 ms in the mean; the target is the logarithm of its frequency, the measure the mean squared
