@@ -10,6 +10,7 @@ from ulnn_host.train.recipe import Recipe
 
 CFC = "CfC"
 NO_TIME = "CfC, dt constant"
+WIRED = "wired"
 BACKBONE = "CfC with a backbone, xavier"
 GRU, GRU_DT, LSTM, LSTM_DT = "GRU", "GRU + dt", "LSTM", "LSTM + dt"
 
@@ -17,6 +18,7 @@ CELLS: Mapping[str, Mapping[str, Any]] = {
     CFC: {"cell": "cfc", "backbone_layers": 0},
     NO_TIME: {"cell": "cfc", "backbone_layers": 0, "use_dt": False},
     BACKBONE: {"cell": "cfc", "backbone_layers": 1},
+    WIRED: {"cell": "wired"},
     GRU: {"cell": "gru"},
     GRU_DT: {"cell": "gru", "dt_input": True},
     LSTM: {"cell": "lstm"},

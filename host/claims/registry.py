@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from . import cheetah, missing, timing
+from . import cheetah, missing, neurons, speed, timing
 from .claim import Claim, Untested
 
-CLAIMS: tuple[Claim, ...] = (timing.CLAIM, missing.CLAIM, cheetah.CLAIM)
+CLAIMS: tuple[Claim, ...] = (
+    timing.CLAIM,
+    missing.CLAIM,
+    speed.CLAIM,
+    neurons.CLAIM,
+    cheetah.CLAIM,
+)
 UNTESTED: tuple[Untested, ...] = ()

@@ -72,7 +72,9 @@ def frames(level: float, test: bool) -> Sequences:
     rng = np.random.default_rng([round(100 * level), test])
     count = len(clean)
     kept = np.random.default_rng(7).random(clean.shape[:2]) >= LOST
-    whole = Sequences(clean, DT, group=np.arange(count)).keep_steps(kept)
+    whole = Sequences(
+        clean, np.full(clean.shape[:2], DT, np.float32), group=np.arange(count)
+    ).keep_steps(kept)
     follow = np.roll(whole.x, -1, 1)
     x = whole.x + np.float32(level) * rng.standard_normal(whole.x.shape, np.float32)
     length = whole.length - 1

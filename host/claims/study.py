@@ -24,8 +24,10 @@ from ulnn_host.experiments.measured import ACCURACY, converted, cycles
 from ulnn_host.experiments.robustness import FLOAT, robustness
 from ulnn_host.experiments.trainings import Job
 from ulnn_host.format import container
+from ulnn_host.format.model import ModelFile
 from ulnn_host.quantize.options import Options
 from ulnn_host.train.recipe import Recipe
+from ulnn_host.train.train import TrainedNetwork
 
 from .claim import Run
 
@@ -127,6 +129,10 @@ class Found:
         """name - other."""
         return self._bootstrap.difference(self.scores(name, test), self.scores(other, test))
 
+    def against(self, name: str, other: Found, named: str, test: str) -> Interval:
+        """`name` less a network of another study on the same clusters."""
+        return self._bootstrap.difference(self.scores(name, test), other.scores(named, test))
+
     def size(self, name: str) -> int:
         """Bytes of the file, of the largest trained."""
         return max(trial.size for row in self.trials[name] for trial in row)
@@ -226,20 +232,28 @@ def _hash(part: Part) -> str:
     return hashes.of_data(part.fit, part.calibration, *part.tests.values())
 
 
+def models(run: Run, found: Found, name: str, part: Part) -> list[ModelFile]:
+    """The integer models of a network of a study, one a seed."""
+    recipe, rate = found.recipes[name], found.rates[name]
+    seeds = range(1, found.seeds + 1)
+    return [_made(run, _job(_with(recipe, seed, rate), part), part)[1] for seed in seeds]
+
+
+def _job(recipe: Recipe, part: Part) -> Job:
+    return Job(recipe, Fold(part.fit, part.calibration, part.calibration), BITS)
+
+
 def _trial(run: Run, recipe: Recipe, part: Part) -> Trial:
     """One training, measured: from the folder where it is there."""
-    job = Job(recipe, Fold(part.fit, part.calibration, part.calibration), BITS)
+    job = _job(recipe, part)
     code = hashes.of_code(trainings.MEASURING_CODE)
     facts = (job.training_key, _hash(part), *part.tests, str(BITS), code)
     path = run.cache / f"{hashes.digest(*(fact.encode() for fact in facts))}.json"
     done = Trial.read(path)
     if done is not None:
         return done
-    if not run.train and not (run.cache / f"{job.training_key}.safetensors").exists():
-        raise UlnnError("not all trainings are kept: run make claims CLAIM=... FULL=1 first")
-    trained = trainings.trained(job, run.cache)
+    trained, model = _made(run, job, part)
     network = trained.float_network()
-    model = converted(network, part.calibration, Options(bits=BITS))
     content = container.write(model)
     floats, integers = Rows(), Rows()
     for name, data in part.tests.items():
@@ -251,6 +265,14 @@ def _trial(run: Run, recipe: Recipe, part: Part) -> Trial:
     trial = Trial(floats, integers, len(content), cycles(model), model.macs, seconds)
     files.write_json(path, asdict(trial))
     return trial
+
+
+def _made(run: Run, job: Job, part: Part) -> tuple[TrainedNetwork, ModelFile]:
+    if not run.train and not (run.cache / f"{job.training_key}.safetensors").exists():
+        raise UlnnError("not all trainings are kept: run make claims CLAIM=... FULL=1 first")
+    trained = trainings.trained(job, run.cache)
+    model = converted(trained.float_network(), part.calibration, Options(bits=BITS))
+    return trained, model
 
 
 def tallied(data: Sequences, parts: Float, counts: Float) -> dict[str, Tally]:

@@ -76,9 +76,11 @@ def found(
     tests: tuple[str, ...] = (COMPLETE,),
     budget: str = BUDGET,
     rates: Mapping[str, float] | None = None,
+    count: int = FOLDS,
 ) -> Found:
-    """Networks on the folds; budget: of each, empty: as they are; rates: as of `study`."""
-    chosen = parts(tests)[: run.plan.folds]
+    """Networks on the first so many folds; budget: of each, empty: as they are; rates: as of
+    `study`."""
+    chosen = parts(tests)[: min(count, run.plan.folds)]
     made = study(run, ACCURACY, chosen, recipes, budget, f"watch, {title}:", rates)
     made.add(RULE, {name: _linear(chosen, name) for name in tests})
     return made
