@@ -8,7 +8,7 @@ from ulnn_rules import sections
 from ulnn_sources.base import Clock
 
 # Sections of a model's file, and the module whose `make` knows what they ask for.
-_MODULES = {0x8006: "frames"}
+MODULES = {0x8006: "frames"}
 
 
 class Samples:
@@ -18,7 +18,7 @@ class Samples:
     before. fresh: whether the step does not go on from one before: the first one of all, and the
     first after a fault. count: samples that `take` took. gap: microseconds from the sample before
     to the first of them, 0 for the first of all. period: from one of them to the next, 0 where
-    there is one.
+    there is one. raw: counts of the last sample, None where samples are taken many at once.
 
         if front.take():  # as `Source.take`
             front.arrive(ticks_us())
@@ -30,6 +30,7 @@ class Samples:
         self._source = source
         self._counts = counts
         self._clock = Clock()
+        self.raw = source.raw
         self.x = array("h", [0] * len(counts.order))
         self.us = self.gap = self.period = 0
         self.count = 1
@@ -71,8 +72,8 @@ def make(settings, source, content, meaning, scaling, where="settings", blocks=T
     it. blocks: whether samples may be taken many at once, where the source can give them so.
     Raises ValueError where channels, units or ranges do not fit; its text begins with `where`.
     """
-    for kind in sections.read(content, _MODULES)[2]:
-        name = _MODULES[kind]
+    for kind in sections.read(content, MODULES)[2]:
+        name = MODULES[kind]
         module = getattr(__import__("ulnn_app." + name), name)
         return module.make(settings, source, content, where, blocks)
     return Samples(source, fit(settings, source, meaning, scaling, where))
