@@ -8,7 +8,7 @@ from ulnn_rules import sections
 from ulnn_sources.base import Clock
 
 # Sections of a model's file, and the module whose `make` knows what they ask for.
-_MODULES = {0x8006: "frames"}
+MODULES = {0x8006: "frames"}
 
 
 class Samples:
@@ -71,8 +71,8 @@ def make(settings, source, content, meaning, scaling, where="settings", blocks=T
     it. blocks: whether samples may be taken many at once, where the source can give them so.
     Raises ValueError where channels, units or ranges do not fit; its text begins with `where`.
     """
-    for kind in sections.read(content, _MODULES)[2]:
-        name = _MODULES[kind]
+    for kind in sections.read(content, MODULES)[2]:
+        name = MODULES[kind]
         module = getattr(__import__("ulnn_app." + name), name)
         return module.make(settings, source, content, where, blocks)
     return Samples(source, fit(settings, source, meaning, scaling, where))

@@ -43,13 +43,22 @@ def of_model(data: bytes) -> set[str]:
     return names - {_LOOP}
 
 
-def of_app(settings: Mapping[str, Any]) -> set[str]:
-    """What an app with these settings imports. Their kinds of sources and sinks are known."""
-    names = [f"{APP}/{stem}" for stem in _APP]
+def of_app(settings: Mapping[str, Any], data: bytes | None = None) -> set[str]:
+    """What an app with these settings imports. Their kinds of sources and sinks are known.
+
+    data: its model's file; without it what an app of any model does.
+    """
+    names = [f"{APP}/{stem}" for stem in _APP] + [f"{APP}/{stem}" for stem in _fronts(data)]
     names += [name for key in _BY_SETTING if settings.get(key) for name in _BY_SETTING[key]]
     kinds = board_code.package(SINKS).KINDS if settings.get("sinks") else {}
     names += [f"{SINKS}/{kinds[sink['kind']]}" for sink in settings.get("sinks", [])]
     return with_imports([*names, *of_source(settings.get("source", {}).get("kind", ""))])
+
+
+def _fronts(data: bytes | None) -> list[str]:
+    kinds: dict[int, str] = board_code.module(f"{APP}.front").MODULES
+    found = kinds if data is None else sections.read(data, tuple(kinds))[2]
+    return [kinds[kind] for kind in found]
 
 
 def source(kind: str) -> str:

@@ -205,7 +205,7 @@ def make_plan(
     choice = engine_files(identity, pure=pure)
     target = default_target(identity, model_path, to or (app.model_path if app else None))
     held = versions.look(board, identity, [target, *apps.places(app, identity.root)])
-    names = needed.of_model(data) | needed.with_imports(choice.modules) | _of_app(held, app)
+    names = needed.of_model(data) | needed.with_imports(choice.modules) | _of_app(held, app, data)
     modules = _named(identity, [*choice.files, *package_files(identity, names)])
     stored_model = _stored_name(MODEL, versions.digest(data))
     note = f"model, {model.weight_bits} bits, {model.macs} MACs a step"
@@ -292,18 +292,18 @@ def _package_name(files: dict[str, Sum], top: str = "ulnn_rules") -> str:
     return f"{top}_{hashlib.sha256(repr(inside).encode()).hexdigest()[:8]}"
 
 
-def _of_app(held: Held, app: apps.App | None) -> set[str]:
-    """Modules that the app takes; of the one that is there where no other one comes, all that came
-    with it."""
+def _of_app(held: Held, app: apps.App | None, data: bytes) -> set[str]:
+    """Modules that the app takes with this model; of the one that is there where no other one
+    comes, also all that came with it."""
     if app:
-        return needed.of_app(app.settings)
+        return needed.of_app(app.settings, data)
     active = held.active
     if not (active and active.app):
         return set()
     inside = {active.modules[top]: top for top in needed.PACKAGES if top in active.modules}
     there = [PurePosixPath(name) for name in active.files]
     names = {f"{inside[path.parts[0]]}/{path.stem}" for path in there if path.parts[0] in inside}
-    return needed.with_imports(needed.known(names))
+    return needed.with_imports(needed.known(names)) | needed.of_app({}, data)
 
 
 def _other_models(held: Held, new: list[str], app: bool) -> dict[str, str]:
