@@ -29,8 +29,9 @@ class Alarm:
 
     learn_s, false_alarms, weighs: of its `Threshold`. rule: "ewma", the mean of the last scores,
     or "cusum", a quarter of the sum of what scores are above their centre and spread, less what
-    they are below. smooth: looks that the mean is about, 1 to 1000. raise_after, clear_after: looks in
-    a row that are above `level`, or below `clear`, to raise and to clear an alarm, 1 to 1000.
+    they are below. smooth: looks that the mean is about, 1 to 1000. raise_after, clear_after:
+    looks in a row that are above `level`, or below what is half-way to it from healthy ones, to
+    raise and to clear an alarm, 1 to 1000.
     state: of STATES. event: of the last look: "" or "learnt", "raised", "cleared". score: of the
     last look. value: what is compared with `level`, the threshold. usual: whether scores are
     wanted that are not known yet: `look(0, ms)` then. seconds: of all looks since the start of the

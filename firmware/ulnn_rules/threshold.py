@@ -31,7 +31,7 @@ _TAIL = _USUAL + _CENTRE  # the first of all others
 _CLIP = 6  # medians
 _DAY_S = 86400
 _LN2 = 5678  # of 2 ** 13
-_HEAD = 16
+_HEAD = 12
 SIZE = _HEAD + 2 * (BLOCKS - _TAIL)  # bytes of `pack`
 
 
@@ -95,27 +95,30 @@ class Threshold:
             self.centre = (self._values[n // 2 - 1] + self._values[n // 2]) >> 1
             self.spread = max(1, (self._values[3 * n // 4] - self._values[n // 4 - 1]) >> 1)
         elif self.blocks == BLOCKS:
-            n = _sort(self._values, BLOCKS - _TAIL)
-            self.level, self.clear = level(self._values, n, self._seconds, self._false_alarms)
+            _sort(self._values, BLOCKS - _TAIL)
+            self._settle()
         return True
+
+    def _settle(self) -> None:
+        n = BLOCKS - _TAIL
+        self.level, self.clear = level(self._values, n, self._seconds, self._false_alarms)
 
     def pack(self, b: "bytearray | memoryview", at: int) -> None:
         """What was learnt, SIZE bytes at `at`; of the block that has begun, nothing."""
         pack_into(
-            "<HhhhhHI", b, at,
-            self.blocks, self.centre, self.spread, self.level, self.clear, 0, self._seconds,
-        )  # fmt: skip
+            "<HhhHI", b, at, self.blocks, self.centre, self.spread, 0, self._seconds
+        )
         for k in range(BLOCKS - _TAIL):
             pack_into("<h", b, at + _HEAD + 2 * k, self._values[k])
 
     def unpack(self, b: "bytes | bytearray | memoryview", at: int) -> None:
         """What `pack` gave."""
         self.forget()
-        self.blocks, self.centre, self.spread, self.level, self.clear, _, self._seconds = (
-            unpack_from("<HhhhhHI", b, at)
-        )
+        self.blocks, self.centre, self.spread, _, self._seconds = unpack_from("<HhhHI", b, at)
         for k in range(BLOCKS - _TAIL):
             self._values[k] = unpack_from("<h", b, at + _HEAD + 2 * k)[0]
+        if self.blocks == BLOCKS:  # the false alarms that are allowed may be others now
+            self._settle()
 
 
 def level(values: "Sequence[int]", n: int, seconds: int, false_alarms: int) -> "tuple[int, int]":
