@@ -7,7 +7,7 @@ predictions are those of the integer model that it runs.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -121,14 +121,9 @@ class OfErrors:
             ms = _ms(places, pace)
             teach = _teaching(ms, pace)
             prediction.forget()
-            last = places[teach - 1] if teach else None
-            for row in range(0 if last is None else int(last[0]) + 1):
-                end = int(last[-1]) if row == last[0] else int(data.length[rows[row]]) - 1
-                for t in range(1, end + 1):
-                    prediction.learn(
-                        array("h", batch.x[rows[row], t].tolist()),
-                        array("h", y[rows[row], t - 1].tolist()),
-                    )
+            for row, step in _until(places[teach - 1], data.length[rows]):
+                x = batch.x[rows[row], step]
+                prediction.learn(array("h", x), array("h", y[rows[row], step - 1]))
             prediction.settle()
             scores = _energies(errors[rows], prediction)
             means = scores[places[:, :1], places[:, 1:] - 1].sum(1) // pace.look
@@ -168,6 +163,13 @@ def _teaching(ms: Int, pace: Pace) -> int:
             return count
         alarm.look(0, each)
     return len(ms)
+
+
+def _until(last: Int, length: Int) -> Iterator[tuple[int, int]]:
+    """(row, step) of all predicted steps up to the end of a look."""
+    for row in range(int(last[0]) + 1):
+        end = int(last[-1]) + 1 if row == last[0] else int(length[row])
+        yield from ((row, step) for step in range(1, end))
 
 
 def _energies(errors: Int, prediction: Prediction) -> Int:

@@ -22,7 +22,9 @@ from .detectors import Looks, Pace
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
-SETTINGS = tuple(dict.fromkeys(round(v) for v in np.geomspace(1e5, 1, 51).tolist()))  # in 1000 days
+SETTINGS = tuple(
+    dict.fromkeys(round(v) for v in np.geomspace(1e5, 1, 51).tolist())
+)  # in 1000 days
 SMOOTH, RAISE_AFTER, CLEAR_AFTER = 4, 2, 4  # recordings
 
 
@@ -46,10 +48,6 @@ class Alarms:
         """Of all machines of some."""
         names = ("lead", "false", "days")
         return Alarms(*(np.concatenate([getattr(p, key) for p in parts]) for key in names))
-
-    def of(self, order: NDArray[np.int64]) -> Alarms:
-        """Of some machines."""
-        return Alarms(self.lead[order], self.false[order], self.days[order])
 
 
 def alarms(lives: Lives, looks: Sequence[Looks], pace: Pace, setting: int) -> Alarms:
@@ -99,6 +97,6 @@ def followed(looks: Looks, pace: Pace, setting: int) -> tuple[Bool, Bool]:
         for n, (score, ms) in enumerate(zip(column, looks.ms.tolist(), strict=True)):
             alarm.look(score, ms)
             on[n, c], learnt[n, c] = alarm.on, alarm.state != "learning"
-    some = on.any(1)
+    some = np.asarray(on.any(1))
     begins = some & ~np.concatenate([[False], some[:-1]])
     return np.asarray(begins), np.asarray(learnt.all(1))
