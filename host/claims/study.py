@@ -15,17 +15,20 @@ from numpy.typing import NDArray
 
 from ulnn_host.base import files
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.data.scores import Scores
 from ulnn_host.data.sequences import Sequences
 from ulnn_host.experiments import folds, hashes, trainings
 from ulnn_host.experiments.budget import Budget, solved
 from ulnn_host.experiments.folds import Fold
 from ulnn_host.experiments.intervals import Bootstrap, Interval, Tallies, Tally
-from ulnn_host.experiments.measured import ACCURACY, converted, cycles
+from ulnn_host.experiments.measured import ACCURACY, converted, cycles, estimated
 from ulnn_host.experiments.robustness import FLOAT, robustness
 from ulnn_host.experiments.trainings import Job
 from ulnn_host.format import container
 from ulnn_host.format.model import ModelFile
 from ulnn_host.quantize.options import Options
+from ulnn_host.train import train
+from ulnn_host.train.cells import cell_of
 from ulnn_host.train.recipe import Recipe
 from ulnn_host.train.train import TrainedNetwork
 
@@ -48,8 +51,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one training. size: bytes of the file; cycles: of a step, modelled; products:
-    multiply-accumulates of a step; seconds: of the training."""
+    """What came of one training. floats, integers: tallies, the same of a cell without an integer
+    engine. size: bytes of the file; cycles: of a step, modelled; products: multiply-accumulates of
+    a step; seconds: of the training."""
 
     floats: Rows
     integers: Rows
@@ -176,7 +180,8 @@ class Found:
         """Neurons, bytes and cycles of a network, for a table."""
         if name in self.others:
             return "", "", ""
-        words = self.recipes[name].model.words
+        model = self.recipes[name].model
+        words = cell_of(model.cell).words(model)
         return words, f"{self.size(name):,}", f"{self.cycles(name):,}"
 
 
@@ -236,7 +241,9 @@ def models(run: Run, found: Found, name: str, part: Part) -> list[ModelFile]:
     """The integer models of a network of a study, one a seed."""
     recipe, rate = found.recipes[name], found.rates[name]
     seeds = range(1, found.seeds + 1)
-    return [_made(run, _job(_with(recipe, seed, rate), part), part)[1] for seed in seeds]
+    trained = [_trained(run, _job(_with(recipe, seed, rate), part)) for seed in seeds]
+    options = Options(bits=BITS)
+    return [converted(t.float_network(), part.calibration, options) for t in trained]
 
 
 def _job(recipe: Recipe, part: Part) -> Job:
@@ -252,27 +259,39 @@ def _trial(run: Run, recipe: Recipe, part: Part) -> Trial:
     done = Trial.read(path)
     if done is not None:
         return done
-    trained, model = _made(run, job, part)
-    network = trained.float_network()
-    content = container.write(model)
-    floats, integers = Rows(), Rows()
-    for name, data in part.tests.items():
-        scores = robustness(data, network=network, model=content).results[0].scores
-        for kind, found in scores.items():
-            by_group = {key: Tally.of(value) for key, value in found.by_group.items()}
-            (floats if kind == FLOAT else integers)[name] = by_group
-    seconds = float(trained.hyper["training"]["seconds"])
-    trial = Trial(floats, integers, len(content), cycles(model), model.macs, seconds)
+    trained = _trained(run, job)
+    if not cell_of(recipe.model.cell).integers:
+        guess = estimated(trained.network(), BITS)
+        rows = {name: _tallies(train.evaluate(trained, data)) for name, data in part.tests.items()}
+        costs = guess.size, guess.cycles, guess.products
+        trial = Trial(rows, rows, *costs, _seconds(trained))
+    else:
+        network = trained.float_network()
+        model = converted(network, part.calibration, Options(bits=BITS))
+        file = container.write(model)
+        floats, integers = Rows(), Rows()
+        for name, data in part.tests.items():
+            scores = robustness(data, network=network, model=file).results[0].scores
+            for kind, found in scores.items():
+                (floats if kind == FLOAT else integers)[name] = _tallies(found)
+        costs = len(file), cycles(model), model.macs
+        trial = Trial(floats, integers, *costs, _seconds(trained))
     files.write_json(path, asdict(trial))
     return trial
 
 
-def _made(run: Run, job: Job, part: Part) -> tuple[TrainedNetwork, ModelFile]:
+def _tallies(scores: Scores) -> dict[str, Tally]:
+    return {key: Tally.of(value) for key, value in scores.by_group.items()}
+
+
+def _seconds(trained: TrainedNetwork) -> float:
+    return float(trained.hyper["training"]["seconds"])
+
+
+def _trained(run: Run, job: Job) -> TrainedNetwork:
     if not run.train and not (run.cache / f"{job.training_key}.safetensors").exists():
         raise UlnnError("not all trainings are kept: run make claims CLAIM=... FULL=1 first")
-    trained = trainings.trained(job, run.cache)
-    model = converted(trained.float_network(), part.calibration, Options(bits=BITS))
-    return trained, model
+    return trainings.trained(job, run.cache)
 
 
 def tallied(data: Sequences, parts: Float, counts: Float) -> dict[str, Tally]:
