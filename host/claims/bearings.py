@@ -92,7 +92,7 @@ def _bands(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     starts = np.arange(0, len(signal) - FRAME, HOP)
     frames = (signal - signal.mean())[starts[:, None] + np.arange(FRAME)] * np.hanning(FRAME)
     power = np.abs(np.fft.rfft(frames)[:, 1:]) ** 2
-    return np.log(power.reshape(len(frames), BANDS, -1).mean(2) + 1e-9)
+    return np.asarray(np.log(power.reshape(len(frames), BANDS, -1).mean(2) + 1e-9))
 
 
 def _statistics(data: Sequences) -> NDArray[np.float64]:

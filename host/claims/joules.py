@@ -80,7 +80,8 @@ def test(run: Run) -> Findings:
         )
         for share in bearings.SHARES
     }  # fmt: skip
-    watch = wrist.found(run, ladder(wrist.content(run)), "ladder", budget="")
+    sizes = ladder(wrist.content(run))
+    watch = wrist.found(run, sizes, "ladder", budget="", count=wrist.FEW)
     tasks["watch"] = watch, wrist.COMPLETE
     ratios = {}
     for task, (found, test) in tasks.items():
@@ -123,7 +124,8 @@ CLAIM = Claim(
     claimed=12.0,
     unit="times",
     nothing=1.0,
-    how=f"""{bearings.WORDS} {wrist.WORDS} Networks of {", ".join(map(str, SIZES))} neurons;
+    how=f"""{bearings.WORDS} {wrist.WORDS} {wrist.HALVES}
+Networks of {", ".join(map(str, SIZES))} neurons;
 quality is the same at {SAME:.0%} of the balanced accuracy that both cells reach in some size, and
 cycles between two sizes are interpolated. Energy is cycles times a number of the chip, which
 a ratio does not need.""",

@@ -82,7 +82,8 @@ CLAIM = Claim(
     effect="points that CfC loses less than a GRU, where 30 % of the samples are left out",
     claimed=18.0,
     unit="points",
-    how=f"""{wrist.WORDS} *Skip* leaves samples out, and the elapsed time is the true one; *bursts*
+    how=f"""{wrist.WORDS} {wrist.LEFT_OUT}
+*Skip* leaves samples out, and the elapsed time is the true one; *bursts*
 are gaps of about ten samples; *hold* and *mean* put the value before, or the channel's mean, in
 their place. What counts is the GRU without the elapsed time, trained on complete data as CfC is,
 and *skip*. Size: {wrist.BUDGET} each. The tone is that of the page on irregular timing.""",

@@ -49,7 +49,7 @@ def compared(run: Run, task: str) -> dict[str, Found]:
     def found(names: tuple[str, ...], budget: str, title: str) -> Found:
         recipes = cells.recipes(names, content)
         if watch:
-            return wrist.found(run, recipes, title, budget=budget)
+            return wrist.found(run, recipes, title, budget=budget, count=wrist.FEW)
         return study(run, ACCURACY, [spoken()], recipes, budget, f"vowels, {title}:")
 
     wired = found((cells.WIRED,), "", "wired")
@@ -119,7 +119,8 @@ CLAIM = Claim(
     effect="points by which AutoNCP(19, 4) is better than a dense CfC of at most its cycles",
     claimed=0.0,
     unit="points",
-    how=f"""{wrist.WORDS} The wired network is compared with dense CfCs as large as fit into its
+    how=f"""{wrist.WORDS} {wrist.HALVES}
+The wired network is compared with dense CfCs as large as fit into its
 bytes, or into its cycles; the same for JapaneseVowels (nine speakers, its own test set).""",
     sources=(wrist.SOURCE, VOWELS),
     test=test,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -22,7 +22,7 @@ from .claim import Run, Source
 from .study import Found, Part, study, tallied
 
 SHA256 = "99e16d2698a17c00089ad69a96180b9afa03543a1daccc5cdc9844d0a478583d"
-FIT, TEST = 40, 20  # episodes
+FIT, TEST = 30, 20  # episodes
 STEPS, WINDOW = 300, 100
 DT = 0.05  # s
 LOST = 0.1  # share of the frames
@@ -90,9 +90,13 @@ def name_of(level: float) -> str:
     return f"noise {level:g}"
 
 
-def found(run: Run, noise: float, rates: Mapping[str, float] | None = None) -> Found:
-    """All cells, trained with noise or without, and tested with all levels. rates: as of
-    `study`."""
+def found(
+    run: Run,
+    noise: float,
+    names: Sequence[str] = NAMES,
+    rates: Mapping[str, float] | None = None,
+) -> Found:
+    """Cells, trained with noise or without, and tested with all levels. rates: as of `study`."""
     fit = frames(0.0, False)
     tests = {name_of(level): frames(level, True) for level in LEVELS}
     content: dict[str, dict[str, Any]] = {
@@ -103,7 +107,7 @@ def found(run: Run, noise: float, rates: Mapping[str, float] | None = None) -> F
     }
     part = Part(fit, sample(frames(noise, False)), tests)
     words = f"cheetah, trained with noise {noise:g}:"
-    made = study(run, MSE, [part], cells.recipes(NAMES, content), BUDGET, words, rates)
+    made = study(run, MSE, [part], cells.recipes(names, content), BUDGET, words, rates)
     made.add(RULE, _linear(noise, tests))
     return made
 

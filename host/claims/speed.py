@@ -115,9 +115,9 @@ def test(run: Run) -> Findings:
     content = wrist.content(run)
     content["model"] = {**content["model"], "hidden": HIDDEN}
     recipes = cells.recipes((cells.CFC,), content)
-    part = wrist.parts((wrist.COMPLETE,))[:1]
-    found = wrist.found(run, recipes, "to be counted", budget="", count=1)
-    made = models(run, found, cells.CFC, part[0])
+    part = wrist.parts((wrist.COMPLETE,), wrist.FEW)[0]
+    found = wrist.found(run, recipes, "to be counted", budget="", count=wrist.FEW)
+    made = models(run, found, cells.CFC, part)
     call = count_call_overhead(8)
     steps = np.array([cycles + call for cycles in counted(made)], np.float64)
     weights = sum(m.weights.size for layer in made[0].layers for m in layer.matrices)

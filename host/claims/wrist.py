@@ -39,17 +39,19 @@ SOURCE = Source(
     "smartwatch recordings of 10 people, from seglearn 1.2.5 (arXiv 1802.01489)", "BSD"
 )
 RULE = "linear, of mean, spread and change of each channel"
+FEW = 2  # folds where networks of many sizes are trained
 WORDS = f"""Windows of {WINDOW:g} s at {watch.RATE:g} Hz from a smartwatch, six channels, seven
-exercises; two of ten people are left out in each of five folds; the measure is balanced
-accuracy."""
+exercises; the measure is balanced accuracy."""
+LEFT_OUT = "Two of ten people are left out in each of five folds."
+HALVES = "Five of ten people are left out in each of two folds."
 
 
 @cache
-def parts(tests: tuple[str, ...]) -> tuple[Part, ...]:
-    """The folds, with some of CONDITIONS."""
+def parts(tests: tuple[str, ...], count: int = FOLDS) -> tuple[Part, ...]:
+    """The folds, so many, with some of CONDITIONS."""
     data = watch.recordings("all")
     made = []
-    for k, (fit, held) in enumerate(folds.dealt(data, FOLDS, 0)):
+    for k, (fit, held) in enumerate(folds.dealt(data, count, 0)):
         windows = held.windows(WINDOW, WINDOW)
         found = {name: CONDITIONS[name].apply(windows, k) for name in tests}
         # so that the integers are ready for longer elapsed times
@@ -78,9 +80,8 @@ def found(
     rates: Mapping[str, float] | None = None,
     count: int = FOLDS,
 ) -> Found:
-    """Networks on the first so many folds; budget: of each, empty: as they are; rates: as of
-    `study`."""
-    chosen = parts(tests)[: min(count, run.plan.folds)]
+    """Networks on so many folds; budget: of each, empty: as they are; rates: as of `study`."""
+    chosen = parts(tests, count)[: run.plan.folds]
     made = study(run, ACCURACY, chosen, recipes, budget, f"watch, {title}:", rates)
     made.add(RULE, {name: _linear(chosen, name) for name in tests})
     return made
