@@ -21,7 +21,7 @@ from ulnn_host.format.model import ModelFile
 
 from . import cells, wrist
 from .claim import Chart, Claim, Dot, Findings, Run, Table
-from .study import Float, models
+from .study import Float, model, networks
 
 CLOCK = 480e6  # Hz
 STEPS, COUNTED = 8, 5
@@ -117,7 +117,7 @@ def test(run: Run) -> Findings:
     recipes = cells.recipes((cells.CFC,), content)
     part = wrist.parts((wrist.COMPLETE,), wrist.FEW)[0]
     found = wrist.found(run, recipes, "to be counted", budget="", count=wrist.FEW)
-    made = models(run, found, cells.CFC, part)
+    made = [model(network, part.calibration) for network in networks(run, found, cells.CFC, part)]
     call = count_call_overhead(8)
     steps = np.array([cycles + call for cycles in counted(made)], np.float64)
     weights = sum(m.weights.size for layer in made[0].layers for m in layer.matrices)

@@ -26,6 +26,7 @@ from ulnn_host.experiments.robustness import FLOAT, robustness
 from ulnn_host.experiments.trainings import Job
 from ulnn_host.format import container
 from ulnn_host.format.model import ModelFile
+from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.quantize.options import Options
 from ulnn_host.train import train
 from ulnn_host.train.cells import cell_of
@@ -180,8 +181,8 @@ class Found:
         """Neurons, bytes and cycles of a network, for a table."""
         if name in self.others:
             return "", "", ""
-        model = self.recipes[name].model
-        words = cell_of(model.cell).words(model)
+        shape = self.recipes[name].model
+        words = cell_of(shape.cell).words(shape)
         return words, f"{self.size(name):,}", f"{self.cycles(name):,}"
 
 
@@ -237,13 +238,16 @@ def _hash(part: Part) -> str:
     return hashes.of_data(part.fit, part.calibration, *part.tests.values())
 
 
-def models(run: Run, found: Found, name: str, part: Part) -> list[ModelFile]:
-    """The integer models of a network of a study, one a seed."""
+def networks(run: Run, found: Found, name: str, part: Part) -> list[FloatNetwork]:
+    """The networks of a study on a part, one a seed."""
     recipe, rate = found.recipes[name], found.rates[name]
-    seeds = range(1, found.seeds + 1)
-    trained = [_trained(run, _job(_with(recipe, seed, rate), part)) for seed in seeds]
-    options = Options(bits=BITS)
-    return [converted(t.float_network(), part.calibration, options) for t in trained]
+    jobs = [_job(_with(recipe, k, rate), part) for k in range(1, found.seeds + 1)]
+    return [_trained(run, job).float_network() for job in jobs]
+
+
+def model(network: FloatNetwork, calibration: Sequences, centres: int = 0) -> ModelFile:
+    """The integer model of a network. centres: as of `Options`, of data with labels."""
+    return converted(network, calibration, Options(bits=BITS, centres=centres))
 
 
 def _job(recipe: Recipe, part: Part) -> Job:
@@ -267,14 +271,14 @@ def _trial(run: Run, recipe: Recipe, part: Part) -> Trial:
         trial = Trial(rows, rows, *costs, _seconds(trained))
     else:
         network = trained.float_network()
-        model = converted(network, part.calibration, Options(bits=BITS))
-        file = container.write(model)
+        made = model(network, part.calibration)
+        file = container.write(made)
         floats, integers = Rows(), Rows()
         for name, data in part.tests.items():
             scores = robustness(data, network=network, model=file).results[0].scores
             for kind, found in scores.items():
                 (floats if kind == FLOAT else integers)[name] = _tallies(found)
-        costs = len(file), cycles(model), model.macs
+        costs = len(file), cycles(made), made.macs
         trial = Trial(floats, integers, *costs, _seconds(trained))
     files.write_json(path, asdict(trial))
     return trial
