@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import cheetah, joules, missing, neurons, patient, speed, timing
+from . import cheetah, events, joules, missing, neurons, patient, privacy, speed, timing
 from .claim import Claim, Untested
 
 CLAIMS: tuple[Claim, ...] = (
@@ -12,6 +12,8 @@ CLAIMS: tuple[Claim, ...] = (
     neurons.CLAIM,
     joules.CLAIM,
     cheetah.CLAIM,
+    events.CLAIM,
+    privacy.CLAIM,
     patient.CLAIM,
 )
 UNTESTED: tuple[Untested, ...] = (
