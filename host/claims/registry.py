@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import cheetah, events, joules, missing, neurons, patient, privacy, speed, timing
+from . import cheetah, drift, events, joules, missing, neurons, patient, privacy, speed, timing
 from .claim import Claim, Untested
 
 CLAIMS: tuple[Claim, ...] = (
@@ -15,6 +15,7 @@ CLAIMS: tuple[Claim, ...] = (
     events.CLAIM,
     privacy.CLAIM,
     patient.CLAIM,
+    drift.CLAIM,
 )
 UNTESTED: tuple[Untested, ...] = (
     Untested(
