@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= virtual:cortex-m7
 BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh native_module/sources.txt \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
+CLAIMS := PYTHONPATH=host:host/bench:native_module/bench $(BIN)/python -m claims
 C_SOURCES := native_module boards tests
 STUBS := stm32 esp32 rp2
 FIRMWARE := $(wildcard firmware/ulnn*.py) firmware/deployment/ulnn_boot.py $(patsubst %/,%,$(wildcard firmware/ulnn_*/))
@@ -65,7 +66,7 @@ bench-events: setup
 
 # One seed without FULL=1; COUNT=1: FULL, but of kept trainings alone; PAGE=1: writes the page again.
 claims: setup
-	PYTHONPATH=host $(BIN)/python -m claims $(CLAIM:%=--claim %) $(if $(FULL),--full) $(if $(COUNT),--count) $(if $(PAGE),--page)
+	$(CLAIMS) $(CLAIM:%=--claim %) $(if $(FULL),--full) $(if $(COUNT),--count) $(if $(PAGE),--page)
 
 # Lint first: it is quick and says the most.
 test: setup lint check
@@ -75,7 +76,7 @@ lint: setup firmware-types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	PYTHONPATH=host $(BIN)/python -m claims --check
+	$(CLAIMS) --check
 	find $(C_SOURCES) -name '*.[ch]' -o -name '*.cpp' | xargs $(BIN)/clang-format --dry-run -Werror
 
 # The stubs of all ports have the same names: each set has a folder.

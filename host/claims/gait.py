@@ -7,6 +7,8 @@ PYTHONPATH=host python -m claims.gait
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,9 @@ def cheetah() -> Any:
     extras.need("gymnasium", "the HalfCheetah")
     import gymnasium
 
-    return gymnasium.make("HalfCheetah-v5").unwrapped
+    # MuJoCo leaves a log of its warnings where it is
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        return gymnasium.make("HalfCheetah-v5").unwrapped
 
 
 class Spread:
