@@ -52,7 +52,8 @@ def run_claim(claim: Claim, run: Run) -> Result:
     """Test a claim. Raises UlnnError."""
     started = time.monotonic()
     findings = claim.test(run)
-    return Result.of(claim, run.plan, findings, time.monotonic() - started)
+    seconds = time.monotonic() - started + sum(run.kept)
+    return Result.of(claim, run.plan, findings, seconds)
 
 
 @app.command()
@@ -86,9 +87,9 @@ def main(
     def report(note: str) -> None:
         typer.echo(note, err=True)
 
-    run = Run(FULL if whole else QUICK, build / "cache", report, train=not count)
     for name in () if only_page else claim or named:
         typer.echo(f"claim {name}", err=True)
+        run = Run(FULL if whole else QUICK, build / "cache", report, train=not count)
         result = run_claim(named[name], run)
         result.save(folder / f"{name}.json")
         pictures.draw(result.findings.chart, pictured / f"{name}.svg")

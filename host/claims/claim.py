@@ -28,12 +28,14 @@ QUICK = Plan(seeds=1, folds=1, epochs=5, rates=(0.01,))
 @dataclass(frozen=True)
 class Run:
     """One run. cache: folder of trainings that are done; report(what is being done); train: false
-    where only what was trained before is measured again."""
+    where only what was trained before is measured again; kept: seconds of trainings that were done
+    before."""
 
     plan: Plan
     cache: Path
     report: Callable[[str], None] = lambda note: None
     train: bool = True
+    kept: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def test(run: Run) -> Findings:
         ends = f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})"
         rows.append(
             (entry.name, f"{entry.size:,}" if entry.size else "", f"{entry.warning.value:.2f} "
-             f"({entry.warning.low:.2f} to {entry.warning.high:.2f})", f"{entry.found:.0%}",
+             f"({entry.warning.low:.2f} to {entry.warning.high:.2f})", f"{100 * entry.found:.0f} %",
              f"{entry.rate.value:.3f}", "" if entry.name == CFC else ends)
         )  # fmt: skip
         dots.append(Dot(entry.name, "", *_ends(entry.warning)))

@@ -71,7 +71,7 @@ def test(run: Run) -> Findings:
                 unseen = sum(r.unseen for r in each) / max(1, sum(r.changes for r in each))
                 lost = sum(r.missed for r in each)
                 false = sum(r.false for r in each) / len(each)
-                marks = f"{lost}", f"{unseen:.0%}", f"{false:.0f}"
+                marks = f"{lost}", f"{100 * unseen:.0f} %", f"{false:.0f}"
                 rows.append((name, f"{words}, {how}", share, *marks))
                 dots.append(Dot(name, f"{words}, {how}", one.value, one.low, one.high))
                 if one.high < 72:

@@ -75,7 +75,7 @@ def test(run: Run) -> Findings:
         "training": {"epochs": run.plan.epochs, "batch": 32},
     }
     tasks = {
-        f"bearings, fault of {share:.0%}": (
+        f"bearings, fault of {100 * share:.0f} %": (
             bearings.found(run, ladder(content), share), bearings.TEST
         )
         for share in bearings.SHARES
@@ -97,7 +97,7 @@ def test(run: Run) -> Findings:
             losses.append(f"{task}: GRU needs fewer cycles at the same quality")
         losses += found.losses(f"{cells.CFC} {SIZES[-1]}", {test: task})
         data[task] = found.data
-    hard = next(task for task in tasks if f"{bearings.SHARES[-1]:.0%}" in task)
+    hard = next(task for task in tasks if f"{100 * bearings.SHARES[-1]:.0f} %" in task)
     found = tasks[hard][0]
     mean = max(found.cycles(name) for name in found.trials if _cell(name) == cells.CFC)
     return Findings(
@@ -126,7 +126,7 @@ CLAIM = Claim(
     nothing=1.0,
     how=f"""{bearings.WORDS} {wrist.WORDS} {wrist.HALVES}
 Networks of {", ".join(map(str, SIZES))} neurons;
-quality is the same at {SAME:.0%} of the balanced accuracy that both cells reach in some size, and
+quality is the same at {100 * SAME:.0f} % of the balanced accuracy that both cells reach in some size, and
 cycles between two sizes are interpolated. Energy is cycles times a number of the chip, which
 a ratio does not need.""",
     sources=(bearings.SOURCE, wrist.SOURCE),

@@ -112,7 +112,7 @@ def _claim(claim: Claim, result: Result) -> str:
 
 
 def _named(table: Table) -> str:
-    return f"{table.title}:\n\n{_table(table.head, table.rows)}"
+    return f"{table.title}:\n\n{_table(table.head, table.rows)}".rstrip()
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).with_name("results")
 @dataclass(frozen=True)
 class Result:
     """The result of a claim. full: of a whole run; definition, code: hashes of the test, and of
-    the toolkit as it was; seconds: that it took, what was kept from before left out."""
+    the toolkit as it was; seconds: that it took, trainings that were kept from before included."""
 
     claim: str
     full: bool

@@ -262,6 +262,7 @@ def _trial(run: Run, recipe: Recipe, part: Part) -> Trial:
     path = run.cache / f"{hashes.digest(*(fact.encode() for fact in facts))}.json"
     done = Trial.read(path)
     if done is not None:
+        run.kept.append(done.seconds)
         return done
     trained = _trained(run, job)
     if not cell_of(recipe.model.cell).integers:
