@@ -55,11 +55,17 @@ def test(run: Run) -> Findings:
     for entry in found.entries:
         change = days(network, entry, plan.seeds)
         ends = f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})"
+        warned = entry.warning
         rows.append(
-            (entry.name, f"{entry.size:,}" if entry.size else "", f"{entry.warning.value:.2f} "
-             f"({entry.warning.low:.2f} to {entry.warning.high:.2f})", f"{100 * entry.found:.0f} %",
-             f"{entry.rate.value:.3f}", "" if entry.name == CFC else ends)
-        )  # fmt: skip
+            (
+                entry.name,
+                f"{entry.size:,}" if entry.size else "",
+                f"{warned.value:.2f} ({warned.low:.2f} to {warned.high:.2f})",
+                f"{100 * entry.found:.0f} %",
+                f"{entry.rate.value:.3f}",
+                "" if entry.name == CFC else ends,
+            )
+        )
         dots.append(Dot(entry.name, "", *_ends(entry.warning)))
         if change.high < 0:
             losses.append(f"{entry.name} warns {-change.value:.2f} days earlier")

@@ -125,10 +125,9 @@ CLAIM = Claim(
     unit="times",
     nothing=1.0,
     how=f"""{bearings.WORDS} {wrist.WORDS} {wrist.HALVES}
-Networks of {", ".join(map(str, SIZES))} neurons;
-quality is the same at {100 * SAME:.0f} % of the balanced accuracy that both cells reach in some size, and
-cycles between two sizes are interpolated. Energy is cycles times a number of the chip, which
-a ratio does not need.""",
+Networks of {", ".join(map(str, SIZES))} neurons; quality is the same at {100 * SAME:.0f} % of the
+balanced accuracy that both cells reach in some size, and cycles between two sizes are
+interpolated. Energy is cycles times a number of the chip, which a ratio does not need.""",
     sources=(bearings.SOURCE, wrist.SOURCE),
     test=test,
     modules=(bearings, wrist),

@@ -37,9 +37,9 @@ SOURCE = Source(
     "MuJoCo's HalfCheetah-v5 (gymnasium), gaits of a linear policy found here (gait.py)",
     "MIT and Apache-2.0; the data are made on the spot",
 )
-WORDS = f"""A HalfCheetah runs {STEPS} steps of {DT * 1000:g} ms an episode, and {100 * LOST:.0f} % of the
-frames are lost. A network sees the 17 observations with noise and predicts the next frame without
-noise; the measure is the mean squared error in units of each observation's variance. {FIT}
+WORDS = f"""A HalfCheetah runs {STEPS} steps of {DT * 1000:g} ms an episode, and {100 * LOST:.0f} %
+of the frames are lost. A network sees the 17 observations with noise and predicts the next frame
+without noise; the measure is the mean squared error in units of each observation's variance. {FIT}
 episodes to train on, in windows of {WINDOW} frames, {TEST} to test on. Noise is in standard
 deviations."""
 
