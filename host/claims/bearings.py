@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ulnn_host.data import mfpt
+from ulnn_host.base.errors import UlnnError
+from ulnn_host.data import machines, mfpt
 from ulnn_host.data.sequences import Sequences
 from ulnn_host.experiments.intervals import Tally
 from ulnn_host.experiments.measured import ACCURACY
@@ -21,6 +22,7 @@ KINDS = ("healthy", "outer", "inner")
 SHARES = (1.0, 0.3)
 FOLDS = 3
 FRAME, HOP, BANDS, FRAMES = 256, 512, 16, 40
+SECONDS = 11  # of a generated recording
 TEST = "test"
 RULE = "linear, of the bands' mean and spread"
 SOURCE = Source(
@@ -33,10 +35,37 @@ one of the three healthy ones; frames of {FRAME} samples become the logarithms o
 is mixed into a healthy recording of the same fold."""
 
 
+INSTEAD = """The MFPT recordings could not be fetched, so generated machines are in their place:
+these figures are not those of the page."""
+
+
+@cache
+def recordings() -> tuple[tuple[mfpt.Recording, ...], str]:
+    """(MFPT's, ""), or without network (generated ones, what is to be said of them)."""
+    try:
+        return mfpt.recordings(), ""
+    except UlnnError as error:
+        return _generated(), f"{' '.join(INSTEAD.split())} ({error})"
+
+
+def _generated() -> tuple[mfpt.Recording, ...]:
+    """Some seconds of machines, before a fault and at the end."""
+    made = []
+    for machine in machines.machines("development"):
+        running = np.flatnonzero(machine.running)
+        times: dict[mfpt.Kind, NDArray[np.int64]] = {"healthy": running[:SECONDS]}
+        if machine.fault != "ball":
+            times[machine.fault] = running[-SECONDS:]
+        for kind, chosen in times.items():
+            x = np.concatenate([machine.snapshot(int(k)) for k in chosen]) * machines.SCALE
+            made.append(mfpt.Recording(f"{kind} {machine.number}", kind, 0.0, x))
+    return tuple(made)
+
+
 @cache
 def parts(share: float) -> tuple[Part, ...]:
     """The folds; recordings are clusters."""
-    found = mfpt.recordings()
+    found, _ = recordings()
     folds = {r.name: k % FOLDS for kind in KINDS for k, r in enumerate(_of(found, kind))}
     made = []
     for k in range(FOLDS):

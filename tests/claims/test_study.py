@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from claims import cells, joules, timing, tone
+from claims import bearings, cells, joules, timing, tone
 from claims.claim import QUICK, Run
 from claims.study import Found, Part, study, tallied
 from ulnn_host.base.errors import UlnnError
@@ -101,3 +101,25 @@ def test_cycles_at_the_same_quality() -> None:
     expected = np.exp(np.log(1000) + share * np.log(4)) / np.exp(np.log(500) + share * np.log(2))
     assert ratio.value == pytest.approx(expected)
     assert (ratio.low, ratio.high) == pytest.approx((expected, expected))
+
+
+def test_without_network_bearings_are_generated_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def offline() -> None:
+        raise UlnnError("no network")
+
+    bearings.recordings.cache_clear()
+    bearings.parts.cache_clear()
+    monkeypatch.setattr(bearings.mfpt, "recordings", offline)
+    try:
+        made, note = bearings.recordings()
+        assert "not those of the page" in note
+        assert {recording.kind for recording in made} == set(bearings.KINDS)
+        parts = bearings.parts(0.3)
+        held = [set(part.tests[bearings.TEST].groups) for part in parts]
+        assert sum(map(len, held)) == len(made) == len(set().union(*held))
+        assert all(set(np.asarray(part.fit.y)) == {0, 1, 2} for part in parts)
+    finally:
+        bearings.recordings.cache_clear()
+        bearings.parts.cache_clear()
