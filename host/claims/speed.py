@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from count_calls import count_call_overhead
-from count_cases import Case
+from count_cases import Case, bench_case
 from count_kernels import Count, count_kernel
 from count_machines import CORTEX_M7, KERNELS, build, build_plugin, cmsis_sources
 from count_machines import run as run_cases
 from count_report import recorded_peers
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.base.paths import project_root
+from ulnn_host.board.bench import HIDDEN_SIZES
 from ulnn_host.experiments.intervals import Interval
 from ulnn_host.format import cost
 from ulnn_host.format.model import ModelFile
@@ -94,15 +95,17 @@ def _folder() -> Path:
     return project_root() / "build" / "claims" / "count"
 
 
-def counted(made: list[ModelFile]) -> list[int]:
-    """Cycles of a step of each model, counted in QEMU and modelled, as `make bench` does."""
+def case(model: ModelFile, seed: int) -> Case:
+    """A model with inputs to be counted with."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-20000, 20001, (STEPS, model.input_size)).astype(np.int16)
+    dt = rng.integers(20_000, 200_000, STEPS).astype(np.int64)
+    return Case(model, x, dt, COUNTED)
+
+
+def counted(cases: list[Case]) -> list[int]:
+    """Cycles of a step of each, counted in QEMU and modelled, as `make bench` does."""
     kernel = next(k for k in KERNELS if k.name == "cortex-m7")
-    cases = []
-    for number, each in enumerate(made):
-        rng = np.random.default_rng(number)
-        x = rng.integers(-20000, 20001, (STEPS, each.input_size)).astype(np.int16)
-        dt = rng.integers(20_000, 200_000, STEPS).astype(np.int64)
-        cases.append(Case(each, x, dt, COUNTED))
     folder = _folder()
     results = run_cases(kernel, build(kernel, folder), cases, build_plugin(folder))
     if any(result.different for result in results):
@@ -119,24 +122,31 @@ def test(run: Run) -> Findings:
     found = wrist.found(run, recipes, "to be counted", budget="", count=wrist.FEW)
     made = [model(network, part.calibration) for network in networks(run, found, cells.CFC, part)]
     call = count_call_overhead(8)
-    steps = np.array([cycles + call for cycles in counted(made)], np.float64)
-    weights = sum(m.weights.size for layer in made[0].layers for m in layer.matrices)
+    cases = [case(each, seed) for seed, each in enumerate(made)]
+    others = [bench_case(8, size) for size in HIDDEN_SIZES]
+    cycles = np.array(counted(cases + others), np.float64) + call
+    steps, of_sizes = cycles[: len(cases)], cycles[len(cases) :]
+    weights = _weights(made[0])
     per, words = products()
     rows = [(f"CfC {HIDDEN}", "every sample", f"{weights:,}", f"{steps.mean():,.0f}", _hz(steps))]
+    for size, each, took in zip(HIDDEN_SIZES, others, of_sizes, strict=True):
+        name = f"CfC {size}, backbone of {size} (not trained)"
+        one = np.array([took])
+        rows.append((name, "every sample", f"{_weights(each.model):,}", f"{took:,.0f}", _hz(one)))
     dots = [Dot(f"CfC {HIDDEN}", "CfC", *_rate(steps))]
     rivals = {"of the same weights": like(weights)}
     rivals |= {"2 layers of 64": Attention(2, 64, 256), "4 layers of 64": Attention(4, 64, 256)}
     for name, net in rivals.items():
         for kernel, product in per.items():
             for how, work in (("whole window", net.window()), ("cached", net.cached())):
-                cycles = np.array([price(work, product)])
+                one = np.array([price(work, product)])
                 label = f"attention {name}, {how}"
                 rows.append(
-                    (f"attention {name}, {kernel}", how, f"{net.weights:,}", f"{cycles[0]:,.0f}",
-                     _hz(cycles))
+                    (f"attention {name}, {kernel}", how, f"{net.weights:,}", f"{one[0]:,.0f}",
+                     _hz(one))
                 )  # fmt: skip
                 if kernel == OWN:
-                    dots.append(Dot(label, how, *_rate(cycles)))
+                    dots.append(Dot(label, how, *_rate(one)))
     best = price(rivals["of the same weights"].cached(), per[OWN])
     ratios = np.sort(best / steps)
     head = ("network", "computed", "weights", "cycles", "steps a second")
@@ -161,6 +171,10 @@ def test(run: Run) -> Findings:
     )
 
 
+def _weights(model: ModelFile) -> int:
+    return sum(m.weights.size for layer in model.layers for m in layer.matrices)
+
+
 def _rate(cycles: Float) -> tuple[float, float, float]:
     rates = CLOCK / cycles
     return float(rates.mean()), float(rates.min()), float(rates.max())
@@ -182,7 +196,7 @@ CLAIM = Claim(
     how=f"""A trained CfC of {HIDDEN} neurons (watch, five seeds) is run in QEMU, every
 instruction is counted, and its cycles are modelled as in `make bench`, with the call from
 MicroPython added. Attention looks at {TIMES} samples; its multiply-accumulates and exponentials
-are priced, norms and residuals are free. All is in int8 and in memory without wait states; the
+are priced; norms, residuals and the call are free. All is in int8 and in memory without wait states; the
 default heap of a board has cache misses, which cost the larger networks more.""",
     sources=(wrist.SOURCE,),
     test=test,
