@@ -196,8 +196,8 @@ CLAIM = Claim(
     how=f"""A trained CfC of {HIDDEN} neurons (watch, five seeds) is run in QEMU, every
 instruction is counted, and its cycles are modelled as in `make bench`, with the call from
 MicroPython added. Attention looks at {TIMES} samples; its multiply-accumulates and exponentials
-are priced; norms, residuals and the call are free. All is in int8 and in memory without wait states; the
-default heap of a board has cache misses, which cost the larger networks more.""",
+are priced; norms, residuals and the call are free. All is in int8 and in memory without wait
+states; the default heap of a board has cache misses, which cost the larger networks more.""",
     sources=(wrist.SOURCE,),
     test=test,
     modules=(wrist,),
