@@ -19,7 +19,7 @@ class Reports:
         self._events = settings["events"]
         try:
             ring = Ring(self._events["folder"], self._events["files"])
-            self.log = Log(settings["device"], ring, app.sha256, app.policy, len(app.x))
+            self.log = Log(settings["device"], ring, app.sha256, app.policy, len(app.front.x))
         except (OSError, ValueError) as e:
             raise ValueError("%s.events: %s" % (where, e)) from None
         self.log.sinks = [
@@ -40,6 +40,10 @@ class Reports:
         if wanted == "all" or (wanted == "changes" and decider.decision != self._shown):
             self._shown = decider.decision
             self.log.add("decision", decider.label, decider.margin)
+
+    def alarm(self, event, margin):
+        """What became of an alarm: "raised", "cleared", "learnt", or what a person did."""
+        self.log.add("alarm", event, margin)
 
     def fault(self, text):
         """Another fault than the one before."""
