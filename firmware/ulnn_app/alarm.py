@@ -18,7 +18,7 @@ TABLE = {
     "false_alarms_a_day": Key(float, 0.1, 0.001, 1000),
     "rule": Key(str, "ewma", choices=RULES),
     "smooth": Key(int, 10, 1, 1000),
-    "raise_after": Key(int, 3, 1, 1000),
+    "raise_after": Key(int, 1, 1, 1000),
     "clear_after": Key(int, 10, 1, 1000),
     "look": Key(int, 32, 1, 4096),
     "every_s": Key(int, 0, 0, 86400),
