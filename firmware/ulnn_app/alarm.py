@@ -106,8 +106,10 @@ class Alarms:
             self.watch.unpack(self._slots.content)
 
     def step(self, front):
-        """Before a step of the model."""
+        """Before a step of the model. Snapshots are sequences of their own, as in training."""
         app = self._app
+        if front.fresh and self._settings["every_s"]:
+            app.model.reset()
         if self.watch.step(front.x, app.decider.y, front.us, front.fresh, front.raw):
             self.save()
             if self.watch.alarm.event:
