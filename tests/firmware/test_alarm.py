@@ -136,7 +136,7 @@ def simulated(kind: str, rng: np.random.Generator, looks: int) -> list[int]:
 def test_false_alarms_are_as_many_as_were_asked_for(
     kind: str, learn_s: int, a_day: float, days: int, look_s: int
 ) -> None:
-    """In the mean over machines; one machine has up to some five times as many."""
+    """In the mean over machines; one machine has up to some three times as many."""
     found, time = [], 0.0
     for seed in range(12):
         looks = (days * 86400 + learn_s) // look_s

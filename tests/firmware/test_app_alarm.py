@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from collections.abc import Callable
 from dataclasses import replace
@@ -222,6 +223,31 @@ def test_events_go_to_sinks(settings: dict[str, Any], tmp_path: Path) -> None:
     assert [(line["kind"], line["what"], line["margin"]) for line in lines] == [
         ("alarm", event, value - level) for event, _, value, level in want
     ]
+
+
+def test_under_a_policy(
+    settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = {"what": {"do": "keep", "words": ["raised"]}, "margin": {"do": "round", "step": 100}}
+    (tmp_path / "p.json").write_text(
+        json.dumps({"fields": rules, "channels": {"acc": {"do": "keep"}}})
+    )
+    settings |= {
+        "sinks": [{"kind": "file", "path": str(tmp_path / "out")}], "print": "changes",
+        "events": {"folder": str(tmp_path / "events"), "summary_s": 0},
+        "policy": str(tmp_path / "p.json"),
+    }  # fmt: skip
+    events = [event for event, *_ in run(settings)]
+    assert events == ["learnt", "raised", "cleared"]
+    said = capsys.readouterr().out
+    assert re.search(r" s alarm raised margin -?\d*00\n|margin 0\n", said)
+    assert said.count(" s alarm withheld margin ") == 2
+    lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert [line.get("what") for line in lines if "what" in line] == ["raised"]
+    a = app_module.figures()["alarm"]
+    assert a["state"] == "withheld"
+    assert [entry[4] % 100 for entry in a["history"]] == [0]
+    assert not {"learnt", "cleared"} & {line.get("what") for line in lines}
 
 
 def changed(**keys: Any) -> Callable[[dict[str, Any]], None]:
