@@ -42,11 +42,14 @@ LINEAR = "linear"
 @dataclass(frozen=True)
 class Pace:
     """look: steps of a look; every: seconds that a recording stands for; learn: seconds in which a
-    machine teaches its threshold."""
+    machine teaches its threshold; smooth, raise_after, clear_after: looks, as of an `Alarm`."""
 
     look: int
     every: float
     learn: float
+    smooth: int
+    raise_after: int
+    clear_after: int
 
 
 @dataclass(frozen=True)

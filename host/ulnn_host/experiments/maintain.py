@@ -40,7 +40,7 @@ class Plan:
 
     learn: days in which each machine teaches its threshold; false_alarms: a day, that all
     detectors have; every: seconds from one recording to the next; look: steps whose mean score is
-    compared; seeds: trainings of each network; folds: parts of the machines, each of which is held
+    compared; smooth, raise_after, clear_after: looks, as of a board's alarm; seeds: trainings of each network; folds: parts of the machines, each of which is held
     out once; bits: of models' weights; seed: of the folds, and of the intervals. Raises UlnnError.
     """
 
@@ -48,6 +48,9 @@ class Plan:
     false_alarms: float = number(0.1, 0.0001)
     every: float = number(1800.0, 0.001)
     look: int = number(8, 1, 4096)
+    smooth: int = number(16, 1, 1000)
+    raise_after: int = number(8, 1, 1000)
+    clear_after: int = number(16, 1, 1000)
     seeds: int = number(2, 1, 1000)
     folds: int = number(5, 2)
     bits: int = 8
@@ -61,7 +64,8 @@ class Plan:
     @property
     def pace(self) -> Pace:
         """The same in seconds."""
-        return Pace(self.look, self.every, self.learn * DAY)
+        looks = self.smooth, self.raise_after, self.clear_after
+        return Pace(self.look, self.every, self.learn * DAY, *looks)
 
 
 @dataclass(frozen=True)
