@@ -29,7 +29,8 @@ class App:
     of the loop, which has to be short. samples, clamped, starts: counts since the start.
     reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
     "ready", "running", "waiting" after a fault, "ended". policy: what may leave, or None; source:
-    masked by it. alarm: the `Alarms`, None without settings for it. front: what makes steps of samples (`front.Samples`).
+    masked by it. alarm: the `Alarms`, None without settings for it. front: what makes steps of
+    samples (`front.Samples`).
     """
 
     BLOCKS = True  # whether samples may be taken many at once
