@@ -66,7 +66,7 @@ class Looks:
 
 class Detector(Protocol):
     """name: of its kind; content: its model file, b"" without one; cycles: of a step of that on a
-    Cortex-M7, modelled."""
+    Cortex-M7, modelled; alarms: side by side; score: as the settings of an app name it."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -74,6 +74,10 @@ class Detector(Protocol):
     def content(self) -> bytes: ...  # noqa: D102
     @property
     def cycles(self) -> int: ...  # noqa: D102
+    @property
+    def alarms(self) -> int: ...  # noqa: D102
+    @property
+    def score(self) -> str: ...  # noqa: D102
 
     def looks(self, lives: Lives, pace: Pace) -> tuple[Looks, ...]:
         """Of each machine, in the states in which it is judged."""
@@ -88,6 +92,16 @@ class OfFeatures:
     columns: tuple[str, ...]
     content: bytes = b""
     cycles: int = 0
+
+    @property
+    def alarms(self) -> int:
+        """One for each feature."""
+        return len(self.columns)
+
+    @property
+    def score(self) -> str:
+        """The first one."""
+        return self.columns[0]
 
     def looks(self, lives: Lives, pace: Pace) -> tuple[Looks, ...]:
         """Of each machine."""
@@ -109,6 +123,8 @@ class OfErrors:
     name: str
     content: bytes = field(repr=False)
     cycles: int = 0
+    alarms: int = 1
+    score: str = "prediction"
 
     def looks(self, lives: Lives, pace: Pace) -> tuple[Looks, ...]:
         """Of each machine. Raises UlnnError where the data do not fit the model."""

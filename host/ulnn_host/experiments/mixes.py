@@ -3,8 +3,8 @@
 There is no run to failure in them, so shares take its place: a bearing is healthy, then a fault is
 mixed in, a little more from recording to recording. Models learn from one healthy recording,
 thresholds from another, and faults are mixed into the third, each of the three once. All detectors
-are set such that none of the three gives a false alarm, with a margin: ten times fewer are expected
-than with the setting at which all are silent, since 18 seconds say little.
+are set such that none of the three gives a false alarm, with a margin: ten times fewer are
+expected than with the setting at which all are silent, since 18 seconds say little.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,25 @@ from .intervals import Bootstrap, Interval, Tallies, Tally
 from .trainings import Job, trained
 
 Float = NDArray[np.float64]
-SHARES = (0.05, 0.07, 0.1, 0.13, 0.17, 0.2, 0.26, 0.3, 0.34, 0.39, 0.45, 0.51, 0.58, 0.67, 0.76, 0.87, 1.0)
+SHARES = (
+    0.05,
+    0.07,
+    0.1,
+    0.13,
+    0.17,
+    0.2,
+    0.26,
+    0.3,
+    0.34,
+    0.39,
+    0.45,
+    0.51,
+    0.58,
+    0.67,
+    0.76,
+    0.87,
+    1.0,
+)
 NEVER = 1.2  # in means: the share of a fault that is not seen at all
 PART = 146484  # samples of a part: three seconds
 LEARN, HEALTHY = 2, 4  # parts: to learn from, and all that are healthy
@@ -61,6 +80,15 @@ class Mixes:
 
     faults: tuple[str, ...]
     entries: tuple[Seen, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the mean, and by fault that over seeds and healthy recordings."""
+        return {
+            entry.name: dataclasses.asdict(entry.mean)
+            | {"silent": entry.silent}
+            | {"by_fault": dict(zip(self.faults, entry.shares.mean((0, 1)).tolist(), strict=True))}
+            for entry in self.entries
+        }
 
 
 def mixes(
