@@ -78,7 +78,7 @@ class Entry:
     """A detector. alarms: by seed, on the same machines; settings: by seed, false alarms in 1000
     days as a board takes them, with which `alarms` came about; warning: days from the first alarm
     to the failure, 0 for a machine without one; rate: false alarms a day. size: bytes of the
-    model file, 0 without one; cycles: of a step of it; columns: alarms side by side."""
+    model file; cycles: of a step of it, 0 where none matters; columns: alarms side by side."""
 
     name: str
     settings: tuple[int, ...]
@@ -152,7 +152,7 @@ class Maintained:
     def model(self) -> bytes:
         """The model file of the chosen one, of the first seed; where that is a feature, of the
         linear predictor, whose file has the recipe of features."""
-        return self.detectors[self.chosen][0].content or self.detectors[LINEAR][0].content
+        return self.detectors[self.chosen][0].content
 
     @property
     def setting(self) -> int:
@@ -338,10 +338,11 @@ class _Work:
     def detectors(self, machines: Int) -> dict[str, tuple[Detector, ...]]:
         """Of the healthy time of some machines, for each seed."""
         healthy = self._healthy(machines)
-        found: dict[str, tuple[Detector, ...]] = {}
-        for simple in detectors.simple(healthy.channels):
-            found[simple.name] = (simple,)
-        found[LINEAR] = (detectors.linear(healthy, self.plan.bits),)
+        linear = detectors.linear(healthy, self.plan.bits)
+        found: dict[str, tuple[Detector, ...]] = {
+            made.name: (made,) for made in detectors.simple(healthy.channels, linear.content)
+        }
+        found[LINEAR] = (linear,)
         self._tick(LINEAR)
         for name, recipe in self.recipes.items():
             found[name] = tuple(

@@ -166,10 +166,11 @@ def _features(recipe: FeatureRecipe, parts: list[Float]) -> Sequences:
 def _detectors(
     healthy: Sequences, recipes: Mapping[str, Recipe], seeds: int, cache: Path
 ) -> dict[str, tuple[Detector, ...]]:
-    found: dict[str, tuple[Detector, ...]] = {}
-    for simple in detectors.simple(healthy.channels):
-        found[simple.name] = (simple,)
-    found[LINEAR] = (detectors.linear(healthy),)
+    linear = detectors.linear(healthy)
+    found: dict[str, tuple[Detector, ...]] = {
+        made.name: (made,) for made in detectors.simple(healthy.channels, linear.content)
+    }
+    found[LINEAR] = (linear,)
     window = WINDOW * float(np.median(healthy.dt))
     data = next_sample(healthy.windows(window, window))
     for name, recipe in recipes.items():

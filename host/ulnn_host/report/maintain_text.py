@@ -43,7 +43,7 @@ def table(judged: Judged) -> Cells:
         row = [
             entry.name, f"{entry.warning.value:.2f}", ends(entry.warning), f"{entry.found:.0%}",
             f"{entry.rate.value:.3f}", ends(entry.rate, 3),
-            f"{entry.size:,}" if entry.size else "-", f"{entry.cycles:,}" if entry.cycles else "-",
+            f"{entry.size:,}", f"{entry.cycles:,}" if entry.cycles else "-",
         ]  # fmt: skip
         if best:
             row += _change(changes.get(entry.name))
