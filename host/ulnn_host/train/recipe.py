@@ -23,7 +23,8 @@ from ..network.layers import ACTIVATIONS, CELLS
 from ..network.wiring import DIALECTS
 
 RECIPES = Path(__file__).parent / "recipes"
-FILES = ("source", "valid", "mask", "features")  # keys of [data] that name files beside a recipe
+# Keys of [data] that name files beside a recipe
+FILES = ("source", "valid", "mask", "features", "beats")
 STARTS = ("auto", "xavier", "leaky")
 
 
