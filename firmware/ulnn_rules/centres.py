@@ -10,11 +10,11 @@ integers (SPEC.md 2.12). The model itself stays what was tested.
 """
 
 from array import array
-from binascii import crc32
 from struct import pack_into, unpack_from
 
 from ulnn_rules import sections
 from ulnn_rules.readout import argmax
+from ulnn_rules.slots import Slots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ CENTRES = 0x8005
 WEIGHT_MAX = 64
 MOST = 64  # examples of a class; the oldest fade
 _LIMIT = 32767
-_HEAD = 44  # of a slot
-_SECTOR = 512  # what a FAT disk writes at once: a slot of its own
 
 
 def read_centres(b: "Bytes", outputs: int) -> "tuple[int, array[int]]":
@@ -64,7 +62,6 @@ class Centres:
         if CENTRES not in found:
             raise ValueError("centres: the file has none; convert it again with --centres")
         self._weight, self._factory = read_centres(found[CENTRES], outputs)
-        self._model = sections.digest(source)
         n = self._outputs = outputs
         self.counts = array("h", [0] * n)
         self._sums = array("i", [0] * (n * n))
@@ -74,10 +71,7 @@ class Centres:
         self._last_class = -1
         self._values = array("h", [0] * n)
         self._scores = [0] * n
-        size = _HEAD + 2 * n + 4 * n * n + 4
-        self._slot = bytearray(size + -size % _SECTOR)
-        self._used = size
-        self._sequence = 0
+        self._slots = Slots(b"ULNC", sections.digest(source), 2 * n + 4 * n * n)
         self._make()
 
     @property
@@ -169,73 +163,26 @@ class Centres:
     def save(self, path: str) -> None:
         """Write what was learnt into the older of the file's two slots: a power cut leaves the
         state before, or this one."""
-        slot, size = self._slot, self._used
-        sequence = self._sequence + 1
-        pack_into("<4sHHI32s", slot, 0, b"ULNC", 1, self._outputs, sequence, self._model)
-        at = _HEAD
-        for code, values in (("<h", self.counts), ("<i", self._sums)):
-            for v in values:
-                pack_into(code, slot, at, v)
-                at += 2 if code == "<h" else 4
-        pack_into("<I", slot, size - 4, crc32(memoryview(slot)[: size - 4]) & 0xFFFFFFFF)
-        place = len(slot) * (sequence & 1)
-        try:
-            with open(path, "r+b") as f:
-                whole = f.seek(0, 2) == 2 * len(slot)
-                if whole:
-                    f.seek(place)
-                    f.write(slot)
-        except OSError:
-            whole = False
-        if not whole:
-            # The file is not there, or a cut came while it was made.
-            with open(path, "wb") as f:
-                empty = bytes(len(slot))
-                f.write(empty if place else slot)
-                f.write(slot if place else empty)
-        self._sequence = sequence
+        content, n = self._slots.content, self._outputs
+        for c in range(n):
+            pack_into("<h", content, 2 * c, self.counts[c])
+        for k in range(n * n):
+            pack_into("<i", content, 2 * n + 4 * k, self._sums[k])
+        self._slots.save(path)
 
     def load(self, path: str) -> bool:
         """Take what was saved last. False: there is no such file, or no whole slot in it.
         Raises ValueError where it belongs to another model."""
-        try:
-            with open(path, "rb") as f:
-                content = f.read()
-        except OSError:
+        if not self._slots.load(path):
             return False
-        size, best, at = len(self._slot), -1, 0
-        for place in range(0, len(content) - size + 1, size):
-            sequence = self._sequence_of(content, place)
-            if sequence > best:
-                best, at = sequence, place
-        if best < 0:
-            return False
-        self._take(content, at)
-        self._sequence = best
-        return True
-
-    def _sequence_of(self, b: bytes, at: int) -> int:
-        """The number of the slot there, -1 where it is not whole."""
-        if b[at : at + 4] != b"ULNC" or len(b) < at + _HEAD:
-            return -1
-        version, outputs, sequence, model = unpack_from("<HHI32s", b, at + 4)
-        end = at + _HEAD + 2 * outputs + 4 * outputs * outputs
-        if end + 4 > len(b) or crc32(b[at:end]) & 0xFFFFFFFF != unpack_from("<I", b, end)[0]:
-            return -1
-        if version != 1 or outputs != self._outputs or model != self._model:
-            raise ValueError("centres: the file belongs to another model")
-        return int(sequence)
-
-    def _take(self, b: bytes, at: int) -> None:
-        at += _HEAD
-        n = self._outputs
+        content, n = self._slots.content, self._outputs
         for c in range(n):
-            self.counts[c] = unpack_from("<h", b, at + 2 * c)[0]
-        at += 2 * n
+            self.counts[c] = unpack_from("<h", content, 2 * c)[0]
         for k in range(n * n):
-            self._sums[k] = unpack_from("<i", b, at + 4 * k)[0]
+            self._sums[k] = unpack_from("<i", content, 2 * n + 4 * k)[0]
         self._last_class = -1
         self._make()
+        return True
 
     def keep(self) -> "Any":
         """All that was learnt, for `restore`. Allocates."""

@@ -14,9 +14,10 @@ import importlib.util
 import io
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..base import extras
 from ..base.errors import UlnnError
@@ -31,16 +32,16 @@ UNSEEN_PEOPLE = (8, 9, 10)
 CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
 SHA256 = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
 
-Split = Literal["train", "unseen"]
-_SEEDS = {"train": 1, "unseen": 2}
+Split = Literal["train", "unseen", "all"]
+_PEOPLE = {
+    "train": TRAIN_PEOPLE, "unseen": UNSEEN_PEOPLE, "all": (*TRAIN_PEOPLE, *UNSEEN_PEOPLE)
+}  # fmt: skip
+_SEEDS = {"train": 1, "unseen": 2, "all": 3}
 
 
 @cache
-def recordings(split: Split) -> Sequences:
-    """Whole recordings of the people to train on or of the unseen ones; group: the person.
-
-    Raises UlnnError when the package or its file is missing or not the known one.
-    """
+def _content() -> dict[str, Any]:
+    """What the package holds."""
     extras.need("seglearn", "the demo set")
     spec = importlib.util.find_spec("seglearn")
     assert spec is not None
@@ -57,9 +58,22 @@ def recordings(split: Split) -> Sequences:
         raise UlnnError(
             "the watch data are not those of seglearn 1.2.5: pip install seglearn==1.2.5"
         )
-    held = np.load(io.BytesIO(content), allow_pickle=True).item()
-    people = TRAIN_PEOPLE if split == "train" else UNSEEN_PEOPLE
-    chosen = [k for k in range(len(held["X"])) if int(held["subject"][k]) in people]
+    return dict(np.load(io.BytesIO(content), allow_pickle=True).item())
+
+
+def _chosen(split: Split) -> list[int]:
+    subject = _content()["subject"]
+    return [k for k in range(len(subject)) if int(subject[k]) in _PEOPLE[split]]
+
+
+@cache
+def recordings(split: Split) -> Sequences:
+    """Whole recordings of the people to train on, of the unseen ones, or of all; group: the
+    person.
+
+    Raises UlnnError when the package or its file is missing or not the known one.
+    """
+    held, chosen = _content(), _chosen(split)
     length = np.array([len(held["X"][k]) // 2 for k in chosen], np.int64)
     x = np.zeros((len(chosen), int(length.max()), len(CHANNELS)), np.float32)
     for row, (k, steps) in enumerate(zip(chosen, length, strict=True)):
@@ -72,6 +86,12 @@ def recordings(split: Split) -> Sequences:
         group=np.array([int(held["subject"][k]) for k in chosen], np.int64),
         labels=tuple(str(name) for name in held["y_labels"]),
     )
+
+
+def wrists(split: Split) -> NDArray[np.int64]:
+    """The wrist, 0 or 1, of each recording of `recordings`."""
+    side = _content()["side"]
+    return np.array([int(side[k]) for k in _chosen(split)], np.int64)
 
 
 def windows(split: Split, window: float = WINDOW, drop: float = DROP) -> Sequences:

@@ -145,21 +145,23 @@ def _claimed(path: Path, make: Callable[[], Outcome]) -> Outcome | None:
 
 def _made(job: Job, path: Path, folder: Path) -> Outcome:
     try:
-        trained = _trained(job, folder / f"{job.training_key}.safetensors")
-        found = measure(trained.float_network(), job.fold.calibration, job.fold.test, job.bits)
-        done = Outcome.of(found, float(trained.hyper["training"]["seconds"]))
+        network = trained(job, folder)
+        found = measure(network.float_network(), job.fold.calibration, job.fold.test, job.bits)
+        done = Outcome.of(found, float(network.hyper["training"]["seconds"]))
     except (train.Diverged, NotConverted) as error:
         done = Outcome({}, {}, failure=str(error))
     files.write_json(path, asdict(done))
     return done
 
 
-def _trained(job: Job, path: Path) -> train.TrainedNetwork:
+def trained(job: Job, folder: Path) -> train.TrainedNetwork:
+    """The network of a job, from the folder or trained. Raises `train.Diverged`."""
+    path = folder / f"{job.training_key}.safetensors"
     if path.exists():
         try:
             return train.read_trained(path)
         except UlnnError:
             path.unlink(missing_ok=True)  # damaged
-    trained = train.train(job.trained, job.fold.fit, quiet=True)
-    trained.save(path)
-    return trained
+    network = train.train(job.trained, job.fold.fit, quiet=True)
+    network.save(path)
+    return network
