@@ -34,7 +34,7 @@ LONGEST = 8000000  # microseconds from beat to beat; a longer time counts as thi
 LONG = 1 << 24
 PROBLEMS = ("", "starting", "lead off", "noisy")
 STARTING, LEAD_OFF, NOISY = 1, 2, 3
-FILL, NEAR, FLAT, RAIL, RING = 50, 60, 1000, 100, 2000  # ms
+FILL, NEAR, FLAT, RAIL, RING = 60, 60, 1000, 100, 2000  # ms
 HOP, DELAY, STEP, BEFORE = 100, 300, 100, 500  # ms, at most
 SECOND = 2551  # 256 * log2(1000 ms)
 
@@ -108,9 +108,9 @@ class Finder:
     native: the module `ulnn`, whose `bands` are used where it has them; else, and without it,
     those in Python are. problem: why there is no reading, an index of PROBLEMS; 0 while there is
     one. now: samples so far, with those that are missing, modulo 2**29. values: of the last beat,
-    array('h') in 2 ** -8, always the same object; us: microseconds from the beat before to it,
-    LONGEST at most; ago: samples since its R; fresh: whether the beat before is not known: that
-    of the first one, and the first after no reading.
+    array('h') in 2 ** -8, always the same object; r: its R, as `now` counts; us: microseconds from
+    the beat before to it, LONGEST at most; fresh: whether the beat before is not known: that of
+    the first one, and the first after no reading.
     """
 
     def __init__(self, recipe: Recipe, native: "Any" = None) -> None:
@@ -136,9 +136,9 @@ class Finder:
 
     def reset(self) -> None:
         """As if no sample had been there."""
-        self.now = self._r = 0  # and when the last beat was
+        self.now = self.r = 0
         self._carry = self._v = self._size = 0
-        self.us = self.ago = 0
+        self.us = 0
         self.ready = self.fresh = False
         self._new = True
         self._begin()
@@ -160,13 +160,14 @@ class Finder:
 
     def add(self, v: int, us: int) -> bool:
         """A sample in counts, and the microseconds since the one before, 0 to 2**30 - 1 (of the
-        first of all any). Whether a beat was noticed: `values`, `us`, `ago` and `fresh` are of it.
+        first of all any). Whether a beat was noticed: `values`, `r`, `us` and `fresh` are of it.
 
-        Samples that are missing are time: up to 50 ms of them are drawn as a line, and after more
+        Samples that are missing are time: up to 60 ms of them are drawn as a line, and after more
         the detector learns again.
         """
         if self._new:
             self._new = False
+            self._v = self._bottom = self._top = v
             n = 1
         elif us < LONG:
             us = (us << 4) + self._carry
@@ -195,8 +196,7 @@ class Finder:
         self.now = (self.now + 1) & TURN
         if self._seen < len(ring):
             self._seen += 1
-        self._look(v)
-        if self.problem == LEAD_OFF:
+        if self._is_off(v):
             return
         self._part[self._at] = v
         self._at += 1
@@ -218,8 +218,8 @@ class Finder:
             if beat and not self._describe(detector.at):
                 self._interrupt()
 
-    def _look(self, v: int) -> None:
-        """Is the lead on? What stays in a narrow band or at the amplifier's end is no heart's."""
+    def _is_off(self, v: int) -> bool:
+        """Is the lead off? What stays in a narrow band or at the amplifier's end is no heart's."""
         recipe = self.recipe
         if v < self._bottom:
             self._bottom = v
@@ -236,8 +236,11 @@ class Finder:
             self._railed += 1
         if self._still == self._flat or self._railed == self._rail:
             self.problem = LEAD_OFF
-        elif self.problem == LEAD_OFF and not self._railed:
-            self._begin()
+        elif self.problem == LEAD_OFF:
+            if not self._railed:
+                self._begin()
+            return True
+        return self.problem == LEAD_OFF
 
     def _describe(self, at: int) -> bool:
         """The beat whose level had its peak at `at`; False where not all of it was seen well."""
@@ -283,7 +286,7 @@ class Finder:
     def _write(self, ago: int) -> None:
         """Compute `values`, `x` and `us` of the beat whose R was so many samples ago."""
         r = (self.now - ago) & TURN
-        apart = (r - self._r) & TURN
+        apart = (r - self.r) & TURN
         us = LONGEST if apart >= self._longest else max(1, apart * self._period >> 4)
         size = self._shape()
         level, to_mean, to_last = SECOND, 0, 0
@@ -303,7 +306,7 @@ class Finder:
         o = self._extra(o, TO_MEAN, to_mean)
         o = self._extra(o, TO_LAST, to_last)
         self._extra(o, SIZE, size)
-        self._r, self.us, self.ago = r, us, ago
+        self.r, self.us = r, us
         self.fresh, self._alone = self._alone, False
         self.ready = True
 
@@ -346,9 +349,12 @@ class Beats(Finder):
     """
 
     def __init__(self, source: "str | Bytes", native: "Any" = None) -> None:
-        inputs, _, found = sections.read(source, (features.INPUT, BEATS))
+        kinds = (features.INPUT, features.FEATURES, BEATS)
+        inputs, _, found = sections.read(source, kinds)
         if BEATS not in found:
             raise ValueError("beats: the file has none; its inputs are what sensors give")
+        if features.FEATURES in found:  # 124
+            raise ValueError("beats: the file has FEATURES, too")
         recipe = Recipe(found[BEATS], inputs)
         if features.INPUT not in found or len(found[features.INPUT]) != 8 * inputs:
             raise ValueError("the file has no scales: section INPUT is damaged")

@@ -184,7 +184,7 @@ def find(
     at, values, between, fresh = [], [], [], []
     for k, (v, gap) in enumerate(zip(counts.tolist(), us.tolist(), strict=True)):
         if finder.add(v, gap):
-            at.append(finder.now - finder.ago)
+            at.append(finder.r)
             values.append(list(finder.values))
             between.append(finder.us)
             fresh.append(finder.fresh)

@@ -260,17 +260,15 @@ def _read_recipes(
 ) -> tuple[bytes, bytes]:
     """FEATURES and BEATS with index 0, checked; empty without."""
     pairs = struct.unpack_from(f"<{2 * inputs}f", data, by_type[INPUT][0].offset)
-    features, beats = (
-        _first(data, by_type, kind) or b"" for kind in (layout.FEATURES, layout.BEATS)
-    )
-    if features:
+    features, beats = (_first(data, by_type, kind) for kind in (layout.FEATURES, layout.BEATS))
+    check(features is None or beats is None, "beats: the file has FEATURES, too")
+    if features is not None:
         recipes.Recipe(features, inputs)
         recipes.input_scales(pairs)
-    if beats:
-        check(not features, "beats: the file has FEATURES, too")
+    if beats is not None:
         beat_recipes.Recipe(beats, inputs)
         recipes.input_scales(pairs, "beats")
-    return features, beats
+    return features or b"", beats or b""
 
 
 # ---- writing ----------------------------------------------------------------------------------
