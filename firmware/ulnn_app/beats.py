@@ -23,7 +23,8 @@ class Pulse:
         self._source = source
         self._beats = beats
         self._counts = counts
-        self._raw = array("h", [0]) if counts else source.raw
+        self.raw = source.raw
+        self._sample = array("h", [0]) if counts else source.raw
         self._clock = Clock()
         self.x = beats.x
         self.us = self.gap = self.period = 0
@@ -42,7 +43,7 @@ class Pulse:
         gap = self._clock.elapsed(us)
         self.gap = self._source.elapsed or gap
         if self._counts:
-            self._counts.convert(self._source.raw, self._raw)
+            self._counts.convert(self._source.raw, self._sample)
         self._new = True
 
     def step(self):
@@ -50,7 +51,7 @@ class Pulse:
             return False
         self._new = False
         beats = self._beats
-        ready = beats.add(self._raw[0], self.gap)
+        ready = beats.add(self._sample[0], self.gap)
         self.problem = beats.problem
         if ready:
             self.us = beats.us

@@ -31,7 +31,8 @@ class App:
     is no reading any more; and at each turn of the loop, which has to be short. samples, clamped,
     starts: counts since the start. reports: the `Reports` of events, None without sinks. faults:
     a `measures.Faults`. state: "ready", "running", "waiting" after a fault, "ended". policy: what
-    may leave, or None; source: masked by it. front: what makes steps of samples (`front.Samples`).
+    may leave, or None; source: masked by it. alarm: the `Alarms`, None without settings for it.
+    front: what makes steps of samples (`front.Samples`).
     """
 
     BLOCKS = True  # whether samples may be taken many at once
@@ -44,13 +45,13 @@ class App:
                 source = source_of(s, where)
             except ImportError as e:
                 raise ValueError("%s.source: not on this board: %s" % (where, e)) from None
-        self.policy = self._private = None
+        self.policy = self.private = None
         if s["policy"]:
             from ulnn_app.private import Private  # not on every heap
 
-            self._private = Private(s["policy"], where)
-            self.policy = self._private.policy
-            source = self._private.source(source)
+            self.private = Private(s["policy"], where)
+            self.policy = self.private.policy
+            source = self.private.source(source)
         self.source = source
         path = s["model"]
         try:
@@ -68,12 +69,16 @@ class App:
         self.faults = measures.Faults()
         self.latency = measures.Spread()
         self.pace = measures.Pace()
-        self.task = self.reports = None
+        self.task = self.reports = self.alarm = None
         self._forget()
         if s["sinks"]:
             from ulnn_app.reports import Reports  # not on every board
 
             self.reports = Reports(self, where)
+        if s["alarm"] is not None:
+            from ulnn_app.alarm import Alarms  # not on every heap
+
+            self.alarm = Alarms(self, meaning, scaling, path, where)
         _collect()
         free = _memory()[1]
         if 0 < free < _FREE:
@@ -83,7 +88,12 @@ class App:
         _collect()
         try:
             self.model = ulnn.load(path)
-            self.decider = Decider(meaning, self.model)
+            if meaning.values:
+                from ulnn_app.values import Values  # not on every heap
+
+                self.decider = Values(meaning, self.model)
+            else:
+                self.decider = Decider(meaning, self.model)
         except MemoryError:
             self.model = None
             _collect()
@@ -144,7 +154,7 @@ class App:
             while self.state != "ended" and not self._stopping:
                 n = self.poll()
                 for f in self.on_poll:
-                    self._call(f, "on_poll")
+                    self.call(f, "on_poll")
                 if self._light and not n:
                     chip.machine.lightsleep(pause)
                     await sleep_ms(0)
@@ -222,6 +232,8 @@ class App:
         if self.reports:
             self.reports.log.sample(front.x)
         self.problem = False
+        if self.alarm:  # it compares with what was predicted
+            self.alarm.step(front)
         decision = self.decider.step(front.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
         if decision is not None:
@@ -233,17 +245,18 @@ class App:
         if self.settings["print"] != "nothing":
             self._show(decision)
         for f in self.on_decision:
-            self._call(f, "on_decision")
+            self.call(f, "on_decision")
 
     def _show(self, decision):
         if decision != self._shown or self.settings["print"] == "all":
             self._shown = decision
             label, margin = self.label, self.margin
-            if self._private:
-                label, margin = self._private.decision(label, margin)
+            if self.private:
+                label, margin = self.private.decision(label, margin)
             print(self.seconds, "s", label, "margin", margin)
 
-    def _call(self, f, where):
+    def call(self, f, where):
+        """Call a function of somebody's with the app; what it raises is a fault."""
         try:
             f(self)
         except Exception as e:
@@ -288,6 +301,8 @@ class App:
     def names(self):
         """Of all decisions, in the order of their numbers; "unsure" last."""
         d = self.decider
+        if d.rule.values:
+            return []
         return (list(d.labels) or [str(k) for k in range(len(d.y))]) + ["unsure"]
 
     def figures(self):
@@ -307,9 +322,10 @@ class App:
             "decisions": list(zip(names, self._decided)),  # noqa: B905 - MicroPython has no strict
             "decision": self.label, "margin": self.margin, "used": used, "free": free,
             "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
+            "alarm": self.alarm.figures() if self.alarm else {},
         }  # fmt: skip
-        if self._private:
-            self._private.figures(found)
+        if self.private:
+            self.private.figures(found)
         return found
 
 

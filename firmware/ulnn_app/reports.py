@@ -40,6 +40,10 @@ class Reports:
             self._shown = app.decision
             self.log.add("decision", app.label, app.margin)
 
+    def alarm(self, event, margin):
+        """What became of an alarm: "raised", "cleared", "learnt", or what a person did."""
+        self.log.add("alarm", event, margin)
+
     def fault(self, text):
         """Another fault than the one before."""
         self.log.add("fault", text)

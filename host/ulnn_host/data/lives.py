@@ -55,17 +55,16 @@ class Lives:
         """(N,): recordings before that share of the time up to the onset."""
         return np.asarray(self.at < share * self.onset[self.machine])
 
-    def of(self, chosen: Sequence[int]) -> Lives:
+    def of(self, chosen: Sequence[int] | NDArray[np.int64]) -> Lives:
         """Some machines, in that order."""
         rows = np.concatenate([np.flatnonzero(self.machine == k) for k in chosen])
-        group = np.concatenate(
-            [np.full((self.machine == k).sum(), new) for new, k in enumerate(chosen)]
-        )
+        group = np.repeat(np.arange(len(chosen)), [(self.machine == k).sum() for k in chosen])
         data = dataclasses.replace(
             self.data.take(rows), group=group, groups=tuple(self.names[k] for k in chosen)
         )
-        ends = (values[list(chosen)] for values in (self.onset, self.end))
-        return Lives(data, self.at[rows], *ends, self.running[rows])
+        machines = np.array(chosen)
+        onset, end = self.onset[machines], self.end[machines]
+        return Lives(data, self.at[rows], onset, end, self.running[rows])
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,16 @@ def generated(
     parts = []
     for number, machine in enumerate(made):
         x = machine.snapshots()[..., None] * np.float32(machines.SCALE)
-        raw = Sequences(x, np.float32(1 / machines.RATE), channels=(machines.CHANNEL,))
+        raw = Sequences(x, np.full(x.shape[:2], 1 / machines.RATE), channels=(machines.CHANNEL,))
         parts.append(features.computed(raw, recipe))
         if report:
             report(number + 1, len(made))
     counts = [len(machine) for machine in made]
     data = dataclasses.replace(
         parts[0],
-        **{key: np.concatenate([getattr(p, key) for p in parts]) for key in ("x", "dt", "length")},
+        x=np.concatenate([part.x for part in parts]),
+        dt=np.concatenate([part.dt for part in parts]),
+        length=np.concatenate([part.length for part in parts]),
         group=np.repeat(np.arange(len(made)), counts),
         groups=tuple(machine.name for machine in made),
     )
@@ -136,8 +137,8 @@ def recorded(data: Sequences, every: float, share: float, state: State | None) -
     data = dataclasses.replace(data.take(order), group=group[order], groups=names)
     counts = np.bincount(group)
     at = np.concatenate([np.arange(count) for count in counts]) * every
-    end = counts * every
-    return Lives(data, at, share * end, end.astype(np.float64), _running(data, state))
+    end = np.asarray(counts * every, np.float64)
+    return Lives(data, at, np.asarray(share * end), end, _running(data, state))
 
 
 def _running(data: Sequences, state: State | None) -> Bool:
