@@ -18,6 +18,7 @@ from struct import unpack_from
 from ulnn_rules import bands as twin
 from ulnn_rules import features, sections
 from ulnn_rules.detector import TURN, WAIT, Detector, samples
+from ulnn_rules.log2 import log2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -292,14 +293,14 @@ class Finder:
         level, to_mean, to_last = SECOND, 0, 0
         if not self._alone:
             ms = max(1, us // 1000)
-            level = twin.log2(0, ms)
+            level = log2(0, ms)
             if self._rhythm:
-                to_mean = level + 1024 - twin.log2(self._rhythm >> 15, self._rhythm & 32767)
+                to_mean = level + 1024 - log2(self._rhythm >> 15, self._rhythm & 32767)
                 self._rhythm += ((ms << 4) - self._rhythm) >> 3
             else:
                 self._rhythm = ms << 4
             if self._before:
-                to_last = level - twin.log2(0, self._before)
+                to_last = level - log2(0, self._before)
             self._before = ms
         o = len(self._sums)
         o = self._extra(o, RHYTHM, level)
@@ -334,7 +335,7 @@ class Finder:
         for k in range(count):
             v = sums[k] * count - total
             values[k] = (v >> shift) * ONE // (top >> shift) if top else 0
-        level = twin.log2(high - low >> 15, high - low & 32767)
+        level = log2(high - low >> 15, high - low & 32767)
         size = level - (self._size >> 4) if self._size else 0
         self._size += ((level << 4) - self._size) >> 3 if self._size else level << 4
         return size
