@@ -44,6 +44,7 @@ HERE = Path(__file__).parent
 PORT = "virtual:cortex-m7"
 MOST_BYTES = 32768
 OFF = ecg.Noise(off=2)  # twice a minute
+REPLAYED = 101
 # The board notes each beat: microseconds since the one before, the decision, the margin.
 RUN = """
 import gc
@@ -101,7 +102,7 @@ def run(
         shutil.copy(path, folder)
     save_npz(folder / "train.npz", _patients(range(patients), seconds))
     save_npz(folder / "unseen.npz", _patients(range(100, 108), seconds))
-    last = ecg.sequences([ecg.patient(100, seconds, noise=OFF)])
+    last = ecg.sequences([ecg.patient(REPLAYED, seconds, noise=OFF)])
     files.write(folder / "patient.take", take_bytes(last, scale=0.001, units=("mV",)))
 
     plan = read_recipe(folder / "recipe.toml")
