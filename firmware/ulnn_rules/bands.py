@@ -6,6 +6,7 @@ Small ints may have 31 bits: no value here needs more. Nothing is allocated in a
 from array import array
 
 from ulnn_rules.filters import section
+from ulnn_rules.log2 import log2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,30 +85,6 @@ def count(track: "Sequence[int]") -> int:
         if not 0 <= track[k] <= track[k + 1] <= 1 << (size - 1):
             return 0
     return bands + (moments & 1) + (moments >> 1 & 1) + (moments >> 2)
-
-
-def log2(hi: int, lo: int) -> int:
-    """256 * log2(hi * 2**15 + lo), about 1 too low at most; 0 counts as 1."""
-    hi += lo >> 15
-    lo &= 32767
-    if not (hi or lo):
-        return 0
-    p = 29
-    while hi >= 32768:
-        hi >>= 1
-        p += 1
-    while hi < 16384:
-        lo <<= 1
-        hi = 2 * hi + (lo >> 15)
-        lo &= 32767
-        p -= 1
-    for _ in range(8):
-        hi = hi * hi >> 14
-        p *= 2
-        if hi >= 32768:
-            hi >>= 1
-            p += 1
-    return p
 
 
 def _guard(top: int) -> int:

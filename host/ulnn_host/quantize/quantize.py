@@ -6,6 +6,7 @@ of inputs, outputs, rows and activations, shifts, and the rounding of the weight
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ..format.model import Matrix, ModelFile, Table
 from ..format.tables import decay_table, erf_table, tanh_table
 from ..network.float_network import FloatNetwork
 from ..network.layers import CfC, FloatLayer
+from . import unknown
 from .calibration import Calibration, FloatRollout, calibrate
 from .decisions import centres, names, with_thresholds
 from .golden import with_golden
@@ -102,6 +104,9 @@ def build_with_meaning(
         dialect=network.dialect,
         model_version=options.model_version,
     )
+    if options.unknown:
+        known = unknown.section(model, seen.data, options.unknown)
+        model = dataclasses.replace(model, unknown=known)
     return model, tuple(layers)
 
 
