@@ -18,6 +18,8 @@ _NO_DECISION = -2
 class _App(App):
     """An app that hands on each sample with what became of it."""
 
+    BLOCKS = False
+
     def __init__(self, settings, source):
         super().__init__(settings, source)
         self.each = None

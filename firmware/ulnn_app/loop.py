@@ -2,17 +2,16 @@
 
 import asyncio
 import gc
-from array import array
 
 import ulnn
 from ulnn_app import chip, measures
-from ulnn_app.settings import fit, read, source_of
+from ulnn_app.front import make as make_front
+from ulnn_app.settings import read, source_of
 from ulnn_rules.decider import Decider
 from ulnn_rules.faults import words
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
 from ulnn_rules.ticks import ticks_diff, ticks_ms, ticks_us
-from ulnn_sources.base import Clock
 
 _AT_ONCE = 8  # samples, before others have their turn
 _PAUSE_MS, _LAST_PAUSE_MS = 100, 10000
@@ -30,8 +29,10 @@ class App:
     of the loop, which has to be short. samples, clamped, starts: counts since the start.
     reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
     "ready", "running", "waiting" after a fault, "ended". policy: what may leave, or None; source:
-    masked by it.
+    masked by it. front: what makes steps of samples (`front.Samples`).
     """
+
+    BLOCKS = True  # whether samples may be taken many at once
 
     def __init__(self, settings, source=None):
         where = settings if isinstance(settings, str) else "settings"
@@ -56,17 +57,15 @@ class App:
             raise ValueError("%s.model: no file %s" % (where, path)) from None
         except ValueError as e:
             raise ValueError("%s.model: %s: %s" % (where, path, e)) from None
-        self.counts = fit(s, source, meaning, scaling, where)
+        self.front = make_front(s, source, path, meaning, scaling, where, self.BLOCKS)
         self.watchdog = chip.Watchdog(s["watchdog_ms"])
         self._light = s["sleep"] == "light"
         self.ticks = scaling.ticks
         self._load(path, meaning)
-        self.x = array("h", [0] * scaling.input_size)
         self.on_decision, self.on_poll = [], []
         self.faults = measures.Faults()
         self.latency = measures.Spread()
         self.pace = measures.Pace()
-        self._clock = Clock()
         self.task = self.reports = None
         self._forget()
         if s["sinks"]:
@@ -175,7 +174,7 @@ class App:
                 self.source.start()
                 self._down = False
                 self.state = "running"
-            if self.source.take():
+            if self.front.take():
                 self._pause = 0
                 return True
         except StopIteration:
@@ -184,6 +183,7 @@ class App:
             if not self._down:
                 self._dropped += self.source.dropped
             self._down = True
+            self.front.lost()
             self.state = "waiting"
             self._failed_at = ticks_ms()
             self.fault("source", e)
@@ -191,27 +191,30 @@ class App:
         return False
 
     def _step(self):
-        """One sample through the model."""
+        """What was taken, through the model."""
         start = ticks_us()
-        source = self.source
-        self.samples += 1
-        if self.samples == 1000000000:
-            self.samples = 0
+        front, pace = self.front, self.pace
+        self.samples += front.count
+        if self.samples >= 1000000000:
+            self.samples -= 1000000000
             self._billions += 1
-        # By our own clock over a fault, after which the source knows no sample before.
-        us = self._clock.elapsed(start)
-        if source.elapsed:
-            us = source.elapsed
-        if not us:
-            return  # the first sample of all sets the clock
-        self.pace.add(us)
-        dt = self.ticks(us)
+        front.arrive(start)
+        if front.gap:
+            pace.add(front.gap)
+        if front.period:
+            pace.add(front.period)
+        while front.step():
+            self._infer(front, start)
+            start = ticks_us()
+
+    def _infer(self, front, start):
+        """One step of the model. start: ticks when work on it began."""
+        dt = self.ticks(front.us)
         if dt != self._dt_fixed if self._dt_fixed else dt > self._dt_max:
             self.clamped += 1
-        self.counts.convert(source.raw, self.x)
         if self.reports:
-            self.reports.log.sample(self.x)
-        decision = self.decider.step(self.x, dt)
+            self.reports.log.sample(front.x)
+        decision = self.decider.step(front.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
         if decision is not None:
             self._decided[decision] += 1

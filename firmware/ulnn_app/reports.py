@@ -19,7 +19,7 @@ class Reports:
         self._events = settings["events"]
         try:
             ring = Ring(self._events["folder"], self._events["files"])
-            self.log = Log(settings["device"], ring, app.sha256, app.policy, len(app.x))
+            self.log = Log(settings["device"], ring, app.sha256, app.policy, len(app.front.x))
         except (OSError, ValueError) as e:
             raise ValueError("%s.events: %s" % (where, e)) from None
         self.log.sinks = [

@@ -11,8 +11,16 @@ from ulnn_rules import float64
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import MutableSequence, Sequence
+    from typing import Protocol
 
-    from ulnn_rules.scaling import Scaling
+    class Inputs(Protocol):
+        """What `Scaling` says of a model's inputs."""
+
+        input_size: int
+
+        def input_pair(self, k: int) -> "tuple[float, float]":
+            """Scale and offset of input k."""
+
 
 _LOW = 14  # bits of a factor's lower part: a count times it is a small integer
 _CORRECTIONS = 256  # of a channel at most, 4 bytes each
@@ -35,7 +43,7 @@ class Counts:
 
     def __init__(
         self,
-        scaling: "Scaling",
+        scaling: "Inputs",
         scale: "Sequence[float]",
         offset: "Sequence[float]",
         order: "Sequence[int] | None" = None,

@@ -117,8 +117,8 @@ class Features:
     source: the path (str) of its file, or a buffer of bytes, which is not kept. native: the module
     `ulnn`, whose `bands` are used where it has them; else, and without it, those in Python are.
     recipe: what the file says. values: the features, array('h') in 2 ** -8. x: the model's inputs,
-    array('h'), both always the same objects. ready: whether `add` just came to the end of a hop
-    with frames that are full.
+    array('h'), both always the same objects. ended: whether `add` just came to the end of a hop;
+    ready: of one with frames that are full.
     Raises ValueError for a damaged file and for one without FEATURES.
     """
 
@@ -142,22 +142,24 @@ class Features:
         """As if no sample had been there: after a gap, for instance."""
         for bands in self._bands:
             bands.reset()
-        self.ready = False
+        self.ended = self.ready = False
         self._left = self.recipe.hop  # samples of this hop
         self._missing = self.recipe.reach  # samples until all frames are full
 
-    def add(self, raw: "Sequence[int]", first: int = 0) -> int:
+    def add(self, raw: "Sequence[int]", first: int = 0, end: int = -1) -> int:
         """Take samples of `raw` (array('h') of all channels, one sample after the other) from
-        sample `first` on, up to the end of the hop. Returns the first that was not taken."""
-        count: int = len(raw) // self.recipe.channels - first
+        sample `first` on, up to the end of the hop, or to sample `end` (-1: all), which is not
+        taken. Returns the first that was not taken."""
+        count: int = (end if end >= 0 else len(raw) // self.recipe.channels) - first
         if count > self._left:
             count = self._left
         for bands in self._bands:
             bands.feed(raw, first, count)
         self._missing = max(0, self._missing - count)
         self._left -= count
-        self.ready = self._left == 0 and self._missing == 0
-        if self._left == 0:
+        self.ended = self._left == 0
+        self.ready = self.ended and self._missing == 0
+        if self.ended:
             self._left = self.recipe.hop
         if self.ready:
             self._read()

@@ -67,6 +67,9 @@ class Sensor(Source):
             self._callback = self._tick  # made here: a bound method is an object
         elif self._by == "burst":
             self._take = self._take_of_burst
+            self.block = array("h", [0] * self._size)
+            self.rest = 0
+            self.take_block = self._take_all
 
     def start(self):
         self.stop()
@@ -168,14 +171,26 @@ class Sensor(Source):
         if at == self._size:
             burst.read()
             at = 0
-        count = burst.buffer[at]
-        if burst.full == 4095:  # 12 bits
-            count = count << 4 | count >> 8
-        self.raw[0] = count - 32768
+        self.raw[0] = _centred(burst.buffer[at], burst.full)
         self._at = at = at + 1
         us = ticks_add(burst.us, at * (burst.took // self._size))
         self.elapsed = self._clock.elapsed(us)
         return True
+
+    def _take_all(self):
+        """A burst, as `take_block`."""
+        if not self._reads:
+            raise OSError("%s: not started" % self._what())
+        burst, block, n = self._burst, self.block, self._size
+        burst.read()
+        counts, full = burst.buffer, burst.full
+        for k in range(n):
+            block[k] = _centred(counts[k], full)
+        each = burst.took // n
+        first = self._clock.elapsed(ticks_add(burst.us, each))
+        self.rest = self._clock.elapsed(ticks_add(burst.us, n * each))
+        self.elapsed = first + self.rest if first else 0
+        return n
 
     def stop(self):
         if self._timer:
@@ -184,6 +199,13 @@ class Sensor(Source):
         self._reads = []
         while self._inputs:
             self._inputs.pop().deinit()
+
+
+def _centred(count, full):
+    """An int16 of a count from 0 to `full`."""
+    if full == 4095:  # 12 bits
+        count = count << 4 | count >> 8
+    return count - 32768
 
 
 def _check_pins(pins, names, where):

@@ -40,7 +40,8 @@ class Sensor(Source):
         Source.__init__(self, (s["name"],), (s["unit"],), (s["full"] / 32767,), (0.0,))
         self._size, self._rate = s["size"], s["rate"]
         self._held = _BUFFERS * self._size * 1000000 // self._rate  # microseconds
-        self._buffer = array("h", [0] * self._size)
+        self.block = array("h", [0] * self._size)
+        self.rest = 0
         self._pace = Pace(1000000 // self._rate)
         self._port = None
         self._at = self._end = self._us = 0
@@ -72,10 +73,22 @@ class Sensor(Source):
     def take(self):
         if self._at == self._end:
             self._fetch()
-        self.raw[0] = self._buffer[self._at]
+        self.raw[0] = self.block[self._at]
         self._at += 1
         self.elapsed = self._pace.next()
         return True
+
+    def take_block(self):
+        self._fetch()
+        n = self._end
+        self._at = n
+        first = self._pace.next()
+        rest = 0
+        for _ in range(n - 1):
+            rest += self._pace.next()
+        self.elapsed = first + rest if first else 0
+        self.rest = rest
+        return n
 
     def _fetch(self):
         if not self._port:
@@ -84,8 +97,8 @@ class Sensor(Source):
         late = ticks_diff(before, self._us) > self._held
         if late:  # what is left has holes in it
             for _ in range(_BUFFERS - 1):
-                self._port.readinto(self._buffer)
-        n = self._port.readinto(self._buffer) >> 1
+                self._port.readinto(self.block)
+        n = self._port.readinto(self.block) >> 1
         after = ticks_us()
         if n < 1:
             raise OSError("I2S(%d): no samples: check its wiring" % self._settings["i2s"])

@@ -20,6 +20,7 @@ TABLE = {
 }
 MAGIC = b"ULNNTAKE"
 _LATE_US = 1000000
+_ROWS = 128  # int16 of rows that are read at once
 
 
 def read_head(f):
@@ -63,12 +64,16 @@ class Sensor(Source):
         except ValueError as e:
             raise ValueError("%s.file: %s is %s" % (where, self.path, e)) from None
         Source.__init__(self, names, units, scale, offset)
+        self.rest = 0
         self._fast = self.waits = s["pace"] == "fast"
         self._repeat = s["repeat"]
         self._drop = int(s["drop"] * 32768)
         self._seed = s["seed"]
-        self._head = array("i", [0])
-        self._row = self.raw if self._fast else array("h", self.raw)
+        n = len(names)
+        self._words = n + 2  # of a row
+        self._rows = array("h", [0] * (max(1, _ROWS // self._words) * self._words))
+        self._row = array("h", self.raw)
+        self.block = array("h", [0] * (len(self._rows) // self._words * n))
         self._file = None
 
     def start(self):
@@ -80,37 +85,81 @@ class Sensor(Source):
         self._left = self._repeat
         self._random = self._seed
         self._ready = self._rewound = False
-        self._usual = self._ahead = self._wait = 0
+        self._usual = self._ahead = self._wait = self._end = self._next_row = 0
+        self._even = 0  # from sample to sample where none is missing
         self._us = ticks_us()
 
     def take(self):
-        if not self._file:
-            raise OSError("the replay was not started")
-        if not self._ready:
-            self._next()
-        if not self._fast:
-            us = ticks_us()
-            self._wait -= ticks_diff(us, self._us)
-            self._us = us
-            if self._wait > 0:
-                return False
-            row, raw = self._row, self.raw
-            for k in range(len(raw)):
-                raw[k] = row[k]
+        if not self._is_due():
+            return False
+        self._copy(self.raw, 0)
         self.elapsed = self._ahead
         self._ready = False
         return True
 
+    def take_block(self):
+        n = rest = first = 0
+        channels = len(self.raw)
+        even = self._even
+        while (n + 1) * channels <= len(self.block):
+            try:
+                if not self._is_due():
+                    break
+            except StopIteration:
+                if n:  # it comes again
+                    break
+                raise
+            us = self._ahead
+            if not n:
+                first = us
+                even = min(even, us) if even and us else even or us
+            elif even and 2 * us >= 3 * even:  # samples are missing
+                break
+            else:
+                rest += us
+                even = us
+            self._copy(self.block, n * channels)
+            self._ready = False
+            n += 1
+        self._even = even
+        self.elapsed = first + rest if first else 0
+        self.rest = rest
+        return n
+
+    def _is_due(self):
+        """Whether the next sample, which is read where it was not, may be taken."""
+        if not self._file:
+            raise OSError("the replay was not started")
+        if not self._ready:
+            self._next()
+        if self._fast:
+            return True
+        us = ticks_us()
+        self._wait -= ticks_diff(us, self._us)
+        self._us = us
+        return self._wait <= 0
+
+    def _copy(self, to, at):
+        row = self._row
+        for k in range(len(row)):
+            to[at + k] = row[k]
+
     def _next(self):
         """Read on to the next sample that is not left out."""
         elapsed = 0
+        rows = self._rows
         while True:
-            if self._file.readinto(self._head) != 4 or (
-                self._file.readinto(self._row) != 2 * len(self._row)
-            ):
-                self._rewind()
-                continue
-            us = self._head[0]
+            if self._next_row == self._end:
+                self._next_row = 0
+                self._end = self._file.readinto(rows) // (2 * self._words) * self._words
+                if not self._end:
+                    self._rewind()
+                    continue
+            at = self._next_row
+            self._next_row = at + self._words
+            us = (rows[at] & 0xFFFF) | (rows[at + 1] & 0xFFFF) << 16
+            for k in range(len(self._row)):
+                self._row[k] = rows[at + 2 + k]
             if self._rewound and not us:
                 us = self._usual
             self._rewound = False

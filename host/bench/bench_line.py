@@ -50,6 +50,8 @@ WANTED = {
     "1e-2": (0.03, 0.0),
     "1e-3:burst": (0.10, 0.10),
 }
+# Of a clean run's samples; a run with restarts takes long enough for some of them.
+LENGTH = {"1e-2": (0.8, 0.05), "1e-3:burst": (2.5, 0.75)}
 INPUTS, OUTPUTS = 6, 7
 DT = 20000
 UNIX = "unix"
@@ -206,7 +208,8 @@ def clean_and_damaged(
     out.row(name, baud, 0, f"{best.rate:.0f}", share, "", asked, best.wrong, best.restarts)
     for damage in damages:
         wanted = WANTED.get(damage, (0.0, 0.0))[way]
-        samples = max(1000, int(best.rate * seconds * max(wanted, 0.03)))
+        length = LENGTH.get(damage, (max(wanted, 0.03),) * 2)[way]
+        samples = max(1000, int(best.rate * seconds * length))
         found, failed = [], ""
         for seed in range(1, seeds + 1):
             faults = f"{damage}:{seed}" if ":" in damage else f"{damage}:mix:{seed}"

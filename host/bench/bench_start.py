@@ -146,7 +146,7 @@ def _row(task: str, shape: str, done: Comparison) -> list[str]:
     (change,) = done.differences
     seen = change.verdict in (compare.BETTER, compare.WORSE)
     return [
-        task, shape, other.recipe.model.words, f"{other.size:,}", done.measure,
+        task, shape, other.what, f"{other.size:,}", done.measure,
         f"{first.integers.value:.4g}", f"{other.integers.value:.4g}",
         f"{change.interval.value:+.4f}",
         f"{change.interval.low:+.4f} to {change.interval.high:+.4f}",

@@ -23,7 +23,7 @@ from ulnn_host.base.errors import UlnnError
 from ulnn_host.base.progress import track
 from ulnn_host.network import wiring
 from ulnn_host.network.wiring import DIALECTS
-from ulnn_host.train.cells import CfC, wired
+from ulnn_host.train.cfc_cell import CfC, wired
 from ulnn_host.train.ltc_cell import LTC
 
 INPUTS, OUTPUTS, STEPS, BATCH, ROUNDS = 6, 7, 100, 64, 5

@@ -8,7 +8,8 @@ from dataclasses import replace
 import bench_start
 from support.paths import ROOT
 from ulnn_host.experiments import compare
-from ulnn_host.train.recipe import ModelRecipe
+from ulnn_host.train.cells import cfc
+from ulnn_host.train.model_recipe import ModelRecipe
 
 
 def test_a_task_is_compared_and_the_rule_decides(tmp_path, full):
@@ -21,7 +22,7 @@ def test_a_task_is_compared_and_the_rule_decides(tmp_path, full):
     }
     for done in found.values():
         xavier, leaky = done.entries
-        assert (xavier.size, xavier.recipe.model.words) == (leaky.size, leaky.recipe.model.words)
+        assert (xavier.size, xavier.what) == (leaky.size, leaky.what)
         assert (xavier.recipe.model.start, leaky.recipe.model.start) == ("xavier", "leaky")
         assert done.clusters >= 7
     text = bench_start.page(found, seeds)
@@ -51,4 +52,4 @@ def test_the_default_is_what_the_document_decided():
     text = (ROOT / bench_start.TARGET).read_text()
     for shape, keys in bench_start.SHAPES.items():
         (start,) = re.findall(rf"^\* {shape}: better on .*, so (\w+)$", text, re.MULTILINE)
-        assert ModelRecipe(**keys).leaky == (start == "leaky")
+        assert cfc.CELL.leaky(ModelRecipe(**keys)) == (start == "leaky")

@@ -14,10 +14,11 @@ from ulnn_host.network import sizes
 from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.quantize import quantize
 from ulnn_host.quantize.calibration import FloatRollout
-from ulnn_host.train import networks, recipe
+from ulnn_host.train import networks
+from ulnn_host.train.model_recipe import ModelRecipe, WiringRecipe
 
 
-def of_recipe(model: recipe.ModelRecipe, inputs: int, outputs: int) -> FloatNetwork:
+def of_recipe(model: ModelRecipe, inputs: int, outputs: int) -> FloatNetwork:
     torch.manual_seed(0)
     state = networks.build(model, inputs, outputs).state_dict()
     weights = {key: value.double().numpy() for key, value in state.items()}
@@ -39,13 +40,13 @@ def test_ours_has_fewer_products_and_is_no_worse(full):
 @pytest.mark.parametrize(
     "model",
     [
-        recipe.ModelRecipe(hidden=8, backbone_units=12),
-        recipe.ModelRecipe(hidden=8, mode="pure", backbone_layers=0),
-        recipe.ModelRecipe(cell="mixed", hidden=8, activation="gelu"),
-        recipe.ModelRecipe(cell="lstm", hidden=8),
-        recipe.ModelRecipe(cell="gru", hidden=8, dt_input=True),
-        recipe.ModelRecipe(cell="ltc"),
-        recipe.ModelRecipe(cell="wired"),
+        ModelRecipe(hidden=8, backbone_units=12),
+        ModelRecipe(hidden=8, mode="pure", backbone_layers=0),
+        ModelRecipe(cell="mixed", hidden=8, activation="gelu"),
+        ModelRecipe(cell="lstm", hidden=8),
+        ModelRecipe(cell="gru", hidden=8, dt_input=True),
+        ModelRecipe(cell="ltc"),
+        ModelRecipe(cell="wired"),
     ],
     ids=lambda model: f"{model.cell} {model.mode}",
 )
@@ -65,7 +66,7 @@ def test_sizes_are_those_of_the_converted_model(model):
 
 
 def test_weights_are_those_that_are_not_0():
-    assert sizes.weights(of_recipe(recipe.ModelRecipe(cell="wired"), 6, 7)) == 392
-    wires = recipe.WiringRecipe(dialect="ncps")
-    dense = recipe.ModelRecipe(cell="wired", wiring=wires)
+    assert sizes.weights(of_recipe(ModelRecipe(cell="wired"), 6, 7)) == 392
+    wires = WiringRecipe(dialect="ncps")
+    dense = ModelRecipe(cell="wired", wiring=wires)
     assert sizes.weights(of_recipe(dense, 6, 7)) == 958

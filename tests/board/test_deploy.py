@@ -14,14 +14,13 @@ from pathlib import Path
 import pytest
 
 import ulnn_rules
-from support.board_tools import model_file, need_tools
+from support.board_tools import RULE_NAMES, model_file, need_tools
 from support.paths import ROOT
 from support.pty_board import PtyBoard
 from support.ram_disk import Disk, fill, forget_modules, sha_of_model
 from support.random_models import Shape, random_model
 from support.unix import needs_micropython
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.board import identity
 from ulnn_host.board import plan as planning
 from ulnn_host.board.deploy import DeployError, NoSpaceError, deploy, make_plan
 from ulnn_host.board.deployed import listing, rollback
@@ -33,7 +32,6 @@ from ulnn_host.toolchain import bytecode, natmod
 TOOL = ROOT / "tools" / "deploy.py"
 
 
-RULE_NAMES = [path.stem for path in identity.RULES]
 RULES = {f"ulnn_rules/{name}.mpy" for name in RULE_NAMES}
 STUBS = {
     "/lib/ulnn_boot.mpy",
@@ -216,10 +214,14 @@ def test_rules_in_the_firmware(disk: Callable[..., Disk]) -> None:
     """A firmware's own rules come first, so nothing is sent; older ones are named."""
     identity = identify(disk().link)
     assert identity.rules is None
-    assert planning.rule_files(replace(identity, rules=ulnn_rules.__version__)) == ((), ())
-    files, warnings = planning.rule_files(replace(identity, rules="0.0.1"))
-    assert files == ()
-    assert warnings == (
+    names = {"ulnn_rules/scaling", "ulnn_app/loop"}
+    assert [file[0] for file in planning.package_files(identity, names)] == [
+        *("/ram/lib/ulnn_app/loop.mpy", "/ram/lib/ulnn_rules/scaling.mpy"),
+    ]
+    frozen = replace(identity, rules=ulnn_rules.__version__)
+    assert len(planning.package_files(frozen, names)) == 1
+    assert planning.outdated(frozen) == ()
+    assert planning.outdated(replace(identity, rules="0.0.1")) == (
         f"the firmware's frozen ulnn_rules has version 0.0.1, this program "
         f"{ulnn_rules.__version__}",
     )

@@ -17,8 +17,6 @@ from support.ram_disk import Disk, forget_modules
 from support.unix import needs_micropython
 from ulnn_host import api
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.board import app as apps
-from ulnn_host.board import board_code
 from ulnn_host.board.app import App, read_app
 from ulnn_host.board.deploy import deploy, make_plan
 from ulnn_host.board.deployed import listing, remove, rollback
@@ -179,18 +177,6 @@ def test_a_persons_programs_stay(
     remove(there.link)
     assert "/main.py" in there.files()
     assert "/boot.py" not in there.files()
-
-
-def test_a_source_brings_what_it_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert apps.sources("lines") == ["__init__", "base", "lines"]
-    for name, content in {
-        "__init__": "", "base": "", "imu": "if True:\n    from ulnn_sources.bus import Bus\n",
-        "bus": "import ulnn_sources.pins\n", "pins": "from ulnn_sources.bus import KEYS\n",
-    }.items():  # fmt: skip
-        (tmp_path / f"{name}.py").write_text(content)
-    monkeypatch.setitem(board_code.package("ulnn_sources").KINDS, "imu", "imu")
-    monkeypatch.setattr(apps, "board_files", lambda name: tmp_path / Path(name).name)
-    assert apps.sources("imu") == ["__init__", "base", "bus", "imu", "pins"]
 
 
 # ---- on a PC ------------------------------------------------------------------------------------

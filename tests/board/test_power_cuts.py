@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.board_tools import model_file
+from support.board_tools import RULE_NAMES, model_file
 from support.power_cuts import (
     FILESYSTEMS,
     TornBoard,
@@ -23,14 +23,13 @@ from ulnn_host.base.errors import UlnnError
 from ulnn_host.board import versions
 from ulnn_host.board.deploy import deploy, make_plan
 from ulnn_host.board.deployed import rollback
-from ulnn_host.board.identity import RULES
 from ulnn_host.format import container
 from ulnn_host.toolchain import bytecode
 
 pytestmark = needs_micropython
 
 TAGS = 4  # modules that say their version
-FLAT = ("ulnn", "ulnn_stream", *(f"ulnn_rules/{path.stem}" for path in RULES))
+FLAT = ("ulnn", "ulnn_stream", *(f"ulnn_rules/{name}" for name in RULE_NAMES))
 
 
 class Releases:

@@ -4,6 +4,7 @@ rest is masked as a board masks it."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,24 @@ def test_npz(folder: Path) -> None:
         read(folder, "nameless.npz")
     assert masked.channels == ("ax", "ay")
     assert not set(masked.groups) & {"p1", "p2"}
+
+
+def test_codes_of_npz_without_names(folder: Path) -> None:
+    """Codes of groups are any numbers, also negative and far apart; of classes, 0 or more."""
+    x, dt = np.zeros((4, 5, 1), np.float32), np.full((4, 5), 0.02, np.float32)
+    plain = uh.Sequences(x, dt, group=np.array([7, -1, 7, 2**40]))
+    fields = {"label": {"do": "keep"}, "group": {"do": "pseudonym"}}
+    content = {"fields": fields, "channels": {"0": {"do": "keep"}}, "key": {"file": "keeper.json"}}
+    (folder / "policy.json").write_text(json.dumps(content))
+    save_npz(folder / "a.npz", plain)
+    data = read(folder, "a.npz")
+    assert data.group is not None
+    names = [data.groups[k] for k in data.group]
+    assert len(set(names)) == 3
+    assert names[0] == names[2]
+    save_npz(folder / "a.npz", replace(plain, y=np.array([0, 1, -1, 0])))
+    with pytest.raises(UlnnError, match="label -1"):
+        read(folder, "a.npz")
 
 
 @pytest.mark.parametrize(("keys", "text"), [

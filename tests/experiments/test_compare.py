@@ -21,6 +21,7 @@ from ulnn_host.experiments.compare import Comparison, Plan
 from ulnn_host.experiments.intervals import Bootstrap, Tallies, Tally
 from ulnn_host.experiments.measured import ACCURACY, RMSE, measure
 from ulnn_host.train import recipe, train
+from ulnn_host.train.cells import cell_of
 from ulnn_host.train.recipe import Recipe
 
 QUICK = Plan(seeds=2, folds=2)
@@ -143,7 +144,7 @@ def test_the_largest_network_within_a_budget(tmp_path, model, text) -> None:
     assert 0.85 * budget.most < cost(best) <= 1.01 * budget.most
     wires, model = best.model.wiring, best.model
     larger = replace(model, hidden=model.hidden + 4, backbone_units=model.backbone_units + 4)
-    if "wiring" in recipe.MODEL_KEYS[model.cell]:
+    if "wiring" in cell_of(model.cell).keys:
         grown = 5 if wires.outputs == wires.units else 0
         larger = replace(
             model, wiring=replace(wires, units=wires.units + 5, outputs=wires.outputs + grown)

@@ -106,9 +106,9 @@ def test_units_have_to_agree(settings: dict[str, Any], tmp_path: Path) -> None:
         app_module.make(settings)
     app = app_module.make(settings | {"units": "convert"})
     plain = app_module.make(settings | {"units": "ignore"})
-    x, y = app.x, plain.x
+    x, y = app.front.x, plain.front.x
     for made in (app, plain):
-        made.counts.convert([1000] * 6, made.x)
+        made.front._counts.convert([1000] * 6, made.front.x)
     assert x[0] == pytest.approx(y[0] / 9.80665, abs=1)
     assert x[3] == y[3]
 

@@ -299,6 +299,11 @@ def test_a_microphone_on_i2s(provide: Callable[..., None], ticks: Ticks) -> None
     assert s.dropped == pytest.approx(900, abs=5)
     assert s.raw[0] == pytest.approx(1900, abs=5)
     assert s.elapsed == pytest.approx(90_100, abs=500)
+    s.start()
+    assert (s.take_block(), s.elapsed, list(s.block)) == (100, 0, list(range(100)))
+    assert s.rest == pytest.approx(9_900, abs=100)
+    assert (s.take_block(), s.block[0], s.block[99]) == (100, 100, 199)
+    assert s.elapsed - s.rest == pytest.approx(100, abs=10)
     s.stop()
     assert I2S.open == 0
     provide("machine", I2S=lambda *a, **k: 1 / 0)
@@ -409,6 +414,12 @@ def test_bursts_of_a_pyboard(provide: Callable[..., None], ticks: Ticks) -> None
     assert [raw for _, raw in got[:3]] == [-32768, 8, 32767]
     assert {elapsed for elapsed, _ in got[1:]} == {125}
     assert s.offset == pytest.approx((1.65,))
+    ticks.sleep_ms(10)  # between bursts
+    assert s.take_block() == 512
+    assert s.block.tolist() == [raw for _, raw in got]
+    assert s.rest == 511 * 125
+    assert s.elapsed - s.rest == pytest.approx(10_125, abs=100)
     s.stop()
-    with pytest.raises(OSError, match="ADC on X1: not started"):
-        s.take()
+    for take in (s.take, s.take_block):
+        with pytest.raises(OSError, match="ADC on X1: not started"):
+            take()

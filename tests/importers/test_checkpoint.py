@@ -24,8 +24,8 @@ from ulnn_host.network import wiring
 from ulnn_host.network.float_network import FloatNetwork
 from ulnn_host.network.layers import CfC as CfCLayer
 from ulnn_host.network.layers import Dense, Gru, Lstm, Ltc
-from ulnn_host.train import cells, networks
-from ulnn_host.train.recipe import ModelRecipe, WiringRecipe
+from ulnn_host.train import cfc_cell, networks
+from ulnn_host.train.model_recipe import ModelRecipe, WiringRecipe
 
 LIMIT = 1e-5
 NAMES = tuple(torch_models())
@@ -217,7 +217,7 @@ def test_a_cell_alone_and_any_prefix() -> None:
 def test_our_own_wired_networks(dialect: str) -> None:
     plan = wiring.auto_ncp(6, 19, 4)
     own = dialect == "ulnn"
-    model = cells.wired(plan, proj_size=2, dialect="ulnn" if own else "ncps")
+    model = cfc_cell.wired(plan, proj_size=2, dialect="ulnn" if own else "ncps")
     with torch.no_grad():  # what the mask hides must not count
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.rand_like(parameter) * parameter.requires_grad)

@@ -21,6 +21,12 @@ from ulnn_host.toolchain.micropython_source import find_micropython, mpy_abi
 
 NATMOD = SUPPORT / "board_natmod"
 
+# What the loop, the engine in Python and a model without more sections take.
+RULE_NAMES = [
+    *("__init__", "bands", "decider", "filters", "float64", "meaning", "readout", "scaling"),
+    *("sections", "ticks"),
+]
+
 
 def need_tools(name: str) -> None:
     """Skips the test when the board's compiler or QEMU is not installed."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.train.cells import ACTIVATIONS, MODES, CfC, _loop
+from ulnn_host.train.cfc_cell import ACTIVATIONS, MODES, CfC, _loop
 
 ncps = pytest.importorskip("ncps.torch")
 

@@ -13,11 +13,15 @@ from torch import Tensor
 
 import bench_train
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.format.model import MODES
 from ulnn_host.network import wiring
-from ulnn_host.train import cells, ltc_cell, networks, recipe
-from ulnn_host.train.cells import CfC, Rollout, stacked, wired
+from ulnn_host.train import ltc_cell, networks
+from ulnn_host.train.cells import CELLS
+from ulnn_host.train.cfc_cell import CfC, stacked, wired
 from ulnn_host.train.ltc_cell import LTC
+from ulnn_host.train.model_recipe import ModelRecipe, WiringRecipe
 from ulnn_host.train.recurrent import Recurrent
+from ulnn_host.train.rollout import Rollout
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +67,7 @@ def kinds() -> dict[str, Rollout]:
 KINDS = list(kinds())
 
 
-@pytest.mark.parametrize("mode", cells.MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_wired_equals_ncps(mode):
     for sizes, sparsity in (((19, 4), 0.5), ((8, 2), 0.8)):
         net = wired(wiring.auto_ncp(6, *sizes, sparsity), 7, mode, "ncps")
@@ -99,7 +103,7 @@ def test_own_wired_network_has_the_synapses_of_its_wiring():
         assert torch.equal(cell.sparsity_mask, torch.tensor(mask))
 
 
-@pytest.mark.parametrize("mode", cells.MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_mixed_memory_equals_ncps(mode):
     net = CfC(3, 8, 5, mode, "silu", 10, 1, mixed_memory=True)
     other = ncps.CfC(
@@ -223,10 +227,12 @@ def test_gradients(kind):
 
 def test_networks_of_recipes_come_back():
     for cell, mode, dialect in itertools.product(
-        recipe.MODEL_KEYS, ("default", "pure"), ("ncps", "ulnn")
+        [name for name, cell in CELLS.items() if cell.integers],
+        ("default", "pure"),
+        ("ncps", "ulnn"),
     ):
-        wires = recipe.WiringRecipe(units=9, outputs=2, dialect=dialect)
-        model = recipe.ModelRecipe(cell=cell, mode=mode, hidden=4, dt_input=True, wiring=wires)
+        wires = WiringRecipe(units=9, outputs=2, dialect=dialect)
+        model = ModelRecipe(cell=cell, mode=mode, hidden=4, dt_input=True, wiring=wires)
         net = networks.build(model, 3, 5)
         hyper = networks.describe(model, 3, 5)
         again = networks.from_hyper({k: v for k, v in hyper.items() if v is not None})

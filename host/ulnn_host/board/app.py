@@ -4,10 +4,9 @@ checks them, and the files that they name."""
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ulnn_rules.keeper import Key, Keys
@@ -22,14 +21,11 @@ from ..data import logs
 from ..data.options import DataOptions
 from ..data.takes import read_session
 from . import board_code, versions
-from .identity import MASKING, SINK_RULES
 from .takes import MAGIC, take_bytes
-from .versions import Held, Version
+from .versions import Held
 
 SETTINGS, POLICY = "settings.json", "policy.json"
 STARTERS = ("boot.py", "main.py")
-# Of these a board gets what its settings name.
-IN_PARTS = ("ulnn_sources", "ulnn_sinks", "ulnn_rules")
 # What these are called where versions are kept, in which .json files are versions.
 STORED = {SETTINGS: "app.settings", POLICY: "app.policy"}
 # In place of the keeper's, which is on the board alone and no part of a version.
@@ -52,11 +48,6 @@ class App:
     def model_path(self) -> str | None:
         """Where the settings want the model on the board; None: they do not say it."""
         return self.settings.get("model")
-
-    @property
-    def kind(self) -> str:
-        """The kind of the source."""
-        return str(self.settings["source"]["kind"])
 
     def content(self, model_path: str, root: str) -> bytes:
         """The file for a board whose filesystem begins at `root` ("" or as "/flash")."""
@@ -132,7 +123,8 @@ def _check(rules: Any, given: Any, where: str, model: bytes, policy_file: Path |
         return
     if policy:
         source = board_code.module("ulnn_sources.masked").Masked(source, policy, "network")
-    rules.fit(settings, source, Meaning(model), Scaling(model), where)
+    front = board_code.module("ulnn_app.front")
+    front.make(settings, source, model, Meaning(model), Scaling(model), where)
 
 
 def check_source(settings: dict[str, Any], where: str) -> None:
@@ -185,57 +177,6 @@ def starter(name: str, root: str) -> bytes:
         for local in ('"settings.json"', '"stop"'):
             data = data.replace(local.encode(), f'"{root}/{local[1:]}'.encode())
     return data
-
-
-def parts(app: App) -> dict[str, list[str]]:
-    """The modules that an app takes of each package in IN_PARTS, without those that it does not
-    use, and of ulnn_rules those that are not for every board."""
-    policy = bool(app.settings.get("policy"))
-    found = {"ulnn_sources": sources(app.kind, *(["masked"] if policy else []))}
-    sinks = {str(sink["kind"]) for sink in app.settings.get("sinks", [])}
-    if sinks:
-        known = board_code.package("ulnn_sinks").KINDS
-        wanted = {"base", "log", "ring", *(known[kind] for kind in sinks)}
-        found["ulnn_sinks"] = _with_imports("ulnn_sinks", wanted)
-    if sinks or policy:
-        rules = [*(SINK_RULES if sinks else ()), *(MASKING if policy else ())]
-        found["ulnn_rules"] = sorted(rules)
-    return found
-
-
-def sources(kind: str, *others: str) -> list[str]:
-    """The modules of `ulnn_sources` that a source of this kind takes, and others."""
-    known = board_code.package("ulnn_sources").KINDS
-    return _with_imports("ulnn_sources", {"base", known.get(kind, "base"), *others})
-
-
-def _with_imports(top: str, stems: set[str]) -> list[str]:
-    """Modules of a package with those of it that they import, and `__init__`."""
-    found, ahead = {"__init__"}, stems
-    while ahead:
-        stem = ahead.pop()
-        found.add(stem)
-        text = board_files(f"firmware/{top}/{stem}.py").read_text(encoding="utf-8")
-        imported = re.findall(rf"^ *(?:from|import) {top}\.(\w+)", text, re.MULTILINE)
-        ahead |= set(imported) - found
-    return sorted(found)
-
-
-def parts_there(active: Version) -> dict[str, list[str]]:
-    """The same of the app that a board has."""
-    found = {}
-    for top in (top for top in IN_PARTS if top in active.modules):
-        inside = active.modules[top] + "/"
-        stems = {PurePosixPath(n).stem for n in active.files if n.startswith(inside)}
-        found[top] = sorted(stems & {*SINK_RULES, *MASKING} if top == "ulnn_rules" else stems)
-    return found
-
-
-def modules(parts: dict[str, list[str]]) -> list[str]:
-    """The files in `firmware` of the app, with these modules of the packages in IN_PARTS."""
-    app = sorted(path.name for path in board_files("firmware/ulnn_app").glob("*.py"))
-    others = [f"{top}/{stem}.py" for top, stems in parts.items() for stem in stems]
-    return [f"ulnn_app/{name}" for name in app] + others
 
 
 def places(app: App | None, root: str) -> list[str]:

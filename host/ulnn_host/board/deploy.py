@@ -191,6 +191,7 @@ def _send(board: Board, plan: Plan, progress: Progress | None) -> None:
     if not plan.to_send:
         return
     unpacks = bool(versions.ask(board, "_try('deflate')"))
+    incoming = f"{plan.held.folder}/incoming"
     for item in plan.to_send:
         size = len(item.data)
         packed = _packed(item.data) if unpacks else item.data
@@ -203,13 +204,14 @@ def _send(board: Board, plan: Plan, progress: Progress | None) -> None:
                 progress(item.name, sent * len(item.data) // whole, len(item.data))
 
         if len(packed) < size:
-            incoming = f"{plan.held.folder}/incoming"
             board.send(incoming, packed, count)
             versions.ask(board, f"_unpack({incoming!r},{item.path!r})", timeout=120)
         else:
             board.send(item.path, item.data, count)
         seen = versions.ask(board, f"_sum({item.path!r})", timeout=120)
         versions.check(board, item.path, seen, item.data)
+    # Not as soon as it is unpacked, which a reset can make happen twice.
+    versions.remove_paths(board, [incoming])
 
 
 def _packed(data: bytes) -> bytes:

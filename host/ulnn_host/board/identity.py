@@ -11,17 +11,7 @@ from ..base.errors import UlnnError
 from ..toolchain import bytecode, natmod
 from .link import Board
 
-# Of masking, which only a board with a policy needs: 17 KB that a deployment leaves out.
-MASKING = (
-    *("budget", "exact", "instants", "keeper", "mask", "mask_actions", "mask_channels"),
-    *("noise", "places"),
-)
-SINK_RULES = ("events", "summary")  # for boards with sinks alone
-RULES = sorted(
-    path
-    for path in Path(ulnn_rules.__path__[0]).glob("*.py")
-    if path.stem not in (*MASKING, *SINK_RULES)
-)
+RULES = sorted(Path(ulnn_rules.__path__[0]).glob("*.py"))
 # What may lie on a board's module path and matters, without suffix.
 _MODULES = (
     *("ulnn", "ulnn_stream", "ulnn_rules", "ulnn_app/__init__", "ulnn_sources/__init__"),

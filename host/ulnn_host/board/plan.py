@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import ulnn_rules
 
@@ -13,8 +13,8 @@ from ..base.paths import board_files
 from ..format import container
 from ..toolchain import bytecode, natmod
 from . import app as apps
-from . import versions
-from .identity import RULES, Identity, NoSpaceError, identify
+from . import needed, versions
+from .identity import Identity, NoSpaceError, identify
 from .link import Board
 from .stream import PROTOCOL
 from .versions import MODULES, Held, Sum, Version
@@ -128,10 +128,12 @@ def _engine(identity: Identity) -> tuple[str, _File | None, list[str]]:
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """What will run models on a board: a description, files (path, contents, note), warnings."""
+    """What will run models on a board: a description, files (path, contents, note), modules of
+    `firmware` that it imports, warnings."""
 
     engine: str
     files: tuple[_File, ...]
+    modules: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -142,6 +144,7 @@ def engine_files(identity: Identity, *, pure: bool = False) -> EngineChoice:
     else:
         chosen = _engine(identity)
     engine, engine_file, warnings = chosen
+    modules = needed.PURE if engine.startswith("pure") else ()
     files: list[_File] = []
     if engine_file:
         files.append((f"{identity.lib}/ulnn{engine_file[0]}", *engine_file[1:]))
@@ -153,20 +156,25 @@ def engine_files(identity: Identity, *, pure: bool = False) -> EngineChoice:
         warnings.append(
             f"the firmware's frozen ulnn_stream speaks protocol {theirs}, this program {ours}"
         )
-    return EngineChoice(engine, tuple(files), tuple(warnings))
+    return EngineChoice(engine, tuple(files), modules, tuple(warnings))
 
 
-def rule_files(identity: Identity) -> tuple[tuple[_File, ...], tuple[str, ...]]:
-    """(files of ulnn_rules for a board, warnings). No files where its firmware holds them."""
-    if identity.rules is None:
-        return tuple(
-            (f"{identity.lib}/ulnn_rules/{path.stem}{suffix}", code, f"rules, {note}")
-            for path in RULES
-            for suffix, code, note in [code_file(f"ulnn_rules/{path.name}", identity)]
-        ), ()
-    if identity.rules == ulnn_rules.__version__:
-        return (), ()
-    return (), (
+def package_files(identity: Identity, names: set[str]) -> list[_File]:
+    """Modules of packages, by their names in `needed`, that the board's firmware does not hold."""
+    return [
+        (f"{identity.lib}/{name}{suffix}", code, f"{what}, {note}")
+        for name in sorted(names)
+        if identity.rules is None or not name.startswith(needed.RULES)
+        for suffix, code, note in [code_file(f"{name}.py", identity)]
+        for what in ["rules" if name.startswith(needed.RULES) else "app"]
+    ]
+
+
+def outdated(identity: Identity) -> tuple[str, ...]:
+    """A line where the firmware holds other rules than ours."""
+    if identity.rules in (None, ulnn_rules.__version__):
+        return ()
+    return (
         f"the firmware's frozen ulnn_rules has version {identity.rules}, this program "
         f"{ulnn_rules.__version__}",
     )
@@ -195,11 +203,10 @@ def make_plan(
     data, model = container.read_file(model_path)
     identity = identify(board)
     choice = engine_files(identity, pure=pure)
-    rules, outdated = rule_files(identity)
     target = default_target(identity, model_path, to or (app.model_path if app else None))
     held = versions.look(board, identity, [target, *apps.places(app, identity.root)])
-    code, kept = _app_files(identity, held, app)
-    modules = _named(identity, [*choice.files, *rules, *code])
+    names = needed.of_model(data) | needed.with_imports(choice.modules) | _of_app(held, app, data)
+    modules = _named(identity, [*choice.files, *package_files(identity, names)])
     stored_model = _stored_name(MODEL, versions.digest(data))
     note = f"model, {model.weight_bits} bits, {model.macs} MACs a step"
     placed = [(target, stored_model, data, note)]
@@ -245,7 +252,10 @@ def make_plan(
             and "ulnn_rules" in names
         )
         + tuple(path for path in apps.given_up(app, held) if path not in models),
-        (*choice.warnings, *outdated, *hidden, *kept),
+        (
+            *(*choice.warnings, *outdated(identity), *hidden),
+            *apps.kept(app, held, identity.root),
+        ),
     )
     return _with_room(board, plan)
 
@@ -282,26 +292,18 @@ def _package_name(files: dict[str, Sum], top: str = "ulnn_rules") -> str:
     return f"{top}_{hashlib.sha256(repr(inside).encode()).hexdigest()[:8]}"
 
 
-def _app_files(
-    identity: Identity, held: Held, app: apps.App | None
-) -> tuple[list[_File], tuple[str, ...]]:
-    """Modules of the app, its sources and sinks, of the one that is there where no other one
-    comes, and lines about what of the board's own stays."""
-    active = held.active
+def _of_app(held: Held, app: apps.App | None, data: bytes) -> set[str]:
+    """Modules that the app takes with this model; of the one that is there where no other one
+    comes, also all that came with it."""
     if app:
-        parts = apps.parts(app)
-    elif active and active.app:
-        parts = apps.parts_there(active)
-    else:
-        return [], ()
-    if identity.rules is not None:  # the firmware holds all of them
-        parts.pop("ulnn_rules", None)
-    files = [
-        (f"{identity.lib}/{name.removesuffix('.py')}{suffix}", code, f"app, {note}")
-        for name in apps.modules(parts)
-        for suffix, code, note in [code_file(name, identity)]
-    ]
-    return files, apps.kept(app, held, identity.root)
+        return needed.of_app(app.settings, data)
+    active = held.active
+    if not (active and active.app):
+        return set()
+    inside = {active.modules[top]: top for top in needed.PACKAGES if top in active.modules}
+    there = [PurePosixPath(name) for name in active.files]
+    names = {f"{inside[path.parts[0]]}/{path.stem}" for path in there if path.parts[0] in inside}
+    return needed.with_imports(needed.known(names)) | needed.of_app({}, data)
 
 
 def _other_models(held: Held, new: list[str], app: bool) -> dict[str, str]:

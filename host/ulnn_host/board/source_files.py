@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import app as apps
+from ..base.errors import UlnnError
+from . import needed
 from .identity import identify
 from .link import Board
 from .plan import code_file
 from .source_session import SOURCES
 
-# Which of some modules can be imported there, where the sources are, and whether one of a kind is.
+# Which of some modules can be imported there, and where packages are.
 _LOOK = """
-def _ulnn_look(names, kind):
+def _ulnn_look(names, packages):
     import sys
     def there(name):
         try:
@@ -22,22 +23,17 @@ def _ulnn_look(names, kind):
         except ImportError:
             return False
     found = [there(name) for name in names]
-    there('ulnn_sources')
-    package = sys.modules.get('ulnn_sources')
-    kinds = getattr(package, 'KINDS', None)
-    path = '' if kinds is None else package.__path__
-    known = kinds is not None and kind in kinds
-    return found, path, known and there('ulnn_sources.' + kinds[kind])
+    paths = [there(name) and sys.modules[name].__path__ for name in packages]
+    return found, [path if isinstance(path, str) else '' for path in paths]
 """.replace("    ", " ")
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """missing: modules. path: of the package of sources, "" without one. source: it has ours."""
+    """missing: modules. paths: of packages, "" without one."""
 
     missing: list[str]
-    path: str
-    source: bool
+    paths: dict[str, str]
 
 
 def prepare(board: Board, settings: dict[str, Any] | str, *, app: bool = False) -> list[str]:
@@ -48,47 +44,55 @@ def prepare(board: Board, settings: dict[str, Any] | str, *, app: bool = False) 
     """
     source = settings.get("source", settings) if isinstance(settings, dict) else {}
     kind = source.get("kind", "") if isinstance(source, dict) else ""
-    seen = _look(
-        board,
-        ("ulnn_stream", "ulnn_rules.faults", "ulnn_rules.settings", "ulnn_rules.ticks"),
-        kind,
-    )
+    loops = ("ulnn_record", "ulnn_live") if app else ("ulnn_record",)
+    wanted = needed.with_imports(loops) | needed.of_source(kind)
+    if app:
+        wanted |= needed.of_app(settings if isinstance(settings, dict) else {})
+    rules = sorted(name for name in wanted if name.startswith(needed.RULES))
+    names = ("ulnn_stream", *rules, needed.source(kind))
+    seen = _look(board, tuple(map(_dotted, names)))
     if "ulnn_stream" not in seen.missing:
         board.check_protocol(SOURCES)
-    files = [f"{name.replace('.', '/')}.py" for name in seen.missing]
-    if not seen.path or (kind and not seen.source):
-        files += [f"ulnn_sources/{stem}.py" for stem in apps.sources(kind)]
-    written = _put(board, files, seen.path)
-    if app and _look(board, ("ulnn_app",), kind).missing:
-        written += _put(board, apps.modules({}), seen.path)
-    loops = ("ulnn_record", "ulnn_live") if app else ("ulnn_record",)  # which import the others
-    files = [f"{name}.py" for name in _look(board, loops, kind).missing]
-    return written + _put(board, files, seen.path)
+    missing = {name for name in names if _dotted(name) in seen.missing}
+    if needed.source(kind) in missing:
+        missing |= needed.of_source(kind) - set(rules)
+    if app and not seen.paths[needed.APP]:
+        missing |= {name for name in wanted if name.startswith(needed.APP)}
+    written = _put(board, missing, seen.paths)
+    seen = _look(board, loops)  # which import the others
+    return written + _put(board, set(seen.missing), seen.paths)
 
 
-def _look(board: Board, names: tuple[str, ...], kind: str) -> _Seen:
-    said = board.eval(f"_ulnn_look({names!r}, {kind!r})", setup=_LOOK, timeout=30)
-    if not isinstance(said, tuple) or len(said) != 3 or len(said[0]) != len(names):
-        raise board.odd(said, "the modules that it has")
-    found, path, source = said
-    missing = [name for name, there in zip(names, found, strict=True) if not there]
-    return _Seen(missing, str(path), bool(source))
+def _dotted(name: str) -> str:
+    return name.removesuffix("/__init__").replace("/", ".")
 
 
-def _put(board: Board, files: list[str], sources: str) -> list[str]:
-    """Write files of `firmware` to lib, and sources to where their package is; then the heap is
-    empty again."""
-    if not files:
+def _look(board: Board, names: tuple[str, ...]) -> _Seen:
+    said = board.eval(f"_ulnn_look({names!r}, {needed.PACKAGES!r})", setup=_LOOK, timeout=30)
+    match said:
+        case (list(found), list(paths)) if len(found) == len(names):
+            missing = [name for name, there in zip(names, found, strict=True) if not there]
+            return _Seen(missing, dict(zip(needed.PACKAGES, map(str, paths), strict=True)))
+    raise board.odd(said, "the modules that it has")
+
+
+def _put(board: Board, names: set[str], paths: dict[str, str]) -> list[str]:
+    """Write modules of `firmware` to lib, and those of packages to where these are; then the heap
+    is empty again."""
+    if not names:
         return []
     identity = identify(board)
-    packages = {name.partition("/")[0] for name in files if "/" in name}
-    starts = [f"{package}/__init__.py" for package in packages - {"ulnn_sources"}]
     written = []
-    for name in sorted({*files, *starts}):
-        suffix, data, _ = code_file(name, identity)
-        folder, _, file = name.rpartition("/")
-        place = sources if folder == "ulnn_sources" and sources else f"{identity.lib}/{folder}"
-        target = f"{place.rstrip('/')}/{file.removesuffix('.py')}{suffix}"
+    for name in sorted(names):
+        suffix, data, _ = code_file(f"{name}.py", identity)
+        package, _, stem = name.rpartition("/")
+        place = paths.get(package) or f"{identity.lib}/{package}"
+        if place.startswith(".frozen"):
+            raise UlnnError(
+                f"port {board.name}: the firmware holds an older {package}, without {stem}: build "
+                "it again with this version"
+            )
+        target = f"{place.rstrip('/')}/{stem}{suffix}"
         board.make_folders(target)
         board.write_file(target, data)
         written.append(target)

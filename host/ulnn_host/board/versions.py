@@ -286,7 +286,6 @@ def _unpack(a,b):
    n=d.readinto(u)
    if not n:break
    g.write(m[:n])
- os.remove(a)
 def _try(n):
  try:__import__(n)
  except ImportError:return False

@@ -75,9 +75,10 @@ def masked(data: Sequences, policy: Policy, options: DataOptions) -> Sequences:
     if data.y is not None:
         data = _targets(data, policy, _field(options.label, "label"))
     if data.group is not None:
-        words = data.groups or tuple(str(k) for k in range(int(data.group.max()) + 1))
+        codes, group = np.unique(data.group, return_inverse=True)
+        words = tuple(data.groups[k] if data.groups else str(k) for k in map(int, codes))
         made, place_of = _words(policy, _field(options.group, "group"), words)
-        data = replace(data, groups=made, group=place_of[data.group])
+        data = replace(data, groups=made, group=place_of[group])
     return data
 
 
@@ -94,11 +95,13 @@ def _targets(data: Sequences, policy: Policy, name: str) -> Sequences:
             raise UlnnError(f"mask: the policy keeps {name} from the network")
         y = np.where(np.isfinite(data.y), data.y, np.float32(0)).astype(np.float32)
         return replace(data, y=numbers(rule, y.ravel()).reshape(y.shape))
-    words = data.labels or tuple(str(k) for k in range(int(data.y.max()) + 1))
+    if data.y.size and data.y.min() < 0:
+        raise UlnnError(f"mask: y holds label {data.y.min()}, expected 0 or more")
+    words = data.labels or tuple(str(k) for k in range(int(data.y.max(initial=0)) + 1))
     made, place_of = _words(policy, name, words)
     if not data.labels and made == words:
         return data  # numbers, as they were
-    return replace(data, labels=made, y=place_of[np.maximum(data.y, 0)])
+    return replace(data, labels=made, y=place_of[data.y])
 
 
 def _words(

@@ -14,7 +14,8 @@ from ..format.limits import SIZE_MAX
 from ..quantize.options import Options
 from ..quantize.rollouts import sample
 from ..train import train
-from ..train.recipe import ModelRecipe, Recipe
+from ..train.cells import cell_of
+from ..train.recipe import Recipe
 from .measured import converted, cycles
 
 UNITS = {"B": 1, "KB": 1000, "KiB": 1024, "cycles": 1}
@@ -51,7 +52,7 @@ def solved(recipe: Recipe, budget: Budget, data: Sequences, bits: int = 8) -> Re
     for. Raises UlnnError where the smallest one is too large.
     """
     few = sample(data, STEPS, LONGEST)
-    least = _least(recipe.model)
+    least = cell_of(recipe.model.cell).least(recipe.model)
     cost = _cost(_sized(recipe, least), data, few, budget, bits)
     if cost > budget.most:
         raise UlnnError(
@@ -79,23 +80,8 @@ def _largest(fits: Callable[[int], bool], low: int) -> int:
     return low
 
 
-def _least(model: ModelRecipe) -> int:
-    """The fewest neurons that make a network."""
-    if model.cell not in ("wired", "ltc") or model.wiring.outputs == model.wiring.units:
-        return 1
-    return model.wiring.outputs + (3 if model.wiring.kind == "auto_ncp" else 0)
-
-
 def _sized(recipe: Recipe, units: int) -> Recipe:
-    model = recipe.model
-    if model.cell in ("wired", "ltc"):
-        wires = model.wiring
-        outputs = units if wires.outputs == wires.units else wires.outputs
-        sized = replace(model, wiring=replace(wires, units=units, outputs=outputs))
-    else:
-        width = max(1, round(units * model.backbone_units / model.hidden))
-        sized = replace(model, hidden=units, backbone_units=width)
-    return replace(recipe, model=sized)
+    return replace(recipe, model=cell_of(recipe.model.cell).sized(recipe.model, units))
 
 
 def _cost(recipe: Recipe, data: Sequences, few: Sequences, budget: Budget, bits: int) -> int:

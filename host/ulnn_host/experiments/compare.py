@@ -22,6 +22,7 @@ from ..data.options import DataOptions
 from ..data.scores import class_names
 from ..data.sequences import Sequences
 from ..train import train
+from ..train.networks import words
 from ..train.recipe import Recipe, read_recipe
 from ..train.target import target_of
 from . import folds
@@ -82,6 +83,11 @@ class Entry:
     by_seed: tuple[float, ...]
     by_cluster: Mapping[str, float]
     seconds: float
+
+    @property
+    def what(self) -> str:
+        """The network in a few words."""
+        return words(self.recipe.model)
 
 
 @dataclass(frozen=True)
@@ -411,7 +417,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return {
         "name": entry.name,
         "cell": model.cell,
-        "what": model.words,
+        "what": entry.what,
         "learning_rates": entry.rates,
         "bytes": entry.size,
         "cycles": entry.cycles,

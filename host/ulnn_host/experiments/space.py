@@ -14,10 +14,10 @@ from typing import Any
 from optuna.trial import BaseTrial
 
 from ..base.errors import UlnnError
-from ..network.layers import CELLS
-from ..train.recipe import MODEL_KEYS, ModelRecipe, Recipe, WiringRecipe
+from ..train.cells import CELLS, cell_of
+from ..train.model_recipe import ModelRecipe
+from ..train.recipe import Recipe
 
-SLOW = ("ltc",)  # a training takes several times as long: only where it is asked for
 CELL = "cell"
 
 
@@ -43,23 +43,12 @@ class Space:
 
     def _made(self, ask: _Asked) -> Recipe:
         own, training = self.base.model, self.base.training
-        cell = ask.one_of(CELL, self.cells, own.cell)
-        shared = set(MODEL_KEYS[cell]) & set(MODEL_KEYS[own.cell]) - {CELL}
-        model = ModelRecipe(cell=cell, **{key: getattr(own, key) for key in shared})
-        ask = replace(ask, prefix=f"{cell}.")
-        if "wiring" in MODEL_KEYS[cell]:
-            model = replace(model, wiring=_wiring(ask, own, cell))
-        else:
-            model = replace(model, hidden=ask.size("hidden", 8, 48, own.hidden))
-        if "backbone_layers" in MODEL_KEYS[cell]:
-            layers = ask.whole("backbone_layers", 0, 1, own.backbone_layers)
-            model = replace(model, backbone_layers=layers)
-            if layers:
-                width = ask.size("backbone_units", 8, 64, own.backbone_units)
-                model = replace(model, backbone_units=width)
-        if "dt_input" in MODEL_KEYS[cell] and own.use_dt:
-            model = replace(model, dt_input=ask.one_of("dt_input", (False, True), own.dt_input))
-        if "dt_input" not in MODEL_KEYS[cell] or model.dt_input:
+        cell = cell_of(ask.one_of(CELL, self.cells, own.cell))
+        shared = set(cell.every_key) & set(cell_of(own.cell).every_key) - {CELL}
+        model = ModelRecipe(cell=cell.name, **{key: getattr(own, key) for key in shared})
+        ask = replace(ask, prefix=f"{cell.name}.")
+        model = cell.search(ask, model, own)
+        if cell.timed(model):
             factor = ask.real("time_scale", 0.5, 4.0, 1.0)
             scale = own.time_scale if factor == 1 else _three_digits(self.tick * factor)
             model = replace(model, time_scale=scale)
@@ -71,17 +60,15 @@ class Space:
 
 
 def cells_of(base: Recipe, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The cells to compare: those wanted, else all that are quick to train; the recipe's own cell
-    is among them. Raises UlnnError for a name that is no cell."""
-    own, quick = base.model.cell, [cell for cell in CELLS if cell not in SLOW]
-    for cell in wanted:
-        if cell not in CELLS:
-            raise UlnnError(f"cell {cell!r} not known, expected one of: {', '.join(CELLS)}")
-        if cell == "ltc" and not base.model.use_dt:
+    """The cells to compare: those wanted, else all that have integer engines and are quick to
+    train; the recipe's own cell is among them. Raises UlnnError for a name that is no cell."""
+    for cell in map(cell_of, wanted):
+        if cell.timed(base.model) and not base.model.use_dt and "use_dt" not in cell.keys:
             raise UlnnError(
-                "model.use_dt = false is not for cell 'ltc': leave it out of the cells"
+                f"model.use_dt = false is not for cell {cell.name!r}: leave it out of the cells"
             )
-    return tuple(cell for cell in CELLS if cell in (wanted or quick) or cell == own)
+    chosen = wanted or [cell.name for cell in CELLS.values() if cell.integers and not cell.slow]
+    return tuple(cell for cell in CELLS if cell in chosen or cell == base.model.cell)
 
 
 @dataclass(frozen=True)
@@ -118,22 +105,6 @@ class _Asked:
         if self.trial is None:
             return own
         return self.trial.suggest_float(self.prefix + name, low, high, log=log)
-
-
-def _wiring(ask: _Asked, model: ModelRecipe, cell: str) -> WiringRecipe:
-    """Of the recipe's kind where it has this cell; other cells get auto_ncp, which fits all."""
-    own = model.wiring if model.cell == cell else replace(model.wiring, kind="auto_ncp")
-    units = ask.size("units", 12, 48, own.units)
-    outputs = units
-    if own.kind == "auto_ncp" or own.outputs != own.units:
-        outputs = ask.whole("outputs", 4, 8, own.outputs)
-        if (units, outputs) != (own.units, own.outputs):
-            outputs = min(outputs, units - 3)
-    sparsity = own.sparsity
-    if own.kind != "full":
-        drawn = ask.real("sparsity", 0.3, 0.7, sparsity, log=False)
-        sparsity = sparsity if drawn == sparsity else _three_digits(drawn)
-    return replace(own, units=units, outputs=outputs, sparsity=sparsity)
 
 
 def _three_digits(value: float) -> float:

@@ -24,6 +24,7 @@ from ..data.scores import Scores
 from ..data.sequences import Sequences, Statistics
 from ..quantize.rollouts import sample
 from ..train import train
+from ..train.networks import words
 from ..train.recipe import Recipe
 from ..train.target import target_of
 from . import hashes
@@ -80,7 +81,7 @@ class Trial:
     @property
     def what(self) -> str:
         """The network in a few words."""
-        return self.recipe.model.words
+        return words(self.recipe.model)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -29,7 +29,7 @@ import numpy as np
 from ..base.errors import UlnnError, one_line
 from ..format.model import DIALECTS, Mode
 from ..network.float_network import FloatNetwork
-from ..network.layers import Array, CfC, Dense, FloatLayer, Gru, Lstm, Ltc
+from ..network.layers import CELLS, FLOAT_ONLY, Array, CfC, Dense, FloatLayer
 from . import checkpoint_files, checkpoint_toml, import_keras, import_state_dict
 from .checkpoint_files import floats
 from .import_cells import Arrays, Hints
@@ -112,6 +112,11 @@ def from_weights(
 def _network(arrays: Arrays, hyper: Mapping[str, Any], name: str) -> Loaded:
     try:
         hyper = checkpoint_toml.checked(hyper)
+        if hyper.get("dialect") == FLOAT_ONLY:
+            raise UlnnError(
+                f"a network of cell {hyper.get('cell')}, which is float only: there is no integer "
+                f"engine for it; expected one of {', '.join(CELLS)}"
+            )
         dialect = _dialect(arrays, hyper.get("dialect"))
         weights = resolve(arrays.weights)
         if dialect in import_keras.DIALECTS and arrays.dialect is None:
@@ -144,9 +149,8 @@ def _network(arrays: Arrays, hyper: Mapping[str, Any], name: str) -> Loaded:
 def _check_cell(hyper: Mapping[str, Any], row: Row) -> None:
     """Refuse a cell that is none of the weights' cells. Raises UlnnError."""
     said = hyper.get("cell", "")
-    kind = {"ltc": Ltc, "lstm": Lstm, "gru": Gru}.get(said, CfC)
     cells = [layer for part in row.parts if not part.dense for layer in part.layers]
-    if said and not any(isinstance(layer, kind) for layer in cells):
+    if said and not any(isinstance(layer, CELLS[said]) for layer in cells):
         raise UlnnError(
             f"cell is {said}, but the weights are of {type(cells[0]).__name__}; leave it out"
         )

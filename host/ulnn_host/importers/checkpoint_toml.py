@@ -16,7 +16,7 @@ from ..base.toml_tables import choice, number, positive, table
 from ..data.scores import READOUTS
 from ..format.limits import SIZE_MAX, UNFOLDS_MAX
 from ..format.model import DIALECTS, MODES
-from ..network.layers import ACTIVATIONS, CELLS
+from ..network.layers import ACTIVATIONS, CELLS, FLOAT_ONLY
 from .torch_files import read_metadata
 
 METADATA = "ulnn"  # the key in the metadata of a .safetensors file
@@ -39,8 +39,8 @@ class CheckpointToml:
     all others: what `ulnn train` notes about a network; sizes must be those of the weights
     """
 
-    dialect: str = choice("", *DIALECTS.values())
-    cell: str = choice("", *CELLS)
+    dialect: str = choice("", *DIALECTS.values(), FLOAT_ONLY)
+    cell: str = ""
     mode: str = choice("", *MODES)
     activation: str = choice("", *ACTIVATIONS, *ALIASES)
     dt_input: bool = False
@@ -67,6 +67,7 @@ class CheckpointToml:
     backbone_units: int = number(0, 0)
     backbone_layers: int = number(0, 0)
     wiring: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -120,6 +121,8 @@ def checked(content: Mapping[str, Any]) -> dict[str, Any]:
     Raises UlnnError that names the key."""
     given = {key: value for key, value in content.items() if value is not None}
     table(CheckpointToml, given)
+    if given.get("cell", "") not in ("", *CELLS) and given.get("dialect") != FLOAT_ONLY:
+        raise UlnnError(f"cell is {given['cell']!r}, expected one of {', '.join(CELLS)}")
     for key, other in (("mean", "std"), ("std", "mean")):
         if key in given and other not in given:
             raise UlnnError(f"{key} without {other}: expected both, as (x - mean) / std")

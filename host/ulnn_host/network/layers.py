@@ -25,7 +25,6 @@ Activation = Literal["silu", "relu", "tanh", "gelu", "lecun_tanh"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 HeadActivation = Literal["tanh", "lecun_tanh", "linear"]
 HEAD_ACTIVATIONS: tuple[HeadActivation, ...] = get_args(HeadActivation)
-CELLS = ("cfc", "wired", "ltc", "lstm", "gru", "mixed")  # what `ulnn train` can make
 HEADS = ("ff1", "ff2", "time_a", "time_b")
 EPSILON = 1e-8  # of ncps, in the denominator of an LTC neuron
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
@@ -375,3 +374,14 @@ class Ltc:
 
 
 FloatLayer = Dense | CfC | Lstm | Gru | Ltc
+
+# the layers of cells that have integer engines, by the names that recipes and checkpoints have
+CELLS: dict[str, type[FloatLayer]] = {
+    "cfc": CfC,
+    "wired": CfC,
+    "mixed": CfC,
+    "ltc": Ltc,
+    "lstm": Lstm,
+    "gru": Gru,
+}
+FLOAT_ONLY = "ulnn.float"  # the dialect of a checkpoint whose cell has none

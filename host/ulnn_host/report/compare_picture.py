@@ -23,10 +23,8 @@ def picture(found: Comparison) -> Figure:
         left.plot(values, [row] * len(values), "o", ms=4, mfc="none", color=BOARD, zorder=3)
         left.plot(factor * entry.floats.value, row, "x", ms=7, color=REFERENCE, zorder=4)
         _bar(left, entry.integers, row, factor)
-    models = [entry.recipe.model for entry in found.entries]
     names = [
-        f"{plain(entry.name)}\n{model.cell} {model.words}"
-        for entry, model in zip(found.entries, models, strict=True)
+        f"{plain(entry.name)}\n{entry.recipe.model.cell} {entry.what}" for entry in found.entries
     ]
     left.set_yticks(range(rows), names, fontsize=8)
     left.set_xlabel(found.measure + ("" if factor == 1 else ", %"))

@@ -44,7 +44,7 @@ def networks(found: Comparison) -> Cells:
     for entry in found.entries:
         low, high = (number(found.measure, end(entry.by_seed)) for end in (min, max))
         row = [
-            entry.name, entry.recipe.model.cell, entry.recipe.model.words, f"{entry.size:,}",
+            entry.name, entry.recipe.model.cell, entry.what, f"{entry.size:,}",
             f"{entry.cycles:,}", number(found.measure, entry.floats.value),
             number(found.measure, entry.integers.value), _range(found.measure, entry.integers),
             f"{low} to {high}", ", ".join(f"{rate:g}" for rate in entry.rates),

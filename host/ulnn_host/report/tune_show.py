@@ -12,7 +12,6 @@ from rich import box
 from rich.table import Table
 
 from ..experiments.tune import Found, Trial
-from ..network.layers import CELLS
 from .pictures import COLOURS, INK
 
 CHOSEN = "#c8382c"
@@ -35,11 +34,10 @@ def _panel(
     axes: Axes, found: Found, chosen: Trial, cost: Callable[[Trial], float], name: str
 ) -> None:
     front = found.front
-    for number, cell in enumerate(CELLS):
+    for number, cell in enumerate(sorted({t.recipe.model.cell for t in found.good})):
         rows = [t for t in found.good if t.recipe.model.cell == cell]
-        if rows:
-            at = [cost(t) for t in rows], [t.score for t in rows]
-            axes.scatter(*at, color=COLOURS[number], label=cell, zorder=3, s=26, alpha=0.75)
+        at = [cost(t) for t in rows], [t.score for t in rows]
+        axes.scatter(*at, color=COLOURS[number], label=cell, zorder=3, s=26, alpha=0.75)
     at = [cost(t) for t in front], [t.score for t in front]
     axes.scatter(
         *at, s=48, fc="none", ec=INK, lw=1.2, zorder=4,

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from ..base.errors import UlnnError
 from ..network.layers import EPSILON
 from ..network.wiring import Wiring
-from .cells import Rollout
+from .rollout import Rollout
 
 # where ncps starts, uniform
 RANGES = {

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -16,15 +16,11 @@ from ..base.toml_tables import choice, number, table
 from ..data import sets
 from ..data.degrade import FILLS, PATTERNS
 from ..data.options import DataOptions
-from ..data.scores import TRAINED
-from ..format.limits import MATRICES_MAX, ROWS_MAX, SIZE_MAX, UNFOLDS_MAX
-from ..format.model import MODES
-from ..network.layers import ACTIVATIONS, CELLS
-from ..network.wiring import DIALECTS
+from .cells import cell_of
+from .model_recipe import ModelRecipe
 
 RECIPES = Path(__file__).parent / "recipes"
 FILES = ("source", "valid", "mask", "features")  # keys of [data] that name files beside a recipe
-STARTS = ("auto", "xavier", "leaky")
 
 
 @dataclass(frozen=True)
@@ -65,95 +61,6 @@ class DataRecipe(DataOptions):
     def stretch(self) -> float:
         """How much longer the elapsed times are in the mean when samples are skipped."""
         return 1 / (1 - sum(self.drop_range) / 2) if self.fill == "skip" else 1.0
-
-
-@dataclass(frozen=True)
-class WiringRecipe:
-    """The wiring of a wired CfC or an LTC.
-
-    kind      "auto_ncp" (inputs to inter to command to motor neurons), "random" or "full"
-    units     neurons
-    outputs   motor neurons among them, those that the head sees
-    sparsity  share of the synapses that are left out (not for "full")
-    seed      of the synapses; -1: the one of ncps
-    dialect   of a wired CfC: "ulnn" (connections are the synapses, in all four heads, and each
-              neuron's own state) or "ncps" (as ncps.torch: time heads and hidden states dense)
-    """
-
-    kind: str = choice("auto_ncp", "auto_ncp", "random", "full")
-    units: int = number(19, 1, SIZE_MAX)
-    outputs: int = number(4, 1, SIZE_MAX)
-    sparsity: float = number(0.5, 0.0, 0.99)
-    seed: int = number(-1, -1, 2**32 - 1)
-    dialect: str = choice("ulnn", *DIALECTS)
-
-
-@dataclass(frozen=True)
-class ModelRecipe:
-    """The network: a cell and a dense head.
-
-    cell             "cfc"; "wired", a CfC of a sparse wiring; "ltc"; "lstm"; "gru"; "mixed", a CfC
-                     with an LSTM before it
-    mode, activation, backbone_units, backbone_layers: of a CfC; a wired one has no backbone
-    start            "xavier" (weights as in ncps); "leaky" (gates with time constants from the
-                     usual dt to half a sequence; without a backbone each neuron keeps its state
-                     as long; not mode "pure"); "auto" (what host/docs/start.md shows: leaky for
-                     one cfc layer without a backbone): cfc, mixed
-    layers           cells one after the other: cfc, lstm, gru
-    dt_input         whether the elapsed time is an input, too: lstm, gru
-    unfolds          steps of the solver for a sample: ltc
-    readout          what decides: "last" (outputs of the last step), "mean" (mean of the outputs
-                     over all steps) or "each" (there is a target for every step)
-    time_scale       seconds that count as 1 in the cell; 0: the median dt
-    use_dt           false: every sample is taken to come the median dt after the one before; the
-                     checkpoint notes that as fixed_dt, and its integer model ignores dt, too
-    """
-
-    cell: str = choice("cfc", *CELLS)
-    mode: str = choice("default", *MODES)
-    activation: str = choice("lecun_tanh", *ACTIVATIONS)
-    hidden: int = number(32, 1, SIZE_MAX)
-    backbone_units: int = number(32, 1, ROWS_MAX)
-    backbone_layers: int = number(1, 0, MATRICES_MAX - 1)
-    start: str = choice("auto", *STARTS)
-    layers: int = number(1, 1, 8)
-    dt_input: bool = False
-    unfolds: int = number(6, 1, UNFOLDS_MAX)
-    wiring: WiringRecipe = WiringRecipe()
-    readout: str = choice("last", *TRAINED)
-    time_scale: float = number(0.0, 0.0)
-    use_dt: bool = True
-
-    @property
-    def leaky(self) -> bool:
-        """Whether the gates start with time constants."""
-        bare = self.cell == "cfc" and self.layers == 1 and not self.backbone_layers
-        return self.start == "leaky" or (self.start == "auto" and bare and self.mode != "pure")
-
-    @property
-    def words(self) -> str:
-        """The size of the network in a few words."""
-        if self.cell in ("wired", "ltc"):
-            wires = self.wiring
-            return f"{wires.units}/{wires.outputs}, sparsity {wires.sparsity:.2g}"
-        stack = f"{self.hidden}" + (f" x {self.layers}" if self.layers > 1 else "")
-        if self.cell in ("lstm", "gru"):
-            return stack + (", with dt" if self.dt_input else "")
-        backbone = [str(self.backbone_units)] * self.backbone_layers
-        return f"{stack}, backbone {' + '.join(backbone) or 'none'}"
-
-
-_EVERY = ("cell", "readout", "time_scale")
-_BACKBONE = ("mode", "activation", "hidden", "backbone_units", "backbone_layers", "start")
-# which keys of [model] a cell has
-MODEL_KEYS: dict[str, tuple[str, ...]] = {
-    "cfc": (*_EVERY, *_BACKBONE, "layers", "use_dt"),
-    "mixed": (*_EVERY, *_BACKBONE, "use_dt"),
-    "wired": (*_EVERY, "mode", "wiring", "use_dt"),
-    "ltc": (*_EVERY, "wiring", "unfolds"),
-    "lstm": (*_EVERY, "hidden", "layers", "dt_input"),
-    "gru": (*_EVERY, "hidden", "layers", "dt_input"),
-}
 
 
 @dataclass(frozen=True)
@@ -211,7 +118,7 @@ class Recipe:
     """Everything that decides about a training."""
 
     data: DataRecipe
-    model: ModelRecipe = ModelRecipe()
+    model: ModelRecipe = field(default_factory=ModelRecipe)
     training: TrainingRecipe = TrainingRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     seed: int = number(0, 0, 2**63 - 1)
@@ -244,20 +151,15 @@ def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
 def parse(content: Mapping[str, Any]) -> Recipe:
     """The recipe in a parsed TOML document. Raises UlnnError, one line that names the key."""
     recipe = table(Recipe, content)
-    cell = recipe.model.cell
+    try:
+        cell = cell_of(recipe.model.cell)
+    except UlnnError as error:
+        raise UlnnError(f"model.{error}") from None
     for key in content.get("model", {}):
-        if key not in MODEL_KEYS[cell]:
-            fitting = ", ".join(MODEL_KEYS[cell])
-            raise UlnnError(f"model.{key} is not for cell {cell!r}, which has {fitting}")
-    if not recipe.model.use_dt and recipe.model.mode == "pure":
-        raise UlnnError(
-            'model.use_dt = false is not for mode "pure", whose integers take the elapsed time: '
-            'expected "default" or "no_gate"'
-        )
-    if recipe.model.start == "leaky" and recipe.model.mode == "pure":
-        raise UlnnError(
-            'model.start = "leaky" is not for mode "pure", which has no gate: expected "auto"'
-        )
+        if key not in cell.every_key:
+            fitting = ", ".join(cell.every_key)
+            raise UlnnError(f"model.{key} is not for cell {cell.name!r}, which has {fitting}")
+    cell.check(recipe.model)
     drop = recipe.data.drop
     if isinstance(drop, tuple) and (len(drop) != 2 or drop[0] > drop[1]):
         raise UlnnError(
@@ -307,6 +209,6 @@ def dump(recipe: Recipe, folder: Path) -> str:
         value = content["data"][key]
         if value and value not in sets.NAMES:
             content["data"][key] = Path(os.path.relpath(value, folder)).as_posix()
-    keys = MODEL_KEYS[recipe.model.cell]
+    keys = cell_of(recipe.model.cell).every_key
     content["model"] = {key: value for key, value in content["model"].items() if key in keys}
     return toml_text.dumps({"seed": content.pop("seed"), **content})

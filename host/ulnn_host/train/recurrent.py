@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base.errors import UlnnError
-from .cells import Rollout
+from .rollout import Rollout
 
 Kind = Literal["lstm", "gru"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -1,6 +1,6 @@
 """The recurrence of a CfC layer with its own back-propagation through time: the fast path.
 
-It is tested against the readable form, `cells.CfCCell.forward`.
+It is tested against the readable form, `cfc_cell.CfCCell.forward`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _INV_SQRT_2PI = 0.3989422804014327
 
 
 class Cell(Protocol):
-    """What the fast path reads of a `cells.CfCCell`."""
+    """What the fast path reads of a `cfc_cell.CfCCell`."""
 
     input_size: int
     backbone: nn.Sequential | None

@@ -26,7 +26,7 @@ SCALE = {"ff1": 1.0, "ff2": 0.3, "time_a": 0.5, "time_b": 0.5}
 
 
 class Cell(Protocol):
-    """What a start reads of a `cells.CfCCell`."""
+    """What a start reads of a `cfc_cell.CfCCell`."""
 
     input_size: int
     hidden_size: int

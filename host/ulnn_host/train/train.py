@@ -35,8 +35,8 @@ from ..importers import checkpoint
 from ..importers.checkpoint_toml import METADATA, read_hyper
 from ..network.float_network import FloatNetwork
 from . import augment, networks
-from .cells import Rollout
 from .recipe import DataRecipe, Recipe
+from .rollout import Rollout
 from .start import time_constants
 from .target import target_of
 from .times import warn_of_times
