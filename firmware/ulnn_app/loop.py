@@ -7,7 +7,7 @@ import ulnn
 from ulnn_app import chip, measures
 from ulnn_app.front import make as make_front
 from ulnn_app.settings import read, source_of
-from ulnn_rules.decider import Decider
+from ulnn_rules.decider import UNKNOWN, UNSURE, Decider
 from ulnn_rules.faults import words
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
@@ -29,7 +29,8 @@ class App:
     of the loop, which has to be short. samples, clamped, starts: counts since the start.
     reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
     "ready", "running", "waiting" after a fault, "ended". policy: what may leave, or None; source:
-    masked by it. front: what makes steps of samples (`front.Samples`).
+    masked by it. front: what makes steps of samples (`front.Samples`). wearer: a `wearer.Wearer`,
+    None without "adapt".
     """
 
     BLOCKS = True  # whether samples may be taken many at once
@@ -61,6 +62,11 @@ class App:
         self.watchdog = chip.Watchdog(s["watchdog_ms"])
         self._light = s["sleep"] == "light"
         self.ticks = scaling.ticks
+        self.wearer = None
+        if s["adapt"]:
+            from ulnn_app.wearer import Wearer  # not on every board
+
+            self.wearer = Wearer(s["adapt"], path, where)
         self._load(path, meaning)
         self.on_decision, self.on_poll = [], []
         self.faults = measures.Faults()
@@ -81,7 +87,10 @@ class App:
         _collect()
         try:
             self.model = ulnn.load(path)
-            self.decider = Decider(meaning, self.model)
+            centres = self.wearer.centres if self.wearer else None
+            self.decider = Decider(meaning, self.model, centres)
+            if self.wearer:
+                self.wearer.use(self.decider)
         except MemoryError:
             self.model = None
             _collect()
@@ -93,7 +102,8 @@ class App:
         self.sha256 = info["sha256"]
         self._dt_max, self._dt_fixed = info["dt_max"], info["dt_fixed"]
         self.cells = _cells(path)
-        self._decided = [0] * (len(self.decider.y) + 1)  # the last: unsure
+        self._knows = len(meaning.unknown) > 0
+        self._decided = [0] * (len(self.decider.y) + 3)  # the last: UNKNOWN, nothing, UNSURE
 
     def _forget(self):
         self.state = "ready"
@@ -150,6 +160,23 @@ class App:
                     await sleep_ms(0 if n == _AT_ONCE else pause)
         finally:
             self.close()
+
+    async def again(self, seconds):
+        """After the end, run for so many seconds more."""
+        until = self.seconds + seconds
+
+        def over(app):
+            if app.seconds >= until:
+                app.stop()
+
+        self._down, self._stopping, self._pause = True, False, 0
+        self.front.lost()
+        self.begin()
+        self.on_poll.append(over)
+        try:
+            await self.main()
+        finally:
+            self.on_poll.remove(over)
 
     def stop(self):
         """End the loop at its next turn."""
@@ -216,6 +243,8 @@ class App:
             self.reports.log.sample(front.x)
         decision = self.decider.step(front.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
+        if self.wearer:
+            self.wearer.add(self.decider, dt, decision is not None)
         if decision is not None:
             self._decided[decision] += 1
             if self.settings["print"] != "nothing":
@@ -261,14 +290,16 @@ class App:
         return self._dropped if self._down else self._dropped + self.source.dropped
 
     def names(self):
-        """Of all decisions, in the order of their numbers; "unsure" last."""
+        """Of all decisions: the classes, "unsure", and "unknown" where the model says it."""
         d = self.decider
-        return (list(d.labels) or [str(k) for k in range(len(d.y))]) + ["unsure"]
+        classes = list(d.labels) or [str(k) for k in range(len(d.y))]
+        return classes + ["unsure", "unknown"][: 1 + self._knows]
 
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
         d, pace, latency = self.decider, self.pace, self.latency
-        names = self.names()
+        counts = self._decided
+        counts = [*counts[: len(d.y)], counts[UNSURE], counts[UNKNOWN]]
         used, free = _memory()
         found = {
             "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,
@@ -279,9 +310,10 @@ class App:
             "period_us": pace.usual, "near": pace.near, "others": pace.others,
             "shortest_us": pace.shortest, "longest_us": pace.longest,
             "p50_us": latency.below(50), "p95_us": latency.below(95), "max_us": latency.most,
-            "decisions": list(zip(names, self._decided)),  # noqa: B905 - MicroPython has no strict
+            "decisions": list(zip(self.names(), counts)),  # noqa: B905 - MicroPython has no strict
             "decision": d.label, "margin": d.margin, "used": used, "free": free,
             "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
+            "adapt": self.wearer.figures() if self.wearer else {},
         }  # fmt: skip
         if self._private:
             self._private.figures(found)

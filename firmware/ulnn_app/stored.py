@@ -18,11 +18,15 @@ def forget(app, settings, files):
     for sink in settings["sinks"]:
         if sink["kind"] == "file":
             paths += [sink["path"], sink["path"] + ".old"]
+    if settings["adapt"]:
+        paths.append(settings["adapt"])
     found = [path for path in paths if _is_there(path)]
     if app:
         if app.reports:
             app.reports.log.forget()
             app.reports.log.summary.take()
+        if app.wearer:
+            app.wearer.forget()
         app.faults = Faults()
         app.decider.reset()
     for path in found:

@@ -51,6 +51,19 @@ def events(f):
     return lines
 
 
+def adapted(f):
+    """What a wearer taught."""
+    if f["problem"]:
+        return "no: " + f["problem"]
+    counted = ["%s %d" % pair for pair in f["examples"] if pair[1]]
+    text = "by %s" % ", ".join(counted) if counted else "by nothing yet"
+    if f["teaching"] or f["pieces"]:
+        text += "; %d quarters of a window wait for taught()" % f["pieces"]
+    if f["dropped"]:
+        text += ", %d had no room" % f["dropped"]
+    return text + ("; now %s" % f["teaching"] if f["teaching"] else "")
+
+
 def status(f):
     """All lines of `figures`."""
     counted = ["%s %d" % pair for pair in f["decisions"]]
@@ -69,6 +82,8 @@ def status(f):
         ("memory", "%d bytes used, %d free" % (f["used"], f["free"])),
         ("up", duration(f["seconds"] * 1000000) if f["seconds"] else "less than a second"),
     ]  # fmt: skip
+    if f["adapt"]:
+        lines.append(("adapted", adapted(f["adapt"])))
     if f["events"]:
         lines += events(f["events"])
     return "\n".join(["%-10s %s" % line for line in lines])

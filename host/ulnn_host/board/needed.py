@@ -15,6 +15,7 @@ from typing import Any
 from ulnn_rules import sections
 from ulnn_rules.centres import CENTRES
 from ulnn_rules.features import FEATURES
+from ulnn_rules.meaning import UNKNOWN
 
 from ..base.paths import board_files
 from . import board_code
@@ -27,11 +28,13 @@ _ALWAYS = (_LOOP, f"{RULES}/decider", f"{RULES}/scaling")
 _BY_SECTION = {
     FEATURES: (f"{RULES}/features",),
     CENTRES: (f"{RULES}/centres", f"{RULES}/session"),
+    UNKNOWN: (f"{RULES}/unknown",),
 }
 _BUS, _BUSIO = f"{SOURCES}/bus", f"{SOURCES}/busio_bus"  # the other one is CircuitPython's
 _APP = ("__init__", "loop", "stored", "words")
 _BY_SETTING = {
     "policy": (f"{APP}/private", f"{RULES}/mask", f"{SOURCES}/masked"),
+    "adapt": (f"{APP}/wearer",),
     "sinks": (f"{APP}/reports", f"{SINKS}/__init__"),
 }
 
