@@ -298,8 +298,8 @@ class App:
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
         d, pace, latency = self.decider, self.pace, self.latency
-        counts = self._decided
-        counts = [*counts[: len(d.y)], counts[UNSURE], counts[UNKNOWN]]
+        counts = self._decided[: len(d.y)]
+        counts.extend((self._decided[UNSURE], self._decided[UNKNOWN]))
         used, free = _memory()
         found = {
             "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,
