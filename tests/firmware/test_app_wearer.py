@@ -5,20 +5,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from support import app_cases as cases
 from support.decider import reference_decider
 from support.paths import FIRMWARE
 from support.unix import needs_micropython, unix
+from support.wearer_cases import model_bytes
 from ulnn_host.board import board_code
 from ulnn_host.format import container
-from ulnn_host.format.model import Centres as Start
 from ulnn_rules.centres import Centres
 from ulnn_rules.session import Session
 
@@ -27,16 +25,6 @@ words = board_code.module("ulnn_app.words")
 SECONDS = 120
 TAUGHT = {40: 0, 44: 3, 48: 5}  # after so many decisions the wearer does this
 ENOUGH = 52
-
-
-@cache
-def model_bytes() -> bytes:
-    """The app's model with centres, and windows that do not vote."""
-    model = container.read(cases.model_bytes())
-    assert model.decision is not None
-    rule = replace(model.decision, votes=1, enter=0, leave=0)
-    start = np.diag([3000] * model.output_size) - 500
-    return container.write(replace(model, decision=rule, centres=Start(2, start)))
 
 
 @pytest.fixture

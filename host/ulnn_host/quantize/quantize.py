@@ -6,7 +6,6 @@ of inputs, outputs, rows and activations, shifts, and the rounding of the weight
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ from ..format.model import Matrix, ModelFile, Table
 from ..format.tables import decay_table, erf_table, tanh_table
 from ..network.float_network import FloatNetwork
 from ..network.layers import CfC, FloatLayer
-from . import unknown
 from .calibration import Calibration, FloatRollout, calibrate
 from .decisions import centres, names, with_thresholds
 from .golden import with_golden
@@ -32,6 +30,7 @@ from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
 from .quantize_layer import convert as convert_layer
 from .rollouts import errors
 from .rounding import Style, WeightsTooLargeError
+from .unknown import with_unknown
 
 MAKERS: dict[str, Callable[[], Table]] = {TANH: tanh_table, ERF: erf_table, DECAY: decay_table}
 # By weight width: what a listed column costs in those of a dense matrix, on the kernel that gains
@@ -43,7 +42,7 @@ def convert(rollout: FloatRollout, options: Options) -> ModelFile:
     """The integer model of a float network, with ranges from the data, and golden vectors. Raises
     UlnnError when its numbers cannot be represented."""
     model = build(rollout.network, calibrate(rollout, options), options)
-    return with_golden(model, options.room)
+    return with_golden(with_unknown(model, rollout.data, options.unknown), options.room)
 
 
 def build(network: FloatNetwork, calibration: Calibration, options: Options) -> ModelFile:
@@ -104,9 +103,6 @@ def build_with_meaning(
         dialect=network.dialect,
         model_version=options.model_version,
     )
-    if options.unknown:
-        known = unknown.section(model, seen.data, options.unknown)
-        model = dataclasses.replace(model, unknown=known)
     return model, tuple(layers)
 
 

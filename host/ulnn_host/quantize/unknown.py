@@ -3,6 +3,7 @@ board can say "unknown" of what is nothing that the model was made for."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,11 @@ class Fitted:
         """Squared, from the nearest centre, (N,)."""
         apart = (statistics[:, None] - self.centres) @ self.white.T
         return np.asarray((apart**2).sum(axis=-1).min(axis=1))
+
+
+def with_unknown(model: ModelFile, data: Sequences, share: float) -> ModelFile:
+    """The model with its section UNKNOWN; as it is for a share of 0."""
+    return dataclasses.replace(model, unknown=section(model, data, share)) if share else model
 
 
 def section(model: ModelFile, data: Sequences, share: float) -> bytes:
