@@ -143,4 +143,4 @@ def test_back_to_the_start(folder: Path) -> None:
     assert not found.kept
     assert found.content == content
     with pytest.raises(UlnnError, match="the model was not converted from this checkpoint with"):
-        personal(content, network, his, his, later, epochs=1, quiet=True)
+        personal(content, network, replace(his, x=2 * his.x), his, later, epochs=1, quiet=True)
