@@ -71,7 +71,9 @@ def note(app):
     count += 1
 
 settings = {settings}
-ulnn_app.run(settings, Taught(settings.pop("source")), note)
+source = settings.pop("source")
+del source["kind"]
+ulnn_app.run(settings, Taught(source), note)
 """
 
 Found = list[tuple[int, int]]
