@@ -23,7 +23,7 @@ from ulnn_host.base.paragraphs import wrapped
 from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import bar
 from ulnn_host.data import degrade, watch
-from ulnn_host.data.sequences import Sequences
+from ulnn_host.data.sequences import Sequences, Statistics
 from ulnn_host.engines import decided
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import elapsed, quantise
@@ -79,7 +79,7 @@ class Setting:
         part = fold(fit, test, plan.data, plan.seed)
         network = trained(Job(plan, part), self.folder).float_network()
         rng = np.random.default_rng(plan.seed)
-        seen = train.as_validated(fit, plan.data, train.Statistics.of(fit), rng)
+        seen = train.as_validated(fit, plan.data, Statistics.of(fit), rng)
         options = Options(centres=2, unknown=SHARE)
         return container.write(quantize.convert(FloatRollout(network, seen), options))
 
@@ -158,7 +158,7 @@ def part(data: Sequences, start: float, end: float | None) -> Sequences:
     return data.cut(np.arange(len(data)), np.full(len(data), first), last - first)
 
 
-def mirrored(data: Sequences, signs: Sequence[int]) -> Sequences:
+def mirrored(data: Sequences, signs: Sequence[float]) -> Sequences:
     """As if the watch were on the other wrist."""
     return dataclasses.replace(data, x=data.x * np.array(signs, np.float32))
 

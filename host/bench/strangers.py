@@ -36,7 +36,7 @@ def _one(kind: str, t: Array, rng: np.random.Generator) -> Array:
         x[:, :3] += _wave(t, rate, size, rng)
         x[:, 3:] += _wave(t, rate, 3 * size, rng)
     linear, turning = _SIZES[kind]
-    return x + rng.normal(size=x.shape) * np.repeat((linear, turning), 3)
+    return np.asarray(x + rng.normal(size=x.shape) * np.repeat((linear, turning), 3))
 
 
 def _wave(t: Array, rate: float, size: float, rng: np.random.Generator) -> Any:
