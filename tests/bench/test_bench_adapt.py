@@ -41,7 +41,7 @@ def test_the_document_counts_errors_and_those_who_lose() -> None:
     unknown = {f"{kind} {key}": 1.0 for kind in KINDS for key in ("distance", "margin", "found")}
     people = [
         {
-            "person": n, "bytes": 20000, "unknown": unknown | {"false": 2.0 * n},
+            "person": n, "bytes": 20000, "kept": 0.5, "unknown": unknown | {"false": 2.0 * n},
             "splits": {"same": scores(80, g), "cross": scores(90, g), "mirrored": scores(80, g)},
         }
         for n, g in ((1, 10.0), (2, -4.0))
