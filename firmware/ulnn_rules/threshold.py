@@ -105,9 +105,7 @@ class Threshold:
 
     def pack(self, b: "bytearray | memoryview", at: int) -> None:
         """What was learnt, SIZE bytes at `at`; of the block that has begun, nothing."""
-        pack_into(
-            "<HhhHI", b, at, self.blocks, self.centre, self.spread, 0, self._seconds
-        )
+        pack_into("<HhhHI", b, at, self.blocks, self.centre, self.spread, 0, self._seconds)
         for k in range(BLOCKS - _TAIL):
             pack_into("<h", b, at + _HEAD + 2 * k, self._values[k])
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .data.mask import Masked
     from .data.options import DataOptions
     from .experiments.compare import Comparison
+    from .experiments.maintain import Maintained
     from .network.float_network import FloatNetwork
     from .train.train import TrainedNetwork
 
@@ -50,6 +51,7 @@ __all__ = [
     "deployed",
     "live",
     "load",
+    "maintain",
     "mask",
     "read",
     "record",
@@ -115,6 +117,31 @@ def compare(*recipes: str | Path, cache: str | Path | None = None, **keys: Any) 
         return compare_files([Path(path) for path in recipes], plan, cache, shown.update)
 
 
+def maintain(
+    source: str,
+    *recipes: str | Path,
+    options: DataOptions | None = None,
+    healthy: float = 0.4,
+    state: str = "",
+    cache: str | Path = "maintain.cache",
+    **keys: Any,
+) -> Maintained:
+    """What warns longest before machines fail, at equal false alarms, as `ulnn maintain`.
+
+    source: recordings of machines, a group each, or "machines", the generated set. recipes: of
+    networks that predict the next step; none: a CfC's. healthy: share of each life; state: which
+    recordings count, as "acc rms > 9". keys: of `experiments.maintain.Plan`: seeds=5 ...
+    """
+    from .data.options import DataOptions
+    from .experiments.maintain import Plan, maintain_files
+
+    plan = table(Plan, keys)
+    paths = [Path(path) for path in recipes]
+    said = options or DataOptions()
+    with bar("trainings") as shown:
+        return maintain_files(source, paths, said, healthy, state, plan, Path(cache), shown.update)
+
+
 def record(port: str = "auto", **keys: Any) -> Take:
     """Record the source on a board, every sample with its time, into a new take (CSV or Parquet,
     a session file beside it) until `seconds` have passed, the source ends, or Ctrl-C.
@@ -152,6 +179,7 @@ def convert(
     unsure: float = 0.0,
     least: float = 0.0,
     centres: int = 0,
+    unknown: float = 0.0,
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
@@ -178,9 +206,10 @@ def convert(
     they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
     not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
-    its header, counts the releases of one model. votes, unsure, least: when a decision counts, as
-    `ulnn convert --help` says. mode, activation, dialect, order, weights, check: of a path, as for
-    `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
+    its header, counts the releases of one model. votes, unsure, least, centres, unknown: when a
+    decision counts, and how a wearer may move it, as `ulnn convert --help` says. mode, activation,
+    dialect, order, weights, check: of a path, as for `ulnn convert`.
+    Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
     """
     from .data import logs
     from .data.options import for_both
@@ -217,6 +246,7 @@ def convert(
         model_version=model_version,
         votes=votes,
         centres=centres,
+        unknown=unknown,
         unsure=unsure,
         least=least,
     )

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 import torch
 from torch import Tensor
 
+from support.paths import ROOT
 from support.training import plan, waves
 from ulnn_host import api
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.train import diagonal, networks, train
+from ulnn_host.experiments import budget, robustness
+from ulnn_host.experiments.space import Space
+from ulnn_host.network import layers
+from ulnn_host.train import diagonal, networks, reading, recipe, train
 from ulnn_host.train.cells import CELLS, min_gru
 from ulnn_host.train.model_recipe import ModelRecipe
 from ulnn_host.train.rollout import Rollout
@@ -226,6 +233,11 @@ def test_every_rival_learns_its_task(tmp_path: Path, cell: str) -> None:
     line = f"net.safetensors: a network of cell {cell}, which is float only: there is no integer"
     with pytest.raises(UlnnError, match=line):
         api.convert(path, data)
+    network, assumed = reading.read_network(path)
+    found = robustness.robustness(data, network=network, tried=robustness.conditions([0.5]))
+    assert not assumed
+    assert found.results[0].scores["float"] == train.evaluate(first, data)
+    assert found.results[1].samples < found.results[0].samples
 
 
 def test_time_constants_of_a_start_fill_their_range() -> None:
@@ -237,3 +249,44 @@ def test_time_constants_of_a_start_fill_their_range() -> None:
     keep = torch.exp(-torch.nn.functional.softplus(net.input[0].bias[:400].detach()))
     assert float(keep.min()) == pytest.approx(np.exp(-2.0), abs=0.02)
     assert float(keep.max()) == pytest.approx(np.exp(-0.2), abs=0.02)
+
+
+# ---- the registry ------------------------------------------------------------------------------
+
+
+def test_the_document_names_every_cell_and_its_keys() -> None:
+    text = (ROOT / "host" / "docs" / "cells.md").read_text()
+    boards, rivals = text.partition("## Cells that are float only")[::2]
+    rivals = rivals.partition("## Adding one")[0]
+    for name, cell in CELLS.items():
+        (row,) = re.findall(rf"^\| [^|]*`{name}`.* \|$", boards if cell.integers else rivals, re.M)
+        if "as `cfc`" not in row:
+            assert set(re.findall(r"`(\w+)`", row.rpartition(" | ")[2])) == set(cell.keys)
+
+
+def test_the_cell_in_the_document_is_a_whole_one(tmp_path, monkeypatch) -> None:
+    text = (ROOT / "host" / "docs" / "cells.md").read_text()
+    (source,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    place = tmp_path / "average.py"
+    place.write_text(source)
+    spec = importlib.util.spec_from_file_location("ulnn_host.train.cells.average", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(CELLS, "average", module.CELL)
+    content = {"data": {"source": ""}, "model": {"cell": "average", "hidden": 4}}
+    made = recipe.parse(content | {"training": {"epochs": 2}})
+    trained = train.train(made, waves(), quiet=True)
+    trained.save(tmp_path / "net.safetensors")
+    assert train.read_trained(tmp_path / "net.safetensors").state.keys() == trained.state.keys()
+    larger = budget.solved(made, budget.Budget(5000, "bytes"), waves())
+    assert larger.model.hidden > 4
+    space = Space(made, 0.1, ("average", "gru"))
+    assert space.recipe(optuna.trial.FixedTrial(space.own)) == made
+
+
+def test_cells_of_boards_are_those_that_checkpoints_may_name() -> None:
+    assert {name for name, cell in CELLS.items() if cell.integers} == set(layers.CELLS)
+    with pytest.raises(UlnnError, match="cell is 'rnn', expected one of attention, cfc"):
+        recipe.with_keys({"data": {"source": "a"}}, {"cell": "rnn"})
+    with pytest.raises(UlnnError, match=r"model\.taps is not for cell 'gru', which has cell"):
+        recipe.parse({"data": {"source": "a"}, "model": {"cell": "gru", "taps": 3}})
