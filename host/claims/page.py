@@ -8,7 +8,7 @@ from ulnn_host.base.paragraphs import wrapped
 from ulnn_host.experiments.intervals import Interval
 
 from . import cells
-from .claim import Claim, Table, Untested
+from .claim import FULL, Claim, Table, Untested
 from .results import Result
 from .verdict import HOLDS, NO_VERDICT, NOT_SEEN, NOT_TESTABLE, REVERSED, SMALLER
 
@@ -31,7 +31,8 @@ Intervals are a bootstrap of two levels: people, recordings or episodes, then se
 are paired. With several rivals and conditions, one of twenty differences is outside of its
 interval by chance. Unless a page says otherwise, networks are int8, cycles are those of a step on
 a Cortex-M7 from tightly coupled memory, modelled, and the learning rate of each network is chosen
-on a part of what it is trained on.
+on a part of what it is trained on. Trainings are short, most of {FULL.epochs} epochs, the same for
+all: what learns slowly does worse here than it could.
 
 {cells.WORDS}
 
