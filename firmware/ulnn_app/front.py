@@ -19,6 +19,7 @@ class Samples:
     first after a fault. count: samples that `take` took. gap: microseconds from the sample before
     to the first of them, 0 for the first of all. period: from one of them to the next, 0 where
     there is one. raw: counts of the last sample, None where samples are taken many at once.
+    usual: microseconds of a step where nothing is missing, 0 where that is not known.
 
         if front.take():  # as `Source.take`
             front.arrive(ticks_us())
@@ -32,7 +33,7 @@ class Samples:
         self._clock = Clock()
         self.raw = source.raw
         self.x = array("h", [0] * len(counts.order))
-        self.us = self.gap = self.period = 0
+        self.us = self.gap = self.period = self.usual = 0
         self.count = 1
         self.fresh = False
         self._lost = True

@@ -219,13 +219,13 @@ class App:
 
     def _infer(self, front, start):
         """One step of the model. start: ticks when work on it began."""
+        if self.alarm:  # it compares with what was predicted
+            self.alarm.step(front)
         dt = self.ticks(front.us)
         if dt != self._dt_fixed if self._dt_fixed else dt > self._dt_max:
             self.clamped += 1
         if self.reports:
             self.reports.log.sample(front.x)
-        if self.alarm:  # it compares with what was predicted
-            self.alarm.step(front)
         decision = self.decider.step(front.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
         if decision is not None:
