@@ -357,6 +357,7 @@ for case in range(len(WATCHES)):
         if new != (flags[n] & 2 == 2):
             print("step", n, "is", new)
     print(a.state, a.seconds, a.value, a.level, sums, a.history())
+    xs = ys = us = flags = None
 """
 
 
@@ -391,7 +392,7 @@ def test_on_unix_micropython(tmp_path: Path) -> None:
     want = prepare(tmp_path, 3_000)
     assert want.count(" raised ") >= 3
     assert want.count(" cleared ") >= 3
-    assert unix("run.py", cwd=tmp_path, heap="128k", path=FIRMWARE) == want
+    assert unix("run.py", cwd=tmp_path, heap="256k", path=FIRMWARE) == want
 
 
 port = port_fixture(*USUAL)

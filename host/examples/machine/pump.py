@@ -149,9 +149,9 @@ def on_board(port: str, model: Path, settings: Path) -> tuple[list[Event], bytes
         board.soft_reset()
         board.exec(RUN.format(settings="settings.json"), timeout=240)
         events = [tuple(event) for event in board.eval("found")]
-        status = board.exec("ulnn_app.status()")
+        figures = dict(board.eval("ulnn_app.figures()"))
         state = board.read_file("alarm.state")
-    return events, state, status
+    return events, state, board_code.module("ulnn_app.words").status(figures)
 
 
 def run(
