@@ -24,6 +24,8 @@ class Frames:
     raise ValueError for a source that has not the rate of the features.
     """
 
+    problem = 0
+
     def __init__(self, source, features, counts, blocks):
         self._source = source
         self._features = features
