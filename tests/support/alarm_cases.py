@@ -70,7 +70,8 @@ def life(seed: int, steps: int, bad: float = 6.0) -> Life:
 WATCHES = (
     '(Prediction(Scaling(MODEL)), Alarm(128, 2000000, True, "ewma", 8, 2, 3), 4)',
     '(Prediction(Scaling(MODEL)), Alarm(200, 1000000, True, "cusum", 8, 1, 3), 5, 1500)',
-    '(Input(1), Alarm(128, 20000000, False, "ewma", 4, 1, 2), 2, 0, (Between(0, -8000, 8500),), 30)',
+    '(Input(1), Alarm(128, 20000000, False, "ewma", 4, 1, 2), 2, 0, (Between(0, -8000, 8500),), '
+    "30)",
 )
 
 

@@ -80,10 +80,9 @@ def training_data(recipe: features.FeatureRecipe, every: int) -> Sequences:
     return features.computed(sequences(np.concatenate(parts)), recipe)
 
 
-def life(machine: Machine, snapshots: int | None) -> NDArray[np.int16]:
+def life(machine: Machine, stride: int) -> NDArray[np.int16]:
     """(N, SHARE) counts that the sensor of a pump gives in its life."""
-    count = snapshots or len(machine)
-    return np.stack([machine.snapshot(k)[:SHARE] for k in range(count)])
+    return np.stack([machine.snapshot(k)[:SHARE] for k in range(0, len(machine), stride)])
 
 
 def take(raw: NDArray[np.int16]) -> bytes:
@@ -156,9 +155,10 @@ def on_board(port: str, model: Path, settings: Path) -> tuple[list[Event], bytes
 
 def run(
     port: str = PORT, folder: Path | None = None, *, epochs: int = 30, every: int = 2,
-    snapshots: int | None = None,
+    stride: int = 1,
 ) -> Outcome:  # fmt: skip
-    """Train, convert, deploy, watch. epochs, every, snapshots: fewer, to see it run."""
+    """Train, convert, deploy, watch. epochs; every, stride: of the
+    snapshots to train on, and to watch: fewer, to see it run."""
     start, out = time.perf_counter(), Terminal(highlight=False, soft_wrap=True)
     folder = folder or project_root() / "build" / "machine"
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ def run(
 
     out.print(f"3/4 the board at {port} learns on another pump, until that fails")
     machine = machines.machines("development")[WATCHED]
-    raw = life(machine, snapshots)
+    raw = life(machine, stride)
     (folder / "life.take").write_bytes(take(raw))
     shutil.copyfile(HERE / "settings.json", folder / "settings.json")
     events, state, status = on_board(port, path, folder / "settings.json")
@@ -192,7 +192,7 @@ def run(
     held = bytearray(watch.size)
     watch.pack(held)
     same = events == want and bytes(held) in state
-    days = [float(machine.at[k]) / 86400 for k in at]
+    days = [float(machine.at[k * stride]) / 86400 for k in at]
     for (event, _, value, level), day in zip(want, days, strict=True):
         out.print(f"    day {day:.2f}: {event}, {value} with a threshold of {level}")
     out.print(f"    the fault began on day {machine.onset / 86400:.2f}, and it failed on day "
