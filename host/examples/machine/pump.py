@@ -110,24 +110,28 @@ def watch_of(settings: Path, model: bytes) -> Watch:
     return found
 
 
-def on_pc(watch: Watch, model: bytes, raw: NDArray[np.int16],
-          recipe: features.FeatureRecipe) -> tuple[list[Event], list[int]]:  # fmt: skip
-    """Events, and in which snapshot: features and model as the PC has them for training."""
+def on_pc(
+    watch: Watch, model: bytes, raw: NDArray[np.int16], recipe: features.FeatureRecipe
+) -> tuple[list[Event], list[int], bytes]:
+    """Events, in which snapshot they are, and what is kept over a power cut: features and model as
+    the PC has them for training."""
     data = features.computed(sequences(raw), recipe)
     batch = quantise(container.read(model), data)
     y = registry.run(model, batch, registry.best(model)).y
     us = round(1e6 * recipe.hop / RATE)
-    events, at = [], []
+    events, at, kept = [], [], bytearray(watch.size)
     before = array("h", bytes(2 * y.shape[2]))
     for k in range(len(raw)):
         for step in range(int(data.length[k])):
             row = array("h", batch.x[k, step].tolist())
-            if watch.step(row, before, us, not step) and watch.alarm.event:
-                a = watch.alarm
-                events.append((a.event, a.seconds, a.value, a.level))
-                at.append(k)
+            if watch.step(row, before, us, not step):
+                watch.pack(kept)
+                if watch.alarm.event:
+                    a = watch.alarm
+                    events.append((a.event, a.seconds, a.value, a.level))
+                    at.append(k)
             before = array("h", y[k, step].tolist())
-    return events, at
+    return events, at, bytes(kept)
 
 
 RUN = """
@@ -188,10 +192,8 @@ def run(
 
     out.print("4/4 the same on the PC")
     watch = watch_of(folder / "settings.json", path.read_bytes())
-    want, at = on_pc(watch, path.read_bytes(), raw, recipe)
-    held = bytearray(watch.size)
-    watch.pack(held)
-    same = events == want and bytes(held) in state
+    want, at, kept = on_pc(watch, path.read_bytes(), raw, recipe)
+    same = events == want and kept in state
     days = [float(machine.at[k * stride]) / 86400 for k in at]
     for (event, _, value, level), day in zip(want, days, strict=True):
         out.print(f"    day {day:.2f}: {event}, {value} with a threshold of {level}")
