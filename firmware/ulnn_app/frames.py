@@ -23,6 +23,8 @@ class Frames:
     not the rate of the features.
     """
 
+    problem = 0
+
     def __init__(self, source, features, counts, blocks):
         self._source = source
         self._features = features

@@ -13,6 +13,7 @@ from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
 from ulnn_rules.ticks import ticks_diff, ticks_ms, ticks_us
 
+NO_READING = -2  # beside the numbers of a Decider
 _AT_ONCE = 8  # samples, before others have their turn
 _PAUSE_MS, _LAST_PAUSE_MS = 100, 10000
 # CPython's takes long, and is of no use here.
@@ -25,12 +26,13 @@ class App:
     """One model, its source, and what became of the samples.
 
     decider: the `Decider`; its `label`, `decision`, `margin` are the last decision's.
-    on_decision, on_poll: lists of functions that get the app: at each decision; and at each turn
-    of the loop, which has to be short. samples, clamped, starts: counts since the start.
-    reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
-    "ready", "running", "waiting" after a fault, "ended". policy: what may leave, or None; source:
-    masked by it. alarm: the `Alarms`, None without settings for it. front: what makes steps of
-    samples (`front.Samples`).
+    decision, label, margin: what holds now; "no reading" while problem is True.
+    on_decision, on_poll: lists of functions that get the app: at each decision, and where there
+    is no reading any more; and at each turn of the loop, which has to be short. samples, clamped,
+    starts: counts since the start. reports: the `Reports` of events, None without sinks. faults:
+    a `measures.Faults`. state: "ready", "running", "waiting" after a fault, "ended". policy: what
+    may leave, or None; source: masked by it. alarm: the `Alarms`, None without settings for it.
+    front: what makes steps of samples (`front.Samples`).
     """
 
     BLOCKS = True  # whether samples may be taken many at once
@@ -110,7 +112,7 @@ class App:
         self.samples = self.clamped = self.starts = self._dropped = self._billions = 0
         self._pause = self._ms = self.seconds = self._failed_at = 0
         self._down = True
-        self._stopping = False
+        self._stopping = self.problem = False
         self._shown = None
 
     # ---- running ------------------------------------------------------------------------------
@@ -216,6 +218,11 @@ class App:
         while front.step():
             self._infer(front, start)
             start = ticks_us()
+        if front.problem and not self.problem:
+            self.problem = True
+            self._say(NO_READING)
+        elif not front.problem:
+            self.problem = False
 
     def _infer(self, front, start):
         """One step of the model. start: ticks when work on it began."""
@@ -224,21 +231,26 @@ class App:
             self.clamped += 1
         if self.reports:
             self.reports.log.sample(front.x)
+        self.problem = False
         if self.alarm:  # it compares with what was predicted
             self.alarm.step(front)
         decision = self.decider.step(front.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
         if decision is not None:
             self._decided[decision] += 1
-            if self.settings["print"] != "nothing":
-                self._show(decision)
-            for f in self.on_decision:
-                self.call(f, "on_decision")
+            self._say(decision)
+
+    def _say(self, decision):
+        """What holds now, to all who want to know."""
+        if self.settings["print"] != "nothing":
+            self._show(decision)
+        for f in self.on_decision:
+            self.call(f, "on_decision")
 
     def _show(self, decision):
         if decision != self._shown or self.settings["print"] == "all":
             self._shown = decision
-            label, margin = self.decider.label, self.decider.margin
+            label, margin = self.label, self.margin
             if self.private:
                 label, margin = self.private.decision(label, margin)
             print(self.seconds, "s", label, "margin", margin)
@@ -269,6 +281,19 @@ class App:
 
     # ---- what became of it --------------------------------------------------------------------
 
+    @property
+    def decision(self):
+        """The decision that holds, NO_READING where the samples are none to decide on."""
+        return NO_READING if self.problem else self.decider.decision
+
+    @property
+    def label(self):
+        return "no reading" if self.problem else self.decider.label
+
+    @property
+    def margin(self):
+        return 0 if self.problem else self.decider.margin
+
     def dropped(self):
         """Samples that are known to be lost."""
         return self._dropped if self._down else self._dropped + self.source.dropped
@@ -282,7 +307,7 @@ class App:
 
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
-        d, pace, latency = self.decider, self.pace, self.latency
+        pace, latency = self.pace, self.latency
         names = self.names()
         used, free = _memory()
         found = {
@@ -295,7 +320,7 @@ class App:
             "shortest_us": pace.shortest, "longest_us": pace.longest,
             "p50_us": latency.below(50), "p95_us": latency.below(95), "max_us": latency.most,
             "decisions": list(zip(names, self._decided)),  # noqa: B905 - MicroPython has no strict
-            "decision": d.label, "margin": d.margin, "used": used, "free": free,
+            "decision": self.label, "margin": self.margin, "used": used, "free": free,
             "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
             "alarm": self.alarm.figures() if self.alarm else {},
         }  # fmt: skip

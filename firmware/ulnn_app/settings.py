@@ -127,7 +127,7 @@ def counts_of(settings, source, scales, where="settings"):
         given = array("f")
         for k in order:
             given.extend(array("f", (source.scale[k], source.offset[k])))
-        if order == list(range(len(source.names))) and given == scales:
+        if order == list(range(len(source.names))) and list(given) == list(scales):
             return None
         return Counts(raw, array("f", source.scale), array("f", source.offset), order)
     except ValueError as e:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from ulnn_rules import sections
+from ulnn_rules.beats import BEATS
 from ulnn_rules.centres import CENTRES
 from ulnn_rules.features import FEATURES
 
@@ -26,6 +27,7 @@ _LOOP = "ulnn_stream"
 _ALWAYS = (_LOOP, f"{RULES}/decider", f"{RULES}/scaling")
 _BY_SECTION = {
     FEATURES: (f"{RULES}/features",),
+    BEATS: (f"{RULES}/beats",),
     CENTRES: (f"{RULES}/centres", f"{RULES}/session"),
 }
 _BUS, _BUSIO = f"{SOURCES}/bus", f"{SOURCES}/busio_bus"  # the other one is CircuitPython's

@@ -23,7 +23,14 @@ MATRIX = struct.Struct("<BBBBBBHHHI")
 LTC = struct.Struct("<HBBIII")
 LTC_START = LAYER.size + LTC.size
 TIME, INPUT, OUTPUT, TABLE, LAYERS, GOLDEN = 1, 2, 3, 4, 5, 6
-META, MODEL_NAMES, DECISION, CENTRES, FEATURES = 0x8001, 0x8003, 0x8004, 0x8005, 0x8006
+META, MODEL_NAMES, DECISION, CENTRES, FEATURES, BEATS = (
+    0x8001,
+    0x8003,
+    0x8004,
+    0x8005,
+    0x8006,
+    0x8007,
+)
 NAMES = {
     TIME: "TIME",
     INPUT: "INPUT",
@@ -37,6 +44,7 @@ NAMES = {
     DECISION: "DECISION",
     CENTRES: "CENTRES",
     FEATURES: "FEATURES",
+    BEATS: "BEATS",
 }
 REPEATS = {TABLE: TABLES_MAX, LAYERS: LAYERS_MAX}
 
@@ -96,6 +104,8 @@ def sections(model: ModelFile) -> tuple[Section, ...]:
         found.append(Section(CENTRES, 0, len(meaning.centres_bytes(model.centres))))
     if model.features:
         found.append(Section(FEATURES, 0, len(model.features)))
+    if model.beats:
+        found.append(Section(BEATS, 0, len(model.beats)))
     return tuple(found)
 
 

@@ -18,8 +18,8 @@ Int16 = NDArray[np.int16]
 Float = NDArray[np.float32]
 
 FORMAT = (1, 2)
-"""Version of the files that are written here, but of those with FEATURES."""
-FEATURES_MINOR = 3
+"""Version of the files that are written here, but of those with FEATURES or BEATS."""
+FEATURES_MINOR, BEATS_MINOR = 3, 4
 DIALECTS = {
     1: "ncps.torch",
     2: "ncps.keras",
@@ -329,8 +329,9 @@ class ModelFile:
     """A whole model.
 
     Scales and offsets: float32 (input_size,) and (output_size,); tick in ns; dt_max in ticks.
-    names, decision, centres: None where the file has none. features: the section with the recipe
-    of the inputs (`ulnn_rules.features.Recipe`); empty: none. format_minor: of the file's version.
+    names, decision, centres: None where the file has none. features, beats: the section with the
+    recipe of the inputs (`Recipe` of `ulnn_rules.features` and `beats`); empty: none, and one of
+    them is. format_minor: of the file's version.
     """
 
     input_scale: Float
@@ -347,6 +348,7 @@ class ModelFile:
     decision: Decision | None = None
     centres: Centres | None = None
     features: bytes = b""
+    beats: bytes = b""
     dialect: str = "ncps.torch"
     model_version: int = 1
     sha256: str = ""
