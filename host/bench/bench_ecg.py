@@ -228,7 +228,7 @@ def two_means(points: NDArray[np.float64]) -> NDArray[np.bool_]:
         if (moved == second).all():
             break
         second = moved
-    return second
+    return np.asarray(second, bool)
 
 
 def person(epochs: int | None = None) -> Person:
@@ -250,7 +250,7 @@ def person(epochs: int | None = None) -> Person:
     rate = RATES[1]
     t = np.arange(0, len(x) / mitbih.RATE, 1 / rate)
     again = np.interp(t, np.arange(len(x)) / mitbih.RATE, x).astype(np.float32)
-    one = Sequences(again[:, None], np.float32(1 / rate), channels=("ecg",))
+    one = Sequences(again[:, None], np.full(len(again), 1 / rate, np.float32), channels=("ecg",))
     data = beats.computed(one, recipe_at(rate))
     shape = data.x[0, :, : len(data.channels) - 4].astype(np.float64)
     kind = two_means(shape).astype(np.int64)
