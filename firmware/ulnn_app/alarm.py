@@ -18,7 +18,7 @@ TABLE = {
     "false_alarms_a_day": Key(float, 0.1, 0.001, 1000),
     "rule": Key(str, "ewma", choices=RULES),
     "smooth": Key(int, 10, 1, 1000),
-    "raise_after": Key(int, 3, 1, 1000),
+    "raise_after": Key(int, 1, 1, 1000),
     "clear_after": Key(int, 10, 1, 1000),
     "look": Key(int, 32, 1, 4096),
     "every_s": Key(int, 0, 0, 86400),
@@ -106,8 +106,10 @@ class Alarms:
             self.watch.unpack(self._slots.content)
 
     def step(self, front):
-        """Before a step of the model."""
+        """Before a step of the model. Snapshots are sequences of their own, as in training."""
         app = self._app
+        if front.fresh and self._settings["every_s"]:
+            app.model.reset()
         if self.watch.step(front.x, app.decider.y, front.us, front.fresh, front.raw):
             self.save()
             if self.watch.alarm.event:

@@ -46,7 +46,7 @@ class Alarm:
         weighs: bool = False,
         rule: str = "ewma",
         smooth: int = 10,
-        raise_after: int = 3,
+        raise_after: int = 1,
         clear_after: int = 10,
     ) -> None:
         self.threshold = Threshold(learn_s, false_alarms, weighs)

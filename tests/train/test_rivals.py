@@ -17,10 +17,10 @@ from support.paths import ROOT
 from support.training import plan, waves
 from ulnn_host import api
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.experiments import budget
+from ulnn_host.experiments import budget, robustness
 from ulnn_host.experiments.space import Space
 from ulnn_host.network import layers
-from ulnn_host.train import diagonal, networks, recipe, train
+from ulnn_host.train import diagonal, networks, reading, recipe, train
 from ulnn_host.train.cells import CELLS, min_gru
 from ulnn_host.train.model_recipe import ModelRecipe
 from ulnn_host.train.rollout import Rollout
@@ -233,6 +233,11 @@ def test_every_rival_learns_its_task(tmp_path: Path, cell: str) -> None:
     line = f"net.safetensors: a network of cell {cell}, which is float only: there is no integer"
     with pytest.raises(UlnnError, match=line):
         api.convert(path, data)
+    network, assumed = reading.read_network(path)
+    found = robustness.robustness(data, network=network, tried=robustness.conditions([0.5]))
+    assert not assumed
+    assert found.results[0].scores["float"] == train.evaluate(first, data)
+    assert found.results[1].samples < found.results[0].samples
 
 
 def test_time_constants_of_a_start_fill_their_range() -> None:

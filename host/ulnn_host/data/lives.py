@@ -23,12 +23,39 @@ Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
+class State:
+    """When a machine is judged: where the mean of a feature, `channel`, is above `least`."""
+
+    channel: str
+    least: float
+
+    @staticmethod
+    def parse(text: str) -> State | None:
+        """Of "acc rms > 9"; None of "". Raises UlnnError."""
+        if not text:
+            return None
+        found = re.fullmatch(r"\s*(.+?)\s*>\s*(-?\d+\.?\d*)\s*", text)
+        if not found:
+            raise UlnnError(f'state is {text!r}, expected a feature and a number: "acc rms > 9"')
+        return State(found[1], float(found[2]))
+
+    def holds(self, data: Sequences) -> Bool:
+        """(N,), for each recording. Raises UlnnError where the data have no such feature."""
+        if self.channel not in data.channels:
+            raise UlnnError(
+                f"state: there is no {self.channel!r}, expected one of {', '.join(data.channels)}"
+            )
+        column = data.x[:, :, data.channels.index(self.channel)]
+        return np.asarray((column * data.mask).sum(1) / data.length > self.least)
+
+
+@dataclass(frozen=True)
 class Lives:
     """M machines.
 
     data: N recordings, group: the machine, 0 to M - 1; those of a machine in the order of time.
     at: (N,) seconds since the machine's start. onset: (M,) seconds, when it was healthy no more;
-    end: (M,) seconds, when it failed. running: (N,), whether a recording is judged.
+    end: (M,) seconds, when it failed. running: (N,), whether a recording is judged; state: why.
     """
 
     data: Sequences
@@ -36,6 +63,7 @@ class Lives:
     onset: Float
     end: Float
     running: Bool
+    state: State | None = None
 
     def __len__(self) -> int:
         return len(self.end)
@@ -64,41 +92,14 @@ class Lives:
         )
         machines = np.array(chosen)
         onset, end = self.onset[machines], self.end[machines]
-        return Lives(data, self.at[rows], onset, end, self.running[rows])
-
-
-@dataclass(frozen=True)
-class State:
-    """When a machine is judged: where the mean of a feature, `channel`, is above `least`."""
-
-    channel: str
-    least: float
-
-    @staticmethod
-    def parse(text: str) -> State | None:
-        """Of "acc rms > 9"; None of "". Raises UlnnError."""
-        if not text:
-            return None
-        found = re.fullmatch(r"\s*(.+?)\s*>\s*(-?\d+\.?\d*)\s*", text)
-        if not found:
-            raise UlnnError(f'state is {text!r}, expected a feature and a number: "acc rms > 9"')
-        return State(found[1], float(found[2]))
-
-    def holds(self, data: Sequences) -> Bool:
-        """(N,), for each recording. Raises UlnnError where the data have no such feature."""
-        if self.channel not in data.channels:
-            raise UlnnError(
-                f"state: there is no {self.channel!r}, expected one of {', '.join(data.channels)}"
-            )
-        column = data.x[:, :, data.channels.index(self.channel)]
-        return np.asarray((column * data.mask).sum(1) / data.length > self.least)
+        return Lives(data, self.at[rows], onset, end, self.running[rows], self.state)
 
 
 def generated(
     split: machines.Split, recipe: FeatureRecipe, state: State | None, report: Report | None = None
 ) -> Lives:
-    """The machines of the generated set, whose onset is known. Raises UlnnError for a recipe that
-    does not fit the samples."""
+    """The machines of the generated set, whose onset is known; without a state they are judged
+    while they run. Raises UlnnError for a recipe that does not fit the samples."""
     made = machines.machines(split)
     parts = []
     for number, machine in enumerate(made):
@@ -121,7 +122,8 @@ def generated(
         at=np.concatenate([machine.at for machine in made]),
         onset=np.array([machine.onset for machine in made]),
         end=np.array([machine.life for machine in made]),
-        running=_running(data, state),
+        running=_running(data, state) if state else np.concatenate([m.running for m in made]),
+        state=state,
     )
 
 
@@ -138,7 +140,7 @@ def recorded(data: Sequences, every: float, share: float, state: State | None) -
     counts = np.bincount(group)
     at = np.concatenate([np.arange(count) for count in counts]) * every
     end = np.asarray(counts * every, np.float64)
-    return Lives(data, at, np.asarray(share * end), end, _running(data, state))
+    return Lives(data, at, np.asarray(share * end), end, _running(data, state), state)
 
 
 def _running(data: Sequences, state: State | None) -> Bool:

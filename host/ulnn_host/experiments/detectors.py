@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ulnn_rules.alarm import Alarm
-from ulnn_rules.features import UNIT
 from ulnn_rules.log2 import log2
 from ulnn_rules.novelty import Prediction
 from ulnn_rules.scaling import Scaling
@@ -42,11 +41,14 @@ LINEAR = "linear"
 @dataclass(frozen=True)
 class Pace:
     """look: steps of a look; every: seconds that a recording stands for; learn: seconds in which a
-    machine teaches its threshold."""
+    machine teaches its threshold; smooth, raise_after, clear_after: looks, as of an `Alarm`."""
 
     look: int
     every: float
     learn: float
+    smooth: int
+    raise_after: int
+    clear_after: int
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ class Looks:
 
 
 class Detector(Protocol):
-    """name: of its kind; content: its model file, b"" without one; cycles: of a step of that on a
-    Cortex-M7, modelled."""
+    """name: of its kind; content: its model file; cycles: of a step of that on a Cortex-M7,
+    modelled, 0 where no step matters; alarms: side by side; score: as settings of an app name it.
+    """
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -71,6 +74,10 @@ class Detector(Protocol):
     def content(self) -> bytes: ...  # noqa: D102
     @property
     def cycles(self) -> int: ...  # noqa: D102
+    @property
+    def alarms(self) -> int: ...  # noqa: D102
+    @property
+    def score(self) -> str: ...  # noqa: D102
 
     def looks(self, lives: Lives, pace: Pace) -> tuple[Looks, ...]:
         """Of each machine, in the states in which it is judged."""
@@ -79,18 +86,29 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class OfFeatures:
-    """Features themselves, an alarm for each. columns: which, by name."""
+    """Features themselves, an alarm for each. columns: which, by name; content: a model file with
+    these inputs, which has their recipe and their scales."""
 
     name: str
     columns: tuple[str, ...]
-    content: bytes = b""
+    content: bytes = field(repr=False)
     cycles: int = 0
+
+    @property
+    def alarms(self) -> int:
+        """One for each feature."""
+        return len(self.columns)
+
+    @property
+    def score(self) -> str:
+        """The first one."""
+        return self.columns[0]
 
     def looks(self, lives: Lives, pace: Pace) -> tuple[Looks, ...]:
         """Of each machine."""
         data = lives.data
-        x = data.x[:, :, [data.channels.index(name) for name in self.columns]]
-        counts = np.rint(x.astype(np.float64) * UNIT).astype(np.int64)
+        columns = [data.channels.index(name) for name in self.columns]
+        counts = quantise(container.read(self.content), data).x[:, :, columns].astype(np.int64)
         found = []
         for rows in _judged(lives):
             places = _places(data.length[rows], 0, pace)
@@ -106,6 +124,8 @@ class OfErrors:
     name: str
     content: bytes = field(repr=False)
     cycles: int = 0
+    alarms: int = 1
+    score: str = "prediction"
 
     def looks(self, lives: Lives, pace: Pace) -> tuple[Looks, ...]:
         """Of each machine. Raises UlnnError where the data do not fit the model."""
@@ -182,13 +202,14 @@ def _energies(errors: Int, prediction: Prediction) -> Int:
     return np.array(found, np.int64).reshape(errors.shape[:2])
 
 
-def simple(channels: Sequence[str]) -> tuple[OfFeatures, ...]:
-    """The detectors that the names of features allow: level, kurtosis, fault frequencies."""
+def simple(channels: Sequence[str], content: bytes) -> tuple[OfFeatures, ...]:
+    """The detectors that the names of features allow: level, kurtosis, fault frequencies.
+    content: a model file with these inputs."""
     found = {
         name: tuple(c for c in channels if c.endswith(word) or (word.endswith(" ") and word in c))
         for name, word in SIMPLE.items()
     }
-    return tuple(OfFeatures(name, columns) for name, columns in found.items() if columns)
+    return tuple(OfFeatures(n, columns, content) for n, columns in found.items() if columns)
 
 
 def linear(healthy: Sequences, bits: int = 8) -> OfErrors:
@@ -209,5 +230,8 @@ def linear(healthy: Sequences, bits: int = 8) -> OfErrors:
 
 def predictor(name: str, network: FloatNetwork, healthy: Sequences, bits: int = 8) -> OfErrors:
     """The detector of a network that predicts the next step. Raises NotConverted."""
-    model = converted(network, sample(next_sample(healthy)), Options(bits=bits))
+    seen = replace(
+        sample(next_sample(healthy)), channels=healthy.channels, features=healthy.features
+    )
+    model = converted(network, seen, Options(bits=bits))
     return OfErrors(name, container.write(model), cycles(model))

@@ -25,7 +25,6 @@ Bool = NDArray[np.bool_]
 SETTINGS = tuple(
     dict.fromkeys(round(v) for v in np.geomspace(1e5, 1, 51).tolist())
 )  # in 1000 days
-SMOOTH, RAISE_AFTER, CLEAR_AFTER = 4, 2, 4  # recordings
 
 
 @dataclass(frozen=True)
@@ -87,12 +86,11 @@ def _one(lives: Lives, k: int, looks: Looks, pace: Pace, setting: int) -> Alarms
 def followed(looks: Looks, pace: Pace, setting: int) -> tuple[Bool, Bool]:
     """(n,) looks at which an alarm begins, of one or of several that run side by side, and (n,)
     those at which all have learnt."""
-    many = max(1, round(1000 * pace.every / int(looks.ms[0])))
     on, learnt = (np.zeros(looks.scores.shape, bool) for _ in range(2))
     for c, column in enumerate(looks.scores.T.tolist()):
         alarm = Alarm(
-            int(pace.learn), setting, looks.usual > 0, smooth=SMOOTH * many,
-            raise_after=RAISE_AFTER * many, clear_after=CLEAR_AFTER * many,
+            int(pace.learn), setting, looks.usual > 0, smooth=pace.smooth,
+            raise_after=pace.raise_after, clear_after=pace.clear_after,
         )  # fmt: skip
         for n, (score, ms) in enumerate(zip(column, looks.ms.tolist(), strict=True)):
             alarm.look(score, ms)

@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
 from ..base.toml_tables import check, number
-from ..data.lives import DAY, Lives
+from ..data.features import read_recipe as read_features
+from ..data.lives import DAY, Lives, State, generated, recorded
+from ..data.logs import read_data
+from ..data.options import DataOptions
 from ..data.sequences import Sequences
 from ..data.targets import next_sample
-from ..train.recipe import Recipe
+from ..train.recipe import RECIPES, Recipe, read_recipe
 from . import detectors, lead
 from .compare import BETTER, FEW, NO_VERDICT, NOT_SEEN, WORSE, Difference
 from .detectors import LINEAR, SIMPLE, Detector, Pace
@@ -30,6 +33,7 @@ from .intervals import Bootstrap, Interval, Tallies, Tally
 from .lead import Alarms
 from .trainings import Job, trained
 
+MOST = 1000  # recordings that a network is trained on: healthy ones are much alike
 Int = NDArray[np.int64]
 Report = Callable[[int, int, str], None]
 
@@ -40,14 +44,18 @@ class Plan:
 
     learn: days in which each machine teaches its threshold; false_alarms: a day, that all
     detectors have; every: seconds from one recording to the next; look: steps whose mean score is
-    compared; seeds: trainings of each network; folds: parts of the machines, each of which is held
-    out once; bits: of models' weights; seed: of the folds, and of the intervals. Raises UlnnError.
+    compared; smooth, raise_after, clear_after: looks, as of a board's alarm; seeds: trainings of
+    each network; folds: parts of the machines, each of which is held out once; bits: of models'
+    weights; seed: of the folds, and of the intervals. Raises UlnnError.
     """
 
     learn: float = number(1.5, 0.001)
     false_alarms: float = number(0.1, 0.0001)
     every: float = number(1800.0, 0.001)
     look: int = number(8, 1, 4096)
+    smooth: int = number(16, 1, 1000)
+    raise_after: int = number(8, 1, 1000)
+    clear_after: int = number(16, 1, 1000)
     seeds: int = number(2, 1, 1000)
     folds: int = number(5, 2)
     bits: int = 8
@@ -61,7 +69,8 @@ class Plan:
     @property
     def pace(self) -> Pace:
         """The same in seconds."""
-        return Pace(self.look, self.every, self.learn * DAY)
+        looks = self.smooth, self.raise_after, self.clear_after
+        return Pace(self.look, self.every, self.learn * DAY, *looks)
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Entry:
     """A detector. alarms: by seed, on the same machines; settings: by seed, false alarms in 1000
     days as a board takes them, with which `alarms` came about; warning: days from the first alarm
     to the failure, 0 for a machine without one; rate: false alarms a day. size: bytes of the
-    model file, 0 without one; cycles: of a step of it."""
+    model file; cycles: of a step of it, 0 where none matters; columns: alarms side by side."""
 
     name: str
     settings: tuple[int, ...]
@@ -78,6 +87,7 @@ class Entry:
     rate: Interval
     size: int
     cycles: int
+    columns: int
 
     @property
     def found(self) -> float:
@@ -96,6 +106,7 @@ class Entry:
             "settings": list(self.settings),
             "bytes": self.size,
             "cycles": self.cycles,
+            "alarms": self.columns,
         }
 
 
@@ -127,22 +138,45 @@ class Judged:
 @dataclass(frozen=True)
 class Maintained:
     """What was found on machines that nothing was trained on. chosen: the name of a detector, why:
-    in a sentence. detectors: by name, for each seed, trained on all machines."""
+    in a sentence. detectors: by name, for each seed, trained on all machines; look_seconds: that a
+    look stands for; state: in which machines are judged."""
 
     judged: Judged
     chosen: str
     why: str
     detectors: Mapping[str, tuple[Detector, ...]]
+    look_seconds: float
+    state: State | None = None
 
     @property
-    def detector(self) -> Detector:
-        """The chosen one, of the first seed."""
-        return self.detectors[self.chosen][0]
+    def model(self) -> bytes:
+        """The model file of the chosen one, of the first seed; where that is a feature, of the
+        linear predictor, whose file has the recipe of features."""
+        return self.detectors[self.chosen][0].content
 
     @property
     def setting(self) -> int:
         """False alarms in 1000 days that a board is to be told with it."""
         return self.judged.entry(self.chosen).settings[0]
+
+    @property
+    def alarm(self) -> dict[str, Any]:
+        """What an app on a board is to be told of the alarm (`alarm` of its settings)."""
+        plan = self.judged.plan
+        found = {
+            "score": self.detectors[self.chosen][0].score,
+            "learn_s": round(plan.learn * DAY),
+            "false_alarms_a_day": self.setting / 1000,
+            "rule": "ewma",
+            "smooth": plan.smooth,
+            "raise_after": plan.raise_after,
+            "clear_after": plan.clear_after,
+            "look": plan.look,
+            "every_s": round(self.look_seconds),
+        }
+        state = self.state
+        when = [] if state is None else [{"channel": state.channel, "above": state.least}]
+        return found | {"when": when}
 
     @property
     def notes(self) -> list[str]:
@@ -166,7 +200,7 @@ class Maintained:
             dataclasses.asdict(self.judged.plan)
             | self.judged.to_dict()
             | facts
-            | {"notes": self.notes}
+            | {"alarm": self.alarm, "notes": self.notes}
         )
 
 
@@ -183,7 +217,32 @@ def maintain(
     made = work.detectors(np.arange(len(lives)))
     judged = _judged(lives, plan, held, made)
     chosen, why = choice(judged)
-    return Maintained(judged, chosen, why, made)
+    first = made[chosen][0].looks(lives.of([0]), plan.pace)[0]
+    return Maintained(judged, chosen, why, made, float(first.ms[0]) / 1000, lives.state)
+
+
+def maintain_files(
+    source: str,
+    recipes: Sequence[Path],
+    options: DataOptions,
+    healthy: float,
+    state: str,
+    plan: Plan,
+    cache: Path,
+    report: Report,
+) -> Maintained:
+    """As `maintain`, of the set "machines" or of files. recipes: a CfC's where there is none;
+    healthy: share of each life; state: as `State.parse` takes it. Raises UlnnError."""
+    if not 0 < healthy < 1:
+        raise UlnnError(f"healthy is {healthy:g}, expected a share of each life, such as 0.4")
+    when = State.parse(state)
+    read = {path.stem: read_recipe(path) for path in recipes or [RECIPES / "machines.toml"]}
+    if source == "machines":
+        features = read_features(options.features or RECIPES / "machines_features.toml")
+        lives = generated("development", features, when)
+    else:
+        lives = recorded(read_data(source, options), plan.every, healthy, when)
+    return maintain(lives, read, plan, cache, report)
 
 
 def judge(found: Maintained, lives: Lives) -> Judged:
@@ -202,24 +261,32 @@ def judge(found: Maintained, lives: Lives) -> Judged:
 
 def choice(judged: Judged) -> tuple[str, str]:
     """(name, why). A network is chosen only where it is better beyond chance than the best of the
-    others, which cost less."""
-    plain = [entry for entry in judged.entries if is_plain(entry.name)]
+    others, which cost less. An app on a board has one alarm."""
+    plain = [entry for entry in judged.entries if is_plain(entry.name) and entry.columns == 1]
     best = max(plain, key=lambda entry: entry.warning.value)
     networks = [entry for entry in judged.entries if not is_plain(entry.name)]
-    why = f"{best.name} warns {best.warning.value:.2f} days before the failure"
-    if len(plain) > 1:
-        why += ", the longest of the detectors without a network"
+    why = (
+        f"{best.name} warns {best.warning.value:.2f} days before the failure, the longest of the "
+        "detectors that are one alarm without a network"
+    )
+    for entry in judged.entries:
+        if entry.columns > 1 and entry.warning.value > best.warning.value:
+            why += (
+                f" ({entry.name}: {entry.warning.value:.2f} days, with {entry.columns} alarms "
+                "side by side, and an app has one)"
+            )
     if not networks:
         return best.name, f"{why}."
     rival = max(networks, key=lambda entry: entry.warning.value)
     change = next(d for d in judged.differences if d.name == rival.name)
     text = (
-        f"{change.interval.value:+.2f} days with the network {rival.name}, 95 % between "
+        f"the network {rival.name}: {rival.warning.value:.2f} days, "
+        f"{change.interval.value:+.2f} to {change.first}, 95 % between "
         f"{change.interval.low:+.2f} and {change.interval.high:+.2f}"
     )
     if change.verdict == BETTER:
-        return rival.name, f"{why}; {text}: the network is chosen."
-    return best.name, f"{why}; {text}: no reason for a network."
+        return rival.name, f"{why}; {text}: better beyond chance, so it is chosen."
+    return best.name, f"{why}; {text}: not better beyond chance."
 
 
 def is_plain(name: str) -> bool:
@@ -271,10 +338,11 @@ class _Work:
     def detectors(self, machines: Int) -> dict[str, tuple[Detector, ...]]:
         """Of the healthy time of some machines, for each seed."""
         healthy = self._healthy(machines)
-        found: dict[str, tuple[Detector, ...]] = {}
-        for simple in detectors.simple(healthy.channels):
-            found[simple.name] = (simple,)
-        found[LINEAR] = (detectors.linear(healthy, self.plan.bits),)
+        linear = detectors.linear(healthy, self.plan.bits)
+        found: dict[str, tuple[Detector, ...]] = {
+            made.name: (made,) for made in detectors.simple(healthy.channels, linear.content)
+        }
+        found[LINEAR] = (linear,)
         self._tick(LINEAR)
         for name, recipe in self.recipes.items():
             found[name] = tuple(
@@ -289,6 +357,8 @@ class _Work:
 
     def _network(self, name: str, recipe: Recipe, healthy: Sequences) -> Detector:
         data = next_sample(healthy)
+        if len(data) > MOST:
+            data = data.take(np.linspace(0, len(data) - 1, MOST).round().astype(np.int64))
         network = trained(Job(recipe, Fold(data, data, data), self.plan.bits), self.cache)
         self._tick(name)
         return detectors.predictor(name, network.float_network(), healthy, self.plan.bits)
@@ -320,6 +390,7 @@ def _judged(
                 rate=bootstrap.mean(_tallies([(a.false, a.days) for a in full])),
                 size=max(len(detector.content) for detector in made[name]),
                 cycles=max(detector.cycles for detector in made[name]),
+                columns=made[name][0].alarms,
             )
         )
     plain = [entry for entry in entries if is_plain(entry.name)]

@@ -42,8 +42,8 @@ class FastGrnn(Rollout):
         drive = self.input(torch.cat([x, ts], 2) if self.dt_input else x)
         zeta, nu = torch.sigmoid(self.zeta), torch.sigmoid(self.nu)
         every = []
-        for t in range(len(drive)):
-            p = drive[t] + self.recurrent(h)
+        for now in drive.unbind():
+            p = torch.addmm(now, h, self.recurrent.weight.t())
             z, c = torch.sigmoid(p + self.bias_z), torch.tanh(p + self.bias_c)
             h = (zeta * (1 - z) + nu) * c + z * h
             every.append(h)

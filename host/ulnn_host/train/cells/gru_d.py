@@ -43,27 +43,38 @@ class GruD(Rollout):
         h, last, since = torch.split(h, sizes, 1)
         x = x.transpose(0, 1)
         there = ~torch.isnan(x)
-        lasts, sinces = [], []
-        for t in range(len(x)):
-            since = since + ts[t]
-            sinces.append(since)
-            last = torch.where(there[t], x[t], last)
-            lasts.append(last)
-            since = since.masked_fill(there[t], 0.0)
-        u, s, m = torch.stack(lasts), torch.stack(sinces), there.to(x.dtype)
+        u, s = _seen(x, there, ts, last, since)
+        m = there.to(x.dtype)
         faded = u * torch.exp(-F.relu(self.weight_x * s + self.bias_x))
         drive = self.input(torch.cat([torch.where(there, u, faded), m], 2))
         keep = torch.exp(-F.relu(self.decay(s)))
         every = []
-        for t in range(len(x)):
-            h = keep[t] * h
-            gates, new = drive[t][:, : 2 * self.units], drive[t][:, 2 * self.units :]
-            r, z = torch.sigmoid(gates + self.gates(h)).chunk(2, 1)
-            c = torch.tanh(new + self.candidate(r * h))
+        into = torch.split(drive, [2 * self.units, self.units], 2)
+        for fade, gates, new in zip(*(v.unbind() for v in (keep, *into)), strict=True):
+            h = fade * h
+            r, z = torch.sigmoid(torch.addmm(gates, h, self.gates.weight.t())).chunk(2, 1)
+            c = torch.tanh(torch.addmm(new, r * h, self.candidate.weight.t()))
             h = torch.lerp(h, c, z)
             every.append(h)
         states = torch.stack(every)
         return states, torch.cat([states, u, s.masked_fill(there, 0.0)], 2)
+
+
+def _seen(
+    x: Tensor, there: Tensor, ts: Tensor, last: Tensor, since: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The last value of each input and the time since then, (T, B, I). last, since (B, I): before
+    the first sample."""
+    if bool(there.all()):
+        return x, torch.cat([since + ts[:1], ts[1:].expand_as(x[1:])])
+    lasts, sinces = [], []
+    for t in range(len(x)):
+        since = since + ts[t]
+        sinces.append(since)
+        last = torch.where(there[t], x[t], last)
+        lasts.append(last)
+        since = since.masked_fill(there[t], 0.0)
+    return torch.stack(lasts), torch.stack(sinces)
 
 
 class GruDCell(Cell):

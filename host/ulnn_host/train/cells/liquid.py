@@ -34,9 +34,9 @@ class Liquid(Rollout):
         drive = self.input(x.transpose(0, 1))
         keep = torch.exp(-ts * torch.exp(-self.log_tau))
         every = []
-        for t in range(len(drive)):
-            f = torch.tanh(drive[t] + self.recurrent(h))
-            h = torch.lerp(f, h, keep[t])
+        for now, kept in zip(drive.unbind(), keep.unbind(), strict=True):
+            f = torch.tanh(torch.addmm(now, h, self.recurrent.weight.t()))
+            h = torch.lerp(f, h, kept)
             every.append(h)
         states = torch.stack(every)
         return states, states
