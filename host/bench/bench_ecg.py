@@ -407,7 +407,13 @@ def page(found: Sequence[Detection], named: Sequence[Draw], one: Person, patient
         WITHIN_ONE.format(trained=TRAINED_S, accuracy=100 * one.accuracy, test=one.test,
                           majority=100 * one.majority),
     ]  # fmt: skip
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(map(_flowing, parts)) + "\n"
+
+
+def _flowing(part: str) -> str:
+    """Prose as one line, which is wrapped later."""
+    part = part.strip()
+    return part if "\n\n" in part or part.startswith("|") else " ".join(part.split())
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
