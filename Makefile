@@ -10,7 +10,7 @@ C_SOURCES := native_module boards tests
 STUBS := stm32 esp32 rp2
 FIRMWARE := $(wildcard firmware/ulnn*.py) firmware/deployment/ulnn_boot.py $(patsubst %/,%,$(wildcard firmware/ulnn_*/))
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-start bench-host bench-data bench-line bench-events bench-adapt check lint firmware-types format picture docs vectors natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-start bench-host bench-data bench-line bench-events bench-machines bench-ecg bench-adapt check lint firmware-types format picture docs vectors natmods boards \
     dist test-install clean
 
 help:
@@ -22,6 +22,8 @@ help:
 	@echo "make bench-start               how a dense CfC should start; writes host/docs/start.md"
 	@echo "make bench-line                the serial line under damage; writes host/docs/line.md"
 	@echo "make bench-events              bytes and missed events beside raw; writes host/docs/events.md"
+	@echo "make bench-machines            what warns before machines fail; writes host/docs/machines.md"
+	@echo "make bench-ecg                 beats of an ECG, found and named; writes host/docs/ecg.md"
 	@echo "make bench-adapt               what a wearer teaches, and unknown; writes host/docs/adapt_figures.md"
 	@echo "make dist                      source, wheels and packages for mip into dist/"
 	@echo "make test-install              what make dist makes, installed and tried where nothing else is"
@@ -62,6 +64,12 @@ bench-line: setup
 
 bench-events: setup
 	$(BIN)/python host/bench/bench_events.py
+
+bench-machines: setup
+	$(BIN)/python host/bench/bench_machines.py
+
+bench-ecg: setup
+	$(BIN)/python host/bench/bench_ecg.py
 
 bench-adapt: setup
 	$(BIN)/python host/bench/bench_adapt.py

@@ -45,10 +45,11 @@ def start(settings="settings.json", source=None):
     return app
 
 
-def run(settings="settings.json", source=None, on_decision=None):
+def run(settings="settings.json", source=None, on_decision=None, on_alarm=None):
     """Run the app until Ctrl-C, `stop` or the end of a recording; then the prompt is back.
 
-    on_decision: a function that gets the app at each decision. A mistake is printed in one line.
+    on_decision, on_alarm: functions that get the app at each decision, and when its alarm has
+    learnt, begins or ends. A mistake is printed in one line.
     """
     import asyncio
 
@@ -60,6 +61,8 @@ def run(settings="settings.json", source=None, on_decision=None):
         return
     if on_decision:
         app.on_decision.append(on_decision)
+    if on_alarm and app.alarm:
+        app.alarm.on_alarm.append(on_alarm)
     try:
         asyncio.run(app.main())
         print("ulnn_app: ended after %d samples" % app.samples)
@@ -94,6 +97,27 @@ def figures():
 def faults():
     """(seconds when it came first, times in a row, text) of the last faults, the oldest first."""
     return _app.faults.entries() if _app else []
+
+
+def _alarm():
+    if not (_app and _app.alarm):
+        raise ValueError('no app with an alarm has run here: see "alarm" in its settings')
+    return _app.alarm
+
+
+def acknowledge():
+    """Somebody has seen the alarm. Whether one was raised; ValueError without an alarm."""
+    return _alarm().do("acknowledge")
+
+
+def snooze(minutes):
+    """End an alarm, and raise none for so many minutes. False: it still learns."""
+    return _alarm().do("snooze", max(1, int(60 * minutes)))
+
+
+def relearn():
+    """Learn what is usual and the threshold again, after a repair. The history stays."""
+    return _alarm().do("relearn")
 
 
 def forget(*files, settings="settings.json"):

@@ -23,6 +23,8 @@ class Frames:
     not the rate of the features.
     """
 
+    problem = 0
+
     def __init__(self, source, features, counts, blocks):
         self._source = source
         self._features = features
@@ -38,7 +40,9 @@ class Frames:
         self._clock = Clock()
         self.x = features.x
         self._take_block = getattr(source, "take_block", None) if blocks and not counts else None
+        self.raw = source.raw
         if self._take_block:
+            self.raw = None
             self._block = source.block
         else:
             self._block = array("h", [0] * recipe.channels) if counts else source.raw

@@ -8,7 +8,7 @@ from ulnn_rules import sections
 from ulnn_sources.base import Clock
 
 # Sections of a model's file, and the module whose `make` knows what they ask for.
-MODULES = {0x8006: "frames"}
+MODULES = {0x8006: "frames", 0x8007: "beats"}
 
 
 class Samples:
@@ -18,7 +18,8 @@ class Samples:
     before. fresh: whether the step does not go on from one before: the first one of all, and the
     first after a fault. count: samples that `take` took. gap: microseconds from the sample before
     to the first of them, 0 for the first of all. period: from one of them to the next, 0 where
-    there is one.
+    there is one. problem: not 0 while the samples are none to decide on. raw: counts of the last
+    sample, None where samples are taken many at once.
 
         if front.take():  # as `Source.take`
             front.arrive(ticks_us())
@@ -26,10 +27,13 @@ class Samples:
                 model.step(front.x, y, ticks(front.us))
     """
 
+    problem = 0
+
     def __init__(self, source, counts):
         self._source = source
         self._counts = counts
         self._clock = Clock()
+        self.raw = source.raw
         self.x = array("h", [0] * len(counts.order))
         self.us = self.gap = self.period = 0
         self.count = 1

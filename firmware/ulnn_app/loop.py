@@ -13,6 +13,7 @@ from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
 from ulnn_rules.ticks import ticks_diff, ticks_ms, ticks_us
 
+NO_READING = -2  # beside the numbers of a Decider
 _AT_ONCE = 8  # samples, before others have their turn
 _PAUSE_MS, _LAST_PAUSE_MS = 100, 10000
 # CPython's takes long, and is of no use here.
@@ -25,12 +26,14 @@ class App:
     """One model, its source, and what became of the samples.
 
     decider: the `Decider`; its `label`, `decision`, `margin` are the last decision's.
-    on_decision, on_poll: lists of functions that get the app: at each decision; and at each turn
-    of the loop, which has to be short. samples, clamped, starts: counts since the start.
-    reports: the `Reports` of events, None without sinks. faults: a `measures.Faults`. state:
-    "ready", "running", "waiting" after a fault, "ended". policy: what may leave, or None; source:
-    masked by it. front: what makes steps of samples (`front.Samples`). wearer: a `wearer.Wearer`,
-    None without "adapt".
+    decision, label, margin: what holds now; "no reading" while problem is True.
+    on_decision, on_poll: lists of functions that get the app: at each decision, and where there
+    is no reading any more; and at each turn of the loop, which has to be short. samples, clamped,
+    starts: counts since the start. reports: the `Reports` of events, None without sinks. faults:
+    a `measures.Faults`. state: "ready", "running", "waiting" after a fault, "ended". policy: what
+    may leave, or None; source: masked by it. alarm: the `Alarms`, None without settings for it.
+    wearer: the `Wearer`, None without "adapt". front: what makes steps of samples
+    (`front.Samples`).
     """
 
     BLOCKS = True  # whether samples may be taken many at once
@@ -43,13 +46,13 @@ class App:
                 source = source_of(s, where)
             except ImportError as e:
                 raise ValueError("%s.source: not on this board: %s" % (where, e)) from None
-        self.policy = self._private = None
+        self.policy = self.private = None
         if s["policy"]:
             from ulnn_app.private import Private  # not on every heap
 
-            self._private = Private(s["policy"], where)
-            self.policy = self._private.policy
-            source = self._private.source(source)
+            self.private = Private(s["policy"], where)
+            self.policy = self.private.policy
+            source = self.private.source(source)
         self.source = source
         path = s["model"]
         try:
@@ -72,12 +75,16 @@ class App:
         self.faults = measures.Faults()
         self.latency = measures.Spread()
         self.pace = measures.Pace()
-        self.task = self.reports = None
+        self.task = self.reports = self.alarm = None
         self._forget()
         if s["sinks"]:
             from ulnn_app.reports import Reports  # not on every board
 
             self.reports = Reports(self, where)
+        if s["alarm"] is not None:
+            from ulnn_app.alarm import Alarms  # not on every heap
+
+            self.alarm = Alarms(self, meaning, scaling, path, where)
         _collect()
         free = _memory()[1]
         if 0 < free < _FREE:
@@ -87,10 +94,15 @@ class App:
         _collect()
         try:
             self.model = ulnn.load(path)
-            centres = self.wearer.centres if self.wearer else None
-            self.decider = Decider(meaning, self.model, centres)
-            if self.wearer:
-                self.wearer.use(self.decider)
+            if meaning.values:
+                from ulnn_app.values import Values  # not on every heap
+
+                self.decider = Values(meaning, self.model)
+            else:
+                centres = self.wearer.centres if self.wearer else None
+                self.decider = Decider(meaning, self.model, centres)
+                if self.wearer:
+                    self.wearer.use(self.decider)
         except MemoryError:
             self.model = None
             _collect()
@@ -110,7 +122,7 @@ class App:
         self.samples = self.clamped = self.starts = self._dropped = self._billions = 0
         self._pause = self._ms = self.seconds = self._failed_at = 0
         self._down = True
-        self._stopping = False
+        self._stopping = self.problem = False
         self._shown = None
 
     # ---- running ------------------------------------------------------------------------------
@@ -152,7 +164,7 @@ class App:
             while self.state != "ended" and not self._stopping:
                 n = self.poll()
                 for f in self.on_poll:
-                    self._call(f, "on_poll")
+                    self.call(f, "on_poll")
                 if self._light and not n:
                     chip.machine.lightsleep(pause)
                     await sleep_ms(0)
@@ -233,6 +245,11 @@ class App:
         while front.step():
             self._infer(front, start)
             start = ticks_us()
+        if front.problem and not self.problem:
+            self.problem = True
+            self._say(NO_READING)
+        elif not front.problem:
+            self.problem = False
 
     def _infer(self, front, start):
         """One step of the model. start: ticks when work on it began."""
@@ -241,26 +258,34 @@ class App:
             self.clamped += 1
         if self.reports:
             self.reports.log.sample(front.x)
+        self.problem = False
+        if self.alarm:  # it compares with what was predicted
+            self.alarm.step(front)
         decision = self.decider.step(front.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
         if self.wearer:
             self.wearer.add(self.decider, dt, decision is not None)
         if decision is not None:
             self._decided[decision] += 1
-            if self.settings["print"] != "nothing":
-                self._show(decision)
-            for f in self.on_decision:
-                self._call(f, "on_decision")
+            self._say(decision)
+
+    def _say(self, decision):
+        """What holds now, to all who want to know."""
+        if self.settings["print"] != "nothing":
+            self._show(decision)
+        for f in self.on_decision:
+            self.call(f, "on_decision")
 
     def _show(self, decision):
         if decision != self._shown or self.settings["print"] == "all":
             self._shown = decision
-            label, margin = self.decider.label, self.decider.margin
-            if self._private:
-                label, margin = self._private.decision(label, margin)
+            label, margin = self.label, self.margin
+            if self.private:
+                label, margin = self.private.decision(label, margin)
             print(self.seconds, "s", label, "margin", margin)
 
-    def _call(self, f, where):
+    def call(self, f, where):
+        """Call a function of somebody's with the app; what it raises is a fault."""
         try:
             f(self)
         except Exception as e:
@@ -285,6 +310,19 @@ class App:
 
     # ---- what became of it --------------------------------------------------------------------
 
+    @property
+    def decision(self):
+        """The decision that holds, NO_READING where the samples are none to decide on."""
+        return NO_READING if self.problem else self.decider.decision
+
+    @property
+    def label(self):
+        return "no reading" if self.problem else self.decider.label
+
+    @property
+    def margin(self):
+        return 0 if self.problem else self.decider.margin
+
     def dropped(self):
         """Samples that are known to be lost."""
         return self._dropped if self._down else self._dropped + self.source.dropped
@@ -292,13 +330,15 @@ class App:
     def names(self):
         """Of all decisions: the classes, "unsure", and "unknown" where the model says it."""
         d = self.decider
+        if d.rule.values:
+            return []
         classes = list(d.labels) or [str(k) for k in range(len(d.y))]
         return classes + ["unsure", "unknown"][: 1 + self._knows]
 
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
-        d, pace, latency = self.decider, self.pace, self.latency
-        counts = self._decided[: len(d.y)]
+        pace, latency = self.pace, self.latency
+        counts = self._decided[:-3]
         counts.extend((self._decided[UNSURE], self._decided[UNKNOWN]))
         used, free = _memory()
         found = {
@@ -311,12 +351,13 @@ class App:
             "shortest_us": pace.shortest, "longest_us": pace.longest,
             "p50_us": latency.below(50), "p95_us": latency.below(95), "max_us": latency.most,
             "decisions": list(zip(self.names(), counts)),  # noqa: B905 - MicroPython has no strict
-            "decision": d.label, "margin": d.margin, "used": used, "free": free,
+            "decision": self.label, "margin": self.margin, "used": used, "free": free,
             "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
+            "alarm": self.alarm.figures() if self.alarm else {},
             "adapt": self.wearer.figures() if self.wearer else {},
         }  # fmt: skip
-        if self._private:
-            self._private.figures(found)
+        if self.private:
+            self.private.figures(found)
         return found
 
 

@@ -29,7 +29,7 @@ class Private:
 
     def decision(self, label, margin):
         """The last decision as it may be logged; a name that may not be is "withheld"."""
-        return self._name(label), self._logged("margin", margin, 0)
+        return self._name(label), self._margin(margin)
 
     def figures(self, f):
         """Mask those of an app, where they are; decisions that are withheld are counted as one."""
@@ -39,3 +39,15 @@ class Private:
             name = self._name(label)
             counts[name] = counts.get(name, 0) + n
         f["decisions"] = [(name, counts[name]) for name in counts]
+        a = f["alarm"]
+        if a:
+            a["state"] = self._name(a["state"])
+            for key in ("score", "value", "level"):
+                a[key] = self._margin(a[key])
+            a["history"] = [
+                e[:4] + (self._margin(e[4]), self._margin(e[5]), e[6])  # noqa: RUF005, not on boards
+                for e in a["history"]
+            ]
+
+    def _margin(self, value):
+        return self._logged("margin", value, 0)

@@ -34,12 +34,15 @@ class Reports:
         app.on_poll.append(self.poll)
 
     def decided(self, app):
-        """A window has ended."""
+        """A window has ended, or there is no reading."""
         wanted = self._events["decisions"]
-        decider = app.decider
-        if wanted == "all" or (wanted == "changes" and decider.decision != self._shown):
-            self._shown = decider.decision
-            self.log.add("decision", decider.label, decider.margin)
+        if wanted == "all" or (wanted == "changes" and app.decision != self._shown):
+            self._shown = app.decision
+            self.log.add("decision", app.label, app.margin)
+
+    def alarm(self, event, margin):
+        """What became of an alarm: "raised", "cleared", "learnt", or what a person did."""
+        self.log.add("alarm", event, margin)
 
     def fault(self, text):
         """Another fault than the one before."""

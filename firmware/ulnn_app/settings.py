@@ -23,6 +23,7 @@ TABLE = {
     "adapt": Key(str, "", high=255),
     "sinks": Key(list, [], high=4),
     "events": Key(dict, {}),
+    "alarm": Key(dict, None),
 }
 EVENTS = {
     "folder": Key(str, "events", low=1),
@@ -50,6 +51,12 @@ def read(settings, where="settings"):
         Key(str, low=1).check(name, "%s.channels[%d]" % (where, k))
     found["events"] = check(found["events"], EVENTS, where + ".events")
     _check_sinks(found["sinks"], found["source"], where)
+    if found["alarm"] is not None:
+        try:
+            from ulnn_app.alarm import TABLE as keys  # not on every heap
+        except ImportError as e:
+            raise ValueError("%s.alarm: not on this board: %s" % (where, e)) from None
+        found["alarm"] = check(found["alarm"], keys, where + ".alarm")
     return found
 
 
@@ -121,7 +128,7 @@ def counts_of(settings, source, scales, where="settings"):
         given = array("f")
         for k in order:
             given.extend(array("f", (source.scale[k], source.offset[k])))
-        if order == list(range(len(source.names))) and given == scales:
+        if order == list(range(len(source.names))) and list(given) == list(scales):
             return None
         return Counts(raw, array("f", source.scale), array("f", source.offset), order)
     except ValueError as e:

@@ -18,6 +18,8 @@ def forget(app, settings, files):
     for sink in settings["sinks"]:
         if sink["kind"] == "file":
             paths += [sink["path"], sink["path"] + ".old"]
+    if settings["alarm"] is not None:
+        paths.append(settings["alarm"]["file"])
     if settings["adapt"]:
         paths.append(settings["adapt"])
     found = [path for path in paths if _is_there(path)]
@@ -25,6 +27,8 @@ def forget(app, settings, files):
         if app.reports:
             app.reports.log.forget()
             app.reports.log.summary.take()
+        if app.alarm:
+            app.alarm.forget()
         if app.wearer:
             app.wearer.forget()
         app.faults = Faults()

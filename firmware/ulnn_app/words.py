@@ -64,6 +64,27 @@ def adapted(f):
     return text + ("; now %s" % f["teaching"] if f["teaching"] else "")
 
 
+def _alarm(entry):
+    """A line of the history of alarms."""
+    start, seconds, utc, lasted, highest, level, seen = entry
+    at = "%d s after start %d" % (seconds, start + 1)
+    if utc:
+        at += ", %d s UTC" % utc
+    return "%s: %d s, up to %d over %d%s" % (
+        at, lasted, highest, level, ", acknowledged" if seen else "")  # fmt: skip
+
+
+def alarm(f):
+    """Lines on the figures of an alarm."""
+    if f["state"] == "learning":
+        text = "learning (%s), %d of %d blocks" % (f["learns"], f["blocks"], f["of"])
+    else:
+        text = "%s, %d of %d, %d so far" % (f["state"], f["value"], f["level"], f["alarms"])
+    if not f["allowed"]:
+        text += ", not in a state to watch"
+    return [("alarm", text)] + [("", _alarm(entry)) for entry in f["history"]]
+
+
 def status(f):
     """All lines of `figures`."""
     counted = ["%s %d" % pair for pair in f["decisions"]]
@@ -77,11 +98,14 @@ def status(f):
         ("times", "%d longer than the model knows (clamped)" % f["clamped"]),
         ("a step", "p50 %s, p95 %s, max %s" % tuple(
             [duration(f[key]) for key in ("p50_us", "p95_us", "max_us")])),
-        ("decisions", ", ".join(counted)),
-        ("now", "%s, margin %d" % (f["decision"], f["margin"])),
         ("memory", "%d bytes used, %d free" % (f["used"], f["free"])),
         ("up", duration(f["seconds"] * 1000000) if f["seconds"] else "less than a second"),
     ]  # fmt: skip
+    if counted:
+        now = "%s, margin %d" % (f["decision"], f["margin"])
+        lines[6:6] = [("decisions", ", ".join(counted)), ("now", now)]
+    if f["alarm"]:
+        lines += alarm(f["alarm"])
     if f["adapt"]:
         lines.append(("adapted", adapted(f["adapt"])))
     if f["events"]:

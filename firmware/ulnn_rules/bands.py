@@ -183,9 +183,11 @@ class Bands:
 
     def reset(self) -> None:
         """As if no sample had been there."""
-        for data in (self._ring, self._filters):
-            for k in range(len(data)):
-                data[k] = 0
+        ring, filters = self._ring, self._filters
+        for k in range(len(ring)):
+            ring[k] = 0
+        for k in range(len(filters)):
+            filters[k] = 0
         self._at = self._sum = self._count = 0
 
     def feed(self, x: "Sequence[int]", first: int, count: int) -> None:

@@ -33,7 +33,7 @@ class Decider:
     the same file); a window then decides for the nearest centre.
     labels: names of the classes, () where the file has none. rule: what the file says.
     decision: the class that is decided, UNSURE (-1), or UNKNOWN (-3): what was seen is nothing
-    that the model was made for (SPEC.md 2.14). margin: by how much the last window's class won, in
+    that the model was made for (SPEC.md 2.15). margin: by how much the last window's class won, in
     output units (of readout "vote" in steps). y: outputs of the last `step`, array('h').
     Raises ValueError for a damaged file, for one without DECISION, and where its outputs are not
     scores of two or more classes.

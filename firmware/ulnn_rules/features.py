@@ -93,10 +93,12 @@ class Recipe:
             _fail("features: %d of them, expected %d", self.outputs, inputs)
 
 
-def input_scales(pairs: "Sequence[float]") -> "tuple[array[int], array[int]]":
+def input_scales(
+    pairs: "Sequence[float]", what: str = "features"
+) -> "tuple[array[int], array[int]]":
     """(offsets, shifts) with input = (feature - offset) << shift, from the pairs of scale and
     offset in INPUT. Raises ValueError (check 106) for a scale that is not 2 ** -(8 + shift) and an
-    offset that is no int16 times 2 ** -8."""
+    offset that is no int16 times 2 ** -8; its text begins with `what`."""
     offsets, shifts = array("h"), array("h")
     for k in range(0, len(pairs), 2):
         shift = 0
@@ -105,10 +107,19 @@ def input_scales(pairs: "Sequence[float]") -> "tuple[array[int], array[int]]":
         offset = pairs[k + 1] * UNIT
         good = pairs[k] * (UNIT << shift) == 1.0 and -32768 <= offset <= 32767
         if not good or offset != int(offset):
-            _fail("features: input %d has not the scale of one", k // 2)
+            _fail(what + ": input %d has not the scale of one", k // 2)
         offsets.append(int(offset))
         shifts.append(shift)
     return offsets, shifts
+
+
+def to_inputs(
+    values: "array[int]", offsets: "array[int]", shifts: "array[int]", x: "array[int]"
+) -> None:
+    """The inputs of features, into `x`."""
+    for k in range(len(x)):
+        v = (values[k] - offsets[k]) << shifts[k]
+        x[k] = v if -32768 <= v <= 32767 else 32767 if v > 0 else -32768
 
 
 class Features:
@@ -173,6 +184,5 @@ class Features:
             self._bands[k].read(part)
             for v in part:
                 self.values[o] = v
-                v = (v - self._offsets[o]) << self._shifts[o]
-                self.x[o] = v if -32768 <= v <= 32767 else 32767 if v > 0 else -32768
                 o += 1
+        to_inputs(self.values, self._offsets, self._shifts, self.x)

@@ -1,4 +1,4 @@
-"""A logarithm in integers (SPEC.md 3.11)."""
+"""Logarithms in small integers: those of features (SPEC.md 3.11), and of what is made of them."""
 
 
 def log2(hi: int, lo: int) -> int:

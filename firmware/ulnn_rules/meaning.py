@@ -1,5 +1,5 @@
 """What a model's inputs and outputs mean, and how outputs become decisions: the sections NAMES,
-DECISION and UNKNOWN of its file (SPEC.md 2.9, 2.10, 2.14), which no engine reads. PC and board
+DECISION and UNKNOWN of its file (SPEC.md 2.9, 2.10, 2.15), which no engine reads. PC and board
 read them here.
 
     m = Meaning("/models/x.ulnn")

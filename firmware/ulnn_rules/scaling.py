@@ -74,6 +74,10 @@ class Scaling:
         """Scale and offset of input k: the value of an integer v is v * scale + offset."""
         return self._in[2 * k], self._in[2 * k + 1]
 
+    def output_pair(self, k: int) -> "tuple[float, float]":
+        """The same of output k."""
+        return self._out[2 * k], self._out[2 * k + 1]
+
     def quantise(self, values: "Sequence[float]", x: "MutableSequence[int] | memoryview") -> None:
         """Real `values` (input_size of any sequence) into `x` (array('h')).
 

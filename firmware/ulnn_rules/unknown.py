@@ -1,5 +1,5 @@
 """Does a model know what it sees? How far the inputs of a window are from what they were like in
-training, by their means, spreads and steps (SPEC.md 2.14). Integers; nothing is allocated.
+training, by their means, spreads and steps (SPEC.md 2.15). Integers; nothing is allocated.
 
     u = Unknown(content, inputs)        # of the section UNKNOWN
     u.add(x)                            # each step

@@ -430,7 +430,7 @@ UNKNOWN = """## Unknown
 
 AUROC: how often a window of what the model does not know scores higher than one of an
 exercise that it knows, of a person it has not seen; 0.5 is chance. "distance": UNKNOWN of
-the file (SPEC.md 2.14), from the inputs alone. "margin": the smaller the difference of the
+the file (SPEC.md 2.15), from the inputs alone. "margin": the smaller the difference of the
 two largest outputs. "other": a class trained from still, walking and shaking, of the
 generator that they are tested with. "found": windows beyond the threshold, which was chosen
 for {share:.0f} % of false alarms on people left out; on the unseen person it makes

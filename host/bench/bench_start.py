@@ -147,7 +147,7 @@ def _row(task: str, shape: str, done: Comparison) -> list[str]:
     seen = change.verdict in (compare.BETTER, compare.WORSE)
     return [
         task, shape, other.what, f"{other.size:,}", done.measure,
-        f"{first.integers.value:.4g}", f"{other.integers.value:.4g}",
+        f"{first.judged.value:.4g}", f"{other.judged.value:.4g}",
         f"{change.interval.value:+.4f}",
         f"{change.interval.low:+.4f} to {change.interval.high:+.4f}",
         f"leaky is {change.verdict}" if seen else change.verdict,

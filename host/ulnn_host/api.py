@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .data.mask import Masked
     from .data.options import DataOptions
     from .experiments.compare import Comparison
+    from .experiments.maintain import Maintained
     from .network.float_network import FloatNetwork
     from .train.train import TrainedNetwork
 
@@ -50,6 +51,7 @@ __all__ = [
     "deployed",
     "live",
     "load",
+    "maintain",
     "mask",
     "read",
     "record",
@@ -113,6 +115,31 @@ def compare(*recipes: str | Path, cache: str | Path | None = None, **keys: Any) 
     plan = table(Plan, keys)
     with bar("trainings") as shown:
         return compare_files([Path(path) for path in recipes], plan, cache, shown.update)
+
+
+def maintain(
+    source: str,
+    *recipes: str | Path,
+    options: DataOptions | None = None,
+    healthy: float = 0.4,
+    state: str = "",
+    cache: str | Path = "maintain.cache",
+    **keys: Any,
+) -> Maintained:
+    """What warns longest before machines fail, at equal false alarms, as `ulnn maintain`.
+
+    source: recordings of machines, a group each, or "machines", the generated set. recipes: of
+    networks that predict the next step; none: a CfC's. healthy: share of each life; state: which
+    recordings count, as "acc rms > 9". keys: of `experiments.maintain.Plan`: seeds=5 ...
+    """
+    from .data.options import DataOptions
+    from .experiments.maintain import Plan, maintain_files
+
+    plan = table(Plan, keys)
+    paths = [Path(path) for path in recipes]
+    said = options or DataOptions()
+    with bar("trainings") as shown:
+        return maintain_files(source, paths, said, healthy, state, plan, Path(cache), shown.update)
 
 
 def record(port: str = "auto", **keys: Any) -> Take:

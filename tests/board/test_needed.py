@@ -69,9 +69,8 @@ def test_every_module_of_a_package_can_be_asked_for() -> None:
     found = {name for names in needed._BY_SECTION.values() for name in names} | {*needed.PURE}
     found = needed.with_imports([*found, *needed._ALWAYS, "ulnn_live", "ulnn_record"])
     for kind in kinds:
-        found |= needed.of_app(
-            {"source": {"kind": kind}, "policy": "p", "sinks": sinks, "adapt": "a"}
-        )
+        every = dict.fromkeys(needed._BY_SETTING, "x")
+        found |= needed.of_app(every | {"source": {"kind": kind}, "sinks": sinks})
     there = {
         path.relative_to(FIRMWARE).with_suffix("").as_posix()
         for package in needed.PACKAGES

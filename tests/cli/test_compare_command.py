@@ -46,7 +46,7 @@ def test_it_prints_tables_and_draws_a_picture(start: Path) -> None:
     done = compare(*recipes, "--picture", "c.png")
     assert done.exit_code == 0, done.output
     assert "balanced accuracy, held out: 4 groups, 2 seeds" in done.stdout
-    assert re.search(r"^gru - cfc +[+-]\d", done.stdout, re.MULTILINE)
+    assert re.search(r"^gru - cfc +int8 +[+-]\d", done.stdout, re.MULTILINE)
     assert "note: 2 seeds: intervals are too narrow" in done.stdout
     assert "note: 4 groups: intervals are too narrow" in done.stdout
     assert (start / "c.png").stat().st_size > 5000

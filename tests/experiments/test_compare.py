@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
@@ -19,9 +22,11 @@ from ulnn_host.experiments import compare, folds, hashes, trainings
 from ulnn_host.experiments.budget import Budget, solved
 from ulnn_host.experiments.compare import Comparison, Plan
 from ulnn_host.experiments.intervals import Bootstrap, Tallies, Tally
-from ulnn_host.experiments.measured import ACCURACY, RMSE, measure
+from ulnn_host.experiments.measured import ACCURACY, CMSIS_NN, RMSE, measure
+from ulnn_host.report import compare_picture, compare_text
 from ulnn_host.train import recipe, train
 from ulnn_host.train.cells import cell_of
+from ulnn_host.train.model_recipe import ModelRecipe
 from ulnn_host.train.recipe import Recipe
 
 QUICK = Plan(seeds=2, folds=2)
@@ -137,7 +142,7 @@ def test_the_largest_network_within_a_budget(tmp_path, model, text) -> None:
     budget, data = Budget.parse(text), people()
 
     def cost(made: Recipe) -> int:
-        got = measure(train.untrained(made, data).float_network(), data, data)
+        got = measure(train.untrained(made, data), data, data)
         return got.size if budget.unit == "bytes" else got.cycles
 
     best = solved(made, budget, data)
@@ -253,7 +258,7 @@ def test_networks_of_one_budget_are_compared_and_kept(made, tmp_path, monkeypatc
     assert list(first.by_cluster) == list(other.by_cluster)
     assert sorted(first.by_cluster) == [str(k) for k in range(6)]
     (change,) = found.differences
-    assert change.interval.value == other.integers.value - first.integers.value
+    assert change.interval.value == other.judged.value - first.judged.value
     assert change.interval.low <= change.interval.value <= change.interval.high
     assert found.notes == ["2 seeds: intervals are too narrow"]
     # the same again trains nothing; more seeds train what is new
@@ -269,6 +274,38 @@ def test_networks_of_one_budget_are_compared_and_kept(made, tmp_path, monkeypatc
     monkeypatch.setattr(hashes, "of_code", lambda rooms: real(rooms) + "x")
     compare.compare(made, replace(wished, seeds=1), tmp_path / "c")
     assert len(calls) == 16
+
+
+def test_a_cell_without_integers_is_compared_in_float(made, tmp_path) -> None:
+    first, gru = made.values()
+    rival = replace(first, model=ModelRecipe(cell="min_gru", readout="mean", layers=2))
+    rival = solved(rival, Budget.parse("6KB"), people())
+    wished = replace(QUICK, baseline=True)
+    found = compare.compare({"cfc": first, "rival": rival, "gru": gru}, wished, tmp_path / "c")
+    cfc, other, integers, linear = found.entries
+    assert [e.float_only for e in found.entries] == [False, True, False, True]
+    assert (linear.name, linear.recipe.model.readout) == ("linear", "last")
+    assert other.integers is None
+    assert 5000 < other.size <= 6000
+    units = other.recipe.model.hidden
+    assert other.products == 2 * units * (2 + units + units + units) + 2 * units
+    assert other.cycles == round(CMSIS_NN * other.products)
+    changes = {change.name: change for change in found.differences}
+    assert changes["rival"].interval.value == other.floats.value - cfc.floats.value
+    assert changes["gru"].interval.value == integers.judged.value - cfc.judged.value
+    assert [c.in_float for c in found.differences] == [True, False, True]
+    (note,) = [note for note in found.notes if "float only" in note]
+    assert note.startswith("float only: rival, linear: no board runs it")
+    row = found.to_dict()["networks"][1]
+    assert (row["integers"], row["estimated"]) == (None, True)
+    # against a first one without integers all differences are in float
+    turned = compare.compare({"rival": rival, "cfc": first}, QUICK, tmp_path / "c")
+    assert turned.differences[0].in_float
+    shown = StringIO()
+    compare_text.show(found, Console(file=shown, width=200))
+    assert re.search(r"^rival +min_gru +\d+ x 2 +~5,\d+ +~", shown.getvalue(), re.MULTILINE)
+    assert re.search(r"^rival - cfc +float +[+-]", shown.getvalue(), re.MULTILINE)
+    assert len(compare_picture.picture(found).axes) == 2
 
 
 def test_ctrl_c_shows_complete_seeds_and_it_goes_on(made, tmp_path, monkeypatch) -> None:
@@ -340,8 +377,8 @@ def test_values_and_next_samples_are_compared_by_their_error(made, tmp_path) -> 
     assert found.measure == RMSE
     first, other = found.entries
     (change,) = found.differences
-    assert 0.1 < other.integers.value < 2
-    assert change.interval.value == pytest.approx(other.integers.value - first.integers.value)
+    assert 0.1 < other.judged.value < 2
+    assert change.interval.value == pytest.approx(other.judged.value - first.judged.value)
     if change.interval.without_zero:
         assert change.verdict == (compare.WORSE if change.interval.value > 0 else compare.BETTER)
 

@@ -17,6 +17,7 @@ from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.data import watch
 from ulnn_host.experiments import study, tune
+from ulnn_host.experiments.measured import CMSIS_NN
 from ulnn_host.experiments.space import Space, cells_of
 from ulnn_host.experiments.tune import ACCURACY, RMSE, Found, Plan, Trial
 from ulnn_host.train import recipe, train
@@ -53,14 +54,14 @@ def outcomes(found: Found) -> list[tuple[object, ...]]:
 )  # fmt: skip
 def test_own_parameters_give_the_recipe_and_drawn_ones_recipes_that_train(tmp_path, model):
     base = recipe.parse({"data": {"source": "a.npz"}, "model": model})
-    cells = tuple(CELLS) if base.model.use_dt else cells_of(base, ())
+    cells = cells_of(base, () if model else tuple(CELLS))
     space = Space(base, 0.1, cells)
     assert space.recipe(optuna.trial.FixedTrial(space.own)) == base
     sampler = optuna.samplers.RandomSampler(seed=0)
     drawing = optuna.create_study(sampler=sampler)
-    found = [space.recipe(drawing.ask()) for _ in range(40)]
+    found = [space.recipe(drawing.ask()) for _ in range(10 * len(cells))]
     assert {r.model.cell for r in found} == set(cells)
-    assert len({str(r) for r in found}) > 35
+    assert len({str(r) for r in found}) > 8 * len(cells)
     for candidate in found:
         train.networks.build(candidate.model, 3, 2)
         if not base.model.use_dt:
@@ -116,6 +117,15 @@ def test_the_same_seed_gives_the_same_trials_and_another_one_others(made):
         assert 0 <= t.score <= 1
         assert t.size > 2000
         assert t.cycles > t.products > 0
+
+
+def test_a_cell_without_integers_is_tried_where_it_is_wanted(made):
+    found = tune.search(made, quick(trials=12, cells=("liquid",)))
+    rivals = [t for t in found.good if t.recipe.model.cell == "liquid"]
+    assert rivals
+    for t in rivals:
+        assert t.score == t.in_float
+        assert t.cycles == round(CMSIS_NN * t.products)
 
 
 def test_values_are_judged_by_their_error(tmp_path):

@@ -1,4 +1,4 @@
-"""Unknown of ulnn_rules: distances are those of SPEC.md 2.14, with the same bits everywhere, and a
+"""Unknown of ulnn_rules: distances are those of SPEC.md 2.15, with the same bits everywhere, and a
 Decider says "unknown" of what lies beyond."""
 
 from __future__ import annotations

@@ -309,7 +309,8 @@ def test_recipes_of_the_package():
     data = DataRecipe(source=str(recipe.RECIPES / "train.npz"), valid_fraction=0.2)
     # it shows the defaults
     assert example == recipe.Recipe(data)
-    found = {path.stem: recipe.read_recipe(path) for path in recipe.RECIPES.glob("*.toml")}
+    paths = [p for p in recipe.RECIPES.glob("*.toml") if not p.stem.endswith("_features")]
+    found = {path.stem: recipe.read_recipe(path) for path in paths}
     assert {r.model.cell for r in found.values()} == {"cfc", "wired", "ltc", "gru"}
     assert found["wired"].model.wiring == found["ltc"].model.wiring == WiringRecipe()
 

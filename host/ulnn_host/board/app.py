@@ -126,7 +126,11 @@ def _check(rules: Any, given: Any, where: str, model: bytes, policy_file: Path |
     if policy:
         source = board_code.module("ulnn_sources.masked").Masked(source, policy, "network")
     front = board_code.module("ulnn_app.front")
-    front.make(settings, source, model, Meaning(model), Scaling(model), where)
+    meaning, scaling = Meaning(model), Scaling(model)
+    made = front.make(settings, source, model, meaning, scaling, where)
+    if settings["alarm"] is not None:
+        alarm = board_code.module("ulnn_app.alarm")
+        alarm.watch(settings, source, made, meaning, scaling, where)
 
 
 def check_source(settings: dict[str, Any], where: str) -> None:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from ulnn_rules import sections
+from ulnn_rules.beats import BEATS
 from ulnn_rules.centres import CENTRES
 from ulnn_rules.features import FEATURES
 from ulnn_rules.meaning import UNKNOWN
@@ -27,12 +28,14 @@ _LOOP = "ulnn_stream"
 _ALWAYS = (_LOOP, f"{RULES}/decider", f"{RULES}/scaling")
 _BY_SECTION = {
     FEATURES: (f"{RULES}/features",),
+    BEATS: (f"{RULES}/beats",),
     CENTRES: (f"{RULES}/centres", f"{RULES}/session"),
     UNKNOWN: (f"{RULES}/unknown",),
 }
 _BUS, _BUSIO = f"{SOURCES}/bus", f"{SOURCES}/busio_bus"  # the other one is CircuitPython's
-_APP = ("__init__", "loop", "stored", "words")
+_APP = ("__init__", "loop", "stored", "values", "words")
 _BY_SETTING = {
+    "alarm": (f"{APP}/alarm",),
     "policy": (f"{APP}/private", f"{RULES}/mask", f"{SOURCES}/masked"),
     "adapt": (f"{APP}/wearer",),
     "sinks": (f"{APP}/reports", f"{SINKS}/__init__"),
@@ -52,7 +55,8 @@ def of_app(settings: Mapping[str, Any], data: bytes | None = None) -> set[str]:
     data: its model's file; without it what an app of any model does.
     """
     names = [f"{APP}/{stem}" for stem in _APP] + [f"{APP}/{stem}" for stem in _fronts(data)]
-    names += [name for key in _BY_SETTING if settings.get(key) for name in _BY_SETTING[key]]
+    there = [key for key in _BY_SETTING if settings.get(key) not in (None, "", [])]
+    names += [name for key in there for name in _BY_SETTING[key]]
     kinds = board_code.package(SINKS).KINDS if settings.get("sinks") else {}
     names += [f"{SINKS}/{kinds[sink['kind']]}" for sink in settings.get("sinks", [])]
     return with_imports([*names, *of_source(settings.get("source", {}).get("kind", ""))])

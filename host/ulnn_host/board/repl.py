@@ -25,6 +25,7 @@ FIRST_SIGN_SECONDS = 0.5
 ANSWER_SECONDS = 0.25
 ECHO_SECONDS = 1.0
 ATTEMPTS = 40
+ENDS = 12  # of these, of the command that makes the helper of its pieces
 PIECE, SMALLEST_PIECE = 1024, 24
 SLICES_AFTER = 3
 _HIDDEN = b"callable"  # damage made a name of ours, or print, another thing: print=(1,2)
@@ -41,7 +42,7 @@ class _U:
  def __init__(m):m.o=[];m.g={'print':m.p}
  def p(m,*a,sep=' ',end='\\n'):m.o.append(sep.join([str(x)for x in a])+end)
  def __call__(m,n,k,x,t,c):
-  if crc32(t if x==2 else t.encode(),crc32(b'%d %d %d '%(n,k,x)))!=c:return
+  if crc32(t if x==2 else t.encode(),crc32(('%s %s %s '%(n,k,x)).encode()))!=c:return
   a=m.a
   if x==3:a=a[k:k+int(t)]if n==m.n else'?'
   elif n!=m.n:
@@ -333,7 +334,7 @@ class Repl:
 
     def _install(self) -> None:
         """Put the helper on the board, in pieces that are compared with what comes back."""
-        k = count = failures = 0
+        k = count = failures = ends = 0
         while failures < ATTEMPTS:
             piece = HELPER[k : k + self._piece]
             if piece:
@@ -357,8 +358,9 @@ class Repl:
                 continue
             failures += 1
             self.repeats += 1
-            if re.search(rb"name '_[su]'", data) or not piece:
-                k = count = 0  # a piece was changed after it was compared
+            ends = ends + 1 if not piece else 0
+            if re.search(rb"name '_[su]'|KeyError: '?_u", data) or ends == ENDS:
+                k = count = 0  # the pieces are lost, or one was changed after it was compared
             self._piece = max(SMALLEST_PIECE, self._piece // 2)
             self._recover(data, failures)
             if _HIDDEN in data:

@@ -37,6 +37,13 @@ def compare(
         typer.Option(help="learning rates to choose from, for each recipe and fold: .005,.01,.02"),
     ] = "",
     bits: Annotated[int, typer.Option(help="of the weights: 8 or 16")] = 8,
+    baseline: Annotated[
+        bool,
+        typer.Option(
+            "--baseline",
+            help="compare a linear baseline, too: on means, spreads and the last samples",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="of the folds, and of the intervals")] = 0,
     cache: Annotated[
         Path | None,
@@ -68,7 +75,8 @@ def compare(
         files.check_output(plot, *recipes)
     found = api.compare(
         *recipes, seeds=seeds, leave_out=leave_out, folds=folds, budget=budget,
-        rates=tuple(numbers("--rates", rates)), bits=bits, seed=seed, cache=cache,
+        rates=tuple(numbers("--rates", rates)), bits=bits, baseline=baseline, seed=seed,
+        cache=cache,
     )  # fmt: skip
     if found.entries and plot:
         pictures.save(compare_picture.picture(found), plot)

@@ -46,11 +46,12 @@ def data(
     if output:
         if output.suffix != ".npz":
             raise UlnnError(f"{output}: expected a name that ends in .npz")
-        if data_options.features:
-            raise UlnnError(
-                "-o writes raw samples: leave --features away, and say it to the command that "
-                "reads the file; models are made with their recipe of features"
-            )
+        for what in ("features", "beats"):
+            if getattr(data_options, what):
+                raise UlnnError(
+                    f"-o writes raw samples: leave --{what} away, and say it to the command that "
+                    f"reads the file; models are made with their recipe of {what}"
+                )
         files.check_output(output, *inputs)
     if plot:
         from ..report import pictures

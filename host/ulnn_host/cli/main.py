@@ -21,6 +21,7 @@ from .export import export
 from .fleet import fleet
 from .info import info
 from .live import live
+from .maintain import maintain
 from .mask import mask, new_key
 from .options import out
 from .ports import ports
@@ -40,8 +41,8 @@ app = typer.Typer(
     "Errors are one line; --debug anywhere shows the traceback.",
 )
 for command in (
-    record, data, mask, new_key, train, tune, compare, convert, score, adapt, export, info, run,
-    deploy, live, validate, bench, ports, doctor, collect, fleet,
+    record, data, mask, new_key, train, tune, compare, maintain, convert, score, adapt, export,
+    info, run, deploy, live, validate, bench, ports, doctor, collect, fleet,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(boards, name="boards")

@@ -62,8 +62,8 @@ def score(
     from ..data.logs import read_data
     from ..experiments.robustness import conditions, robustness
     from ..format import container
-    from ..importers.checkpoint import read_checkpoint
     from ..report import robustness_text, scores_text
+    from ..train.reading import read_network
 
     chosen = next((way for way in FILLS if way == fill), None)
     if chosen is None:
@@ -83,17 +83,17 @@ def score(
         raise UlnnError(f"--float is for a model ({MODEL}); {network} is a checkpoint itself")
     real = network if network.suffix != MODEL else beside
     content, file = container.read_file(network) if network.suffix == MODEL else (None, None)
-    loaded = read_checkpoint(real) if real else None
-    for line in loaded.assumed if loaded else ():
+    floats, assumed = read_network(real) if real else (None, ())
+    for line in assumed:
         warnings.warn(line, UlnnAssumption, stacklevel=1)
-    readout = loaded.network.readout if loaded else ""
+    readout = floats.readout if floats else ""
     if file and not readout:
         readout = file.readout
     recordings = read_data(data, data_options, readout or "last")
     with bar("conditions", len(tried)) as shown:
         found = robustness(
             recordings,
-            network=loaded.network if loaded else None,
+            network=floats,
             model=content,
             tried=tried,
             seed=seed,

@@ -19,7 +19,7 @@ def train(
         typer.Option("--set", help="KEY=VALUE in place of the recipe's, such as epochs=50"),
     ] = None,
 ) -> None:
-    """Train a network (CfC, wired CfC, LTC, LSTM, GRU, mixed memory) as a recipe says.
+    """Train a network as a recipe says: CfC, LTC, LSTM, GRU, or a rival that is float only.
 
     Keeps the best epoch of what is validated: by balanced accuracy and then by loss, for values by
     loss. Ctrl-C writes the best so far and ends with status 130. Without a recipe, on data: --set

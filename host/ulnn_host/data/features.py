@@ -21,6 +21,7 @@ from ..base.toml_tables import number, positive, table
 from .feature_tracks import Track
 from .sequences import Sequences
 
+UNIT = features.UNIT  # counts of a feature's real 1
 TOLERANCE = 0.02  # of the time between two samples
 
 
@@ -123,7 +124,7 @@ def computed(data: Sequences, recipe: FeatureRecipe) -> Sequences:
     x = np.zeros((len(steps), steps.max(), made.outputs), np.float32)
     at = np.zeros(x.shape[:2], np.int64)
     for row, k in enumerate(kept.tolist()):
-        x[row, : steps[row]] = parts[k].astype(np.float32) / features.UNIT
+        x[row, : steps[row]] = parts[k].astype(np.float32) / UNIT
         at[row, : steps[row]] = ends[k]
     y = data.y
     if y is not None and data.per_step:
@@ -186,10 +187,14 @@ def _of_one(
     return found
 
 
-def _make(track: array[int]) -> Any:
-    """The native one where there is one: the same integers, and a hundred times as fast."""
+def native() -> Any:
+    """The module `ulnn`, or None: the same integers, and a hundred times as fast."""
     try:
         import ulnn
     except ImportError:
-        return bands.Bands(track)
-    return getattr(ulnn, "bands", bands.Bands)(track)
+        return None
+    return ulnn
+
+
+def _make(track: array[int]) -> Any:
+    return getattr(native(), "bands", bands.Bands)(track)

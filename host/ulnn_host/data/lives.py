@@ -23,52 +23,6 @@ Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Lives:
-    """M machines.
-
-    data: N recordings, group: the machine, 0 to M - 1; those of a machine in the order of time.
-    at: (N,) seconds since the machine's start. onset: (M,) seconds, when it was healthy no more;
-    end: (M,) seconds, when it failed. running: (N,), whether a recording is judged.
-    """
-
-    data: Sequences
-    at: Float
-    onset: Float
-    end: Float
-    running: Bool
-
-    def __len__(self) -> int:
-        return len(self.end)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the machines."""
-        return self.data.groups
-
-    @property
-    def machine(self) -> NDArray[np.int64]:
-        """(N,): which machine a recording is of."""
-        assert self.data.group is not None
-        return self.data.group
-
-    def healthy(self, share: float = 1.0) -> Bool:
-        """(N,): recordings before that share of the time up to the onset."""
-        return np.asarray(self.at < share * self.onset[self.machine])
-
-    def of(self, chosen: Sequence[int]) -> Lives:
-        """Some machines, in that order."""
-        rows = np.concatenate([np.flatnonzero(self.machine == k) for k in chosen])
-        group = np.concatenate(
-            [np.full((self.machine == k).sum(), new) for new, k in enumerate(chosen)]
-        )
-        data = dataclasses.replace(
-            self.data.take(rows), group=group, groups=tuple(self.names[k] for k in chosen)
-        )
-        ends = (values[list(chosen)] for values in (self.onset, self.end))
-        return Lives(data, self.at[rows], *ends, self.running[rows])
-
-
-@dataclass(frozen=True)
 class State:
     """When a machine is judged: where the mean of a feature, `channel`, is above `least`."""
 
@@ -95,23 +49,71 @@ class State:
         return np.asarray((column * data.mask).sum(1) / data.length > self.least)
 
 
+@dataclass(frozen=True)
+class Lives:
+    """M machines.
+
+    data: N recordings, group: the machine, 0 to M - 1; those of a machine in the order of time.
+    at: (N,) seconds since the machine's start. onset: (M,) seconds, when it was healthy no more;
+    end: (M,) seconds, when it failed. running: (N,), whether a recording is judged; state: why.
+    """
+
+    data: Sequences
+    at: Float
+    onset: Float
+    end: Float
+    running: Bool
+    state: State | None = None
+
+    def __len__(self) -> int:
+        return len(self.end)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the machines."""
+        return self.data.groups
+
+    @property
+    def machine(self) -> NDArray[np.int64]:
+        """(N,): which machine a recording is of."""
+        assert self.data.group is not None
+        return self.data.group
+
+    def healthy(self, share: float = 1.0) -> Bool:
+        """(N,): recordings before that share of the time up to the onset."""
+        return np.asarray(self.at < share * self.onset[self.machine])
+
+    def of(self, chosen: Sequence[int] | NDArray[np.int64]) -> Lives:
+        """Some machines, in that order."""
+        rows = np.concatenate([np.flatnonzero(self.machine == k) for k in chosen])
+        group = np.repeat(np.arange(len(chosen)), [(self.machine == k).sum() for k in chosen])
+        data = dataclasses.replace(
+            self.data.take(rows), group=group, groups=tuple(self.names[k] for k in chosen)
+        )
+        machines = np.array(chosen)
+        onset, end = self.onset[machines], self.end[machines]
+        return Lives(data, self.at[rows], onset, end, self.running[rows], self.state)
+
+
 def generated(
     split: machines.Split, recipe: FeatureRecipe, state: State | None, report: Report | None = None
 ) -> Lives:
-    """The machines of the generated set, whose onset is known. Raises UlnnError for a recipe that
-    does not fit the samples."""
+    """The machines of the generated set, whose onset is known; without a state they are judged
+    while they run. Raises UlnnError for a recipe that does not fit the samples."""
     made = machines.machines(split)
     parts = []
     for number, machine in enumerate(made):
         x = machine.snapshots()[..., None] * np.float32(machines.SCALE)
-        raw = Sequences(x, np.float32(1 / machines.RATE), channels=(machines.CHANNEL,))
+        raw = Sequences(x, np.full(x.shape[:2], 1 / machines.RATE), channels=(machines.CHANNEL,))
         parts.append(features.computed(raw, recipe))
         if report:
             report(number + 1, len(made))
     counts = [len(machine) for machine in made]
     data = dataclasses.replace(
         parts[0],
-        **{key: np.concatenate([getattr(p, key) for p in parts]) for key in ("x", "dt", "length")},
+        x=np.concatenate([part.x for part in parts]),
+        dt=np.concatenate([part.dt for part in parts]),
+        length=np.concatenate([part.length for part in parts]),
         group=np.repeat(np.arange(len(made)), counts),
         groups=tuple(machine.name for machine in made),
     )
@@ -120,7 +122,8 @@ def generated(
         at=np.concatenate([machine.at for machine in made]),
         onset=np.array([machine.onset for machine in made]),
         end=np.array([machine.life for machine in made]),
-        running=_running(data, state),
+        running=_running(data, state) if state else np.concatenate([m.running for m in made]),
+        state=state,
     )
 
 
@@ -136,8 +139,8 @@ def recorded(data: Sequences, every: float, share: float, state: State | None) -
     data = dataclasses.replace(data.take(order), group=group[order], groups=names)
     counts = np.bincount(group)
     at = np.concatenate([np.arange(count) for count in counts]) * every
-    end = counts * every
-    return Lives(data, at, share * end, end.astype(np.float64), _running(data, state))
+    end = np.asarray(counts * every, np.float64)
+    return Lives(data, at, np.asarray(share * end), end, _running(data, state), state)
 
 
 def _running(data: Sequences, state: State | None) -> Bool:

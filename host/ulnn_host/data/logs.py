@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import UlnnError, UlnnWarning
-from . import features, targets
+from . import beats, features, targets
 from .joined import joined
 from .mask import read_policy
 from .mask_reading import masked
@@ -97,6 +97,8 @@ def read_logs(sources: Sources, options: DataOptions | None = None, readout: str
             data = masked(data, policy, options)
         if options.features:
             data = features.computed(data, features.read_recipe(options.features))
+        if options.beats:
+            data = beats.computed(data, beats.read_recipe(options.beats))
         data = targets.settle(data, replace(options, per=data.per or options.per))
     except UlnnError as error:
         raise UlnnError(f"{source_name(files)}: {error}") from None

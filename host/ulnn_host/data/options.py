@@ -54,6 +54,7 @@ class DataOptions:
     )
     mask: str = _key("policy (JSON): what it keeps from the network is not read, the rest masked")
     features: str = _key("recipe (.toml) of features that are computed of the samples")
+    beats: str = _key("recipe (.toml) of the beats that are found in an ECG, a step for each")
     per: str = _key("a target belongs to each sequence or each step", "sequence", "step")
 
     def __post_init__(self) -> None:
@@ -82,6 +83,8 @@ class DataOptions:
         names = [name.strip().casefold() for name in self.channels]
         if len(set(names)) < len(names):
             raise UlnnError(f"channels has a column twice: {', '.join(self.channels)}")
+        if self.features and self.beats:
+            raise UlnnError("features and beats are two recipes of the inputs: say one of them")
         if self.target == "next" and (self.label or self.per == "sequence"):
             raise UlnnError(
                 'target = "next" is the next sample of each step: leave label and '

@@ -41,8 +41,8 @@ class Sequences:
     what each sequence comes from. labels, channels, groups: names of the classes, of the columns
     of x, of the groups; empty: not known. origin: (N,), which recording each window was cut from.
     flat: the file held one sequence without the leading axis. features: FEATURES of a model file
-    (SPEC.md 2.12) where x was computed by that. Making one checks it: UlnnError names the first
-    thing that is wrong. What is not finite in the padding becomes 0.
+    (SPEC.md 2.12) where x was computed by that; beats: BEATS (2.14), likewise. Making one checks
+    it: UlnnError names the first thing that is wrong. What is not finite in the padding becomes 0.
     """
 
     x: Float
@@ -57,6 +57,7 @@ class Sequences:
     groups: tuple[str, ...] = ()
     per: str = ""
     features: bytes = b""
+    beats: bytes = b""
 
     def __post_init__(self) -> None:
         self._take_plain()

@@ -52,14 +52,22 @@ def fitting(model: ModelFile, data: Sequences) -> Sequences:
     """The data with their channels in the model's order. Raises UlnnError for channels that are
     not the model's, and for features of another recipe.
     """
-    if model.features and not data.features and data.x.shape[2] != model.input_size:
+    raw = data.x.shape[2] != model.input_size
+    if model.features and not data.features and raw:
         raise UlnnError(
             f"the data have {data.x.shape[2]} channels, and the model takes {model.input_size} "
             "features of raw samples: name their recipe, --features or features="
         )
+    if model.beats and not data.beats and raw:
+        raise UlnnError(
+            f"the data have {data.x.shape[2]} channels, and the model takes {model.input_size} "
+            "values of each beat of an ECG: name their recipe, --beats or beats="
+        )
     data = data.in_order(model.channels)
-    if model.features and data.features not in (b"", model.features):
-        raise UlnnError("the features of the data are of another recipe than the model's")
+    for what in ("features", "beats"):
+        wanted, given = getattr(model, what), getattr(data, what)
+        if wanted and given not in (b"", wanted):
+            raise UlnnError(f"the {what} of the data are of another recipe than the model's")
     if data.x.shape[2] != model.input_size:
         raise UlnnError(
             f"the data have {data.x.shape[2]} inputs, expected {model.input_size} as in the model"

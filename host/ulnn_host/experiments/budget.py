@@ -16,7 +16,7 @@ from ..quantize.rollouts import sample
 from ..train import train
 from ..train.cells import cell_of
 from ..train.recipe import Recipe
-from .measured import converted, cycles
+from .measured import converted, cycles, estimated
 
 UNITS = {"B": 1, "KB": 1000, "KiB": 1024, "cycles": 1}
 STEPS, LONGEST = 64, 32  # of the data: sizes hardly depend on them
@@ -25,7 +25,8 @@ STEPS, LONGEST = 64, 32  # of the data: sizes hardly depend on them
 @dataclass(frozen=True)
 class Budget:
     """What a network is to have at most, as an integer model: bytes of its file, or cycles of a
-    step on a Cortex-M7 from tightly coupled memory, modelled."""
+    step on a Cortex-M7 from tightly coupled memory, modelled. Of a network without an integer
+    engine both are estimated (`measured.Estimate`)."""
 
     most: int
     unit: Literal["bytes", "cycles"]
@@ -85,6 +86,9 @@ def _sized(recipe: Recipe, units: int) -> Recipe:
 
 
 def _cost(recipe: Recipe, data: Sequences, few: Sequences, budget: Budget, bits: int) -> int:
-    network = train.untrained(recipe, data).float_network()
-    model = converted(network, few, Options(bits=bits, compensate=False))
+    network = train.untrained(recipe, data)
+    if not cell_of(recipe.model.cell).integers:
+        guess = estimated(network.network(), bits)
+        return guess.cycles if budget.unit == "cycles" else guess.size
+    model = converted(network.float_network(), few, Options(bits=bits, compensate=False))
     return cycles(model) if budget.unit == "cycles" else len(container.write(model))

@@ -22,6 +22,7 @@ from ..data.options import DataOptions
 from ..data.scores import class_names
 from ..data.sequences import Sequences
 from ..train import train
+from ..train.model_recipe import ModelRecipe
 from ..train.networks import words
 from ..train.recipe import Recipe, read_recipe
 from ..train.target import target_of
@@ -33,6 +34,7 @@ from .measured import ACCURACY, RMSE
 from .trainings import Job, Outcome, outcomes
 
 BETTER, WORSE, NOT_SEEN, NO_VERDICT = "better", "worse", "not seen", "no verdict"
+BASELINE = "linear"
 FEW = 5  # fewer seeds or clusters make intervals that are too narrow
 
 
@@ -45,8 +47,8 @@ class Plan:
     which is held out once. budget: what each network is to have at most (`budget.Budget.parse`);
     empty: sizes as in the recipes. rates: learning rates to choose from, for each recipe and fold,
     on a part of what the fold fits; empty: those of the recipes. bits: 8 or 16, of the weights.
-    seed: of the folds, of the samples lost in what is held out, and of the draws. Raises
-    UlnnError.
+    baseline: whether the cell `linear` is compared, too (`with_baseline`). seed: of the folds, of
+    the samples lost in what is held out, and of the draws. Raises UlnnError.
     """
 
     seeds: int = number(5, 1, 1000)
@@ -55,6 +57,7 @@ class Plan:
     budget: str = ""
     rates: tuple[float, ...] = number((), 1e-7, 10.0)
     bits: int = 8
+    baseline: bool = False
     seed: int = number(0, 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
@@ -69,8 +72,9 @@ class Plan:
 class Entry:
     """A recipe that was compared. recipe: with its size for the budget. rates: the learning rate
     of each fold. size, cycles, products: of the int model, the largest of all trainings. floats,
-    integers: means over seeds and clusters; by_seed, by_cluster: of the integers. seconds: of all
-    its trainings."""
+    integers: means over seeds and clusters; by_seed, by_cluster: of the integers. Of a cell
+    without an integer engine integers is None, by_seed and by_cluster are in float, size and
+    cycles estimated. seconds: of all its trainings."""
 
     name: str
     recipe: Recipe
@@ -79,7 +83,7 @@ class Entry:
     cycles: int
     products: int
     floats: Interval
-    integers: Interval
+    integers: Interval | None
     by_seed: tuple[float, ...]
     by_cluster: Mapping[str, float]
     seconds: float
@@ -89,16 +93,27 @@ class Entry:
         """The network in a few words."""
         return words(self.recipe.model)
 
+    @property
+    def judged(self) -> Interval:
+        """Of the integers, where there are any."""
+        return self.integers or self.floats
+
+    @property
+    def float_only(self) -> bool:
+        """Whether there is no integer engine for its cell."""
+        return self.integers is None
+
 
 @dataclass(frozen=True)
 class Difference:
-    """name - first, of the integers. verdict: BETTER or WORSE than the first, NOT_SEEN where the
-    interval has 0 in it, NO_VERDICT of one seed."""
+    """name - first, of the integers, or in_float where one of both has none. verdict: BETTER or
+    WORSE than the first, NOT_SEEN where the interval has 0 in it, NO_VERDICT of one seed."""
 
     name: str
     first: str
     interval: Interval
     verdict: str
+    in_float: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +141,13 @@ class Comparison:
                 found.append(f"{count} {what}: intervals are too narrow")
         if self.seeds == 1:
             found.append("one seed gives no verdict: --seeds 5")
+        alone = [entry.name for entry in self.entries if entry.float_only]
+        if alone:
+            found.append(
+                f"float only: {', '.join(alone)}: no board runs it, it is compared in float; its "
+                "bytes (~) are int8 weights and what every file has, its cycles (~) those of its "
+                "products in CMSIS-NN, activation functions not counted"
+            )
         if self.budget:
             most, unit = self.budget.most, self.budget.unit
             costs = {entry.name: getattr(entry, _COST[unit]) for entry in self.entries}
@@ -198,6 +220,18 @@ def compare_files(
     return compare(recipes, plan, Path(cache or beside / "compare.cache"), report)
 
 
+def with_baseline(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """The recipes, and after them the first one with the cell `linear` (`train.cells.linear`):
+    means, spreads and the last samples, without a network. What decides is the last step, which
+    has seen all, unless there is a target for every step."""
+    first = next(iter(recipes.values()), None)
+    if first is None or BASELINE in recipes:
+        return dict(recipes)
+    readout = "each" if first.model.readout == "each" else "last"
+    model = ModelRecipe(cell=BASELINE, readout=readout, use_dt=first.model.use_dt)
+    return dict(recipes) | {BASELINE: replace(first, model=model)}
+
+
 class _Comparison:
     """One process's work."""
 
@@ -209,6 +243,8 @@ class _Comparison:
         report: Report,
         data: Sequences | None,
     ) -> None:
+        if plan.baseline:
+            recipes = with_baseline(recipes)
         if len(recipes) < 2:
             raise UlnnError("expected two different recipes or more, to compare them")
         self.plan, self.cache, self.report = plan, cache, report
@@ -296,7 +332,7 @@ class _Comparison:
     def _loss(self, outcome: Outcome) -> float:
         if outcome.failure:
             return math.inf
-        value = Tallies(self.measure, [list(outcome.in_integers.values())]).mean
+        value = Tallies(self.measure, [list(outcome.judged.values())]).mean
         return value if self.measure == RMSE else -value
 
     def _result(
@@ -316,15 +352,16 @@ class _Comparison:
         )
         if not complete:
             return done
-        names = [c for k in places for c in found[self.first, complete[0], k].in_integers]
+        names = [c for k in places for c in found[self.first, complete[0], k].in_float]
         bootstrap = Bootstrap(len(names), len(complete), self.plan.seed)
-        entries, integers = [], {}
+        entries: list[Entry] = []
+        every_float, judged = dict[str, Tallies](), dict[str, Tallies]()
         for name, recipe in self.recipes.items():
             rows = [[found[name, seed, k] for k in places] for seed in complete]
             floats = self._scores([[o.in_float for o in row] for row in rows])
-            scores = self._scores([[o.in_integers for o in row] for row in rows])
+            scores = self._scores([[o.judged for o in row] for row in rows])
             every = [outcome for row in rows for outcome in row]
-            integers[name] = scores
+            every_float[name], judged[name] = floats, scores
             entries.append(
                 Entry(
                     name=name,
@@ -334,20 +371,28 @@ class _Comparison:
                     cycles=max(o.cycles for o in every),
                     products=max(o.products for o in every),
                     floats=bootstrap.mean(floats),
-                    integers=bootstrap.mean(scores),
+                    integers=bootstrap.mean(scores) if every[0].in_integers else None,
                     by_seed=tuple(scores.by_seed),
                     by_cluster=dict(zip(names, scores.by_cluster, strict=True)),
                     seconds=sum(o.seconds for o in every),
                 )
             )
-        differences = tuple(
-            self._difference(
-                name, bootstrap.difference(scores, integers[self.first]), len(complete)
+        first, *others = entries
+        differences = []
+        for other in others:
+            in_float = first.float_only or other.float_only
+            of = every_float if in_float else judged
+            interval = bootstrap.difference(of[other.name], of[first.name])
+            change = Difference(
+                other.name, first.name, interval, self._verdict(interval, len(complete)), in_float
             )
-            for name, scores in integers.items()
-            if name != self.first
+            differences.append(change)
+        return replace(
+            done,
+            clusters=len(names),
+            entries=tuple(entries),
+            differences=tuple(differences),
         )
-        return replace(done, clusters=len(names), entries=tuple(entries), differences=differences)
 
     def _scores(self, rows: list[list[dict[str, Tally]]]) -> Tallies:
         """Of each seed the tallies of all folds' clusters, in one order."""
@@ -355,13 +400,12 @@ class _Comparison:
             self.measure, [[t for tallies in row for t in tallies.values()] for row in rows]
         )
 
-    def _difference(self, name: str, interval: Interval, seeds: int) -> Difference:
+    def _verdict(self, interval: Interval, seeds: int) -> str:
         if seeds < 2:
-            return Difference(name, self.first, interval, NO_VERDICT)
+            return NO_VERDICT
         if not interval.without_zero:
-            return Difference(name, self.first, interval, NOT_SEEN)
-        better = (interval.value > 0) == (self.measure == ACCURACY)
-        return Difference(name, self.first, interval, BETTER if better else WORSE)
+            return NOT_SEEN
+        return BETTER if (interval.value > 0) == (self.measure == ACCURACY) else WORSE
 
 
 def _check_alike(recipes: Mapping[str, Recipe], whole: bool) -> None:
@@ -423,7 +467,8 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "cycles": entry.cycles,
         "products": entry.products,
         "float": dataclasses.asdict(entry.floats),
-        "integers": dataclasses.asdict(entry.integers),
+        "integers": dataclasses.asdict(entry.integers) if entry.integers else None,
+        "estimated": entry.float_only,
         "by_seed": entry.by_seed,
         "by_cluster": dict(entry.by_cluster),
         "seconds": round(entry.seconds, 2),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,21 @@ from ..format.model import Decision
 from ..network.float_network import FloatNetwork
 
 FLOAT = "float"
+
+
+class Trained(Protocol):
+    """What is asked of a network that runs as it was trained (`train.train.TrainedNetwork`)."""
+
+    @property
+    def hyper(self) -> dict[str, Any]:
+        """What its checkpoint says."""
+
+    @property
+    def readout(self) -> str:
+        """What decides."""
+
+    def outputs(self, data: Sequences) -> Any:
+        """Float outputs (N, T, O)."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +119,7 @@ def conditions(
 def robustness(
     data: Sequences,
     *,
-    network: FloatNetwork | None = None,
+    network: FloatNetwork | Trained | None = None,
     model: bytes | None = None,
     tried: Sequence[Condition] = (Condition(),),
     seed: int = 0,
@@ -152,8 +167,8 @@ class _Runner:
     measure: Callable[[Sequences, str], tuple[Scores, int]]
 
 
-def _runners(network: FloatNetwork | None, model: bytes | None) -> Iterator[_Runner]:
-    if network is not None:
+def _runners(network: FloatNetwork | Trained | None, model: bytes | None) -> Iterator[_Runner]:
+    if isinstance(network, FloatNetwork):
         real = network
 
         def in_float(data: Sequences, readout: str) -> tuple[Scores, int]:
@@ -165,6 +180,14 @@ def _runners(network: FloatNetwork | None, model: bytes | None) -> Iterator[_Run
             return score(real.run(data.x, data.dt, data.length).y, data, readout), 0
 
         yield _Runner(FLOAT, network.readout, network.channels, network.labels, in_float)
+    elif network is not None:
+        trained, hyper = network, network.hyper
+
+        def as_trained(data: Sequences, readout: str) -> tuple[Scores, int]:
+            return score(trained.outputs(data), data, readout), 0
+
+        channels, labels = tuple(hyper.get("channels", ())), tuple(hyper["labels"])
+        yield _Runner(FLOAT, trained.readout, channels, labels, as_trained)
     if model is not None:
         content, file = model, container.read(model)
         engine = engines.best(content)

@@ -70,8 +70,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out. in_float, in_integers: tallies of each cluster, by its name; size, cycles,
-    products as of `Measured`; seconds: of the training. failure: why there is nothing else."""
+    """What came out. in_float, in_integers: tallies of each cluster, by its name, no integers
+    where there is no engine for them; size, cycles, products as of `Measured`; seconds: of the
+    training. failure: why there is nothing else."""
 
     in_float: dict[str, Tally]
     in_integers: dict[str, Tally]
@@ -85,12 +86,17 @@ class Outcome:
     def of(measured: Measured, seconds: float) -> Outcome:
         """Of what was measured; data have groups."""
         in_float, in_integers = (
-            {name: Tally.of(part) for name, part in scores.by_group.items()}
+            {name: Tally.of(part) for name, part in scores.by_group.items()} if scores else {}
             for scores in (measured.in_float, measured.in_integers)
         )
         return Outcome(
             in_float, in_integers, measured.size, measured.cycles, measured.products, seconds
         )
+
+    @property
+    def judged(self) -> dict[str, Tally]:
+        """Of the integers, where there are any."""
+        return self.in_integers or self.in_float
 
     @staticmethod
     def read(path: Path) -> Outcome | None:
@@ -146,7 +152,7 @@ def _claimed(path: Path, make: Callable[[], Outcome]) -> Outcome | None:
 def _made(job: Job, path: Path, folder: Path) -> Outcome:
     try:
         network = trained(job, folder)
-        found = measure(network.float_network(), job.fold.calibration, job.fold.test, job.bits)
+        found = measure(network, job.fold.calibration, job.fold.test, job.bits)
         done = Outcome.of(found, float(network.hyper["training"]["seconds"]))
     except (train.Diverged, NotConverted) as error:
         done = Outcome({}, {}, failure=str(error))

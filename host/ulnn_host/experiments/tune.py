@@ -63,8 +63,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trial:
-    """A short training. recipe: as it was trained. score: of the int8 model on what was held out,
-    nan where training or conversion failed; in_float: the same of the float network. size: bytes
+    """A short training. recipe: as it was trained. score: of the int8 model on what was held out
+    (of a cell without an integer engine of the float network, its bytes and cycles estimated), nan
+    where training or conversion failed; in_float: the same of the float network. size: bytes
     of the int8 file; cycles: of a step on a Cortex-M7, modelled; products: multiply-accumulates
     of a step; seconds: it took."""
 
@@ -259,7 +260,7 @@ class _Search:
                     trial.set_user_attr("seconds", time.perf_counter() - started)
                     self.study.tell(trial, state=TrialState.PRUNED)
                     return True
-                score = self._score(measured.in_integers)
+                score = self._score(measured.judged)
                 trial.set_user_attr("products", measured.products)
                 trial.set_user_attr("in_float", self._score(measured.in_float))
                 trial.set_user_attr("seconds", time.perf_counter() - started)
@@ -278,7 +279,7 @@ class _Search:
 
     def _measure(self, made: Recipe) -> Measured:
         trained = train.train(made, self.data, quiet=True)
-        return measure(trained.float_network(), self.calibration, self.valid)
+        return measure(trained, self.calibration, self.valid)
 
     def _score(self, scores: Scores) -> float:
         return scores.figures()[self.measure]

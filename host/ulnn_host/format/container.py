@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ulnn_rules import beats as beat_recipes
 from ulnn_rules import features as recipes
 from ulnn_rules.unknown import read_unknown
 
@@ -25,6 +26,7 @@ from .container_layer import Rules, check, layer_bytes, padded, read_layer
 from .layout import ENTRY, GOLDEN, HEADER, INPUT, LAYERS, META, OUTPUT, REPEATS, TABLE, TIME
 from .limits import FILE_MAX, GOLDEN_MAX, SECTIONS_MAX, SIZE_MAX, TICKS_MAX
 from .model import (
+    BEATS_MINOR,
     DIALECTS,
     FEATURES_MINOR,
     FORMAT,
@@ -62,7 +64,7 @@ class _Section:
 
 def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
     """Check every rule of SPEC.md section 4, in its order, and return the model. as_engine: as
-    engines do, which ignore NAMES, DECISION and FEATURES."""
+    engines do, which ignore NAMES, DECISION, FEATURES and BEATS."""
     size = len(data)
     check(size >= HEADER.size, f"file too short: {size} bytes, expected at least {HEADER.size}")
     (
@@ -124,7 +126,7 @@ def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
         state_size = sum(layer.state_size for layer in layers)
         golden = _read_golden(data, by_type[GOLDEN][0], inputs, outputs, state_size)
     said = _Meaning() if as_engine else _read_meaning(data, by_type, inputs, outputs)
-    features = b"" if as_engine else _read_features(data, by_type, inputs)
+    features, beats = (b"", b"") if as_engine else _read_recipes(data, by_type, inputs)
     unknown = b"" if as_engine else _read_unknown(data, by_type, inputs)
     scales_in = np.frombuffer(data, "<f4", 2 * inputs, by_type[INPUT][0].offset).reshape(-1, 2)
     scales_out = np.frombuffer(data, "<f4", 2 * outputs, by_type[OUTPUT][0].offset).reshape(-1, 2)
@@ -143,6 +145,7 @@ def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
         decision=said.decision,
         centres=said.centres,
         features=features,
+        beats=beats,
         unknown=unknown,
         dialect=DIALECTS[dialect],
         model_version=model_version,
@@ -256,14 +259,20 @@ def _read_meaning(
     )
 
 
-def _read_features(data: bytes, by_type: dict[int, list[_Section]], inputs: int) -> bytes:
-    """FEATURES with index 0, checked; empty without."""
-    content = _first(data, by_type, layout.FEATURES)
-    if content is None:
-        return b""
-    recipes.Recipe(content, inputs)
-    recipes.input_scales(struct.unpack_from(f"<{2 * inputs}f", data, by_type[INPUT][0].offset))
-    return content
+def _read_recipes(
+    data: bytes, by_type: dict[int, list[_Section]], inputs: int
+) -> tuple[bytes, bytes]:
+    """FEATURES and BEATS with index 0, checked; empty without."""
+    pairs = struct.unpack_from(f"<{2 * inputs}f", data, by_type[INPUT][0].offset)
+    features, beats = (_first(data, by_type, kind) for kind in (layout.FEATURES, layout.BEATS))
+    check(features is None or beats is None, "beats: the file has FEATURES, too")
+    if features is not None:
+        recipes.Recipe(features, inputs)
+        recipes.input_scales(pairs)
+    if beats is not None:
+        beat_recipes.Recipe(beats, inputs)
+        recipes.input_scales(pairs, "beats")
+    return features or b"", beats or b""
 
 
 def _read_unknown(data: bytes, by_type: dict[int, list[_Section]], inputs: int) -> bytes:
@@ -301,6 +310,8 @@ def write(model: ModelFile) -> bytes:
         contents.append(meaning.centres_bytes(model.centres))
     if model.features:
         contents.append(model.features)
+    if model.beats:
+        contents.append(model.beats)
     if model.unknown:
         contents.append(model.unknown)
 
@@ -323,8 +334,11 @@ def write(model: ModelFile) -> bytes:
     named += table + body
     checked = hashlib.sha256(named).digest() + named
     size = layout.file_size([section.size for section in sections])
-    added = (FEATURES_MINOR * bool(model.features), UNKNOWN_MINOR * bool(model.unknown))
-    version = FORMAT[0], max(model.format_minor, *added)
+    added = {
+        FEATURES_MINOR: model.features, BEATS_MINOR: model.beats, UNKNOWN_MINOR: model.unknown
+    }  # fmt: skip
+    minors = [minor for minor, content in added.items() if content]
+    version = FORMAT[0], max(model.format_minor, *minors, 0)
     data = struct.pack("<4sBBHII", MAGIC, *version, 0, size, zlib.crc32(checked)) + checked
     read(data)
     return data

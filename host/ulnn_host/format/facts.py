@@ -6,6 +6,7 @@ import dataclasses
 from itertools import zip_longest
 from typing import Any
 
+from ulnn_rules.beats import Recipe as BeatRecipe
 from ulnn_rules.features import Recipe
 from ulnn_rules.unknown import read_unknown
 
@@ -24,7 +25,7 @@ NAMES = {
 
 def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
     """Facts about a file and the model in it, by title: model, channels with their units, labels,
-    decision, features, sections, layers, cost, metadata."""
+    decision, features, beats, sections, layers, cost, metadata."""
     units = model.names.units if model.names else ()
     return {
         "model": of_model(model),
@@ -32,6 +33,7 @@ def of_content(data: bytes, model: ModelFile) -> dict[str, dict[str, Any]]:
         "labels": {str(k): label for k, label in enumerate(model.labels)},
         "decision": of_decision(model),
         "features": of_features(model),
+        "beats": of_beats(model),
         "sections, bytes": container.section_sizes(data),
         "layers": {str(k): describe(layer) for k, layer in enumerate(model.layers)},
         "cost of a step, about": of_cost(model),
@@ -99,6 +101,19 @@ def of_features(model: ModelFile) -> dict[str, Any]:
         "raw samples a second": recipe.rate / 1000,
         "raw samples a step": recipe.hop,
         "raw samples until the first step": recipe.reach,
+    }
+
+
+def of_beats(model: ModelFile) -> dict[str, Any]:
+    """How the inputs are computed from an ECG; empty where they are not."""
+    if not model.beats:
+        return {}
+    recipe = BeatRecipe(model.beats, model.input_size)
+    return {
+        "samples a second": recipe.rate / 1000,
+        "values of a beat's shape": recipe.before + 1 + recipe.after,
+        "milliseconds of a value": round(1e6 * recipe.step / recipe.rate, 3),
+        "octaves above the noise": recipe.noisy / 256,
     }
 
 

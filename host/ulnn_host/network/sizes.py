@@ -5,6 +5,8 @@ An estimate for those who choose a network before they convert it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +68,17 @@ def file_bytes(network: FloatNetwork, bits: int = 8) -> int:
                 size += layout.pure_size(layer.hidden_size)
         sizes.append(size)
     return layout.file_size(sizes + [fixed[layout.TABLE]] * len(tables))
+
+
+def dense_bytes(
+    shapes: Iterable[tuple[int, int]], inputs: int, outputs: int, bits: int = 8
+) -> int:
+    """The size of a file with dense matrices (rows, columns), each in a layer of its own, and one
+    table; of a network that the format does not have."""
+    fixed = layout.fixed_sizes(inputs, outputs)
+    parts = [fixed[layout.TIME], fixed[layout.INPUT], fixed[layout.OUTPUT], fixed[layout.TABLE]]
+    layers = [layout.matrices_size([layout.dense_size(*shape, bits)]) for shape in shapes]
+    return layout.file_size([*parts, *REST, *layers])
 
 
 def _matrices(layer: FloatLayer) -> list[Used]:

@@ -157,7 +157,8 @@ def calibrate(rollout: FloatRollout, options: Options) -> Calibration:
     when they cannot be represented."""
     data, valid = rollout.data, rollout.data.mask
     ranges = Ranges(options.room, options.ranges)
-    scale, offset = (_feature_scaling if data.features else _input_scaling)(data.x[valid], ranges)
+    scaling = _feature_scaling if data.features or data.beats else _input_scaling
+    scale, offset = scaling(data.x[valid], ranges)
     expected = options.fixed_dt or 0.0, options.longest_gap or 0.0
     every_dt = np.append(data.dt[valid].astype(np.float64), expected)
     span, dt_max = _time_span(every_dt, options.tick_ns)

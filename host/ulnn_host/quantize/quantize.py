@@ -100,6 +100,7 @@ def build_with_meaning(
         decision=rule,
         centres=centres(rule, seen.data, seen.y, signal, options.centres),
         features=seen.data.features,
+        beats=seen.data.beats,
         dialect=network.dialect,
         model_version=options.model_version,
     )

@@ -1,4 +1,4 @@
-"""What a model knows, for its file: what the inputs of windows are like (SPEC.md 2.14), so that a
+"""What a model knows, for its file: what the inputs of windows are like (SPEC.md 2.15), so that a
 board can say "unknown" of what is nothing that the model was made for."""
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def fit(found: Array, labels: Int, group: Int) -> Fitted:
 
 
 def statistics(x: Array, mask: Mask, base: Array, floors: Array) -> Array:
-    """Means, spreads and steps of windows as SPEC.md 2.14 has them, but not rounded: (N, 3 I)."""
+    """Means, spreads and steps of windows as SPEC.md 2.15 has them, but not rounded: (N, 3 I)."""
     there, count = mask[..., None], mask.sum(axis=1)[:, None]
     apart = np.where(there, np.clip(x - base, -LIMIT, LIMIT), 0)
     mean = apart.sum(axis=1) / count

@@ -22,7 +22,7 @@ def picture(found: Comparison) -> Figure:
         values = [factor * value for value in entry.by_seed]
         left.plot(values, [row] * len(values), "o", ms=4, mfc="none", color=BOARD, zorder=3)
         left.plot(factor * entry.floats.value, row, "x", ms=7, color=REFERENCE, zorder=4)
-        _bar(left, entry.integers, row, factor)
+        _bar(left, entry.judged, row, factor)
     names = [
         f"{plain(entry.name)}\n{entry.recipe.model.cell} {entry.what}" for entry in found.entries
     ]

@@ -42,11 +42,13 @@ def networks(found: Comparison) -> Cells:
     header += ["rates"] if len(found.plan.rates) > 1 else []
     rows = []
     for entry in found.entries:
+        about = "~" if entry.float_only else ""
         low, high = (number(found.measure, end(entry.by_seed)) for end in (min, max))
         row = [
-            entry.name, entry.recipe.model.cell, entry.what, f"{entry.size:,}",
-            f"{entry.cycles:,}", number(found.measure, entry.floats.value),
-            number(found.measure, entry.integers.value), _range(found.measure, entry.integers),
+            entry.name, entry.recipe.model.cell, entry.what, f"{about}{entry.size:,}",
+            f"{about}{entry.cycles:,}", number(found.measure, entry.floats.value),
+            "-" if entry.integers is None else number(found.measure, entry.integers.value),
+            _range(found.measure, entry.judged),
             f"{low} to {high}", ", ".join(f"{rate:g}" for rate in entry.rates),
         ]  # fmt: skip
         rows.append(tuple(row[: len(header)]))
@@ -58,13 +60,14 @@ def differences(found: Comparison) -> Cells:
     rows = [
         (
             f"{change.name} - {change.first}",
+            "float" if change.in_float else found.integers,
             signed(found.measure, change.interval.value),
             _range(found.measure, change.interval, signs=True),
             verdict(change),
         )
         for change in found.differences
     ]
-    return Cells(("difference", found.integers, "95 %", "verdict"), tuple(rows))
+    return Cells(("difference", "of", "value", "95 %", "verdict"), tuple(rows))
 
 
 def verdict(change: Difference) -> str:

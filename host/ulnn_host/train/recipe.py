@@ -20,7 +20,8 @@ from .cells import cell_of
 from .model_recipe import ModelRecipe
 
 RECIPES = Path(__file__).parent / "recipes"
-FILES = ("source", "valid", "mask", "features")  # keys of [data] that name files beside a recipe
+# Keys of [data] that name files beside a recipe
+FILES = ("source", "valid", "mask", "features", "beats")
 
 
 @dataclass(frozen=True)

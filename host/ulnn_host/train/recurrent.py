@@ -43,26 +43,6 @@ class Recurrent(Rollout):
         self.input_size, self.dt_input, self.layers = input_size, dt_input, layers
         self.state_size = units * layers * (2 if kind == "lstm" else 1)
 
-    def forward(
-        self,
-        x: Tensor,
-        hx: Tensor | None = None,
-        timespans: Tensor | None = None,
-        length: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Outputs and last state, as the base says."""
-        if length is None or int(length.min()) == x.shape[1]:
-            return super().forward(x, hx, timespans)
-        # torch gives the states of the last step alone: those that end earlier go for themselves
-        outputs = super().forward(x, hx, timespans)[0]
-        last = x.new_zeros(len(x), self.state_size)
-        for steps in torch.unique(length).tolist():
-            rows = length == steps
-            times = None if timespans is None else timespans[rows, :steps]
-            start = None if hx is None else hx[rows]
-            last[rows] = super().forward(x[rows, :steps], start, times)[1]
-        return outputs, last
-
     def states(self, x: Tensor, h: Tensor, ts: Tensor) -> tuple[Tensor, Tensor]:
         """What the head sees (T, B, H) and the last states (1, B, S)."""
         x = x.transpose(0, 1)

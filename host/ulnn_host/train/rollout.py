@@ -28,9 +28,14 @@ class Rollout(nn.Module):
             nn.Identity() if proj_size is None else nn.Linear(output_size, proj_size)
         )
 
+    @property
+    def products(self) -> int:
+        """Multiply-accumulates of a step: every matrix once, as nothing is computed twice."""
+        return sum(value.numel() for value in self.parameters() if value.dim() > 1)
+
     def states(self, x: Tensor, h: Tensor, ts: Tensor) -> tuple[Tensor, Tensor]:
-        """What the head sees (T, B, M) and the states (T, B, S); x (B, T, I), h (B, S),
-        ts (T, B, 1)."""
+        """What the head sees (T, B, M) and the states (T, B, S), or the last state alone
+        (1, B, S); x (B, T, I), h (B, S), ts (T, B, 1)."""
         raise NotImplementedError
 
     def forward(
@@ -51,10 +56,15 @@ class Rollout(nn.Module):
                 f"state has shape {tuple(h0.shape)}, expected ({batch}, {self.state_size})"
             )
         outputs, states = self.states(x, h0, ts)
-        if length is None:
-            last = states[-1]
-        else:
+        last = states[-1]
+        if length is not None and len(states) == steps:
             last = states[length.to(torch.int64) - 1, torch.arange(batch, device=x.device)]
+        elif length is not None:
+            # without the states of all steps those that end earlier go for themselves
+            last = last.clone()
+            for valid in torch.unique(length[length < steps]).tolist():
+                rows = length == valid
+                last[rows] = self.states(x[rows, :valid], h0[rows], ts[:valid, rows])[1][-1]
         return self.fc(outputs).transpose(0, 1), last
 
 

@@ -51,9 +51,10 @@ class TrainedNetwork:
     """Weights and all that is needed to use them.
 
     state: a state_dict. hyper: what its metadata say: dialect ("ncps.torch", "ulnn" for our
-    own wired CfC, "torch" for LSTM and GRU), cell, the cell's own (mode, activation,
-    backbone_units, backbone_layers, layers, dt_input, ode_unfolds, implicit_param_constraints,
-    wiring; `networks.describe`), input_size, hidden_size, output_size, proj_size, time_scale (s),
+    own wired CfC, "torch" for LSTM and GRU, "ulnn.float" for cells that are float only), cell,
+    the cell's own (mode, activation, backbone_units, backbone_layers, layers, dt_input,
+    ode_unfolds, implicit_param_constraints, wiring; of cells that are float only a table model;
+    `networks.describe`), input_size, hidden_size, output_size, proj_size, time_scale (s),
     fixed_dt (s, where dt is not used), mean, std, readout, labels, and the tables training,
     metrics and history. validation: its measures on what was held out, None where nothing was,
     and in a checkpoint that was read.
@@ -76,6 +77,11 @@ class TrainedNetwork:
             f"{hyper['output_size']} outputs, "
             f"{sum(value.numel() for value in self.state.values()):,} weights{''.join(scores)}>"
         )
+
+    @property
+    def readout(self) -> str:
+        """What decides: last, mean or each."""
+        return str(self.hyper["readout"])
 
     def network(self) -> Rollout:
         """The network, ready to evaluate."""
