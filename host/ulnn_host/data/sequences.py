@@ -40,9 +40,9 @@ class Sequences:
     "sequence" or "step", which of them; empty: as the shape says. group: (N,) integers, who or
     what each sequence comes from. labels, channels, groups: names of the classes, of the columns
     of x, of the groups; empty: not known. origin: (N,), which recording each window was cut from.
-    flat: the file held one sequence without the leading axis. features: FEATURES of a model file
-    (SPEC.md 2.12) where x was computed by that; beats: BEATS (2.14), likewise. Making one checks
-    it: UlnnError names the first thing that is wrong. What is not finite in the padding becomes 0.
+    flat: the file held one sequence without the leading axis. features, beats: that section of a
+    model file by which x was computed. Making one checks it: UlnnError names the first thing that
+    is wrong. What is not finite in the padding becomes 0.
     """
 
     x: Float
