@@ -88,12 +88,9 @@ class Sequences:
 
     def __repr__(self) -> str:
         count, samples = len(self), int(self.length.sum())
-        parts = [
-            f"{count:,} recording{'s'[: count != 1]}",
-            f"{samples:,} samples",
-            f"{self.x.shape[2]} channels",
-        ]
-        parts[2] += f" ({', '.join(self.channels)})" if self.channels else ""
+        parts = [f"{count:,} recording{'s'[: count != 1]}", f"{samples:,} samples"]
+        names = f" ({', '.join(self.channels)})" if self.channels else ""
+        parts.append(f"{self.x.shape[2]} channels{names}")
         if self.y is not None:
             each = "step" if self.per == "step" else "recording" if self.per else ""
             kind = "labels" if self.y.dtype.kind in "iu" else "values"
