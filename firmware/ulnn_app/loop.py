@@ -31,8 +31,9 @@ class App:
     is no reading any more; and at each turn of the loop, which has to be short. samples, clamped,
     starts: counts since the start. reports: the `Reports` of events, None without sinks. faults:
     a `measures.Faults`. state: "ready", "running", "waiting" after a fault, "ended". policy: what
-    may leave, or None; source: masked by it. front: what makes steps of samples
-    (`front.Samples`). alarm: the `Alarms`, wearer: the `Wearer`, None without settings for them.
+    may leave, or None; source: masked by it. alarm: the `Alarms`, None without settings for it.
+    wearer: the `Wearer`, None without "adapt". front: what makes steps of samples
+    (`front.Samples`).
     """
 
     BLOCKS = True  # whether samples may be taken many at once
@@ -100,8 +101,8 @@ class App:
             else:
                 centres = self.wearer.centres if self.wearer else None
                 self.decider = Decider(meaning, self.model, centres)
-            if self.wearer:
-                self.wearer.use(self.decider)
+                if self.wearer:
+                    self.wearer.use(self.decider)
         except MemoryError:
             self.model = None
             _collect()
@@ -336,8 +337,8 @@ class App:
 
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
-        d, pace, latency = self.decider, self.pace, self.latency
-        counts = self._decided[: len(d.y)]
+        pace, latency = self.pace, self.latency
+        counts = self._decided[:-3]
         counts.extend((self._decided[UNSURE], self._decided[UNKNOWN]))
         used, free = _memory()
         found = {
