@@ -220,6 +220,8 @@ def test_events_go_to_sinks(settings: dict[str, Any], tmp_path: Path) -> None:
     want = run(settings)
     lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     _, _, value, level = want[1]
+    ((_, _, utc, *_),) = app_module.figures()["alarm"]["history"]
+    assert 0 <= lines[1]["t"] // 1000 - utc <= 1
     assert [(line["kind"], line["what"], line.get("margin")) for line in lines] == [
         ("note", "alarm learnt", None),
         ("alarm", "raised", value - level),
