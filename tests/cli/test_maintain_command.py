@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from support.lives import lives
 from ulnn_host.cli.main import app
-from ulnn_host.data.sequences import save_npz
+from ulnn_host.data.npz import save_npz
 from ulnn_host.format import container
 
 RECIPE = """
