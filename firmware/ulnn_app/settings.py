@@ -22,7 +22,7 @@ TABLE = {
     "adapt": Key(str, "", high=255),
     "sinks": Key(list, [], high=4),
     "events": Key(dict, {}),
-    "alarm": Key(dict, None),
+    "alarm": Key(dict, {}),
 }
 EVENTS = {
     "folder": Key(str, "events", low=1),
@@ -50,7 +50,7 @@ def read(settings, where="settings"):
         Key(str, low=1).check(name, "%s.channels[%d]" % (where, k))
     found["events"] = check(found["events"], EVENTS, where + ".events")
     _check_sinks(found["sinks"], found["source"], where)
-    if found["alarm"] is not None:
+    if found["alarm"]:
         try:
             from ulnn_app.alarm import TABLE as keys  # not on every heap
         except ImportError as e:
