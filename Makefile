@@ -10,7 +10,7 @@ C_SOURCES := native_module boards tests
 STUBS := stm32 esp32 rp2
 FIRMWARE := $(wildcard firmware/ulnn*.py) firmware/deployment/ulnn_boot.py $(patsubst %/,%,$(wildcard firmware/ulnn_*/))
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-start bench-host bench-data bench-line bench-events bench-machines bench-ecg check lint firmware-types format picture docs vectors natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-start bench-host bench-data bench-line bench-events bench-machines bench-ecg bench-adapt check lint firmware-types format picture docs vectors natmods boards \
     dist test-install clean
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-events              bytes and missed events beside raw; writes host/docs/events.md"
 	@echo "make bench-machines            what warns before machines fail; writes host/docs/machines.md"
 	@echo "make bench-ecg                 beats of an ECG, found and named; writes host/docs/ecg.md"
+	@echo "make bench-adapt               what a wearer teaches, and unknown; writes host/docs/adapt_figures.md"
 	@echo "make dist                      source, wheels and packages for mip into dist/"
 	@echo "make test-install              what make dist makes, installed and tried where nothing else is"
 	@echo "make setup | lint | check | natmods | boards | format | clean"
@@ -69,6 +70,9 @@ bench-machines: setup
 
 bench-ecg: setup
 	$(BIN)/python host/bench/bench_ecg.py
+
+bench-adapt: setup
+	$(BIN)/python host/bench/bench_adapt.py
 
 # Lint first: it is quick and says the most.
 test: setup lint check

@@ -123,15 +123,66 @@ def relearn():
 def forget(*files, settings="settings.json"):
     """Remove what the app has stored on the board, print it, and return the paths.
 
-    Events go, from flash and from the files of sinks, and so do faults, and what the model has
-    seen. files: paths of more to remove, which your own program has stored, such as recordings
-    and the examples of a wearer. settings: of an app that has not run since the start. What was
+    Events go, from flash and from the files of sinks, and so do faults, what the model has seen,
+    and what a wearer taught. files: paths of more to remove, which your own program has stored,
+    such as recordings. settings: of an app that has not run since the start. What was
     deployed stays, and so do the policy, its key and its budget. Raises ValueError for settings
     that do not fit, OSError where the disk refuses.
     """
     from ulnn_app import stored
 
     return stored.forget(_app, settings, files)
+
+
+def teach(label, seconds=0):
+    """What comes now are examples of this class, its name or number.
+
+    With an app that runs this returns at once. seconds: at the prompt, run the app so long for
+    it; the one that ran last goes on, else that of settings.json. `taught` ends the session.
+    Raises ValueError for a class that the model does not have, and without "adapt" in the
+    settings.
+    """
+    if seconds and not _app:
+        make()
+    _wearer().teach(label)
+    if seconds:
+        import asyncio
+
+        try:
+            asyncio.run(_app.again(seconds))
+        finally:
+            _app.close()
+            asyncio.new_event_loop()
+
+
+def taught():
+    """Learn from all that was taught since, and print what came of it.
+
+    Whether it was learnt: what makes decisions about other examples worse is not. It is saved, and
+    the next decision uses it. Raises OSError where the disk refuses.
+    """
+    wearer = _wearer()
+    kept = wearer.taught()
+    from ulnn_app import words
+
+    print(words.adapted(wearer.figures()) if kept else "nothing learnt: it made decisions worse")
+    return kept
+
+
+def undo():
+    """Forget what was taught last, once. Whether there was something."""
+    return _wearer().undo()
+
+
+def reset():
+    """Forget all that was taught: decide as for everybody."""
+    _wearer().reset()
+
+
+def _wearer():
+    if not _app or not _app.wearer:
+        raise ValueError('nothing can be taught: no app, or no "adapt" in its settings')
+    return _app.wearer
 
 
 def log():

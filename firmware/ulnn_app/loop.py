@@ -7,7 +7,7 @@ import ulnn
 from ulnn_app import chip, measures
 from ulnn_app.front import make as make_front
 from ulnn_app.settings import read, source_of
-from ulnn_rules.decider import Decider
+from ulnn_rules.decider import UNKNOWN, UNSURE, Decider
 from ulnn_rules.faults import words
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
@@ -31,8 +31,8 @@ class App:
     is no reading any more; and at each turn of the loop, which has to be short. samples, clamped,
     starts: counts since the start. reports: the `Reports` of events, None without sinks. faults:
     a `measures.Faults`. state: "ready", "running", "waiting" after a fault, "ended". policy: what
-    may leave, or None; source: masked by it. alarm: the `Alarms`, None without settings for it.
-    front: what makes steps of samples (`front.Samples`).
+    may leave, or None; source: masked by it. front: what makes steps of samples
+    (`front.Samples`). alarm: the `Alarms`, wearer: the `Wearer`, None without settings for them.
     """
 
     BLOCKS = True  # whether samples may be taken many at once
@@ -64,6 +64,11 @@ class App:
         self.watchdog = chip.Watchdog(s["watchdog_ms"])
         self._light = s["sleep"] == "light"
         self.ticks = scaling.ticks
+        self.wearer = None
+        if s["adapt"]:
+            from ulnn_app.wearer import Wearer  # not on every board
+
+            self.wearer = Wearer(s["adapt"], path, where)
         self._load(path, meaning)
         self.on_decision, self.on_poll = [], []
         self.faults = measures.Faults()
@@ -93,7 +98,10 @@ class App:
 
                 self.decider = Values(meaning, self.model)
             else:
-                self.decider = Decider(meaning, self.model)
+                centres = self.wearer.centres if self.wearer else None
+                self.decider = Decider(meaning, self.model, centres)
+            if self.wearer:
+                self.wearer.use(self.decider)
         except MemoryError:
             self.model = None
             _collect()
@@ -105,7 +113,8 @@ class App:
         self.sha256 = info["sha256"]
         self._dt_max, self._dt_fixed = info["dt_max"], info["dt_fixed"]
         self.cells = _cells(path)
-        self._decided = [0] * (len(self.decider.y) + 1)  # the last: unsure
+        self._knows = len(meaning.unknown) > 0
+        self._decided = [0] * (len(self.decider.y) + 3)  # the last: UNKNOWN, nothing, UNSURE
 
     def _forget(self):
         self.state = "ready"
@@ -162,6 +171,23 @@ class App:
                     await sleep_ms(0 if n == _AT_ONCE else pause)
         finally:
             self.close()
+
+    async def again(self, seconds):
+        """After the end, run for so many seconds more."""
+        until = self.seconds + seconds
+
+        def over(app):
+            if app.seconds >= until:
+                app.stop()
+
+        self._down, self._stopping, self._pause = True, False, 0
+        self.front.lost()
+        self.begin()
+        self.on_poll.append(over)
+        try:
+            await self.main()
+        finally:
+            self.on_poll.remove(over)
 
     def stop(self):
         """End the loop at its next turn."""
@@ -226,16 +252,18 @@ class App:
 
     def _infer(self, front, start):
         """One step of the model. start: ticks when work on it began."""
+        if self.alarm:  # it compares with what was predicted
+            self.alarm.step(front)
         dt = self.ticks(front.us)
         if dt != self._dt_fixed if self._dt_fixed else dt > self._dt_max:
             self.clamped += 1
         if self.reports:
             self.reports.log.sample(front.x)
         self.problem = False
-        if self.alarm:  # it compares with what was predicted
-            self.alarm.step(front)
         decision = self.decider.step(front.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
+        if self.wearer:
+            self.wearer.add(self.decider, dt, decision is not None)
         if decision is not None:
             self._decided[decision] += 1
             self._say(decision)
@@ -299,16 +327,18 @@ class App:
         return self._dropped if self._down else self._dropped + self.source.dropped
 
     def names(self):
-        """Of all decisions, in the order of their numbers; "unsure" last."""
+        """Of all decisions: the classes, "unsure", and "unknown" where the model says it."""
         d = self.decider
         if d.rule.values:
             return []
-        return (list(d.labels) or [str(k) for k in range(len(d.y))]) + ["unsure"]
+        classes = list(d.labels) or [str(k) for k in range(len(d.y))]
+        return classes + ["unsure", "unknown"][: 1 + self._knows]
 
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
-        pace, latency = self.pace, self.latency
-        names = self.names()
+        d, pace, latency = self.decider, self.pace, self.latency
+        counts = self._decided[: len(d.y)]
+        counts.extend((self._decided[UNSURE], self._decided[UNKNOWN]))
         used, free = _memory()
         found = {
             "model": self.settings["model"].rsplit("/", 1)[-1], "cells": self.cells,
@@ -319,10 +349,11 @@ class App:
             "period_us": pace.usual, "near": pace.near, "others": pace.others,
             "shortest_us": pace.shortest, "longest_us": pace.longest,
             "p50_us": latency.below(50), "p95_us": latency.below(95), "max_us": latency.most,
-            "decisions": list(zip(names, self._decided)),  # noqa: B905 - MicroPython has no strict
+            "decisions": list(zip(self.names(), counts)),  # noqa: B905 - MicroPython has no strict
             "decision": self.label, "margin": self.margin, "used": used, "free": free,
             "seconds": self.seconds, "events": self.reports.log.status() if self.reports else {},
             "alarm": self.alarm.figures() if self.alarm else {},
+            "adapt": self.wearer.figures() if self.wearer else {},
         }  # fmt: skip
         if self.private:
             self.private.figures(found)

@@ -20,6 +20,7 @@ TABLE = {
     "sleep": Key(str, "none", choices=("none", "light")),
     "device": Key(str, "", high=64),
     "policy": Key(str, "", high=255),
+    "adapt": Key(str, "", high=255),
     "sinks": Key(list, [], high=4),
     "events": Key(dict, {}),
     "alarm": Key(dict, None),

@@ -20,6 +20,8 @@ def forget(app, settings, files):
             paths += [sink["path"], sink["path"] + ".old"]
     if settings["alarm"] is not None:
         paths.append(settings["alarm"]["file"])
+    if settings["adapt"]:
+        paths.append(settings["adapt"])
     found = [path for path in paths if _is_there(path)]
     if app:
         if app.reports:
@@ -27,6 +29,8 @@ def forget(app, settings, files):
             app.reports.log.summary.take()
         if app.alarm:
             app.alarm.forget()
+        if app.wearer:
+            app.wearer.forget()
         app.faults = Faults()
         app.decider.reset()
     for path in found:

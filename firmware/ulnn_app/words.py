@@ -72,6 +72,19 @@ def alarm(f):
     return [("alarm", text)] + [("", _alarm(entry)) for entry in f["history"]]
 
 
+def adapted(f):
+    """What a wearer taught."""
+    if f["problem"]:
+        return "no: " + f["problem"]
+    counted = ["%s %d" % pair for pair in f["examples"] if pair[1]]
+    text = "by %s" % ", ".join(counted) if counted else "by nothing yet"
+    if f["teaching"] or f["pieces"]:
+        text += "; %d quarters of a window wait for taught()" % f["pieces"]
+    if f["dropped"]:
+        text += ", %d had no room" % f["dropped"]
+    return text + ("; now %s" % f["teaching"] if f["teaching"] else "")
+
+
 def status(f):
     """All lines of `figures`."""
     counted = ["%s %d" % pair for pair in f["decisions"]]
@@ -93,6 +106,8 @@ def status(f):
         lines[6:6] = [("decisions", ", ".join(counted)), ("now", now)]
     if f["alarm"]:
         lines += alarm(f["alarm"])
+    if f["adapt"]:
+        lines.append(("adapted", adapted(f["adapt"])))
     if f["events"]:
         lines += events(f["events"])
     return "\n".join(["%-10s %s" % line for line in lines])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ulnn_rules.centres import Centres
     from ulnn_rules.sections import Bytes
 
-UNSURE = -1
+UNSURE, UNKNOWN = -1, -3  # -2 is no decision in PROTOCOL.md 4.6
 
 
 class Decider:
@@ -32,9 +32,9 @@ class Decider:
     of each window, if the file asks for that. centres: what a wearer's examples say (`Centres` of
     the same file); a window then decides for the nearest centre.
     labels: names of the classes, () where the file has none. rule: what the file says.
-    decision: the class that is decided, or UNSURE (-1). margin: by how much the last window's
-    class won, in output units (of readout "vote" in steps). y: outputs of the last `step`,
-    array('h').
+    decision: the class that is decided, UNSURE (-1), or UNKNOWN (-3): what was seen is nothing
+    that the model was made for (SPEC.md 2.15). margin: by how much the last window's class won, in
+    output units (of readout "vote" in steps). y: outputs of the last `step`, array('h').
     Raises ValueError for a damaged file, for one without DECISION, and where its outputs are not
     scores of two or more classes.
     """
@@ -55,7 +55,12 @@ class Decider:
         self.window = Window(rule.readout, outputs, rule.window, rule.ticks)
         self._model = model
         self._centres = centres
-        self._wins = [0] * outputs  # of the windows that vote
+        self._unknown = None
+        if rule.unknown:
+            from ulnn_rules.unknown import Unknown  # not on every heap
+
+            self._unknown = Unknown(rule.unknown, rule.input_size)
+        self._wins = [0] * (outputs + 1)  # of the windows that vote; the last: unknown
         self._classes = array("H", [0] * rule.votes)  # that they decided for, in a ring
         self._margins = [0] * rule.votes
         self.reset()
@@ -67,26 +72,39 @@ class Decider:
         self._at = self._voters = 0
         for k in range(len(self._wins)):
             self._wins[k] = 0
-        self.window.start()
+        self.start()
         if self._model is not None:
             self._model.reset()
 
+    def start(self) -> None:
+        """Begin a window here; what there is of one is lost."""
+        self.window.start()
+        if self._unknown is not None:
+            self._unknown.start()
+
     @property
     def label(self) -> str:
-        """The decision's name: "unsure", the name of a class, or its number without names."""
-        if self.decision == UNSURE:
-            return "unsure"
+        """The decision's name: "unsure", "unknown", the name of a class, or its number without
+        names."""
+        if self.decision < 0:
+            return "unsure" if self.decision == UNSURE else "unknown"
         return self.labels[self.decision] if self.labels else str(self.decision)
 
     def step(self, x: "Sequence[int]", dt: int) -> "int | None":
         """Run the model on `x` (int16, array('h')), `dt` ticks after the step before; returns what
         `update` does."""
         self._model.step(x, self.y, dt)
+        self.see(x)
         return self.update(self.y, dt)
 
+    def see(self, x: "Sequence[int]") -> None:
+        """The inputs `x` (int16) of the step of which `update` gets the outputs next."""
+        if self._unknown is not None:
+            self._unknown.add(x)
+
     def update(self, y: "Sequence[int]", dt: int) -> "int | None":
-        """The outputs `y` of one step and its dt in ticks. Returns None, and the decision where a
-        window ends."""
+        """The outputs `y` of one step and its dt in ticks, after `see` got its inputs. Returns
+        None, and the decision where a window ends."""
         if self.window.add(y, dt):
             return self.end()
         return None
@@ -101,12 +119,15 @@ class Decider:
         new = argmax(window.result) if centres is None else centres.decide(window)
         self.margin = window.margin()
         length = window.elapsed if rule.ticks else window.count
-        window.start()
+        unknown = self._unknown
+        if unknown is not None and unknown.count and unknown.far():
+            new = UNKNOWN
+        self.start()
         if rule.reset and self._model is not None:
             self._model.reset()
         if rule.votes > 1:
             new = self._vote(new)
-        if self.margin < (rule.leave if new == self.decision else rule.enter):
+        if new >= 0 and self.margin < (rule.leave if new == self.decision else rule.enter):
             new = UNSURE
         if new != self._new:
             self._new = new
@@ -118,7 +139,9 @@ class Decider:
         return self.decision
 
     def _vote(self, new: int) -> int:
-        """The class that most of the last windows chose; on a tie, the latest of them."""
+        """What most of the last windows chose, a class or UNKNOWN; on a tie, the latest."""
+        if new == UNKNOWN:
+            new = len(self._wins) - 1
         wins, classes = self._wins, self._classes
         at, votes = self._at, self.rule.votes
         if self._voters == votes:
@@ -135,4 +158,5 @@ class Decider:
             if wins[classes[other]] > wins[classes[best]]:
                 best = other
         self.margin = self._margins[best]
-        return classes[best]
+        new = classes[best]
+        return new if new < len(wins) - 1 else UNKNOWN

@@ -1,5 +1,6 @@
-"""What a model's inputs and outputs mean, and how outputs become decisions: the sections NAMES and
-DECISION of its file (SPEC.md 2.9, 2.10), which no engine reads. PC and board read them here.
+"""What a model's inputs and outputs mean, and how outputs become decisions: the sections NAMES,
+DECISION and UNKNOWN of its file (SPEC.md 2.9, 2.10, 2.15), which no engine reads. PC and board
+read them here.
 
     m = Meaning("/models/x.ulnn")
     m.channels, m.units, m.labels       # ("ax", "ay"), ("m/s2", "m/s2"), ("still", "walking")
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 NAMES = 0x8003
 DECISION = 0x8004
+UNKNOWN = 0x8008
 DECISION_SIZE = 20
 READOUTS = ("each", "last", "mean", "vote")
 TEXT_MAX = 255  # bytes of a name or a unit
@@ -26,24 +28,26 @@ TICKS_MAX = 2147483647
 class Meaning:
     """What one model file says: a path (str), or a buffer of bytes, which is not kept.
 
-    output_size: values of a step.
+    input_size, output_size: values of a step.
     channels, units: name and unit of each input; labels: name of each output; () where the file
     has none, and "" for a unit that it does not say.
     readout: "each", "last", "mean" or "vote"; "" without DECISION.
     values: outputs are values and not the scores of classes. window, least: in ticks where `ticks`
     is true, else in samples. reset: the state is reset at the start of a window.
     votes, enter, leave: integers (SPEC.md 2.10).
+    unknown: the section by which a model knows what it does not know (`unknown.Unknown`), or b"".
     Raises ValueError for a damaged file, with the texts of SPEC.md 4.
     """
 
     def __init__(self, source: "str | Bytes") -> None:
-        inputs, outputs, found = sections.read(source, (NAMES, DECISION))
-        self.output_size = outputs
+        inputs, outputs, found = sections.read(source, (NAMES, DECISION, UNKNOWN))
+        self.input_size, self.output_size = inputs, outputs
         self.channels: "tuple[str, ...]" = ()
         self.units: "tuple[str, ...]" = ()
         self.labels: "tuple[str, ...]" = ()
         if NAMES in found:
             self.channels, self.units, self.labels = read_names(found[NAMES], inputs, outputs)
+        self.unknown: "Bytes" = found.get(UNKNOWN, b"")
         self.readout = ""
         self.values = self.ticks = self.reset = False
         self.window = self.enter = self.leave = self.least = 0

@@ -93,9 +93,13 @@ class Session:
         centres.restore(kept)
         if not worse:
             self._learn(classes, found, [len(pieces) for pieces in found])
+        self.clear()
+        return not worse and len(classes) > 0
+
+    def clear(self) -> None:
+        """Drop all pieces."""
         self.pieces = self.dropped = 0
         self.begin(-1)
-        return not worse and len(classes) > 0
 
     def _right(self, classes: "list[int]", found: "list[list[int]]", cuts: "list[int]") -> int:
         n, total = len(self._example), 0

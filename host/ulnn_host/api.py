@@ -179,6 +179,7 @@ def convert(
     unsure: float = 0.0,
     least: float = 0.0,
     centres: int = 0,
+    unknown: float = 0.0,
     finetune: int = 0,
     towards: str = "float",
     learning_rate: float = 1e-4,
@@ -205,9 +206,10 @@ def convert(
     they are a path. hyper: of a module, what a checkpoint's TOML file says (mean, std,
     time_scale, labels, order ...). call(module, x, dt): how to call a module whose signature does
     not say it. name: stands in the file's metadata, where everybody can read it; model_version: in
-    its header, counts the releases of one model. votes, unsure, least: when a decision counts, as
-    `ulnn convert --help` says. mode, activation, dialect, order, weights, check: of a path, as for
-    `ulnn convert`. Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
+    its header, counts the releases of one model. votes, unsure, least, centres, unknown: when a
+    decision counts, and how a wearer may move it, as `ulnn convert --help` says. mode, activation,
+    dialect, order, weights, check: of a path, as for `ulnn convert`.
+    Warns (`UlnnWarning`) of what was assumed and of what looks wrong.
     """
     from .data import logs
     from .data.options import for_both
@@ -244,6 +246,7 @@ def convert(
         model_version=model_version,
         votes=votes,
         centres=centres,
+        unknown=unknown,
         unsure=unsure,
         least=least,
     )

@@ -4,66 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.board_tools import model_file, need_tools
+from support.cut_board import NEVER, CutBoard
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.board.deploy import deploy
 from ulnn_host.board.deployed import remove
-from ulnn_host.board.link import Board
 from ulnn_host.board.virtual import BOARDS, VirtualBoard
 from ulnn_host.format import container
 
-NEVER = 1 << 24
 
-
-class CutBoard:
-    """A virtual board whose power can be cut."""
+class Deployed(CutBoard):
+    """A board with versions of a model."""
 
     def __init__(self, board: VirtualBoard, folder: Path) -> None:
-        self.board, self._word = board, board.kind.config_address + 12
+        super().__init__(board)
         self.model = {
             tag: model_file(folder, seed, f"{tag}.ulnn")
             for seed, tag in enumerate(("old", "new"), start=1)
         }
 
-    @contextlib.contextmanager
-    def open(self) -> Iterator[Board]:
-        """The host gives up when the board starts again by itself."""
-        with Board.open(self.board.port) as link:
-            repl = link.repl
-            install, soft_reset = repl._install, repl.soft_reset
-            expected = [True]
-
-            def expect() -> None:
-                expected[0] = True
-                soft_reset()
-
-            def once() -> None:
-                if not expected[0]:
-                    raise UlnnError("the board started again")
-                expected[0] = False
-                install()
-
-            repl._install, repl.soft_reset = once, expect  # type: ignore[method-assign]
-            yield link
-
     def deploy(self, tag: str, cut: int = NEVER) -> int:
         """Deploy a version, with a power cut at a write; how many writes there were."""
         with self.open() as link:
-            link.exec(f"import machine\nmachine.mem32[{self._word}] = {cut}")
+            self.cut(link, cut)
             deploy(link, self.model[tag], "/models/m.ulnn", pure=tag == "old")
-            left = int(link.eval(f"__import__('machine').mem32[{self._word}]"))
-            link.exec(f"import machine\nmachine.mem32[{self._word}] = 0")
+            left = self.left(link)
+            self.cut(link, 0)
         return cut - left
 
     def starts_with(self) -> tuple[str, str]:
         """The engine and the model that a program gets, after the self test."""
         with self.open() as link:
-            link.exec(f"import machine\nmachine.mem32[{self._word}] = 0")
+            self.cut(link, 0)
             link.soft_reset()
             engine, sha256, steps = link.eval(
                 "(lambda u, m: (u.ENGINE, m.info()['sha256'], m.self_test()))"
@@ -87,7 +63,7 @@ def test_two_power_cuts_leave_a_whole_version(name: str, tmp_path: Path, full: b
     need_tools(name)
     rng = random.Random(11)
     with VirtualBoard(name) as virtual:
-        board = CutBoard(virtual, tmp_path)
+        board = Deployed(virtual, tmp_path)
         board.deploy("old")
         writes = board.deploy("new")
         print(name, writes, "writes", flush=True)

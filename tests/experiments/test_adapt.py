@@ -4,6 +4,7 @@ board; the model stays what it was."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ulnn_host.cli.main import app
 from ulnn_host.data.scores import pool
 from ulnn_host.data.sequences import Sequences, from_arrays, save_npz
 from ulnn_host.experiments.adapt import read_centres
+from ulnn_host.experiments.personal import personal
 from ulnn_host.train import train
 from ulnn_rules.centres import Centres
 
@@ -42,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained.save(path / "n.safetensors")
     uh.convert(trained, data, centres=2).save(path / "m.ulnn")
     uh.convert(trained, data).save(path / "plain.ulnn")
+    save_npz(path / "all.npz", data)
     save_npz(path / "his.npz", wearer(24, 1))
     save_npz(path / "later.npz", wearer(60, 2))
     return path
@@ -107,3 +110,37 @@ def test_centres_need_every_class(folder: Path) -> None:
     assert data.y is not None
     with pytest.raises(UlnnError, match="expected data of every class, found none of fast"):
         uh.convert(folder / "n.safetensors", data.take(np.flatnonzero(data.y == 0)), centres=2)
+
+
+def test_a_model_of_his_own(folder: Path) -> None:
+    out = folder / "own.ulnn"
+    called = ["adapt", str(folder / "m.ulnn"), str(folder / "his.npz"), "-o", str(out)]
+    made = ["--from", str(folder / "n.safetensors"), "--calib", str(folder / "all.npz")]
+    done = CliRunner().invoke(app, [*called, *made, "--test", str(folder / "later.npz"), "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert found["kept"]
+    assert found["after"]["balanced"] > found["before"]["balanced"] + 0.03
+    model, old = uh.load(out).file, uh.load(folder / "m.ulnn").file
+    assert model.sha256 != old.sha256
+    assert model.decision == old.decision
+    assert model.centres is not None
+    for more in (made, [*made[:2], "--test", str(folder / "later.npz")]):
+        done = CliRunner().invoke(app, [*called, *more])
+        assert done.exit_code
+        assert "expected --from, --calib and --test" in str(done.exception or done.output)
+
+
+def test_back_to_the_start(folder: Path) -> None:
+    """Recordings of the wearer that have the wrong names."""
+    his, later = uh.read(folder / "his.npz"), uh.read(folder / "later.npz")
+    assert his.y is not None
+    wrong = replace(his, y=1 - his.y)
+    content = (folder / "m.ulnn").read_bytes()
+    network = uh.importers.checkpoint.read_checkpoint(folder / "n.safetensors").network
+    everybody = uh.read(folder / "all.npz")
+    found = personal(content, network, everybody, wrong, later, epochs=20, quiet=True)
+    assert not found.kept
+    assert found.content == content
+    with pytest.raises(UlnnError, match="the model was not converted from this checkpoint with"):
+        personal(content, network, replace(his, x=2 * his.x), his, later, epochs=1, quiet=True)

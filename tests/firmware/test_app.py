@@ -55,7 +55,7 @@ def source(**values: Any) -> Callable[[dict[str, Any]], None]:
         (without("source"), "{}.source.kind: expected one of "),
         (
             changed(modle=1),
-            "{}: 'modle' is not a key of it; it has channels, device, events, model",
+            "{}: 'modle' is not a key of it; it has adapt, alarm, channels, device",
         ),
         (changed(poll_ms=0), "{}.poll_ms: expected a whole number from 1 to 60000, got 0"),
         (changed(sleep="deep"), "{}.sleep: expected one of none, light, got 'deep'"),

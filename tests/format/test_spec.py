@@ -9,7 +9,7 @@ import pytest
 from support import beat_cases, feature_cases
 from support.cell_cases import cell_cases, cells_file
 from support.loader_cases import loader_cases, rich_file
-from support.meaning_cases import centres_cases, decision_cases, names_cases
+from support.meaning_cases import centres_cases, decision_cases, names_cases, unknown_cases
 from support.paths import NATIVE
 from support.vectors import FOLDER, broken_files
 from ulnn_host.format import container
@@ -43,7 +43,7 @@ CHECKS = checks()
 
 
 def test_they_are_numbered_in_order() -> None:
-    assert list(CHECKS) == [*range(1, 107), *range(110, 125)]
+    assert list(CHECKS) == [*range(1, 107), *range(110, 125), *range(130, 139)]
 
 
 def test_every_broken_file_gives_the_text_of_its_check() -> None:
@@ -60,13 +60,17 @@ def test_every_broken_file_gives_the_text_of_its_check() -> None:
 
 def test_every_broken_section_gives_the_text_of_a_check() -> None:
     seen = []
-    makers = names_cases, decision_cases, centres_cases, feature_cases.cases, beat_cases.cases
+    makers = (
+        *(names_cases, decision_cases, centres_cases, unknown_cases),
+        *(feature_cases.cases, beat_cases.cases),
+    )
     sections = [number for number in CHECKS if number >= 72]
     for cases in makers:
         for _, _, text in cases():
             seen += [number for number in sections if CHECKS[number].fullmatch(text)]
-    assert sorted(set(seen)) == [k for k in sections if k not in (106, 123, 124)]
+    assert sorted(set(seen)) == [k for k in sections if k not in (106, 123, 124, 131)]
     assert CHECKS[123].fullmatch("beats: input 3 has not the scale of one")
+    assert CHECKS[131].fullmatch("unknown: 65 inputs, expected at most 64")
     assert CHECKS[106].fullmatch("features: input 3 has not the scale of one")
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
+from ulnn_rules.centres import Centres
 from ulnn_rules.decider import Decider
 
 
-def reference_decider(content: bytes) -> Decider:
+def reference_decider(content: bytes, centres: Centres | None = None) -> Decider:
     """Of a model file's content."""
     engine = Reference(container.read(content))
 
@@ -23,4 +24,4 @@ def reference_decider(content: bytes) -> Decider:
         def step(values: Any, y: array[int], dt: int) -> None:
             y[:] = array("h", engine.step(np.array(values, np.int16), dt).tolist())
 
-    return Decider(content, Engine())
+    return Decider(content, Engine(), centres)

@@ -1,5 +1,5 @@
-"""Broken sections NAMES, DECISION and CENTRES, one or more for every check of SPEC.md section 4 on
-them, written from SPEC.md alone."""
+"""Broken sections NAMES, DECISION, CENTRES and UNKNOWN, one or more for every check of SPEC.md
+section 4 on them, written from SPEC.md alone."""
 
 from __future__ import annotations
 
@@ -126,3 +126,43 @@ def centres_cases() -> Iterator[Case]:
     for k in (0, 8):
         values = [-32768 * (j == k) for j in range(9)]
         yield f"value {k}", centres(values=values), f"centres: value {k} is -32768"
+
+
+def unknown(
+    centres: int = OUTPUTS,
+    reserved: int = 0,
+    threshold: int = 3000,
+    changed: Sequence[tuple[int, int]] = (),
+) -> bytes:
+    """An UNKNOWN section of two inputs; changed: (number of a value, value)."""
+    n = 3 * INPUTS
+    values = [100] * INPUTS + [7] * INPUTS + [300] * n + [3] * n
+    values += [2000 if k == j else -150 for j in range(n) for k in range(j + 1)]
+    values += [100 * (k % 11) - 500 for k in range(OUTPUTS * n)]
+    for k, value in changed:
+        values[k] = value
+    return struct.pack(f"<HHI{len(values)}h", centres, reserved, threshold, *values)
+
+
+def unknown_cases() -> Iterator[Case]:
+    good = unknown()
+    for size in (0, 7):
+        yield f"size {size}", good[:size], f"unknown: size {size}, expected at least 8"
+    for got in (0, 1025, 65535):
+        text = f"unknown: centres {got}, expected 1 to 1024"
+        yield f"centres {got}", unknown(centres=got), text
+    yield "reserved", unknown(reserved=1), "unknown: reserved field is not 0"
+    for got in (2**30, 2**32 - 1):
+        text = f"unknown: threshold {got}, expected 0 to 1073741823"
+        yield f"threshold {got}", unknown(threshold=got), text
+    for size in (8, len(good) - 1, len(good) + 1):
+        text = f"unknown: size {size}, expected {len(good)}"
+        yield f"size {size}", (good + b"\0")[:size], text
+    for k in (0, 2, (len(good) - 8) // 2 - 1):
+        yield f"value {k}", unknown(changed=[(k, -32768)]), f"unknown: value {k} is -32768"
+    for k, got in ((2, 0), (3, -5)):
+        text = f"unknown: floor {got}, expected 1 to 32767"
+        yield f"floor {got}", unknown(changed=[(k, got)]), text
+    for k, got in ((10, -1), (15, 16)):
+        text = f"unknown: shift {got}, expected 0 to 15"
+        yield f"shift {got}", unknown(changed=[(k, got)]), text

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 TIME, INPUT, OUTPUT, TABLE, LAYER, GOLDEN, META = 1, 2, 3, 4, 5, 6, 0x8001
 NAMES, DECISION, CENTRES, FEATURES, BEATS = 0x8003, 0x8004, 0x8005, 0x8006, 0x8007
+UNKNOWN = 0x8008
 
 
 def text_of(read: Callable[[], object]) -> str:

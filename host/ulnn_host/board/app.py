@@ -111,6 +111,8 @@ def _check(rules: Any, given: Any, where: str, model: bytes, policy_file: Path |
     known = given | {"model": given.get("model", "?")} if isinstance(given, dict) else given
     settings = rules.read(known, where)
     policy: Policy | None = load(str(policy_file), keys=_SOME_KEYS) if policy_file else None
+    if settings["adapt"]:
+        board_code.module("ulnn_app.wearer").centres_of(model, where)
     on_board = (
         str(settings["source"].get("file", "")).startswith("/")
         and not Path(settings["source"]["file"]).exists()

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ulnn_rules.decider import UNKNOWN, UNSURE
+
 from .app import SETTINGS
 from .discover import opened
 from .faults import Faults
@@ -17,14 +19,17 @@ from .line import BAUDRATE
 from .record import put_recording, read_json, source_settings
 from .samples import Int16
 from .source_files import prepare
-from .source_session import NO_DECISION, UNSURE, SourceInfo, SourceSession
+from .source_session import NO_DECISION, SourceInfo, SourceSession
 from .tally import Counted, Float, Tally, interrupts
+
+WORDS = {UNSURE: "unsure", UNKNOWN: "unknown"}
 
 
 @dataclass(frozen=True)
 class Decision:
     """One decision. seconds: since the first sample; label: the class's name, its number where it
-    has none, or "unsure"; number: the class, -1 for unsure; margin: by how much it won."""
+    has none, "unsure" or "unknown"; number: the class, -1 for unsure, -3 for unknown; margin: by
+    how much it won."""
 
     seconds: float
     label: str
@@ -152,6 +157,6 @@ def _decisions(found: Counted, labels: tuple[str, ...]) -> list[Decision]:
     for k in np.flatnonzero(found.rows.decision[: found.samples] != NO_DECISION).tolist():
         number = int(found.rows.decision[k])
         known = labels[number] if 0 <= number < len(labels) else str(number)
-        label = "unsure" if number == UNSURE else known
+        label = WORDS.get(number, known)
         made.append(Decision(int(found.times[k]) / 1e6, label, number, int(found.rows.margin[k])))
     return made

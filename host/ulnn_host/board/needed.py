@@ -16,6 +16,7 @@ from ulnn_rules import sections
 from ulnn_rules.beats import BEATS
 from ulnn_rules.centres import CENTRES
 from ulnn_rules.features import FEATURES
+from ulnn_rules.meaning import UNKNOWN
 
 from ..base.paths import board_files
 from . import board_code
@@ -29,12 +30,14 @@ _BY_SECTION = {
     FEATURES: (f"{RULES}/features",),
     BEATS: (f"{RULES}/beats",),
     CENTRES: (f"{RULES}/centres", f"{RULES}/session"),
+    UNKNOWN: (f"{RULES}/unknown",),
 }
 _BUS, _BUSIO = f"{SOURCES}/bus", f"{SOURCES}/busio_bus"  # the other one is CircuitPython's
 _APP = ("__init__", "loop", "stored", "values", "words")
 _BY_SETTING = {
     "alarm": (f"{APP}/alarm",),
     "policy": (f"{APP}/private", f"{RULES}/mask", f"{SOURCES}/masked"),
+    "adapt": (f"{APP}/wearer",),
     "sinks": (f"{APP}/reports", f"{SINKS}/__init__"),
 }
 

@@ -21,7 +21,7 @@ SOURCES = 1  # the minor version that brought them
 FAULT = 3  # the region with the text of the last fault
 HEAD_WORDS, FAULT_WORDS, DECISION_WORDS = 4, 60, 3
 ENDED = 256
-UNSURE, NO_DECISION = -1, -2
+NO_DECISION = -2
 MOST_WINDOW = 4096
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
 
@@ -99,7 +99,8 @@ class Rows:
     left: rows that wait on the board. dropped, lost, faults: since the session began: samples for
     which the board's ring had no room, samples that the source knows to have lost, and errors of
     the source. ended: no more will come. y: outputs (N, outputs), decision: (N,) a class, UNSURE
-    or NO_DECISION where none was made there, margin: (N,); without a model of no columns, or ().
+    or UNKNOWN, or NO_DECISION where none was made there, margin: (N,); without a model of no
+    columns, or ().
     """
 
     raw: NDArray[np.int16]

@@ -120,7 +120,8 @@ class ValidationReport:
     """The result. equal: every output and every last state is the reference's. coverage: what
     board and reference clamped alike, since the model does not know it. broken_off: why the run
     ended after `compared` of `steps` steps, "" for a whole run. different_decisions: None without
-    labels, and for a run that broke off.
+    labels, and for a run that broke off. adapts: whether a wearer can move decisions; those here
+    are the model's, without what one taught.
     """
 
     model: str
@@ -153,6 +154,7 @@ class ValidationReport:
     broken_off: str = ""
     channels: tuple[str, ...] = ()
     different_decisions: int | None = None
+    adapts: bool = False
     costs: tuple[Estimate, ...] = ()
     truth: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     arrays: Arrays | None = field(default=None, repr=False, compare=False)
@@ -270,6 +272,7 @@ def validate(
             different_steps=0,
             different_states=0,
             different_decisions=different,
+            adapts=model.centres is not None,
             first_difference=None,
             clamped_steps=kept.clamped,
             clamped_equal=broken is not None or kept.clamped == clamped,

@@ -98,6 +98,14 @@ def convert(
             "centre of a class counts as, 2 with the check of a session, 4 without; 0: no centres"
         ),
     ] = 0,
+    unknown: Annotated[
+        float,
+        typer.Option(
+            help='say "unknown" of what is nothing of the calibration data, by the inputs: the '
+            "share of windows of groups (people, machines) left out that may become it, 0.05; "
+            "0: never"
+        ),
+    ] = 0.0,
     model_version: Annotated[
         int, typer.Option(help="number in the file, which counts the releases of one model")
     ] = 1,
@@ -142,6 +150,7 @@ def convert(
         sparse=sparse,
         votes=votes,
         centres=centres,
+        unknown=unknown,
         unsure=unsure,
         least=least,
         model_version=model_version,

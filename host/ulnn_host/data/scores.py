@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ulnn_rules.decider import UNKNOWN, UNSURE
+
 from ..base.errors import UlnnError
 from .measures import Decisions, Errors
 from .sequences import Sequences
@@ -29,13 +31,15 @@ class ClassScores(Decisions):
     labels: names of the classes, () where not known. by_recording: share of recordings decided
     right by the sum of their windows' outputs (None where windows have no origin). by_group: the
     same of each group (a person, a machine), where the data have them. unsure: how often there was
-    no decision, None for a rule that always decides; all other measures are without these.
+    no decision, None for a rule that always decides; unknown: how often the inputs were nothing
+    that the model knows, None for never; all other measures are without these.
     """
 
     labels: tuple[str, ...] = ()
     by_recording: float | None = None
     by_group: Mapping[str, Decisions] = field(default_factory=dict)
     unsure: int | None = None
+    unknown: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,16 +49,22 @@ class ClassScores(Decisions):
     def figures(self) -> dict[str, float]:
         """The measures of all classes together, by name."""
         found = super().figures()
-        if self.unsure is not None:
+        if self.unsure is not None or self.unknown is not None:
             found["decided"] = self.decided
+        if self.unknown is not None:
+            found["unknown"] = self.unknown / self._asked
         if self.by_recording is not None:
             found["recordings right"] = self.by_recording
         return found
 
     @property
     def decided(self) -> float:
-        """Share of the decisions that are not "unsure"."""
-        return self.count / (self.count + (self.unsure or 0))
+        """Share of the decisions that are not "unsure" or "unknown"."""
+        return self.count / self._asked
+
+    @property
+    def _asked(self) -> int:
+        return self.count + (self.unsure or 0) + (self.unknown or 0)
 
     def to_dict(self, *, named: bool = False) -> dict[str, Any]:
         """For JSON and TOML. named: groups by name, which may be a person's; else by number."""
@@ -69,8 +79,9 @@ class ClassScores(Decisions):
         }  # fmt: skip
         if self.by_recording is not None:
             content["by_recording"] = self.by_recording
-        if self.unsure is not None:
-            content |= {"unsure": self.unsure, "decided": self.decided}
+        for key in ("unsure", "unknown"):
+            if getattr(self, key) is not None:
+                content |= {key: getattr(self, key), "decided": self.decided}
         return content | _groups(self.by_group, named)
 
 
@@ -112,8 +123,8 @@ def score_classes(
     """Measures of the decisions of outputs y (N, T, O) against integer labels. The first of equal
     outputs wins, as in `ulnn_rules.readout.argmax`. Raises UlnnError when they do not fit.
 
-    decided: the decisions, (N, T) of readout "each", else (N,), -1: unsure; without them each
-    sequence decides for itself.
+    decided: the decisions, (N, T) of readout "each", else (N,), -1: unsure, -3: unknown; without
+    them each sequence decides for itself.
     """
     if data.y is None or data.y.dtype.kind not in "iu":
         raise UlnnError("the data have no integer labels y, so there is no accuracy")
@@ -153,7 +164,8 @@ def score_classes(
         data.labels,
         by_recording,
         _by_group(data, group, measured),
-        None if sure.all() else int((~sure).sum()),
+        int((decided == UNSURE).sum()) or None,
+        int((decided == UNKNOWN).sum()) or None,
     )
 
 

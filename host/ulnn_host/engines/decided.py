@@ -17,7 +17,7 @@ from ..data import scores
 from ..data.scores import ClassScores, Scores
 from ..data.sequences import Sequences
 from ..format.model import Decision, Int, ModelFile
-from .batch import elapsed
+from .batch import elapsed, quantise
 
 NONE = -2
 
@@ -30,7 +30,8 @@ def decider(model: ModelFile, centres: Centres | None = None) -> Decider | None:
     scale = {*zip(model.output_scale.tolist(), model.output_offset.tolist(), strict=True)}
     if rule.values or model.output_size < 2 or len(scale) > 1 or min(scale)[0] <= 0:
         return None
-    known = asdict(rule) | {"output_size": model.output_size, "labels": model.labels}
+    sizes = {"input_size": model.input_size, "output_size": model.output_size}
+    known = asdict(rule) | sizes | {"labels": model.labels, "unknown": model.unknown}
     return Decider(SimpleNamespace(**known), None, centres)
 
 
@@ -73,7 +74,7 @@ def decisions(
     model: ModelFile, y: NDArray[Any], data: Sequences, centres: Centres | None = None
 ) -> Int:
     """The decisions of integer outputs y (N, T, O), at the steps (N, T) at which they fall; -1:
-    unsure; -2: none falls there.
+    unsure; -3: unknown, by the inputs of the data; -2: none falls there.
 
     A window that a sequence does not fill ends with it. The sequences of one recording follow one
     another, so that votes and thresholds look back to those before.
@@ -87,13 +88,16 @@ def decisions(
         found[np.arange(len(data)), data.length - 1] = pooled
         return found
     dt = elapsed(data, model.tick_ns)
+    x = quantise(model, data).x if model.unknown else None
     for n, length in enumerate(data.length.tolist()):
         follows = n and data.origin is not None and data.origin[n] == data.origin[n - 1]
         if model.readout == "each" or not follows:
             decides.reset()
-        decides.window.start()
+        decides.start()
         some = False
         for t, row in enumerate(y[n, :length].tolist()):
+            if x is not None:
+                decides.see(x[n, t].tolist())
             decision = decides.update(row, int(dt[n, t]))
             if decision is not None:
                 found[n, t], some = decision, True

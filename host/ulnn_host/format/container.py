@@ -18,6 +18,7 @@ import numpy as np
 
 from ulnn_rules import beats as beat_recipes
 from ulnn_rules import features as recipes
+from ulnn_rules.unknown import read_unknown
 
 from ..base.errors import UlnnError
 from . import layout, meaning
@@ -29,6 +30,7 @@ from .model import (
     DIALECTS,
     FEATURES_MINOR,
     FORMAT,
+    UNKNOWN_MINOR,
     Centres,
     Decision,
     Golden,
@@ -125,6 +127,7 @@ def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
         golden = _read_golden(data, by_type[GOLDEN][0], inputs, outputs, state_size)
     said = _Meaning() if as_engine else _read_meaning(data, by_type, inputs, outputs)
     features, beats = (b"", b"") if as_engine else _read_recipes(data, by_type, inputs)
+    unknown = b"" if as_engine else _read_unknown(data, by_type, inputs)
     scales_in = np.frombuffer(data, "<f4", 2 * inputs, by_type[INPUT][0].offset).reshape(-1, 2)
     scales_out = np.frombuffer(data, "<f4", 2 * outputs, by_type[OUTPUT][0].offset).reshape(-1, 2)
     return ModelFile(
@@ -143,6 +146,7 @@ def read(data: bytes, *, as_engine: bool = False) -> ModelFile:
         centres=said.centres,
         features=features,
         beats=beats,
+        unknown=unknown,
         dialect=DIALECTS[dialect],
         model_version=model_version,
         sha256=sha.hex(),
@@ -271,6 +275,15 @@ def _read_recipes(
     return features or b"", beats or b""
 
 
+def _read_unknown(data: bytes, by_type: dict[int, list[_Section]], inputs: int) -> bytes:
+    """UNKNOWN with index 0, checked; empty without."""
+    content = _first(data, by_type, layout.UNKNOWN)
+    if content is None:
+        return b""
+    read_unknown(content, inputs)
+    return content
+
+
 # ---- writing ----------------------------------------------------------------------------------
 
 
@@ -299,6 +312,8 @@ def write(model: ModelFile) -> bytes:
         contents.append(model.features)
     if model.beats:
         contents.append(model.beats)
+    if model.unknown:
+        contents.append(model.unknown)
 
     sections = layout.sections(model)
     table, body = b"", b""
@@ -319,8 +334,12 @@ def write(model: ModelFile) -> bytes:
     named += table + body
     checked = hashlib.sha256(named).digest() + named
     size = layout.file_size([section.size for section in sections])
-    least = BEATS_MINOR if model.beats else FEATURES_MINOR if model.features else 0
-    version = FORMAT[0], max(model.format_minor, least)
+    added = (
+        FEATURES_MINOR * bool(model.features),
+        BEATS_MINOR * bool(model.beats),
+        UNKNOWN_MINOR * bool(model.unknown),
+    )
+    version = FORMAT[0], max(model.format_minor, *added)
     data = struct.pack("<4sBBHII", MAGIC, *version, 0, size, zlib.crc32(checked)) + checked
     read(data)
     return data

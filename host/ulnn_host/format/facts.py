@@ -8,6 +8,7 @@ from typing import Any
 
 from ulnn_rules.beats import Recipe as BeatRecipe
 from ulnn_rules.features import Recipe
+from ulnn_rules.unknown import read_unknown
 
 from . import container, cost
 from .model import FORMAT, Kind, Layer, Matrix, Mode, ModelFile
@@ -83,7 +84,11 @@ def of_decision(model: ModelFile) -> dict[str, Any]:
     if model.decision is None:
         return {"readout": model.readout} if "readout" in model.meta else {}
     adapts = {} if model.centres is None else {"centres weigh": model.centres.weight}
-    return dataclasses.asdict(model.decision) | adapts
+    knows = {}
+    if model.unknown:
+        centres, threshold, _ = read_unknown(model.unknown, model.input_size)
+        knows = {"unknown beyond": threshold / 64, "known centres": centres}
+    return dataclasses.asdict(model.decision) | adapts | knows
 
 
 def of_features(model: ModelFile) -> dict[str, Any]:

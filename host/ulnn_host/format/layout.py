@@ -23,13 +23,14 @@ MATRIX = struct.Struct("<BBBBBBHHHI")
 LTC = struct.Struct("<HBBIII")
 LTC_START = LAYER.size + LTC.size
 TIME, INPUT, OUTPUT, TABLE, LAYERS, GOLDEN = 1, 2, 3, 4, 5, 6
-META, MODEL_NAMES, DECISION, CENTRES, FEATURES, BEATS = (
+META, MODEL_NAMES, DECISION, CENTRES, FEATURES, BEATS, UNKNOWN = (
     0x8001,
     0x8003,
     0x8004,
     0x8005,
     0x8006,
     0x8007,
+    0x8008,
 )
 NAMES = {
     TIME: "TIME",
@@ -45,6 +46,7 @@ NAMES = {
     CENTRES: "CENTRES",
     FEATURES: "FEATURES",
     BEATS: "BEATS",
+    UNKNOWN: "UNKNOWN",
 }
 REPEATS = {TABLE: TABLES_MAX, LAYERS: LAYERS_MAX}
 
@@ -106,6 +108,8 @@ def sections(model: ModelFile) -> tuple[Section, ...]:
         found.append(Section(FEATURES, 0, len(model.features)))
     if model.beats:
         found.append(Section(BEATS, 0, len(model.beats)))
+    if model.unknown:
+        found.append(Section(UNKNOWN, 0, len(model.unknown)))
     return tuple(found)
 
 

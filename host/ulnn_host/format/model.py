@@ -18,8 +18,8 @@ Int16 = NDArray[np.int16]
 Float = NDArray[np.float32]
 
 FORMAT = (1, 2)
-"""Version of the files that are written here, but of those with FEATURES or BEATS."""
-FEATURES_MINOR, BEATS_MINOR = 3, 4
+"""Version of the files that are written here, but of those with FEATURES, BEATS or UNKNOWN."""
+FEATURES_MINOR, BEATS_MINOR, UNKNOWN_MINOR = 3, 4, 4
 DIALECTS = {
     1: "ncps.torch",
     2: "ncps.keras",
@@ -331,7 +331,8 @@ class ModelFile:
     Scales and offsets: float32 (input_size,) and (output_size,); tick in ns; dt_max in ticks.
     names, decision, centres: None where the file has none. features, beats: the section with the
     recipe of the inputs (`Recipe` of `ulnn_rules.features` and `beats`); empty: none, and one of
-    them is. format_minor: of the file's version.
+    them is. unknown: the section that says what the model knows (`ulnn_rules.unknown.Unknown`);
+    empty: none. format_minor: of the file's version.
     """
 
     input_scale: Float
@@ -349,6 +350,7 @@ class ModelFile:
     centres: Centres | None = None
     features: bytes = b""
     beats: bytes = b""
+    unknown: bytes = b""
     dialect: str = "ncps.torch"
     model_version: int = 1
     sha256: str = ""

@@ -34,6 +34,7 @@ from .golden import with_golden
 from .options import Options
 from .quantize import build, build_with_meaning
 from .rounding import Signal
+from .unknown import with_unknown
 
 # (outputs (N, T, O), the sequences they belong to) -> loss
 Loss = Callable[[Tensor, Sequences], Tensor]
@@ -180,7 +181,8 @@ def finetune(
         for weight, slow in zip(net.weights, mean, strict=True):
             weight.copy_(slow)
     net.keep_valid()
-    return net.network(), with_golden(net.model(), options.room)
+    model = with_unknown(net.model(), rollout.data, options.unknown)
+    return net.network(), with_golden(model, options.room)
 
 
 def task_loss(data: Sequences, readout: str, smoothing: float = 0.0) -> Loss:

@@ -41,7 +41,8 @@ class Options:
     votes: the last so many decisions vote. unsure: share of the calibration data's decisions, with
     the smallest margins, that become "unsure". least: seconds that a new decision must hold.
     centres: how many examples of a wearer a centre of the calibration data counts as; 0: the file
-    gets no centres, and its decisions cannot be adapted.
+    gets no centres, and its decisions cannot be adapted. unknown: share of the windows of groups
+    that are left out, which may become "unknown"; 0: the file does not know what it knows.
     """
 
     bits: int = 8
@@ -59,6 +60,7 @@ class Options:
     unsure: float = number(0.0, 0.0, 0.9)
     least: float = number(0.0, 0.0)
     centres: int = number(0, 0, WEIGHT_MAX)
+    unknown: float = number(0.0, 0.0, 0.5)
 
     def __post_init__(self) -> None:
         check(self)

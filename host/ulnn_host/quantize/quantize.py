@@ -30,6 +30,7 @@ from .quantize_layer import DECAY, ERF, TANH, Converted, Setting
 from .quantize_layer import convert as convert_layer
 from .rollouts import errors
 from .rounding import Style, WeightsTooLargeError
+from .unknown import with_unknown
 
 MAKERS: dict[str, Callable[[], Table]] = {TANH: tanh_table, ERF: erf_table, DECAY: decay_table}
 # By weight width: what a listed column costs in those of a dense matrix, on the kernel that gains
@@ -41,7 +42,7 @@ def convert(rollout: FloatRollout, options: Options) -> ModelFile:
     """The integer model of a float network, with ranges from the data, and golden vectors. Raises
     UlnnError when its numbers cannot be represented."""
     model = build(rollout.network, calibrate(rollout, options), options)
-    return with_golden(model, options.room)
+    return with_golden(with_unknown(model, rollout.data, options.unknown), options.room)
 
 
 def build(network: FloatNetwork, calibration: Calibration, options: Options) -> ModelFile:

@@ -147,7 +147,9 @@ def show_validation(report: ValidationReport, console: Terminal) -> None:
     if r.different_decisions is not None and r.arrays and r.arrays.decisions is not None:
         count = int((r.arrays.decisions != NONE).sum())
         different = f"{r.different_decisions:,} not" if r.different_decisions else "all"
-        console.print(f"decisions {count:,}, {different} those of the reference", highlight=False)
+        alone = ", without what a wearer taught" if r.adapts else ""
+        text = f"decisions {count:,}, {different} those of the reference{alone}"
+        console.print(text, highlight=False)
     if r.equal:
         text = (
             f"     all {r.outputs_compared:,} outputs of {r.steps:,} steps in "

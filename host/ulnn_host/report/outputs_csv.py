@@ -40,7 +40,7 @@ def write_csv(path: Path, model: ModelFile, data: Sequences, y: NDArray[Any]) ->
         )
         labels = ()
     if labels:
-        words = np.array([*labels, "", "unsure"], object)  # -2 and -1 are the last two
+        words = np.array([*labels, "unknown", "", "unsure"], object)  # -3, -2 and -1: the last
         decided = words[decisions(model, y, data)]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

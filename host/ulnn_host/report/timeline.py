@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from ulnn_rules.decider import UNKNOWN, UNSURE
+
 from ..board.validate import Arrays, ValidationReport
 from ..data.scores import class_names
 from ..engines.decided import NONE
@@ -81,6 +83,7 @@ def _classes(
     decided = arrays.decisions.copy()
     for t in range(decided.shape[1] - 2, -1, -1):
         decided[:, t] = np.where(decided[:, t] == NONE, decided[:, t + 1], decided[:, t])
+    decided[decided == UNKNOWN] = UNSURE
     every = arrays.batch.dt.shape
     return [
         (name, _row(np.broadcast_to(c if c.ndim == 2 else c[:, None], every), shown))

@@ -1,0 +1,127 @@
+"""A model of one wearer's own: fine-tuned in integers on the PC by labelled recordings of his, and
+kept only where recordings of another session are not decided worse."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..base import files
+from ..base.errors import UlnnError
+from ..data.matched import matched
+from ..data.scores import ClassScores
+from ..data.sequences import Sequences
+from ..engines import decided
+from ..engines import registry as engines
+from ..engines.batch import quantise
+from ..format import container
+from ..format.model import ModelFile
+from ..network.float_network import FloatNetwork
+from ..quantize import finetune
+from ..quantize.calibration import FloatRollout
+from ..quantize.options import Options
+
+EPOCHS = 20
+UPDATES = 2  # of an epoch
+RATE = 3e-4
+SMOOTHING = 0.3
+
+
+@dataclass(frozen=True)
+class Personal:
+    """before, after: scores of the other session, by the model as it was and fine-tuned. kept:
+    whether that is not worse. content: of the model file to use, as it was where it is worse."""
+
+    kept: bool
+    before: ClassScores
+    after: ClassScores
+    content: bytes = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "kept": self.kept, "before": self.before.to_dict(), "after": self.after.to_dict()
+        }  # fmt: skip
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model file; it is whole or not there."""
+        files.write(path, self.content)
+        return Path(path)
+
+
+def personal(
+    content: bytes,
+    network: FloatNetwork,
+    calibration: Sequences,
+    data: Sequences,
+    test: Sequences,
+    *,
+    epochs: int = EPOCHS,
+    quiet: bool = False,
+) -> Personal:
+    """Fine-tune a model by one wearer's recordings.
+
+    content: of the model file. network, calibration: what it was converted from, so that ranges
+    stay those of everybody. data: labelled recordings of the wearer; test: others of his, of
+    another session. Raises UlnnError where they do not belong together.
+    """
+    model = container.read(content)
+    data, test = (
+        _windows(model, matched(part, model.channels, model.labels)) for part in (data, test)
+    )
+    rollout = FloatRollout(network, calibration)
+    options = _options(model)
+    plan = finetune.Plan(
+        epochs=epochs, batch=math.ceil(len(data) / UPDATES), learning_rate=RATE, average=0.9
+    )
+    loss = finetune.task_loss(data, model.readout, SMOOTHING)
+    tuned = finetune.finetune(
+        rollout, options, plan, loss=loss, epoch=lambda: data, quiet=quiet
+    )[1]  # fmt: skip
+    alike = (
+        model.input_scale.tolist() == tuned.input_scale.tolist()
+        and model.input_offset.tolist() == tuned.input_offset.tolist()
+        and model.dt_max == tuned.dt_max
+    )
+    if not alike:
+        raise UlnnError(
+            "the model was not converted from this checkpoint with this --calib and usual ranges: "
+            "expected those that ulnn convert had"
+        )
+    # What decides, and what is known, are those of everybody.
+    made = dataclasses.replace(tuned, decision=model.decision, unknown=model.unknown)
+    written = container.write(made)
+    before, after = (_scores(part, test) for part in (content, written))
+    kept = after.balanced >= before.balanced
+    return Personal(kept, before, after, written if kept else content)
+
+
+def _windows(model: ModelFile, data: Sequences) -> Sequences:
+    if data.y is None or data.y.ndim != 1 or data.y.dtype.kind not in "iu":
+        raise UlnnError("adapt: expected data with one label a sequence")
+    return decided.windows(model.decision, model.tick_ns, data)
+
+
+def _options(model: ModelFile) -> Options:
+    """As the model was converted, as far as its file says it."""
+    widths = {
+        (number, k): matrix.weight_bits
+        for number, layer in enumerate(model.layers)
+        for k, matrix in enumerate(layer.matrices)
+    }
+    return Options(
+        bits=8 if min(widths.values(), default=16) == 8 else 16,
+        bits_of=widths,
+        tick_ns=model.tick_ns,
+        model_version=model.model_version,
+        centres=0 if model.centres is None else model.centres.weight,
+    )
+
+
+def _scores(content: bytes, test: Sequences) -> ClassScores:
+    model = container.read(content)
+    y = engines.run(content, quantise(model, test), engines.best(content)).y
+    return decided.score_classes(model, y, test)
