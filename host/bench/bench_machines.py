@@ -173,7 +173,7 @@ def main(
     cache: Annotated[Path | None, typer.Option(help="folder of trainings that are done")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, too")] = False,
 ) -> None:
-    """Judge all detectors; some twelve minutes.
+    """Judge all detectors; some ten minutes of one core.
 
     Example: python host/bench/bench_machines.py --seeds 1 --output machines.md
     """
