@@ -106,10 +106,11 @@ class Alarms:
             self.watch.unpack(self._slots.content)
 
     def step(self, front):
-        """Before a step of the model. Snapshots are sequences of their own, as in training."""
+        """Before a step of the model."""
         app = self._app
-        if front.fresh and self._settings["every_s"]:
+        if front.fresh and self._settings["every_s"]:  # a snapshot is a sequence, as in training
             app.model.reset()
+            front.us = front.usual or front.us
         if self.watch.step(front.x, app.decider.y, front.us, front.fresh, front.raw):
             self.save()
             if self.watch.alarm.event:

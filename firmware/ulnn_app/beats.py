@@ -27,7 +27,7 @@ class Pulse:
         self._sample = array("h", [0]) if counts else source.raw
         self._clock = Clock()
         self.x = beats.x
-        self.us = self.gap = self.period = 0
+        self.us = self.gap = self.period = self.usual = 0
         self.count = 1
         self.fresh = False
         self.problem = beats.problem

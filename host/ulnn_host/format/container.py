@@ -334,11 +334,12 @@ def write(model: ModelFile) -> bytes:
     named += table + body
     checked = hashlib.sha256(named).digest() + named
     size = layout.file_size([section.size for section in sections])
-    added = {
-        FEATURES_MINOR: model.features, BEATS_MINOR: model.beats, UNKNOWN_MINOR: model.unknown
-    }  # fmt: skip
-    minors = [minor for minor, content in added.items() if content]
-    version = FORMAT[0], max(model.format_minor, *minors, 0)
+    added = (
+        FEATURES_MINOR * bool(model.features),
+        BEATS_MINOR * bool(model.beats),
+        UNKNOWN_MINOR * bool(model.unknown),
+    )
+    version = FORMAT[0], max(model.format_minor, *added)
     data = struct.pack("<4sBBHII", MAGIC, *version, 0, size, zlib.crc32(checked)) + checked
     read(data)
     return data
