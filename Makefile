@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 PORT ?= virtual:cortex-m7
 BUILD_INPUTS := pyproject.toml setup.py tools/constraints.txt tools/setup.sh native_module/sources.txt \
     $(wildcard native_module/core/* native_module/kernels/* native_module/bindings/cpython/*)
+CLAIMS := PYTHONPATH=host:host/bench:native_module/bench $(BIN)/python -m claims
 C_SOURCES := native_module boards tests
 STUBS := stm32 esp32 rp2
 FIRMWARE := $(wildcard firmware/ulnn*.py) firmware/deployment/ulnn_boot.py $(patsubst %/,%,$(wildcard firmware/ulnn_*/))
 
-.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-start bench-host bench-data bench-line bench-events bench-machines bench-ecg bench-adapt check lint firmware-types format picture docs vectors natmods boards \
+.PHONY: help setup demo test bench bench-train bench-wired bench-qat bench-start bench-host bench-data bench-line bench-events bench-machines bench-ecg bench-adapt claims check lint firmware-types format picture docs vectors natmods boards \
     dist test-install clean
 
 help:
@@ -25,6 +26,7 @@ help:
 	@echo "make bench-machines            what warns before machines fail; writes host/docs/machines.md"
 	@echo "make bench-ecg                 beats of an ECG, found and named; writes host/docs/ecg.md"
 	@echo "make bench-adapt               what a wearer teaches, and unknown; writes host/docs/adapt_figures.md"
+	@echo "make claims [CLAIM=x] [FULL=1] the article's claims, measured; writes host/CLAIMS.md where FULL"
 	@echo "make dist                      source, wheels and packages for mip into dist/"
 	@echo "make test-install              what make dist makes, installed and tried where nothing else is"
 	@echo "make setup | lint | check | natmods | boards | format | clean"
@@ -74,6 +76,10 @@ bench-ecg: setup
 bench-adapt: setup
 	$(BIN)/python host/bench/bench_adapt.py
 
+# One seed without FULL=1; COUNT=1: FULL, but of kept trainings alone; PAGE=1: writes the page again.
+claims: setup
+	$(CLAIMS) $(CLAIM:%=--claim %) $(if $(FULL),--full) $(if $(COUNT),--count) $(if $(PAGE),--page)
+
 # Lint first: it is quick and says the most.
 test: setup lint check
 
@@ -82,6 +88,7 @@ lint: setup firmware-types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(CLAIMS) --check
 	find $(C_SOURCES) -name '*.[ch]' -o -name '*.cpp' | xargs $(BIN)/clang-format --dry-run -Werror
 
 # The stubs of all ports have the same names: each set has a folder.

@@ -11,6 +11,7 @@ from .errors import UlnnError
 # By the name that is imported: what people call it, and the extra (pyproject.toml).
 PACKAGES = {
     "elftools": ("pyelftools", "boards"),
+    "gymnasium": ("Gymnasium with MuJoCo", "claims"),
     "h5py": ("h5py", "keras"),
     "matplotlib": ("Matplotlib", "report"),
     "onnx": ("onnx", "onnx"),

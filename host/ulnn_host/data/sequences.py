@@ -31,9 +31,9 @@ class Sequences:
     "sequence" or "step", which of them; empty: as the shape says. group: (N,) integers, who or
     what each sequence comes from. labels, channels, groups: names of the classes, of the columns
     of x, of the groups; empty: not known. origin: (N,), which recording each window was cut from.
-    flat: the file held one sequence without the leading axis. features: FEATURES of a model file
-    (SPEC.md 2.12) where x was computed by that; beats: BEATS (2.14), likewise. Making one checks
-    it: UlnnError names the first thing that is wrong. What is not finite in the padding becomes 0.
+    flat: the file held one sequence without the leading axis. features, beats: that section of a
+    model file by which x was computed. Making one checks it: UlnnError names the first thing that
+    is wrong. What is not finite in the padding becomes 0.
     """
 
     x: Float
@@ -79,12 +79,9 @@ class Sequences:
 
     def __repr__(self) -> str:
         count, samples = len(self), int(self.length.sum())
-        parts = [
-            f"{count:,} recording{'s'[: count != 1]}",
-            f"{samples:,} samples",
-            f"{self.x.shape[2]} channels",
-        ]
-        parts[2] += f" ({', '.join(self.channels)})" if self.channels else ""
+        parts = [f"{count:,} recording{'s'[: count != 1]}", f"{samples:,} samples"]
+        names = f" ({', '.join(self.channels)})" if self.channels else ""
+        parts.append(f"{self.x.shape[2]} channels{names}")
         if self.y is not None:
             each = "step" if self.per == "step" else "recording" if self.per else ""
             kind = "labels" if self.y.dtype.kind in "iu" else "values"

@@ -90,7 +90,7 @@ class Tallies:
 
     def _value(self, parts: Float, counts: Float) -> Float:
         """The measure, over the last axis: mean recall of the classes that occur, or the mean of
-        the outputs' RMSE."""
+        the outputs' RMSE or MSE."""
         share = parts / np.maximum(counts, 1)
         if self.measure == RMSE:
             share = np.sqrt(share)
@@ -110,14 +110,18 @@ class Bootstrap:
 
     def mean(self, scores: Tallies) -> Interval:
         """Of one network."""
-        return _interval(scores.mean, scores.drawn(*self._drawn))
+        return interval(scores.mean, self.drawn(scores))
 
     def difference(self, scores: Tallies, first: Tallies) -> Interval:
         """scores - first."""
-        drawn = scores.drawn(*self._drawn) - first.drawn(*self._drawn)
-        return _interval(scores.mean - first.mean, drawn)
+        return interval(scores.mean - first.mean, self.drawn(scores) - self.drawn(first))
+
+    def drawn(self, scores: Tallies) -> Float:
+        """The mean of each draw (D,), for what is made of several."""
+        return scores.drawn(*self._drawn)
 
 
-def _interval(value: float, drawn: Float) -> Interval:
+def interval(value: float, drawn: Float) -> Interval:
+    """A number, of whose draws 95 % are between low and high."""
     low, high = np.percentile(drawn, [LOW, HIGH]).tolist()
     return Interval(value, low, high)

@@ -24,6 +24,7 @@ from ..train.train import TrainedNetwork
 from .robustness import FLOAT, robustness
 
 ACCURACY, RMSE = "balanced accuracy", "RMSE"  # by the names of `Scores.figures`
+MSE = "MSE"
 CMSIS_NN = 2.01  # cycles a product of its int8 dense layer, H=64 (native_module/BENCHMARKS.md)
 
 

@@ -1,0 +1,128 @@
+"""The claim that 19 neurons suffice, wired as in a worm."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ulnn_host.data import vowels
+from ulnn_host.data.sequences import Sequences
+from ulnn_host.experiments.intervals import Interval
+from ulnn_host.experiments.measured import ACCURACY
+from ulnn_host.quantize.rollouts import sample
+
+from . import cells, wrist
+from .claim import Chart, Claim, Dot, Findings, Run, Source, Table
+from .study import Found, Part, study
+
+WIRED = "wired, AutoNCP(19, 4)"
+BYTES, CYCLES = "of at most its bytes", "of at most its cycles"
+CLUSTER = 10
+VOWELS = Source(
+    "JapaneseVowels, from sktime (UCR/UEA archive)", "BSD-3 of the package; terms of the archive"
+)
+
+
+@cache
+def spoken() -> Part:
+    """JapaneseVowels with its own test set; clusters of utterances."""
+    fit, held = vowels.utterances("train"), vowels.utterances("test")
+    groups = np.random.default_rng(0).permutation(len(held)) // CLUSTER
+    fit = Sequences(
+        fit.x, fit.dt, fit.y, fit.length, np.arange(len(fit)) // CLUSTER, labels=fit.labels
+    )
+    held = Sequences(held.x, held.dt, held.y, held.length, groups, labels=held.labels)
+    return Part(fit, sample(fit), {wrist.COMPLETE: held})
+
+
+def compared(run: Run, task: str) -> dict[str, Found]:
+    """The wired network, and dense ones of at most its bytes, and of at most its cycles."""
+    watch = task == "watch"
+    content: dict[str, dict[str, Any]] = wrist.content(run) if watch else {
+        "data": {"source": ""},
+        "model": {"readout": "mean"},
+        "training": {"epochs": run.plan.epochs, "batch": 32, "weight_decay": 0.05},
+    }  # fmt: skip
+
+    def found(names: tuple[str, ...], budget: str, title: str) -> Found:
+        recipes = cells.recipes(names, content)
+        if watch:
+            return wrist.found(run, recipes, title, budget=budget, count=wrist.FEW)
+        return study(run, ACCURACY, [spoken()], recipes, budget, f"vowels, {title}:")
+
+    wired = found((cells.WIRED,), "", "wired")
+    size, cycles = wired.size(cells.WIRED), wired.cycles(cells.WIRED)
+    return {
+        WIRED: wired,
+        BYTES: found((cells.CFC,), f"{size}B", BYTES),
+        CYCLES: found((cells.CFC,), f"{cycles}cycles", CYCLES),
+    }
+
+
+def gain(found: dict[str, Found], other: str) -> Interval:
+    """Points of accuracy that the wired network is better than another."""
+    change = found[WIRED].against(cells.WIRED, found[other], cells.CFC, wrist.COMPLETE)
+    return Interval(100 * change.value, 100 * change.low, 100 * change.high)
+
+
+def test(run: Run) -> Findings:
+    """On the watch and on vowels."""
+    tables, losses, dots, data = [], [], [], {}
+    first = None
+    for task in ("watch", "vowels"):
+        found = compared(run, task)
+        rows = []
+        for what, each in found.items():
+            name = cells.WIRED if what == WIRED else cells.CFC
+            label = what if what == WIRED else f"{name} {what}"
+            row = [label, *each.shape(name), each.cell(name, wrist.COMPLETE)]
+            if what != WIRED:
+                change = gain(found, what)
+                row.append(f"{change.value:+.1f} ({change.low:+.1f} to {change.high:+.1f})")
+                dots.append(Dot(f"{task}, against {label}", task, *_ends(change)))
+                if change.high < 0:
+                    loss = (
+                        f"{task}: the wired net is {-change.value:.1f} points worse than {label}"
+                    )
+                    losses.append(loss)
+            rows.append((*row, "")[:6])
+        if task == "watch":
+            first = found
+            rule = found[WIRED].cell(wrist.RULE, wrist.COMPLETE)
+            rows.append((wrist.RULE, "", "", "", rule, ""))
+        head = ("network", "size", "bytes", "cycles", "balanced accuracy", "wired less it, points")
+        tables.append(Table(f"{task.capitalize()}", head, tuple(rows)))
+        data[task] = found[WIRED].data
+    assert first is not None
+    return Findings(
+        measured=gain(first, CYCLES),
+        seeds=first[WIRED].seeds,
+        clusters=f"{len(first[WIRED].clusters)} people, then seeds",
+        tables=tuple(tables),
+        chart=Chart("Wired, less dense CfC", "points of balanced accuracy", tuple(dots), 0.0),
+        losses=tuple(losses),
+        notes=("That 19 neurons beat a ResNet cannot be tested: the article names no data.",),
+        data=data,
+    )
+
+
+def _ends(change: Interval) -> tuple[float, float, float]:
+    return change.value, change.low, change.high
+
+
+CLAIM = Claim(
+    name="neurons",
+    title="Nineteen neurons",
+    says="Nineteen neurons, wired as in a worm, suffice, and beat larger networks.",
+    effect="points by which AutoNCP(19, 4) is better than a dense CfC of at most its cycles",
+    claimed=0.0,
+    unit="points",
+    how=f"""{wrist.WORDS} {wrist.HALVES}
+The wired network is compared with dense CfCs as large as fit into its
+bytes, or into its cycles; the same for JapaneseVowels (nine speakers, its own test set).""",
+    sources=(wrist.SOURCE, VOWELS),
+    test=test,
+    modules=(wrist,),
+)

@@ -1,0 +1,73 @@
+"""The claim that a liquid network adapts to irregular timing without being trained again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ulnn_host.experiments.intervals import Interval, interval
+
+from . import cells, tone
+from .claim import Chart, Claim, Dot, Findings, Run, Table
+from .study import Found
+
+IRREGULAR = (tone.MISSING, tone.RANDOM)
+
+
+def kept(found: Found, name: str) -> Interval:
+    """The share of the skill that is left on irregular samples, in percent.
+    Skill is what the error is less than that of a guess, the spread of the targets."""
+    guess = float(np.var(np.asarray(tone.tones(tone.REGULAR, tone.TEST, 2).y)))
+
+    regular, *irregular = (found.drawn(name, test) for test in (tone.REGULAR, *IRREGULAR))
+    value, draws = (
+        100 * (1 - sum(each[k] for each in irregular) / len(irregular) / guess)
+        / (1 - regular[k] / guess)
+        for k in (0, 1)
+    )  # fmt: skip
+    return interval(float(value), np.asarray(draws))
+
+
+def test(run: Run) -> Findings:
+    """Train on regular samples and test on irregular ones; and train on irregular ones."""
+    regular, varied = (tone.found(run, name) for name in (tone.REGULAR, tone.RANDOM))
+    rows, dots = [], []
+    for trained, found in ((tone.REGULAR, regular), (tone.RANDOM, varied)):
+        for name in (*tone.NAMES, tone.RULE):
+            if name == tone.RULE and found is varied:
+                continue
+            share = kept(found, name)
+            words_of = [found.cell(name, test) for test in tone.PATTERNS]
+            words = "" if name == tone.RULE else trained
+            rows.append((name, words, *found.shape(name), *words_of))
+            dots.append(Dot(name, f"trained: {words}", share.value, share.low, share.high))
+    head = ("network", "trained on", "neurons", "bytes", "cycles", *tone.PATTERNS)
+    losses = [f"trained regular; {text}" for text in regular.losses(cells.CFC, tone.PATTERNS)]
+    losses += [
+        f"trained at random times; {text}" for text in varied.losses(cells.CFC, tone.PATTERNS)
+    ]
+    return Findings(
+        measured=kept(regular, cells.CFC),
+        seeds=regular.seeds,
+        clusters=f"{len(regular.clusters)} clusters of {tone.CLUSTER} sequences, then seeds",
+        tables=(Table("Mean squared error, by how the test is sampled", head, tuple(rows)),),
+        chart=Chart("Skill that is left on irregular samples", "%", tuple(dots), 100.0),
+        losses=tuple(losses),
+        data={"trained regular": regular.data, "trained at random times": varied.data},
+    )
+
+
+CLAIM = Claim(
+    name="timing",
+    title="Irregular timing",
+    says="Liquid networks adapt to irregular timing without being trained again.",
+    effect="skill of CfC that is left on irregular samples, trained on regular ones",
+    claimed=100.0,
+    unit="%",
+    how=f"""{tone.WORDS} Skill is the share of the targets' variance that a network explains. What
+counts is CfC trained on regular samples: its skill on irregular ones (30 % missing, and random
+times, the mean of both), as a share of that on regular ones. The true elapsed time is given to
+every network that takes it. Size: {tone.BUDGET} each.""",
+    sources=(tone.SOURCE,),
+    test=test,
+    modules=(tone,),
+)
