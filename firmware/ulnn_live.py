@@ -27,7 +27,7 @@ class _App(App):
         self.on_decision.append(self.note)
 
     def note(self, app):
-        self.decided = True
+        self.decided = not app.problem
 
     def _text(self, error, *purposes):
         return super()._text(error, "send", *purposes)  # all of it can go over the line

@@ -106,13 +106,19 @@ class Alarms:
             self.watch.unpack(self._slots.content)
 
     def step(self, front):
-        """Before a step of the model. Snapshots are sequences of their own, as in training."""
+        """Before a step of the model."""
         app = self._app
-        if front.fresh and self._settings["every_s"]:
+        if front.fresh and self._settings["every_s"]:  # a snapshot is a sequence, as in training
             app.model.reset()
+            front.us = front.usual or front.us
         if self.watch.step(front.x, app.decider.y, front.us, front.fresh, front.raw):
+            alarm = self.watch.alarm
+            if alarm.event == "raised" and app.reports:
+                from ulnn_sinks.log import utc_ms  # not on every board
+
+                alarm.stamp(utc_ms() // 1000)
             self.save()
-            if self.watch.alarm.event:
+            if alarm.event:
                 self._tell()
 
     def _tell(self):

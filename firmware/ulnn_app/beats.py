@@ -2,7 +2,7 @@
 
 from array import array
 
-from ulnn_app.settings import counts_of
+from ulnn_app.raw import counts_of
 from ulnn_rules.beats import Beats
 from ulnn_sources.base import Clock
 
@@ -27,7 +27,7 @@ class Pulse:
         self._sample = array("h", [0]) if counts else source.raw
         self._clock = Clock()
         self.x = beats.x
-        self.us = self.gap = self.period = 0
+        self.us = self.gap = self.period = self.usual = 0
         self.count = 1
         self.fresh = False
         self.problem = beats.problem

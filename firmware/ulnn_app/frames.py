@@ -2,7 +2,8 @@
 
 from array import array
 
-from ulnn_app.settings import counts_of
+from ulnn_app.raw import counts_of
+from ulnn_rules import float64
 from ulnn_rules.features import Features
 from ulnn_sources.base import MOST_US, Clock
 
@@ -17,10 +18,10 @@ _LATE = 4  # samples in a row that came late: the source is a slower one
 class Frames:
     """A step at the end of each hop; as `front.Samples`.
 
-    In a frame no sample is missing: where one came late by half a period, or there was a fault,
-    frames begin again, and the next step gets all the time since the one before. The first step
-    of all gets the time of its hop. `arrive` and `step` raise ValueError for a source that has
-    not the rate of the features.
+    In a frame no sample is missing. So a step gets the time of a hop as the recipe has it, the
+    same as in training. Where a sample came late by half a period, or there was a fault, frames
+    begin again, and the next step gets all the time since the one before. `arrive` and `step`
+    raise ValueError for a source that has not the rate of the features.
     """
 
     problem = 0
@@ -34,9 +35,9 @@ class Frames:
         self._period = max(1, 1000000000 // rate)
         self._late = 1500000000 // rate + 1
         # Microseconds of a hop: within an eighth, and what clocks and rounding make of few samples
-        us = hop * 1000000000 // rate
+        us = float64.nearest(hop * 1000000000, rate)
         self._off = (us >> 3) + (self._period >> 1) + hop
-        self._due = us
+        self.usual = us
         self._clock = Clock()
         self.x = features.x
         self._take_block = getattr(source, "take_block", None) if blocks and not counts else None
@@ -107,12 +108,12 @@ class Frames:
         """A hop is over: whether there is a step."""
         hop = self._hop
         self._hop = 0
-        if abs(hop - self._due) > self._off:
+        if abs(hop - self.usual) > self._off:
             self.lost()
             self._refuse(hop // self._features.recipe.hop)
         if self._features.ready:
-            self.us = hop if self._first else self._time
             self.fresh = self._lost
+            self.us = self._time if self.fresh and not self._first else self.usual
             self._first = self._lost = False
             self._time = 0
             return True

@@ -18,8 +18,9 @@ class Samples:
     before. fresh: whether the step does not go on from one before: the first one of all, and the
     first after a fault. count: samples that `take` took. gap: microseconds from the sample before
     to the first of them, 0 for the first of all. period: from one of them to the next, 0 where
-    there is one. problem: not 0 while the samples are none to decide on. raw: counts of the last
-    sample, None where samples are taken many at once.
+    there is one. usual: microseconds of a step where nothing is missing, 0 where that is not
+    known. problem: not 0 while the samples are none to decide on. raw: counts of the last sample,
+    None where samples are taken many at once.
 
         if front.take():  # as `Source.take`
             front.arrive(ticks_us())
@@ -35,7 +36,7 @@ class Samples:
         self._clock = Clock()
         self.raw = source.raw
         self.x = array("h", [0] * len(counts.order))
-        self.us = self.gap = self.period = 0
+        self.us = self.gap = self.period = self.usual = 0
         self.count = 1
         self.fresh = False
         self._lost = True

@@ -31,8 +31,9 @@ class App:
     is no reading any more; and at each turn of the loop, which has to be short. samples, clamped,
     starts: counts since the start. reports: the `Reports` of events, None without sinks. faults:
     a `measures.Faults`. state: "ready", "running", "waiting" after a fault, "ended". policy: what
-    may leave, or None; source: masked by it. front: what makes steps of samples
-    (`front.Samples`). alarm: the `Alarms`, wearer: the `Wearer`, None without settings for them.
+    may leave, or None; source: masked by it. alarm: the `Alarms`, None without settings for it.
+    wearer: the `Wearer`, None without "adapt". front: what makes steps of samples
+    (`front.Samples`).
     """
 
     BLOCKS = True  # whether samples may be taken many at once
@@ -80,7 +81,7 @@ class App:
             from ulnn_app.reports import Reports  # not on every board
 
             self.reports = Reports(self, where)
-        if s["alarm"] is not None:
+        if s["alarm"]:
             from ulnn_app.alarm import Alarms  # not on every heap
 
             self.alarm = Alarms(self, meaning, scaling, path, where)
@@ -100,8 +101,8 @@ class App:
             else:
                 centres = self.wearer.centres if self.wearer else None
                 self.decider = Decider(meaning, self.model, centres)
-            if self.wearer:
-                self.wearer.use(self.decider)
+                if self.wearer:
+                    self.wearer.use(self.decider)
         except MemoryError:
             self.model = None
             _collect()
@@ -252,14 +253,14 @@ class App:
 
     def _infer(self, front, start):
         """One step of the model. start: ticks when work on it began."""
+        if self.alarm:  # it compares with what was predicted, and knows the time in snapshots
+            self.alarm.step(front)
         dt = self.ticks(front.us)
         if dt != self._dt_fixed if self._dt_fixed else dt > self._dt_max:
             self.clamped += 1
         if self.reports:
             self.reports.log.sample(front.x)
         self.problem = False
-        if self.alarm:  # it compares with what was predicted
-            self.alarm.step(front)
         decision = self.decider.step(front.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
         if self.wearer:
@@ -336,8 +337,8 @@ class App:
 
     def figures(self):
         """All counts, as `ulnn_app.status` prints them: numbers, texts, (name, count) pairs."""
-        d, pace, latency = self.decider, self.pace, self.latency
-        counts = self._decided[: len(d.y)]
+        pace, latency = self.pace, self.latency
+        counts = self._decided[:-3]
         counts.extend((self._decided[UNSURE], self._decided[UNKNOWN]))
         used, free = _memory()
         found = {

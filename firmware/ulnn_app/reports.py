@@ -41,8 +41,12 @@ class Reports:
             self.log.add("decision", app.label, app.margin)
 
     def alarm(self, event, margin):
-        """What became of an alarm: "raised", "cleared", "learnt", or what a person did."""
-        self.log.add("alarm", event, margin)
+        """What became of an alarm: "raised", "cleared", "learnt", or what a person did. Only the
+        first is one."""
+        if event == "raised":
+            self.log.add("alarm", event, margin)
+        else:
+            self.log.add("note", "alarm " + event)
 
     def fault(self, text):
         """Another fault than the one before."""

@@ -51,6 +51,19 @@ def events(f):
     return lines
 
 
+def adapted(f):
+    """What a wearer taught."""
+    if f["problem"]:
+        return "no: " + f["problem"]
+    counted = ["%s %d" % pair for pair in f["examples"] if pair[1]]
+    text = "by %s" % ", ".join(counted) if counted else "by nothing yet"
+    if f["teaching"] or f["pieces"]:
+        text += "; %d quarters of a window wait for taught()" % f["pieces"]
+    if f["dropped"]:
+        text += ", %d had no room" % f["dropped"]
+    return text + ("; now %s" % f["teaching"] if f["teaching"] else "")
+
+
 def _alarm(entry):
     """A line of the history of alarms."""
     start, seconds, utc, lasted, highest, level, seen = entry
@@ -70,19 +83,6 @@ def alarm(f):
     if not f["allowed"]:
         text += ", not in a state to watch"
     return [("alarm", text)] + [("", _alarm(entry)) for entry in f["history"]]
-
-
-def adapted(f):
-    """What a wearer taught."""
-    if f["problem"]:
-        return "no: " + f["problem"]
-    counted = ["%s %d" % pair for pair in f["examples"] if pair[1]]
-    text = "by %s" % ", ".join(counted) if counted else "by nothing yet"
-    if f["teaching"] or f["pieces"]:
-        text += "; %d quarters of a window wait for taught()" % f["pieces"]
-    if f["dropped"]:
-        text += ", %d had no room" % f["dropped"]
-    return text + ("; now %s" % f["teaching"] if f["teaching"] else "")
 
 
 def status(f):

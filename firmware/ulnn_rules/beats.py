@@ -125,6 +125,8 @@ class Finder:
         while size < samples(recipe.rate, RING):
             size *= 2
         self._ring = array("h", bytes(2 * size))
+        self._last = size - 1
+        self._hop = recipe.hop
         self._period = (16000000000 + recipe.rate // 2) // recipe.rate  # sixteenths of us
         self._fill = samples(recipe.rate, FILL)
         self._near = samples(recipe.rate, NEAR)
@@ -191,27 +193,29 @@ class Finder:
         return self.ready
 
     def _take(self, v: int) -> None:
-        recipe, ring = self.recipe, self._ring
-        ring[self.now & len(ring) - 1] = v
+        now, at = self.now, self._at
+        self._ring[now & self._last] = v
+        self._part[at] = v
         self._v = v
-        self.now = (self.now + 1) & TURN
-        if self._seen < len(ring):
-            self._seen += 1
-        if self._is_off(v):
+        self.now = (now + 1) & TURN
+        if at + 1 < self._hop:
+            self._at = at + 1
+        else:
+            self._at = 0
+            self._end_hop()
+
+    def _end_hop(self) -> None:
+        self._seen = min(self._seen + self._hop, self._last + 1)
+        if self._is_off():
             return
-        self._part[self._at] = v
-        self._at += 1
-        if self._at < recipe.hop:
-            return
-        self._at = 0
-        self._bands.feed(self._part, 0, recipe.hop)
+        self._bands.feed(self._part, 0, self._hop)
         self._bands.read(self._level)
         detector = self._detector
         beat = detector.add(self._level[0], self.now)
         if detector.learning:
             self.problem = STARTING
             self._interrupt()
-        elif detector.signal - (detector.rest >> 8) < recipe.noisy:
+        elif detector.signal - (detector.rest >> 8) < self.recipe.noisy:
             self.problem = NOISY
             self._interrupt()
         else:
@@ -219,34 +223,40 @@ class Finder:
             if beat and not self._describe(detector.at):
                 self._interrupt()
 
-    def _is_off(self, v: int) -> bool:
+    def _is_off(self) -> bool:
         """Is the lead off? What stays in a narrow band or at the amplifier's end is no heart's."""
         recipe = self.recipe
-        if v < self._bottom:
-            self._bottom = v
-        if v > self._top:
-            self._top = v
-        if self._top - self._bottom > recipe.flat:
-            self._bottom = self._top = v
-            self._still = 0
-        elif self._still < self._flat:
-            self._still += 1
-        if recipe.low < v < recipe.high:
-            self._railed = 0
-        elif self._railed < self._rail:
-            self._railed += 1
-        if self._still == self._flat or self._railed == self._rail:
+        low, high, flat = recipe.low, recipe.high, recipe.flat
+        bottom, top = self._bottom, self._top
+        still, railed = self._still, self._railed
+        for v in self._part:
+            if v < bottom:
+                bottom = v
+            elif v > top:
+                top = v
+            if top - bottom > flat:
+                bottom = top = v
+                still = 0
+            else:
+                still += 1
+            railed = 0 if low < v < high else railed + 1
+        self._bottom = bottom
+        self._top = top
+        self._still = min(still, self._flat)
+        self._railed = min(railed, self._rail)
+        if still >= self._flat or railed >= self._rail:
             self.problem = LEAD_OFF
-        elif self.problem == LEAD_OFF:
-            if not self._railed:
-                self._begin()
             return True
-        return self.problem == LEAD_OFF
+        if self.problem != LEAD_OFF:
+            return False
+        if not railed:
+            self._begin()
+        return True
 
     def _describe(self, at: int) -> bool:
         """The beat whose level had its peak at `at`; False where not all of it was seen well."""
         recipe, ring = self.recipe, self._ring
-        now, last = self.now, len(ring) - 1
+        now, last = self.now, self._last
         ago = ((now - at) & TURN) + recipe.delay
         step = recipe.step
         half = step >> 1
@@ -309,7 +319,11 @@ class Finder:
         self._extra(o, SIZE, size)
         self.r, self.us = r, us
         self.fresh, self._alone = self._alone, False
+        self._described()
         self.ready = True
+
+    def _described(self) -> None:
+        """There are new `values`."""
 
     def _extra(self, o: int, kind: int, v: int) -> int:
         if self.recipe.extras & kind:
@@ -364,9 +378,5 @@ class Beats(Finder):
         self.x = array("h", bytes(2 * inputs))
         super().__init__(recipe, native)
 
-    def add(self, v: int, us: int) -> bool:
-        """As `Finder.add`, and the beat's `x`."""
-        if not super().add(v, us):
-            return False
+    def _described(self) -> None:
         features.to_inputs(self.values, self._offsets, self._shifts, self.x)
-        return True

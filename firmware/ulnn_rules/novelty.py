@@ -74,12 +74,18 @@ class Prediction:
                 sums[k] >>= 1
 
     def settle(self) -> None:
-        """What is usual is the mean of what was learnt; nothing changes where nothing was."""
+        """What is usual is the mean of what was learnt, and for each input a quarter of that for
+        all at least: one that hardly moved may do so later. Nothing changes where nothing was."""
         n = self._steps
         if not n:
             return
-        for k in range(len(self._sums)):
-            self.usual[k] = min(65535, max(_LEAST, (self._sums[k] + (n >> 1)) // n))
+        sums, count = self._sums, len(self._sums)
+        mean = 0
+        for k in range(count):
+            mean += (sums[k] + (n >> 1)) // n
+        least = max(_LEAST, mean // (4 * count))
+        for k in range(count):
+            self.usual[k] = min(65535, max(least, (sums[k] + (n >> 1)) // n))
 
     def forget(self) -> None:
         """Begin to learn again."""

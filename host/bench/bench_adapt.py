@@ -418,7 +418,8 @@ both wrists in turn. The set has one recording of each exercise, person and wris
 model without examples, and 95 % of a bootstrap over people.
 
 "centres": `ulnn_rules.centres` with a session's check, which kept {kept:.0f} % of the
-sessions. "vote": the last three windows vote (12 s), without any example. "both": centres, then the vote.
+sessions. "vote": the last three windows vote (12 s), without any example. "both": centres, then
+the vote.
 
 | tested on | what | before | gain | errors removed | worst | worse by more than |
 |---|---|---|---|---|---|---|

@@ -19,7 +19,8 @@ from ulnn_host.base.errors import UlnnError
 from ulnn_host.base.paragraphs import wrapped
 from ulnn_host.base.paths import project_root
 from ulnn_host.base.progress import bar
-from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.data.npz import save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.experiments import compare
 from ulnn_host.experiments.compare import Comparison, Plan
 from ulnn_host.experiments.folds import LeaveOut

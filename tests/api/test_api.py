@@ -16,7 +16,7 @@ from ncps.torch import LTC, CfC
 from torch import Tensor, nn
 
 import ulnn_host as uh
-from ulnn_host.data.sequences import save_npz
+from ulnn_host.data.npz import save_npz
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 20, 3)).astype(np.float32)

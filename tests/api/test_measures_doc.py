@@ -12,7 +12,7 @@ import ulnn_host as uh
 from support.paths import ROOT
 from support.training import plan, waves
 from ulnn_host.cli.main import app
-from ulnn_host.data.sequences import save_npz
+from ulnn_host.data.npz import save_npz
 from ulnn_host.train import train
 
 TEXT = (ROOT / "host" / "docs" / "measures.md").read_text()

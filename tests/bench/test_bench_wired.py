@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import bench_wired
-from ulnn_host.data.sequences import from_arrays
+from ulnn_host.data.npz import from_arrays
 from ulnn_host.format import container, layout
 from ulnn_host.importers import checkpoint
 from ulnn_host.network import sizes

@@ -22,6 +22,7 @@ from ulnn_host.board.deploy import deploy
 from ulnn_host.board.virtual import BOARDS, VirtualBoard
 
 pytestmark = pytest.mark.board
+board_code.module("ulnn_app.loop")  # with all that it imports
 
 SECONDS = 40
 EVERY = 6  # decisions from one session to the next

@@ -12,7 +12,7 @@ import pytest
 
 from ulnn_host.cli.main import main
 from ulnn_host.data.logs import read
-from ulnn_host.data.sequences import load_npz
+from ulnn_host.data.npz import load_npz
 
 MS = np.cumsum([5, *np.random.default_rng(0).integers(18, 23, 399)])
 

@@ -17,7 +17,7 @@ from support.every_cell import torch_models
 from ulnn_host.base import files
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli.main import app
-from ulnn_host.data.sequences import save_npz
+from ulnn_host.data.npz import save_npz
 from ulnn_host.format import container
 from ulnn_host.report.page import Page
 

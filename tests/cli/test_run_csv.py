@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from support import convert_cases
 from ulnn_host.base.errors import UlnnError, UlnnWarning
 from ulnn_host.cli.main import app
-from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.data.npz import save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.format import container
 from ulnn_host.format.model import Decision, Names
 from ulnn_host.report.outputs_csv import write_csv

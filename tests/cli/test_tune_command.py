@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from support.paths import ROOT
 from support.training import waves
 from ulnn_host.cli.main import app
-from ulnn_host.data.sequences import save_npz
+from ulnn_host.data.npz import save_npz
 from ulnn_host.train import recipe, train
 
 TEXT = "[data]\nsource = 'a.npz'\n[model]\nhidden = 4\n[training]\nepochs = 7"

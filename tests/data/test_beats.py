@@ -15,7 +15,8 @@ from support.paths import ROOT
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli.main import app
 from ulnn_host.data import beats, ecg
-from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.data.npz import save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.engines.batch import quantise
 from ulnn_host.format.model import Mode
 from ulnn_host.network.float_network import FloatNetwork

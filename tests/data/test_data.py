@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.data import degrade, watch
-from ulnn_host.data.sequences import (
-    Sequences,
-    Statistics,
-    from_arrays,
-    load_npz,
-    save_npz,
-)
+from ulnn_host.data.npz import from_arrays, load_npz, save_npz
+from ulnn_host.data.sequences import Sequences, Statistics
 
 
 def make(n=3, steps=10, channels=2, seed=0, **changes) -> Sequences:
@@ -226,6 +221,7 @@ def test_watch():
 
 def test_watch_without_its_package(monkeypatch):
     watch.recordings.cache_clear()
+    watch._content.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UlnnError, match="pip install"):
         watch.recordings("train")
@@ -238,6 +234,7 @@ def test_watch_refuses_another_file(monkeypatch, tmp_path):
     (folder / "watch_dataset.npy").write_bytes(b"not the data")
     spec = importlib.util.spec_from_file_location("seglearn", folder.parent / "__init__.py")
     watch.recordings.cache_clear()
+    watch._content.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(UlnnError, match="not those of seglearn"):
         watch.recordings("train")

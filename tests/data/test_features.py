@@ -18,7 +18,8 @@ from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli.main import app
 from ulnn_host.data import features
 from ulnn_host.data.feature_tracks import section
-from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.data.npz import save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.engines.batch import quantise
 from ulnn_host.format.model import Mode
 from ulnn_host.network.float_network import FloatNetwork

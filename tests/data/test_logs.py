@@ -11,8 +11,8 @@ import pytest
 from support.tables import Written
 from ulnn_host.base.errors import UlnnError, UlnnWarning
 from ulnn_host.data.logs import read, read_data, read_logs
+from ulnn_host.data.npz import save_npz
 from ulnn_host.data.options import DataOptions
-from ulnn_host.data.sequences import save_npz
 
 NANO = np.cumsum([0, *np.random.default_rng(0).integers(18, 23, 39)]) * 1_000_000 + 5_000_000
 VALUES = np.random.default_rng(1).normal(size=(40, 3)).round(5)

@@ -20,7 +20,7 @@ from support.mask_cases import KEYS
 from support.mask_policies import policy as policy_of
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.data.mask_reading import numbers
-from ulnn_host.data.sequences import save_npz
+from ulnn_host.data.npz import save_npz
 from ulnn_host.train.recipe import dump, read_recipe
 
 FIELDS: dict[str, Any] = {

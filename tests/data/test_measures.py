@@ -16,8 +16,9 @@ from sklearn import metrics
 from ulnn_host.base import toml_text
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.data.measures import Decisions, Errors
+from ulnn_host.data.npz import from_arrays
 from ulnn_host.data.scores import ClassScores, ValueScores, score, score_classes
-from ulnn_host.data.sequences import Sequences, from_arrays
+from ulnn_host.data.sequences import Sequences
 
 
 @settings(deadline=None, max_examples=60)

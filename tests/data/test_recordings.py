@@ -10,8 +10,9 @@ import pytest
 
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.data.logs import read, read_data, read_logs
+from ulnn_host.data.npz import load_npz, save_npz
 from ulnn_host.data.options import DataOptions
-from ulnn_host.data.sequences import Sequences, load_npz, save_npz
+from ulnn_host.data.sequences import Sequences
 
 pytestmark = pytest.mark.usefixtures("reader")
 NAN = float("nan")

@@ -7,10 +7,10 @@ import pytest
 
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.data.logs import read_logs
+from ulnn_host.data.npz import from_arrays
 from ulnn_host.data.options import DataOptions
 from ulnn_host.data.outliers import ranges
 from ulnn_host.data.sampling import duration, sampling
-from ulnn_host.data.sequences import from_arrays
 from ulnn_host.data.summary import summary
 
 RNG = np.random.default_rng(0)

@@ -13,8 +13,9 @@ from ulnn_host.data import targets
 from ulnn_host.data.joined import joined
 from ulnn_host.data.logs import Reading, read
 from ulnn_host.data.matched import matched
+from ulnn_host.data.npz import from_arrays, save_npz
 from ulnn_host.data.scores import score
-from ulnn_host.data.sequences import Sequences, from_arrays, save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.data.summary import summary
 from ulnn_host.format.limits import SIZE_MAX
 

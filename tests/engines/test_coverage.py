@@ -15,8 +15,9 @@ import ulnn_host as uh
 from support.convert_cases import data, network
 from ulnn_host.base.errors import UlnnWarning
 from ulnn_host.cli.main import app
+from ulnn_host.data.npz import save_npz
 from ulnn_host.data.sampling import far_off
-from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.engines.coverage import coverage, known_dt
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format.model import ModelFile

@@ -20,7 +20,7 @@ def test_all_of_it(tmp_path: Path, request: pytest.FixtureRequest, full: bool) -
         assert all(result.balanced > 0.85 for result in found)
         assert all(result.seconds < 300 for result in found)
     else:
-        found = [wrist_ecg.run(port, tmp_path, patients=3, seconds=25, epochs=2, quiet=True)]
+        found = [wrist_ecg.run(port, tmp_path, patients=3, seconds=30, epochs=2, quiet=True)]
     for result in found:
         assert result.equal
         assert result.beats > 10

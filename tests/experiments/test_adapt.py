@@ -15,8 +15,9 @@ import ulnn_host as uh
 from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli.main import app
+from ulnn_host.data.npz import from_arrays, save_npz
 from ulnn_host.data.scores import pool
-from ulnn_host.data.sequences import Sequences, from_arrays, save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.experiments.adapt import read_centres
 from ulnn_host.experiments.personal import personal
 from ulnn_host.train import train

@@ -298,6 +298,8 @@ def test_a_cell_without_integers_is_compared_in_float(made, tmp_path) -> None:
     assert note.startswith("float only: rival, linear: no board runs it")
     row = found.to_dict()["networks"][1]
     assert (row["integers"], row["estimated"]) == (None, True)
+    alone = compare.compare({"cfc": first}, wished, tmp_path / "c")
+    assert [e.name for e in alone.entries] == ["cfc", "linear"]
     # against a first one without integers all differences are in float
     turned = compare.compare({"rival": rival, "cfc": first}, QUICK, tmp_path / "c")
     assert turned.differences[0].in_float

@@ -14,8 +14,8 @@ from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli.main import app
 from ulnn_host.data import degrade
+from ulnn_host.data.npz import save_npz
 from ulnn_host.data.scores import score
-from ulnn_host.data.sequences import save_npz
 from ulnn_host.experiments.robustness import Condition, conditions, robustness
 from ulnn_host.train import train
 

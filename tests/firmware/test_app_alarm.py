@@ -35,13 +35,14 @@ from ulnn_rules.watch import Between, Watch
 app_module = board_code.package("ulnn_app")
 board_code.module("ulnn_app.loop")  # with all that it needs
 
-RATE, HOP, SCALE = 1000, 10, 1 / 64
+RATE, HOP, SCALE, SECONDS = 1000, 10, 1 / 64, 36
 RECIPE = features.FeatureRecipe(
     ("acc",), (Track("acc", size=32, moments=("rms",), edges=(100, 300, 500)),),
     RATE, HOP, (SCALE,),
 )  # fmt: skip
 CHANNELS = RECIPE.names
-ALARM = {"learn_s": 128, "false_alarms_a_day": 100, "look": 16, "smooth": 4, "clear_after": 2}
+ALARM = {"learn_s": 128, "false_alarms_a_day": 100, "look": 16, "smooth": 4, "clear_after": 2,
+         "every_s": 1}  # fmt: skip
 WHEN = [{"channel": "acc rms", "above": 16.0}]
 
 
@@ -83,7 +84,7 @@ def vibration(seconds: int, seed: int = 1) -> tuple[NDArray[np.float32], NDArray
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "m.ulnn").write_bytes(MODEL)
-    x, dt = vibration(210)
+    x, dt = vibration(SECONDS)
     data = Sequences(x, dt, channels=("acc",))
     (tmp_path / "a.take").write_bytes(take_bytes(data, scale=np.array([SCALE], np.float32)))
     return {
@@ -95,28 +96,26 @@ def settings(tmp_path: Path) -> dict[str, Any]:
 
 def on_pc(content: bytes, watch: Watch, values: bool = True) -> list[tuple[str, int, int, int]]:
     """(event, seconds, value, level) by the features of the host and the reference engine."""
-    x, dt = vibration(210)
+    x, dt = vibration(SECONDS)
     gaps = [0, *np.flatnonzero(dt > 0.1).tolist(), len(x)]
     model = container.read(content)
     engine, found = Reference(model), []
     y = array("h", bytes(2 * model.output_size))
     for first, end in pairwise(gaps):
+        engine.reset()
         part = Sequences(x[first:end], np.float32(1 / RATE), channels=("acc",))
         for k, row in enumerate(model.quantise_input(features.computed(part, RECIPE).x[0])):
-            us = 10_000
-            if first and not k:  # the part of a hop before, the late sample, and frames that fill
-                us = (first - gaps[gaps.index(first) - 1]) % HOP * 1000 + 500_000 + 39_000
-            if watch.step(array("h", row.tolist()), y, us, not k) and watch.alarm.event:
+            if watch.step(array("h", row.tolist()), y, 10_000, not k) and watch.alarm.event:
                 a = watch.alarm
                 found.append((a.event, a.seconds, a.value, a.level))
-            y[:] = array("h", engine.step(row, us).tolist())
+            y[:] = array("h", engine.step(row, 10_000).tolist())
     return found
 
 
 def predicting() -> Watch:
     low = round((16.0 - 24.0) * 1024)
     alarm = Alarm(128, 100_000, True, "ewma", 4, 1, 2)
-    return Watch(Prediction(Scaling(MODEL)), alarm, 16, when=(Between(0, low),))
+    return Watch(Prediction(Scaling(MODEL)), alarm, 16, 1000, (Between(0, low),))
 
 
 def run(settings: dict[str, Any]) -> list[tuple[str, int, int, int]]:
@@ -162,7 +161,7 @@ def test_a_start_goes_on_with_what_was_learnt(settings: dict[str, Any]) -> None:
     assert [entry[0] for entry in figures["history"]] == [0, 1]
     # Another score is another alarm; so is another model.
     other = settings | {"alarm": settings["alarm"] | {"score": "acc rms"}}
-    assert [event for event, *_ in run(other)] == ["learnt", "raised", "cleared"]
+    assert [event for event, *_ in run(other)][:2] == ["learnt", "raised"]
 
 
 def test_a_feature_alone_and_a_model_that_decides(settings: dict[str, Any]) -> None:
@@ -170,13 +169,13 @@ def test_a_feature_alone_and_a_model_that_decides(settings: dict[str, Any]) -> N
     Path(settings["model"]).write_bytes(content)
     settings["alarm"]["score"] = "acc 300-500 Hz"
     watch = Watch(
-        Input(2), Alarm(128, 100_000, False, "ewma", 4, 1, 2), 16,
-        when=(Between(0, round((16.0 - 24.0) * 1024)),),
+        Input(2), Alarm(128, 100_000, False, "ewma", 4, 1, 2), 16, 1000,
+        (Between(0, round((16.0 - 24.0) * 1024)),),
     )  # fmt: skip
     want = on_pc(content, watch)
     assert want[0][0] == "learnt"
     assert run(settings) == want
-    assert sum(count for _, count in app_module.figures()["decisions"]) > 1000
+    assert sum(count for _, count in app_module.figures()["decisions"]) > 500
 
 
 def test_what_a_person_says(settings: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +188,7 @@ def test_what_a_person_says(settings: dict[str, Any], capsys: pytest.CaptureFixt
             assert app_module.acknowledge()
             assert not app_module.acknowledge()
             said.append(app_module.figures()["alarm"]["state"])
-            assert app_module.snooze(0.05)
+            assert app_module.snooze(0.07)
             said.append(app_module.figures()["alarm"]["state"])
 
     settings["print"] = "changes"
@@ -205,8 +204,10 @@ def test_what_a_person_says(settings: dict[str, Any], capsys: pytest.CaptureFixt
     assert app_module.figures()["alarm"]["history"] == []
 
 
-def test_without_an_alarm(settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("without", [{}, {"alarm": {}}])
+def test_without_an_alarm(settings: dict[str, Any], without: dict[str, Any]) -> None:
     del settings["alarm"]
+    settings |= without
     app_module.run(settings)
     assert app_module.figures()["alarm"] == {}
     with pytest.raises(ValueError, match="no app with an alarm has run here"):
@@ -220,8 +221,13 @@ def test_events_go_to_sinks(settings: dict[str, Any], tmp_path: Path) -> None:
     }  # fmt: skip
     want = run(settings)
     lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
-    assert [(line["kind"], line["what"], line["margin"]) for line in lines] == [
-        ("alarm", event, value - level) for event, _, value, level in want
+    _, _, value, level = want[1]
+    ((_, _, utc, *_),) = app_module.figures()["alarm"]["history"]
+    assert 0 <= lines[1]["t"] // 1000 - utc <= 1
+    assert [(line["kind"], line["what"], line.get("margin")) for line in lines] == [
+        ("note", "alarm learnt", None),
+        ("alarm", "raised", value - level),
+        ("note", "alarm cleared", None),
     ]
 
 
@@ -247,7 +253,15 @@ def test_under_a_policy(
     a = app_module.figures()["alarm"]
     assert a["state"] == "withheld"
     assert [entry[4] % 100 for entry in a["history"]] == [0]
-    assert not {"learnt", "cleared"} & {line.get("what") for line in lines}
+    assert [line["kind"] for line in lines] == ["alarm"]
+
+
+def test_settings_that_were_checked_can_be_checked_again(settings: dict[str, Any]) -> None:
+    """As `ulnn_live` does."""
+    rules = board_code.module("ulnn_app.settings")
+    for given in (settings, {key: settings[key] for key in ("model", "source")}):
+        found = rules.read(given)
+        assert rules.read(found) == found
 
 
 def changed(**keys: Any) -> Callable[[dict[str, Any]], None]:
@@ -298,10 +312,10 @@ def test_on_unix_micropython(settings: dict[str, Any], tmp_path: Path) -> None:
         "  memory[n] = gc.mem_alloc()\n  n += 1\n"
         "app = ulnn_app.make('s.json')\napp.alarm.on_alarm.append(note)\n"
         "app.on_poll.append(look)\nimport asyncio\napp.begin()\nasyncio.run(app.main())\n"
-        "print(found)\nprint(max(memory[290:330]) - min(memory[290:330]), n)\n"
+        "print(found)\nprint(max(memory[47:60]) - min(memory[47:60]), n)\n"
     )
     want = on_pc(MODEL, predicting())
     said = unix("run.py", cwd=tmp_path, path=f"{FIRMWARE}:.frozen").splitlines()
     assert said[0] == str(want)
     grown, n = said[1].split()
-    assert (grown, int(n) > 100) == ("0", True)
+    assert (grown, int(n) > 60) == ("0", True)

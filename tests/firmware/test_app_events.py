@@ -11,8 +11,8 @@ import pytest
 from support import app_cases as cases
 from support.paths import FIRMWARE
 from support.unix import needs_micropython, unix
-from ulnn_host.board import board_code
-from ulnn_host.board.app import parts, read_app
+from ulnn_host.board import board_code, needed
+from ulnn_host.board.app import read_app
 from ulnn_host.data import events
 
 LINES = {"kind": "lines", "channels": [{"name": "ax"}]}
@@ -122,18 +122,16 @@ def test_a_board_gets_the_sinks_that_it_uses(settings: dict[str, Any], tmp_path:
     mqtt = {"kind": "mqtt", "host": "192.168.1.5"}
     path.write_text(json.dumps(settings | {"sinks": [mqtt]}))
     model = (tmp_path / "m.ulnn").read_bytes()
-    assert parts(read_app(path, model)) == {
-        "ulnn_rules": ["events", "summary"],
-        "ulnn_sinks": ["__init__", "base", "log", "mqtt", "ring"],
-        "ulnn_sources": ["__init__", "base", "replay"],
-    }
+    brought = needed.of_app(read_app(path, model).settings)
+    assert {"ulnn_rules/events", "ulnn_sinks/mqtt", "ulnn_sources/replay"} < brought
+    assert not {"ulnn_sinks/file", "ulnn_sources/mpu"} & brought
     path.write_text(json.dumps({k: settings[k] for k in ("source", "model")}))
-    assert "ulnn_sinks" not in parts(read_app(path, model))
+    brought = needed.of_app(read_app(path, model).settings)
+    assert not [name for name in brought if name.startswith("ulnn_sinks")]
     path.write_text(json.dumps(settings | {"sinks": [], "policy": "/policy.json"}))
-    brought = parts(read_app(path, model))
-    assert {"mask", "keeper", "noise"} < set(brought["ulnn_rules"])
-    assert "masked" in brought["ulnn_sources"]
-    assert "events" not in brought["ulnn_rules"]
+    brought = needed.of_app(read_app(path, model).settings)
+    assert {"ulnn_rules/mask", "ulnn_rules/keeper", "ulnn_sources/masked"} < brought
+    assert "ulnn_rules/events" not in brought
 
 
 POLICY = {

@@ -243,9 +243,8 @@ BOARD = """
 import gc, ulnn
 from array import array
 from ulnn_rules.beats import Beats
-def run(data, raw, native):
+def run(data, raw, n, native):
     b = Beats(data, native)
-    n = len(raw) // 2
     for times in (0, 1):
         b.reset()
         found = 0
@@ -262,9 +261,8 @@ def run(data, raw, native):
         after = gc.mem_alloc()
         gc.enable()
     print(beats, found, after - before)
-raw = array("i", RAW)
-run(DATA, raw, ulnn)
-run(DATA, raw[:PART], None)
+run(DATA, RAW, len(RAW) // 2, ulnn)
+run(DATA, RAW, PART // 2, None)
 """
 
 
@@ -289,7 +287,8 @@ def printed(flat: list[int]) -> str:
 @pytest.mark.parametrize("engine", ["natmod", "pure"])
 def test_under_unix_micropython(engine: str, tmp_path: Path) -> None:
     all_of_it, part = flat(40), flat(9)
-    given = f"DATA, RAW, PART = {WORKING!r}, {all_of_it!r}, {len(part)}\n"
+    given = "from array import array\n"
+    given += f"DATA, RAW, PART = {WORKING!r}, array('i', {all_of_it!r}), {len(part)}\n"
     (tmp_path / "run.py").write_text(given + BOARD)
     path = f"{natmod.build('x64').parent}:{FIRMWARE}" if engine == "natmod" else FIRMWARE
     made = unix("run.py", cwd=tmp_path, heap="1M", path=path)
@@ -303,13 +302,14 @@ def port(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.board
 def test_on_a_board_of_64_kib(port: str) -> None:
-    all_of_it, part = flat(15), flat(6)
+    all_of_it, part = flat(6.5), flat(5)
     with board_engine.open_board(port) as engine:
         engine.board.write_file("/b.ulnn", WORKING)
         engine.board.write_file("/raw", array("i", all_of_it).tobytes())
         engine.board.soft_reset()  # the module of 21 KB wants a heap in one piece
         engine.board.exec("import ulnn", timeout=60)
-        given = f"DATA, PART = '/b.ulnn', {len(part)}\n"
-        given += "with open('/raw', 'rb') as f:\n    RAW = f.read()\n"
+        given = f"from array import array\nDATA, PART = '/b.ulnn', {len(part)}\n"
+        given += f"RAW = array('i', bytes({4 * len(all_of_it)}))\n"
+        given += "with open('/raw', 'rb') as f:\n    f.readinto(RAW)\n"
         made = engine.board.exec(given + BOARD, timeout=120)
     assert made == printed(all_of_it) + printed(part)

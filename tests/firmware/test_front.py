@@ -132,7 +132,7 @@ def test_another_rate_is_refused(tmp_path: Path, one_by_one: bool, us: int) -> N
 
 def test_a_clock_that_is_off_is_not_refused(tmp_path: Path) -> None:
     found = played(take(tmp_path / "a.take", raw(200), 1040))
-    assert [us for us, _, _ in found] == [20_800] * 9
+    assert [us for us, _, _ in found] == [20_000] * 9
 
 
 class Counts:
@@ -168,11 +168,12 @@ def test_a_fault_begins_frames_again(tmp_path: Path) -> None:
     )
     source.start()
     frames = made(source)
-    frames.take()
-    frames.arrive(0)
     seen = 0
-    while frames.step():
-        seen += 1
+    while not seen:
+        frames.take()
+        frames.arrive(0)
+        while frames.step():
+            seen += 1
     frames.lost()
     found = steps(frames)
     assert found[0][1]

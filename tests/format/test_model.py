@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from support.random_models import Shape, random_model
-from ulnn_host.data.sequences import from_arrays
+from ulnn_host.data.npz import from_arrays
 from ulnn_host.engines.batch import quantise
 
 MODEL = random_model(1, Shape(inputs=2))

@@ -21,7 +21,7 @@ from torch import nn
 from support.originals import Row, arrays, cfc, seeded
 from ulnn_host.base import archives
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.data.sequences import load_npz
+from ulnn_host.data.npz import load_npz
 from ulnn_host.importers import check, checkpoint, checkpoint_toml
 from ulnn_host.importers.checkpoint import Loaded
 

@@ -19,7 +19,8 @@ from support.convert_cases import NAMES, chaotic, data, model, network
 from support.every_cell import scaled, torch_models
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli.main import app
-from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.data.npz import save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.engines.reference import Reference
 from ulnn_host.format import container
 from ulnn_host.quantize import quantize, rollouts

@@ -19,8 +19,9 @@ from support.every_cell import scaled, torch_models
 from ulnn_host.base.errors import UlnnError, UlnnWarning
 from ulnn_host.cli.main import app
 from ulnn_host.data.measures import Errors
+from ulnn_host.data.npz import save_npz
 from ulnn_host.data.scores import ClassScores, ValueScores, score
-from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.quantize.calibration import FloatRollout
 from ulnn_host.quantize.options import Options
 from ulnn_host.report import scores_text

@@ -59,7 +59,7 @@ def life(seed: int, steps: int, bad: float = 6.0) -> Life:
         (a, b), (c, d) = pairs.output_pair(k), pairs.input_pair(k)
         real[:, k] = (y[:, k] * a + b - d) / c
     x = np.clip(np.rint(real + wrong), -32768, 32767)
-    us = rng.integers(19_000, 21_000, steps)
+    us = rng.integers(95_000, 105_000, steps)
     fresh = rng.random(steps) < 0.01
     fresh[0] = True
     us[fresh] = rng.integers(10**6, 2**29, int(fresh.sum()))
@@ -68,9 +68,10 @@ def life(seed: int, steps: int, bad: float = 6.0) -> Life:
 
 # What watches: by number, alike on every engine (`WATCHES` in a script of MicroPython, too).
 WATCHES = (
-    '(Prediction(Scaling(MODEL)), Alarm(128, 2000000, True, "ewma", 8, 2, 3), 8)',
-    '(Prediction(Scaling(MODEL)), Alarm(200, 1000000, True, "cusum", 8, 1, 3), 5, 2000)',
-    '(Input(1), Alarm(128, 500000, False, "ewma", 4, 1, 2), 4, 0, (Between(0, -6000, 6000),), 30)',
+    '(Prediction(Scaling(MODEL)), Alarm(128, 2000000, True, "ewma", 8, 2, 3), 4)',
+    '(Prediction(Scaling(MODEL)), Alarm(200, 1000000, True, "cusum", 8, 1, 3), 5, 1500)',
+    '(Input(1), Alarm(128, 20000000, False, "ewma", 4, 1, 2), 2, 0, (Between(0, -8000, 8500),), '
+    "30)",
 )
 
 

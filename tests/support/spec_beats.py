@@ -103,25 +103,25 @@ class SpecBeats:
     def take(self, v: int) -> None:
         self.now += 1
         self.samples.append(v)
-        self.bottom, self.top = min(v, self.bottom), max(v, self.top)
-        if self.top - self.bottom > self.flat:
-            self.bottom = self.top = v
-            self.still = 0
-        else:
-            self.still = min(self.still + 1, self.n(1000))
-        inside = self.low < v < self.high
-        self.railed = 0 if inside else min(self.railed + 1, self.n(100))
-        if self.still == self.n(1000) or self.railed == self.n(100):
-            self.off, self.problem = True, "lead off"
+        self.part.append(v)
+        if len(self.part) < self.hop:
             return
-        if self.off:
+        part, self.part = self.part, []
+        for v in part:
+            self.bottom, self.top = min(v, self.bottom), max(v, self.top)
+            if self.top - self.bottom > self.flat:
+                self.bottom = self.top = v
+                self.still = 0
+            else:
+                self.still += 1
+            self.railed = 0 if self.low < v < self.high else self.railed + 1
+        if self.still >= self.n(1000) or self.railed >= self.n(100):
+            self.off, self.problem = True, "lead off"
+        elif self.off:
             if self.railed == 0:
                 self.begin(v)
-            return
-        self.part.append(v)
-        if len(self.part) == self.hop:
-            self.bands.feed(array("h", self.part), 0, len(self.part))
-            self.part = []
+        else:
+            self.bands.feed(array("h", part), 0, len(part))
             level = array("h", [0])
             self.bands.read(level)
             self.level(level[0], self.now)

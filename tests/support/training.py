@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ulnn_host.data.sequences import Sequences, from_arrays, save_npz
+from ulnn_host.data.npz import from_arrays, save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.train import recipe
 
 SMALL = {

@@ -13,7 +13,7 @@ from support.training import plan, waves
 from ulnn_host.base import toml_text
 from ulnn_host.base.errors import UlnnError, UlnnWarning
 from ulnn_host.cli.main import app
-from ulnn_host.data.sequences import save_npz
+from ulnn_host.data.npz import save_npz
 from ulnn_host.importers import checkpoint
 from ulnn_host.train import train
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.cli.main import app
+from ulnn_host.data.npz import save_npz
 from ulnn_host.data.scores import ClassScores
-from ulnn_host.data.sequences import save_npz
 from ulnn_host.train import train
 
 HELD_OUT = {"valid_fraction": 0.5}

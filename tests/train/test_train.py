@@ -17,7 +17,8 @@ from ulnn_host.base import toml_text
 from ulnn_host.base.errors import UlnnError, UlnnWarning
 from ulnn_host.cli.train import train as cli_train
 from ulnn_host.data import scores, sets
-from ulnn_host.data.sequences import Sequences, Statistics, from_arrays, save_npz
+from ulnn_host.data.npz import from_arrays, save_npz
+from ulnn_host.data.sequences import Sequences, Statistics
 from ulnn_host.train import augment, recipe, target, train
 from ulnn_host.train.model_recipe import WiringRecipe
 from ulnn_host.train.recipe import AugmentRecipe, DataRecipe

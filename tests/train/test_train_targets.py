@@ -10,7 +10,7 @@ import torch
 
 from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.data.sequences import save_npz
+from ulnn_host.data.npz import save_npz
 from ulnn_host.train import train
 
 

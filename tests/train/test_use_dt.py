@@ -10,7 +10,7 @@ import pytest
 
 from support.training import plan, waves
 from ulnn_host.base.errors import UlnnError
-from ulnn_host.data.sequences import save_npz
+from ulnn_host.data.npz import save_npz
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import quantise
 from ulnn_host.format import container

@@ -80,10 +80,9 @@ def training_data(recipe: features.FeatureRecipe, every: int) -> Sequences:
     return features.computed(sequences(np.concatenate(parts)), recipe)
 
 
-def life(machine: Machine, snapshots: int | None) -> NDArray[np.int16]:
+def life(machine: Machine, stride: int) -> NDArray[np.int16]:
     """(N, SHARE) counts that the sensor of a pump gives in its life."""
-    count = snapshots or len(machine)
-    return np.stack([machine.snapshot(k)[:SHARE] for k in range(count)])
+    return np.stack([machine.snapshot(k)[:SHARE] for k in range(0, len(machine), stride)])
 
 
 def take(raw: NDArray[np.int16]) -> bytes:
@@ -111,24 +110,28 @@ def watch_of(settings: Path, model: bytes) -> Watch:
     return found
 
 
-def on_pc(watch: Watch, model: bytes, raw: NDArray[np.int16],
-          recipe: features.FeatureRecipe) -> tuple[list[Event], list[int]]:  # fmt: skip
-    """Events, and in which snapshot: features and model as the PC has them for training."""
+def on_pc(
+    watch: Watch, model: bytes, raw: NDArray[np.int16], recipe: features.FeatureRecipe
+) -> tuple[list[Event], list[int], bytes]:
+    """Events, in which snapshot they are, and what is kept over a power cut: features and model as
+    the PC has them for training."""
     data = features.computed(sequences(raw), recipe)
     batch = quantise(container.read(model), data)
     y = registry.run(model, batch, registry.best(model)).y
     us = round(1e6 * recipe.hop / RATE)
-    events, at = [], []
+    events, at, kept = [], [], bytearray(watch.size)
     before = array("h", bytes(2 * y.shape[2]))
     for k in range(len(raw)):
         for step in range(int(data.length[k])):
             row = array("h", batch.x[k, step].tolist())
-            if watch.step(row, before, us, not step) and watch.alarm.event:
-                a = watch.alarm
-                events.append((a.event, a.seconds, a.value, a.level))
-                at.append(k)
+            if watch.step(row, before, us, not step):
+                watch.pack(kept)
+                if watch.alarm.event:
+                    a = watch.alarm
+                    events.append((a.event, a.seconds, a.value, a.level))
+                    at.append(k)
             before = array("h", y[k, step].tolist())
-    return events, at
+    return events, at, bytes(kept)
 
 
 RUN = """
@@ -149,16 +152,17 @@ def on_board(port: str, model: Path, settings: Path) -> tuple[list[Event], bytes
         board.soft_reset()
         board.exec(RUN.format(settings="settings.json"), timeout=240)
         events = [tuple(event) for event in board.eval("found")]
-        status = board.exec("ulnn_app.status()")
+        figures = dict(board.eval("ulnn_app.figures()"))
         state = board.read_file("alarm.state")
-    return events, state, status
+    return events, state, board_code.module("ulnn_app.words").status(figures)
 
 
 def run(
     port: str = PORT, folder: Path | None = None, *, epochs: int = 30, every: int = 2,
-    snapshots: int | None = None,
+    stride: int = 1,
 ) -> Outcome:  # fmt: skip
-    """Train, convert, deploy, watch. epochs, every, snapshots: fewer, to see it run."""
+    """Train, convert, deploy, watch. epochs; every, stride: of the
+    snapshots to train on, and to watch: fewer, to see it run."""
     start, out = time.perf_counter(), Terminal(highlight=False, soft_wrap=True)
     folder = folder or project_root() / "build" / "machine"
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +184,7 @@ def run(
 
     out.print(f"3/4 the board at {port} learns on another pump, until that fails")
     machine = machines.machines("development")[WATCHED]
-    raw = life(machine, snapshots)
+    raw = life(machine, stride)
     (folder / "life.take").write_bytes(take(raw))
     shutil.copyfile(HERE / "settings.json", folder / "settings.json")
     events, state, status = on_board(port, path, folder / "settings.json")
@@ -188,11 +192,9 @@ def run(
 
     out.print("4/4 the same on the PC")
     watch = watch_of(folder / "settings.json", path.read_bytes())
-    want, at = on_pc(watch, path.read_bytes(), raw, recipe)
-    held = bytearray(watch.size)
-    watch.pack(held)
-    same = events == want and bytes(held) in state
-    days = [float(machine.at[k]) / 86400 for k in at]
+    want, at, kept = on_pc(watch, path.read_bytes(), raw, recipe)
+    same = events == want and kept in state
+    days = [float(machine.at[k * stride]) / 86400 for k in at]
     for (event, _, value, level), day in zip(want, days, strict=True):
         out.print(f"    day {day:.2f}: {event}, {value} with a threshold of {level}")
     out.print(f"    the fault began on day {machine.onset / 86400:.2f}, and it failed on day "

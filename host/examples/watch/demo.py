@@ -20,8 +20,9 @@ from ulnn_host.board import validate
 from ulnn_host.board.identity import identify
 from ulnn_host.board.link import Board
 from ulnn_host.data import scores, watch
+from ulnn_host.data.npz import save_npz
 from ulnn_host.data.scores import ClassScores
-from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.engines import decided
 from ulnn_host.engines import registry as engines
 from ulnn_host.engines.batch import quantise

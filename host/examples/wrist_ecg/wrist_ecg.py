@@ -30,9 +30,10 @@ from ulnn_host.board.deploy import deploy
 from ulnn_host.board.link import Board
 from ulnn_host.board.takes import take_bytes
 from ulnn_host.data import beats, ecg, logs
+from ulnn_host.data.npz import save_npz
 from ulnn_host.data.options import DataOptions
 from ulnn_host.data.scores import ClassScores
-from ulnn_host.data.sequences import Sequences, save_npz
+from ulnn_host.data.sequences import Sequences
 from ulnn_host.format import container
 from ulnn_host.train.recipe import read_recipe
 from ulnn_host.train.train import train

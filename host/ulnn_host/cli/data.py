@@ -38,7 +38,7 @@ def data(
     from ..base import files
     from ..base.errors import UlnnError, UlnnWarning
     from ..data.logs import read_logs
-    from ..data.sequences import save_npz
+    from ..data.npz import save_npz
     from ..data.sources import find_files
     from ..data.summary import summary
 

@@ -34,7 +34,9 @@ def tune(
     ] = None,
     cells: Annotated[
         str,
-        typer.Option(help="to compare, such as cfc,gru; else all that are quick to train"),
+        typer.Option(
+            help="to compare, such as cfc,gru; else all of boards that are quick to train"
+        ),
     ] = "",
     storage: Annotated[
         str,

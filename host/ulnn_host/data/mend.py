@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ..base.errors import UlnnError
 from .clocks import SLOW, rises, slow_step
 from .columns import find
+from .npz import from_arrays, read_arrays
 from .options import TABLES_ONLY, UNITS, DataOptions
-from .sequences import Sequences, from_arrays, read_arrays
+from .sequences import Sequences
 
 
 def read_npz(path: Path, options: DataOptions) -> tuple[Sequences, list[str]]:

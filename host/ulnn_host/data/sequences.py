@@ -1,25 +1,17 @@
-"""Sequences of samples with their elapsed times: files, checks, windows, statistics.
+"""Sequences of samples with their elapsed times: checks, windows, statistics.
 
-The `.npz` contract: `x` float (T, I) or (N, T, I); `dt` float seconds since the previous sample,
-(T,) or (N, T); optional `y` (one integer or float target per sequence or per step), `per`
-("sequence" or "step": which of them, where the shape fits both), `length` (N,) valid steps (the
-rest is padding), `group` (N,) for splits (a person, a machine), `origin` (N,) recordings; names:
-`channels`, `labels` (of the classes), `groups`. The state of a network is reset at the start of
-every sequence.
+The state of a network is reset at the start of every sequence.
 """
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base import archives, files
 from ..base.errors import UlnnError
 
 Float = NDArray[np.float32]
@@ -27,7 +19,6 @@ Int = NDArray[np.int64]
 
 CHUNK = 1 << 20  # values that a check looks at together
 CONSTANT = 1e-9  # a spread of no more than this share of the values is rounding
-DATA_LIMIT = 1 << 32  # bytes to which an .npz file may unpack
 
 
 @dataclass(frozen=True)
@@ -40,9 +31,9 @@ class Sequences:
     "sequence" or "step", which of them; empty: as the shape says. group: (N,) integers, who or
     what each sequence comes from. labels, channels, groups: names of the classes, of the columns
     of x, of the groups; empty: not known. origin: (N,), which recording each window was cut from.
-    flat: the file held one sequence without the leading axis. features: FEATURES of a model file
-    (SPEC.md 2.12) where x was computed by that; beats: BEATS (2.14), likewise. Making one checks
-    it: UlnnError names the first thing that is wrong. What is not finite in the padding becomes 0.
+    flat: the file held one sequence without the leading axis. features, beats: that section of a
+    model file by which x was computed. Making one checks it: UlnnError names the first thing that
+    is wrong. What is not finite in the padding becomes 0.
     """
 
     x: Float
@@ -88,12 +79,9 @@ class Sequences:
 
     def __repr__(self) -> str:
         count, samples = len(self), int(self.length.sum())
-        parts = [
-            f"{count:,} recording{'s'[: count != 1]}",
-            f"{samples:,} samples",
-            f"{self.x.shape[2]} channels",
-        ]
-        parts[2] += f" ({', '.join(self.channels)})" if self.channels else ""
+        parts = [f"{count:,} recording{'s'[: count != 1]}", f"{samples:,} samples"]
+        names = f" ({', '.join(self.channels)})" if self.channels else ""
+        parts.append(f"{self.x.shape[2]} channels{names}")
         if self.y is not None:
             each = "step" if self.per == "step" else "recording" if self.per else ""
             kind = "labels" if self.y.dtype.kind in "iu" else "values"
@@ -109,13 +97,13 @@ class Sequences:
             value = getattr(self, name)
             kind = "f" if value is None else np.asarray(value).dtype.kind
             if kind == "U" and names:
-                arrays, words = _without_words({name: np.asarray(value)}, name, names)
+                arrays, words = without_words({name: np.asarray(value)}, name, names)
                 self._set(name, arrays[name])
                 self._set(names, words)
             elif kind not in "fiub":
                 raise UlnnError(f"{name} holds {np.asarray(value).dtype}, expected numbers")
         for name in ("length", "group", "origin"):
-            self._set(name, _whole(name, getattr(self, name)))
+            self._set(name, whole_numbers(name, getattr(self, name)))
         x = np.asarray(self.x, np.float32)
         if x.ndim == 2:
             for name in ("y", "group", "origin"):
@@ -393,7 +381,7 @@ class Statistics:
         return ((x - self.mean) / self.std).astype(np.float32)
 
 
-def _whole(name: str, values: Any) -> Int | None:
+def whole_numbers(name: str, values: Any) -> Int | None:
     """Whole numbers of any type. Raises UlnnError for others."""
     if values is None:
         return None
@@ -403,99 +391,16 @@ def _whole(name: str, values: Any) -> Int | None:
     return found.astype(np.int64)
 
 
-def load_npz(path: Path) -> Sequences:
-    """Sequences from a file of the contract above. Raises UlnnError with the file's name."""
-    try:
-        return from_arrays(read_arrays(path))
-    except UlnnError as error:
-        text = str(error)
-        raise UlnnError(text if text.startswith(str(path)) else f"{path}: {text}") from None
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file. Raises UlnnError with the file's name."""
-    try:
-        return archives.read_npz(path, DATA_LIMIT)
-    except FileNotFoundError:
-        raise UlnnError(f"{path}: no such file") from None
-    except (UlnnError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise UlnnError(f"{path}: not a readable .npz file ({error})") from None
-
-
-def from_arrays(arrays: dict[str, NDArray[Any]]) -> Sequences:
-    """Sequences from the arrays of an `.npz` file. Raises UlnnError."""
-    for key in ("x", "dt"):
-        if key not in arrays:
-            found = ", ".join(sorted(arrays)) or "nothing"
-            raise UlnnError(f"key {key!r} is missing, found {found}")
-    arrays, labels = _without_words(arrays, "y", "labels")
-    arrays, groups = _without_words(arrays, "group", "groups")
-    for key in ("x", "dt", "length", "y", "group", "origin"):
-        if key in arrays and arrays[key].dtype.kind not in "fiub":
-            raise UlnnError(f"{key} holds {arrays[key].dtype}, expected numbers")
-    x, dt, y = arrays["x"], arrays["dt"], arrays.get("y")
-    per = str(arrays.get("per", ""))
-    flat = x.ndim == 2
-    if flat:
-        steps = x.shape[0]
-        x, dt = x[None], dt[None] if dt.ndim == 1 else dt
-        if y is not None:
-            whole = y.shape[:1] == (steps,) or y.ndim == 0 or per
-            y = y[None] if whole else y
-    if x.ndim != 3:
-        raise UlnnError(f"x has shape {x.shape}, expected (T, I) or (N, T, I)")
-    length = arrays.get("length", np.full(x.shape[0], x.shape[1]))
-    if y is not None:
-        y = y.astype(np.float32 if y.dtype.kind == "f" else np.int64)
-    group, origin = (
-        _whole(key, np.atleast_1d(arrays[key])) if key in arrays else None
-        for key in ("group", "origin")
-    )
-    return Sequences(
-        x=x.astype(np.float32, copy=False),
-        dt=dt.astype(np.float32, copy=False),
-        length=np.atleast_1d(length),
-        y=y,
-        group=group,
-        origin=origin,
-        labels=labels,
-        flat=flat,
-        channels=_names(arrays, "channels"),
-        groups=groups,
-        per=per,
-    )
-
-
-def _names(arrays: Mapping[str, NDArray[Any]], key: str) -> tuple[str, ...]:
+def names_of(arrays: Mapping[str, NDArray[Any]], key: str) -> tuple[str, ...]:
+    """The words of an array; () where it is not there."""
     return tuple(str(name) for name in np.atleast_1d(arrays.get(key, np.array([], str))))
 
 
-def _without_words(
+def without_words(
     arrays: dict[str, NDArray[Any]], key: str, names: str
 ) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
     """The arrays with numbers in place of words, and the word of each number."""
     if key not in arrays or arrays[key].dtype.kind != "U":
-        return arrays, _names(arrays, names)
+        return arrays, names_of(arrays, names)
     found, codes = np.unique(arrays[key], return_inverse=True)
     return arrays | {key: codes.reshape(arrays[key].shape)}, tuple(str(word) for word in found)
-
-
-def save_npz(path: str | Path, data: Sequences) -> None:
-    """Write the file of the contract above; a flat one without the leading axis."""
-    arrays: dict[str, Any] = {"x": data.x, "dt": data.dt}
-    if data.y is not None:
-        arrays["y"] = data.y
-    if data.flat:
-        arrays = {key: value[0] for key, value in arrays.items()}
-    if (data.length < data.x.shape[1]).any():
-        arrays["length"] = data.length
-    for key, values in (("group", data.group), ("origin", data.origin)):
-        if values is not None:
-            arrays[key] = values
-    for name in ("labels", "channels", "groups"):
-        if getattr(data, name):
-            arrays[name] = np.array(getattr(data, name), str)
-    if data.per and data.y is not None:
-        arrays["per"] = np.array(data.per)
-    with files.replacing(path) as file:
-        np.savez(file, **arrays)

@@ -49,7 +49,7 @@ class Plan:
     weights; seed: of the folds, and of the intervals. Raises UlnnError.
     """
 
-    learn: float = number(1.5, 0.001)
+    learn: float = number(1.5, 0.002)
     false_alarms: float = number(0.1, 0.0001)
     every: float = number(1800.0, 0.001)
     look: int = number(8, 1, 4096)
@@ -185,7 +185,7 @@ class Maintained:
         found = []
         if count < FEW:
             found.append(f"{count} machines: intervals are too narrow")
-        if plan.seeds == 1 and any(len(made) for made in self.detectors.values()):
+        if plan.seeds == 1 and not all(map(is_plain, self.detectors)):
             found.append("one seed gives no verdict about networks: --seeds 5")
         for entry in self.judged.entries:
             if entry.rate.value > plan.false_alarms:
