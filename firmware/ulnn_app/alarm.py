@@ -112,8 +112,13 @@ class Alarms:
             app.model.reset()
             front.us = front.usual or front.us
         if self.watch.step(front.x, app.decider.y, front.us, front.fresh, front.raw):
+            alarm = self.watch.alarm
+            if alarm.event == "raised" and app.reports:
+                from ulnn_sinks.log import utc_ms  # not on every board
+
+                alarm.stamp(utc_ms() // 1000)
             self.save()
-            if self.watch.alarm.event:
+            if alarm.event:
                 self._tell()
 
     def _tell(self):

@@ -2,7 +2,7 @@
 
 from array import array
 
-from ulnn_app.settings import counts_of
+from ulnn_app.raw import counts_of
 from ulnn_rules.beats import Beats
 from ulnn_sources.base import Clock
 

@@ -2,7 +2,7 @@
 
 from array import array
 
-from ulnn_app.settings import counts_of
+from ulnn_app.raw import counts_of
 from ulnn_rules import float64
 from ulnn_rules.features import Features
 from ulnn_sources.base import MOST_US, Clock

@@ -81,7 +81,7 @@ class App:
             from ulnn_app.reports import Reports  # not on every board
 
             self.reports = Reports(self, where)
-        if s["alarm"] is not None:
+        if s["alarm"]:
             from ulnn_app.alarm import Alarms  # not on every heap
 
             self.alarm = Alarms(self, meaning, scaling, path, where)
@@ -253,14 +253,14 @@ class App:
 
     def _infer(self, front, start):
         """One step of the model. start: ticks when work on it began."""
+        if self.alarm:  # it compares with what was predicted, and knows the time in snapshots
+            self.alarm.step(front)
         dt = self.ticks(front.us)
         if dt != self._dt_fixed if self._dt_fixed else dt > self._dt_max:
             self.clamped += 1
         if self.reports:
             self.reports.log.sample(front.x)
         self.problem = False
-        if self.alarm:  # it compares with what was predicted
-            self.alarm.step(front)
         decision = self.decider.step(front.x, dt)
         self.latency.add(ticks_diff(ticks_us(), start))
         if self.wearer:

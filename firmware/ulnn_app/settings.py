@@ -2,7 +2,6 @@
 it starts; the PC, before it deploys."""
 
 import json
-from array import array
 
 import ulnn_sources
 from ulnn_rules import channels
@@ -23,7 +22,7 @@ TABLE = {
     "adapt": Key(str, "", high=255),
     "sinks": Key(list, [], high=4),
     "events": Key(dict, {}),
-    "alarm": Key(dict, None),
+    "alarm": Key(dict, {}),
 }
 EVENTS = {
     "folder": Key(str, "events", low=1),
@@ -51,7 +50,7 @@ def read(settings, where="settings"):
         Key(str, low=1).check(name, "%s.channels[%d]" % (where, k))
     found["events"] = check(found["events"], EVENTS, where + ".events")
     _check_sinks(found["sinks"], found["source"], where)
-    if found["alarm"] is not None:
+    if found["alarm"]:
         try:
             from ulnn_app.alarm import TABLE as keys  # not on every heap
         except ImportError as e:
@@ -97,39 +96,10 @@ def fit(settings, source, meaning, scaling, where="settings"):
         scale = channels.product(source.scale, each)
         return Counts(scaling, scale, channels.product(source.offset, each), order)
     except ValueError as e:
-        raise ValueError("%s: %s%s" % (where, e, _withheld(source))) from None
+        raise ValueError("%s: %s%s" % (where, e, withheld(source))) from None
 
 
-def _withheld(source):
+def withheld(source):
+    """What a policy has to do with a channel that is missing, for the end of an error."""
     names = getattr(source, "withheld", ())
     return "; the policy keeps %s from the network" % ", ".join(names) if names else ""
-
-
-class _Raw:
-    """The counts that a recipe of features expects, as `Scaling` has the inputs of a model."""
-
-    def __init__(self, scales):
-        self._scales = scales
-        self.input_size = len(scales) // 2
-
-    def input_pair(self, k):
-        return self._scales[2 * k], self._scales[2 * k + 1]
-
-
-def counts_of(settings, source, scales, where="settings"):
-    """The `Counts` from a source to the raw samples of a recipe: array('f') of scale and offset
-    of each channel. None where they are the source's, as they are.
-
-    Raises ValueError where channels or ranges do not fit. A recipe has no units.
-    """
-    try:
-        raw = _Raw(scales)
-        order = channels.order(source.names, settings["channels"], raw.input_size)
-        given = array("f")
-        for k in order:
-            given.extend(array("f", (source.scale[k], source.offset[k])))
-        if order == list(range(len(source.names))) and list(given) == list(scales):
-            return None
-        return Counts(raw, array("f", source.scale), array("f", source.offset), order)
-    except ValueError as e:
-        raise ValueError("%s: %s%s" % (where, e, _withheld(source))) from None

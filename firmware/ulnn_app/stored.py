@@ -18,7 +18,7 @@ def forget(app, settings, files):
     for sink in settings["sinks"]:
         if sink["kind"] == "file":
             paths += [sink["path"], sink["path"] + ".old"]
-    if settings["alarm"] is not None:
+    if settings["alarm"]:
         paths.append(settings["alarm"]["file"])
     if settings["adapt"]:
         paths.append(settings["adapt"])

@@ -33,9 +33,9 @@ class Alarm:
     looks in a row that are above `level`, or below what is half-way to it from healthy ones, to
     raise and to clear an alarm, 1 to 1000.
     state: of STATES. event: of the last look: "" or "learnt", "raised", "cleared". score: of the
-    last look. value: what is compared with `level`, the threshold. usual: whether scores are
-    wanted that are not known yet: `look(0, ms)` then. seconds: of all looks since the start of the
-    program; start: how many starts before are known.
+    last look. value: what is compared with `level`, the threshold; both mean nothing while it
+    learns. seconds: of all looks since the start of the program; start: how many starts were
+    before it. alarms: how many were raised, since ever.
     Nothing is allocated by `look`, but where something is learnt or an alarm begins or ends.
     """
 

@@ -1,19 +1,20 @@
 """A threshold learnt on one machine while it is healthy, for so many false alarms a day: integers,
 some hundred bytes.
 
-The time to learn is cut into 128 blocks. In the first ones it is learnt what is usual: in 16 the
-size of errors, where a score wants that, in 16 the middle of the scores and their spread. Of each
-other block the largest value is kept, n of them. With the n - k th largest as q, k = n // 4, and e
+The time to learn is cut into 128 blocks. 16 of them teach the usual size of errors, where a score
+wants that, and 16 the middle of the scores and their spread. Of each other block the largest value
+is kept, n of them. With the n - k th largest as q, k = n // 4, and e
 the mean of what the k larger ones exceed it by (each at most 6 times their median, so that a knock
 does not matter), the threshold is
 
     q + e * (L + L ** 2 / 2k + L ** 3 / 6k ** 2),  L = ln(k / false alarms expected in the time of
                                                           the n blocks)
 
-That is exact where the largest values exceed q as by an exponential law: L alone were right for an
-e that is known, the other terms are for what k values do not tell (the mean over all machines of
-the false alarms is then what was asked). Lighter tails, as those of logarithms of energies, make
-fewer false alarms, heavier ones more; and what a machine did not do while it learnt is an alarm.
+That is exact where the largest values exceed q by an exponential law. L alone would be right for
+an e that is known. The other terms are for what k values do not tell: with them the false alarms
+are what was asked in the mean over machines. Lighter tails, as those of logarithms of energies,
+make fewer false alarms, heavier ones more; and what a machine did not do while it learnt is an
+alarm.
 """
 
 from array import array

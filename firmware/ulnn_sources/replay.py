@@ -20,7 +20,7 @@ TABLE = {
 }
 MAGIC = b"ULNNTAKE"
 _LATE_US = 1000000
-_ROWS = 128  # int16 of rows that are read at once
+_ROWS = 64  # int16 of rows that are read at once
 
 
 def read_head(f):

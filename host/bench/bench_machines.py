@@ -21,7 +21,7 @@ from ulnn_host.data.features import read_recipe as read_features
 from ulnn_host.experiments import maintain, mixes
 from ulnn_host.experiments.compare import FEW
 from ulnn_host.experiments.maintain import Judged, Maintained, Plan
-from ulnn_host.experiments.mixes import NEVER, Mixes
+from ulnn_host.experiments.mixes import NEVER, Mixes, Seen
 from ulnn_host.report import maintain_picture, pictures
 from ulnn_host.report.maintain_text import ends, table
 from ulnn_host.report.scores_text import Cells
@@ -75,9 +75,9 @@ def page(found: Maintained, final: Judged, mixed: Mixes, seeds: int) -> str:
     for key, value in facts.items():
         text = text.replace(f"<{key}>", value)
     parts = [
-        text, _markdown(table(found.judged)), f"**Chosen:** {found.why}", FINAL,
-        _markdown(table(final)), _verdict(found, final), MIXES, _markdown(_shares(mixed)),
-        _mixed(mixed), LIMITS,
+        text, _markdown(table(found.judged)), f"**Chosen:** {found.why} {_place(found.judged)}",
+        FINAL, _markdown(table(final)), _verdict(found, final), MIXES,
+        _markdown(_shares(mixed)), _rank([entry.name for entry in _by_share(mixed)]), LIMITS,
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
@@ -93,23 +93,30 @@ def _verdict(found: Maintained, final: Judged) -> str:
     return (
         f"Chosen was {found.chosen}, which warns {chosen.warning.value:.2f} days before these "
         f"failures; the longest here is {best.name} with {best.warning.value:.2f}. A fault lasts "
-        f"{final.possible:.2f} days."
+        f"{final.possible:.2f} days. {_place(final)}"
     )
+
+
+def _place(judged: Judged) -> str:
+    ordered = sorted(judged.entries, key=lambda entry: -entry.warning.value)
+    return _rank([entry.name for entry in ordered])
+
+
+def _rank(names: list[str]) -> str:
+    return f"The CfC is number {names.index('cfc') + 1} of {len(names)}."
+
+
+def _by_share(mixed: Mixes) -> list[Seen]:
+    return sorted(mixed.entries, key=lambda entry: entry.mean.value)
 
 
 def _shares(mixed: Mixes) -> Cells:
     rows = []
-    for entry in sorted(mixed.entries, key=lambda entry: entry.mean.value):
+    for entry in _by_share(mixed):
         never = (entry.shares >= NEVER).mean()
         row = (entry.name, f"{entry.mean.value:.2f}", ends(entry.mean), f"{never:.0%}")
         rows.append((*row, "yes" if entry.silent else "no"))
     return Cells(("detector", "smallest share", "95 %", "never", "silent before"), tuple(rows))
-
-
-def _mixed(mixed: Mixes) -> str:
-    ordered = sorted(mixed.entries, key=lambda entry: entry.mean.value)
-    names = [entry.name for entry in ordered]
-    return f"In this order: {', '.join(names)}; CfC is number {names.index('cfc') + 1}."
 
 
 HEAD = """# Machines: what warns before they fail
@@ -117,11 +124,11 @@ HEAD = """# Machines: what warns before they fail
 Written by `make bench-machines`; do not edit. `ulnn maintain` learns from healthy machines alone,
 and compares days of warning before the failure at equal false alarms. Each detector is a score, in
 the integers that a board computes ([features.md](features.md), `ulnn_rules.novelty`), and a
-threshold that each machine itself teaches in its first <learn> running days
-(`ulnn_rules.threshold`). Rivals of the networks:
-level (rms), kurtosis, the envelope at the three fault frequencies (three alarms side by side), and
-a linear predictor of the next step, ridge in closed form. Networks predict the next step, too;
-scores of predictors are their error. All models are int8. CfC and GRU have 24 neurons and <seeds>.
+threshold that each machine itself teaches in its first <learn> running days. Rivals of the
+networks: level (rms), kurtosis, the envelope at the three fault frequencies (three alarms side by
+side), and a linear predictor of the next step, ridge in closed form. Networks predict the next
+step, too; scores of predictors are their error. All models are int8. CfC and GRU have 24 neurons
+and <seeds>. How it works: [maintain.md](maintain.md).
 
 ## The generated set: machines for development
 
@@ -137,9 +144,9 @@ are paired.<few>
 ![days of warning on each machine](<picture>)"""
 FINAL = """## Five other machines, looked at once
 
-Of another seed. All choices, thresholds included, were made above; detectors are those trained on
-all machines for development. False alarms are what they come to. Five machines make wide
-intervals."""
+Of another seed. All choices, settings of thresholds included, were made above; detectors are those
+trained on all machines for development. False alarms are what they come to. Five machines make
+wide intervals."""
 MIXES = """## MFPT: shares of a real fault
 
 17 faults of a bearing on a test rig, recorded (MFPT; CC BY-NC-SA 4.0, downloaded at a pinned hash,
@@ -151,8 +158,8 @@ The figure is the smallest share with an alarm, the mean over faults, healthy re
 smaller is earlier; never counts as 1.2."""
 LIMITS = """## What this does not say
 
-* The generated set is a model: it has what its authors knew, and no machine's dirt. Days depend on
-  how its faults grow; the order of detectors is what to look at, and that depends on them, too.
+* The generated set is a model: it has what its authors knew, and no machine's dirt. Days, and the
+  order of detectors, depend on how its faults grow.
 * False alarms are counted in some 50 days of watching, so a tenth a day is five of them.
 * Between two snapshots a network's state begins at zero here. On a board that sleeps in between it
   goes on, with the elapsed time.
@@ -166,7 +173,7 @@ def main(
     cache: Annotated[Path | None, typer.Option(help="folder of trainings that are done")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, too")] = False,
 ) -> None:
-    """Judge all detectors; some twelve minutes.
+    """Judge all detectors; some ten minutes of one core.
 
     Example: python host/bench/bench_machines.py --seeds 1 --output machines.md
     """

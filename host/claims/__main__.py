@@ -50,8 +50,12 @@ def check(found: dict[str, Result], document: str, pictured: Path = pictures.FOL
 
 def run_claim(claim: Claim, run: Run) -> Result:
     """Test a claim. Raises UlnnError."""
-    started = time.monotonic()
+    started, before = time.monotonic(), results.definition(claim)
     findings = claim.test(run)
+    if results.definition(claim) != before:
+        raise UlnnError(
+            f"the test of the claim {claim.name} was changed while it ran: run it again"
+        )
     seconds = time.monotonic() - started + sum(run.kept)
     return Result.of(claim, run.plan, findings, seconds)
 

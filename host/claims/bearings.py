@@ -19,7 +19,7 @@ from .claim import Run, Source
 from .study import Found, Part, study, tallied
 
 KINDS = ("healthy", "outer", "inner")
-SHARES = (1.0, 0.3)
+SHARES = (1.0, 0.3, 0.15)
 FOLDS = 3
 FRAME, HOP, BANDS, FRAMES = 256, 512, 16, 40
 SECONDS = 11  # of a generated recording

@@ -28,6 +28,7 @@ def test(run: Run) -> Findings:
     seen = running.found(run, running.SEEN)
     both = {SEEN: seen, UNSEEN: running.found(run, 0.0, running.NAMES[:3], seen.rates)}
     tests = [running.name_of(level) for level in running.LEVELS]
+    tests += [running.name_of_gaps(lost) for lost in running.GAPS]
     tables, losses, dots = [], [], []
     for words, found in both.items():
         rows = []

@@ -29,6 +29,7 @@ LOST = 0.1  # share of the frames
 WANDER = 0.1  # of the actions, so that no two strides are the same
 LEVELS = (0.0, 0.1, 0.3, 0.5)  # of the noise, in standard deviations
 SEEN = 0.3  # in training
+GAPS = (0.3, 0.6)  # shares of the frames that are lost in tests without noise
 BUDGET = "10KB"
 NAMES = (cells.CFC, cells.GRU_DT, cells.LSTM, cells.LSTM_DT, cells.MIN_GRU)
 RULE = "linear, of the last four frames"
@@ -63,15 +64,16 @@ def _episodes() -> NDArray[np.float32]:
 
 
 @cache
-def frames(level: float, test: bool) -> Sequences:
-    """Episodes in units of their spread with noise, and the next frame without; group: episode."""
+def frames(level: float, test: bool, lost: float = LOST) -> Sequences:
+    """Episodes in units of their spread with noise, and the next frame without; group: episode.
+    lost: share of the frames."""
     made = _episodes()
     middle, spread = (f(made[:FIT], axis=(0, 1)) for f in (np.mean, np.std))
     clean = (made[FIT:] if test else made[:FIT]) - middle
     clean /= spread + 1e-6
     rng = np.random.default_rng([round(100 * level), test])
     count = len(clean)
-    kept = np.random.default_rng(7).random(clean.shape[:2]) >= LOST
+    kept = np.random.default_rng(7).random(clean.shape[:2]) >= lost
     whole = Sequences(
         clean, np.full(clean.shape[:2], DT, np.float32), group=np.arange(count)
     ).keep_steps(kept)
@@ -90,6 +92,11 @@ def name_of(level: float) -> str:
     return f"noise {level:g}"
 
 
+def name_of_gaps(lost: float) -> str:
+    """Of a test without noise."""
+    return f"{100 * lost:.0f} % lost"
+
+
 def found(
     run: Run,
     noise: float,
@@ -99,13 +106,14 @@ def found(
     """Cells, trained with noise or without, and tested with all levels. rates: as of `study`."""
     fit = frames(0.0, False)
     tests = {name_of(level): frames(level, True) for level in LEVELS}
+    tests |= {name_of_gaps(lost): frames(0.0, True, lost) for lost in GAPS}
     content: dict[str, dict[str, Any]] = {
         "data": {"source": "", "window": WINDOW * DT, "windows_per_sequence": 3},
         "model": {"readout": "each"},
         "training": {"epochs": run.plan.epochs, "batch": 16},
         "augment": {"noise": noise},
     }
-    part = Part(fit, sample(frames(noise, False)), tests)
+    part = Part(fit, sample(frames(noise, False, GAPS[-1])), tests)
     words = f"cheetah, trained with noise {noise:g}:"
     made = study(run, MSE, [part], cells.recipes(names, content), BUDGET, words, rates)
     made.add(RULE, _linear(noise, tests))

@@ -7,6 +7,7 @@ import pytest
 
 from support.lives import CHANNELS, STEPS, lives
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.board import board_code
 from ulnn_host.data.lives import DAY, State, recorded
 from ulnn_host.engines import registry
 from ulnn_host.engines.batch import quantise
@@ -125,6 +126,10 @@ def test_what_is_chosen_is_settings_of_an_app(found):
     assert alarm["every_s"] == 600
     assert alarm["when"] == [{"channel": "acc rms", "above": 6.0}]
     assert alarm["false_alarms_a_day"] == found.setting / 1000
+    source = {"kind": "replay", "file": "/life.take"}
+    settings = board_code.module("ulnn_app.settings")
+    read = settings.read({"model": "m.ulnn", "source": source, "alarm": alarm}, "settings")
+    assert read["alarm"].items() >= alarm.items()
     # the linear predictor's file, which has the features
     assert container.read(found.model).input_size == len(CHANNELS)
     assert json.loads(json.dumps(found.to_dict()))["chosen"] == "kurtosis"

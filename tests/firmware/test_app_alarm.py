@@ -204,8 +204,10 @@ def test_what_a_person_says(settings: dict[str, Any], capsys: pytest.CaptureFixt
     assert app_module.figures()["alarm"]["history"] == []
 
 
-def test_without_an_alarm(settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("without", [{}, {"alarm": {}}])
+def test_without_an_alarm(settings: dict[str, Any], without: dict[str, Any]) -> None:
     del settings["alarm"]
+    settings |= without
     app_module.run(settings)
     assert app_module.figures()["alarm"] == {}
     with pytest.raises(ValueError, match="no app with an alarm has run here"):
@@ -220,6 +222,8 @@ def test_events_go_to_sinks(settings: dict[str, Any], tmp_path: Path) -> None:
     want = run(settings)
     lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     _, _, value, level = want[1]
+    ((_, _, utc, *_),) = app_module.figures()["alarm"]["history"]
+    assert 0 <= lines[1]["t"] // 1000 - utc <= 1
     assert [(line["kind"], line["what"], line.get("margin")) for line in lines] == [
         ("note", "alarm learnt", None),
         ("alarm", "raised", value - level),
@@ -250,6 +254,14 @@ def test_under_a_policy(
     assert a["state"] == "withheld"
     assert [entry[4] % 100 for entry in a["history"]] == [0]
     assert [line["kind"] for line in lines] == ["alarm"]
+
+
+def test_settings_that_were_checked_can_be_checked_again(settings: dict[str, Any]) -> None:
+    """As `ulnn_live` does."""
+    rules = board_code.module("ulnn_app.settings")
+    for given in (settings, {key: settings[key] for key in ("model", "source")}):
+        found = rules.read(given)
+        assert rules.read(found) == found
 
 
 def changed(**keys: Any) -> Callable[[dict[str, Any]], None]:

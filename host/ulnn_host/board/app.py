@@ -128,7 +128,7 @@ def _check(rules: Any, given: Any, where: str, model: bytes, policy_file: Path |
     front = board_code.module("ulnn_app.front")
     meaning, scaling = Meaning(model), Scaling(model)
     made = front.make(settings, source, model, meaning, scaling, where)
-    if settings["alarm"] is not None:
+    if settings["alarm"]:
         alarm = board_code.module("ulnn_app.alarm")
         alarm.watch(settings, source, made, meaning, scaling, where)
 

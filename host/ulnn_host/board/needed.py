@@ -55,8 +55,7 @@ def of_app(settings: Mapping[str, Any], data: bytes | None = None) -> set[str]:
     data: its model's file; without it what an app of any model does.
     """
     names = [f"{APP}/{stem}" for stem in _APP] + [f"{APP}/{stem}" for stem in _fronts(data)]
-    there = [key for key in _BY_SETTING if settings.get(key) not in (None, "", [])]
-    names += [name for key in there for name in _BY_SETTING[key]]
+    names += [name for key in _BY_SETTING if settings.get(key) for name in _BY_SETTING[key]]
     kinds = board_code.package(SINKS).KINDS if settings.get("sinks") else {}
     names += [f"{SINKS}/{kinds[sink['kind']]}" for sink in settings.get("sinks", [])]
     return with_imports([*names, *of_source(settings.get("source", {}).get("kind", ""))])

@@ -26,6 +26,7 @@ from ..data.targets import next_sample
 from ..engines import registry
 from ..engines.batch import quantise
 from ..format import container
+from ..format.model import Decision
 from ..network.float_network import FloatNetwork
 from ..network.layers import Dense, Linear
 from ..quantize.options import Options
@@ -233,5 +234,7 @@ def predictor(name: str, network: FloatNetwork, healthy: Sequences, bits: int = 
     seen = replace(
         sample(next_sample(healthy)), channels=healthy.channels, features=healthy.features
     )
-    model = converted(network, seen, Options(bits=bits))
+    # A sample has no targets to see it by.
+    rule = Decision("each", values=True)
+    model = replace(converted(network, seen, Options(bits=bits)), decision=rule)
     return OfErrors(name, container.write(model), cycles(model))
