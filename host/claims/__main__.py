@@ -76,9 +76,9 @@ def main(
     document = root / "host" / DOCUMENT
     if only_check:
         wrong = check(committed(), document.read_text(encoding="utf-8"))
-        if wrong:
-            raise UlnnError("\n".join(wrong))
-        return
+        for line in wrong:
+            typer.echo(f"error: {line}", err=True)
+        raise typer.Exit(bool(wrong))
     named = {c.name: c for c in CLAIMS}
     if unknown := [name for name in claim or () if name not in named]:
         raise UlnnError(f"--claim {unknown[0]}: expected one of {', '.join(named)}")

@@ -86,7 +86,8 @@ CLAIM = Claim(
 *Skip* leaves samples out, and the elapsed time is the true one; *bursts*
 are gaps of about ten samples; *hold* and *mean* put the value before, or the channel's mean, in
 their place. What counts is the GRU without the elapsed time, trained on complete data as CfC is,
-and *skip*. Size: {wrist.BUDGET} each. The tone is that of the page on irregular timing.""",
+and *skip*. Size: {wrist.BUDGET} each. The tone is that of the page on irregular timing; the
+HalfCheetah with gaps is on its own page.""",
     sources=(wrist.SOURCE, tone.SOURCE),
     test=test,
     modules=(wrist, tone),

@@ -109,8 +109,13 @@ def _claim(claim: Claim, result: Result) -> str:
         f"**How.** {_line(claim.how)}",
     ]
     parts += [_named(table) for table in found.tables]
-    losses = [f"* {text}" for text in found.losses] or ["* nowhere in this test"]
-    parts.append("**Where CfC loses**, by more than chance:\n\n" + "\n".join(losses))
+    if found.losses:
+        losses = "\n".join(f"* {text}" for text in found.losses)
+        parts.append(f"**Where CfC or the claim loses**, by more than chance:\n\n{losses}")
+    else:
+        parts.append(
+            "**Where CfC or the claim loses**, by more than chance: nowhere in this test."
+        )
     parts += [f"**Note.** {note}" for note in found.notes]
     sources = "; ".join(f"{s.name} (licence: {s.licence})" for s in claim.sources)
     kind = "FULL=1" if result.full else "(quick)"
