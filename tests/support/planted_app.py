@@ -107,7 +107,7 @@ turns = 0
 while app.state != "ended":
     app.poll()
     for f in app.on_poll:
-        app._call(f, "on_poll")
+        app.call(f, "on_poll")
     turns += 1
     assert turns < 10000
 app.close()
