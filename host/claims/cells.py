@@ -13,7 +13,7 @@ NO_TIME = "CfC, dt constant"
 WIRED = "wired"
 BACKBONE = "CfC with a backbone, xavier"
 GRU, GRU_DT, LSTM, LSTM_DT = "GRU", "GRU + dt", "LSTM", "LSTM + dt"
-MIN_GRU = "minGRU + dt (float)"
+MIN_GRU, GRU_D = "minGRU + dt (float)", "GRU-D (float)"
 
 CELLS: Mapping[str, Mapping[str, Any]] = {
     CFC: {"cell": "cfc", "backbone_layers": 0},
@@ -25,6 +25,7 @@ CELLS: Mapping[str, Mapping[str, Any]] = {
     LSTM: {"cell": "lstm"},
     LSTM_DT: {"cell": "lstm", "dt_input": True},
     MIN_GRU: {"cell": "min_gru"},
+    GRU_D: {"cell": "gru_d"},
 }
 WORDS = """*CfC* has no backbone and starts as leaky integrators, the default of such networks
 here; *dt constant* is the same without the elapsed time; *xavier* is the network of ncps with

@@ -52,8 +52,8 @@ def tones(pattern: str, count: int, seed: int) -> Sequences:
     return Sequences(x[..., None], dt, y=y, per="sequence", group=np.arange(count) // CLUSTER)
 
 
-def found(run: Run, pattern: str) -> Found:
-    """All cells, trained on one pattern and tested on all."""
+def found(run: Run, pattern: str, names: tuple[str, ...] = NAMES) -> Found:
+    """Cells, trained on one pattern and tested on all."""
     fit = tones(pattern, FIT, 1)
     tests = {name: tones(name, TEST, 2) for name in PATTERNS}
     content: dict[str, dict[str, Any]] = {
@@ -62,7 +62,7 @@ def found(run: Run, pattern: str) -> Found:
         "training": {"epochs": 2 * run.plan.epochs, "batch": 32},
     }
     made = study(
-        run, MSE, [Part(fit, tones(RANDOM, 64, 3), tests)], cells.recipes(NAMES, content),
+        run, MSE, [Part(fit, tones(RANDOM, 64, 3), tests)], cells.recipes(names, content),
         BUDGET, f"tone, trained {pattern}:",
     )  # fmt: skip
     made.add(RULE, {name: periodogram(data) for name, data in tests.items()})
