@@ -75,7 +75,8 @@ def main(
     root = project_root()
     document = root / "host" / DOCUMENT
     if only_check:
-        wrong = check(committed(), document.read_text(encoding="utf-8"))
+        text = document.read_text(encoding="utf-8") if document.exists() else ""
+        wrong = check(committed(), text)
         for line in wrong:
             typer.echo(f"error: {line}", err=True)
         raise typer.Exit(bool(wrong))
@@ -96,10 +97,11 @@ def main(
         run = Run(FULL if whole else QUICK, build / "cache", report, train=not count)
         result = run_claim(named[name], run)
         result.save(folder / f"{name}.json")
-        pictures.draw(result.findings.chart, pictured / f"{name}.svg")
         shown = page.words(result.findings.measured, result.unit)
         typer.echo(f"{name}: {shown}: {result.verdict}", err=True)
     found = {path.stem: Result.read(path) for path in sorted(folder.glob("*.json"))}
+    for name, result in found.items():
+        pictures.draw(result.findings.chart, pictured / f"{name}.svg")
     files.write(target / DOCUMENT, page.page(CLAIMS, UNTESTED, found))
     summaries = [found[c.name].summary() for c in CLAIMS if c.name in found]
     files.write_json(build / "claims.json", summaries)

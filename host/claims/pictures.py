@@ -10,6 +10,7 @@ from ulnn_host.report.pictures import COLOURS, INK, new_figure, plain, render
 from .claim import Chart
 
 FOLDER = Path(__file__).with_name("pictures")
+WIDE = 100.0  # largest by smallest number: above it the axis is logarithmic
 
 
 def draw(chart: Chart, path: Path) -> None:
@@ -20,6 +21,8 @@ def draw(chart: Chart, path: Path) -> None:
         colour = COLOURS[groups.index(dot.group) % len(COLOURS)]
         axes.plot([dot.low, dot.high], [row, row], "-", lw=2, color=colour, alpha=0.6)
         axes.plot([dot.value], [row], "o", ms=5, color=colour)
+    if min(dot.low for dot in chart.dots) > 0 and _span(chart) > WIDE:
+        axes.set_xscale("log")
     if chart.line is not None:
         axes.axvline(chart.line, color=INK, lw=0.9, ls="--")
     for number, group in enumerate(groups if len(groups) > 1 else ()):
@@ -31,3 +34,8 @@ def draw(chart: Chart, path: Path) -> None:
     axes.set_xlabel(chart.axis)
     axes.set_title(chart.title, fontsize=10)
     files.write(path, render(figure, ".svg"))
+
+
+def _span(chart: Chart) -> float:
+    values = [dot.value for dot in chart.dots]
+    return max(values) / min(values)
