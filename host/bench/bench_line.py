@@ -318,7 +318,8 @@ Written by `make bench-line`; do not edit. [PROTOCOL.md](../../PROTOCOL.md) says
   often, byte 3 included. The connection and the start of the loop go through it too. `burst`: 20
   bytes become random at once.
 * {seeds} seeds a row; `share` is the mean of the rates divided by the clean rate (the best of 3
-  runs), `worst` the lowest. A row's `asked` is the least that the share is to be.
+  runs), `worst` the lowest. A row's `asked` is the least that the share is to be. Rows with
+  restarts (1e-2 and bursts) run for some 40 s a seed, the others for 8 s.
 * The bound is what the bytes of the answers allow: {outputs} outputs and a time of a word each, in
   full frames.
 * `unix` is the unix MicroPython with an engine of one line; the virtual boards run a model on the
