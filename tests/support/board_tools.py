@@ -23,8 +23,8 @@ NATMOD = SUPPORT / "board_natmod"
 
 # What the loop, the engine in Python and a model without more sections take.
 RULE_NAMES = [
-    *("__init__", "bands", "decider", "filters", "float64", "meaning", "readout", "scaling"),
-    *("sections", "ticks"),
+    *("__init__", "bands", "decider", "filters", "float64", "log2", "meaning", "readout"),
+    *("scaling", "sections", "ticks"),
 ]
 
 
