@@ -33,8 +33,10 @@ def find_files(sources: Iterable[str | Path]) -> list[Path]:
             here = sorted(p for p in files if not p.name.startswith("."))
             if not here:
                 raise UlnnError(f"{path}: the folder holds no {', '.join(KNOWN)} file")
-        elif path.exists() or not glob.has_magic(str(path)):
+        elif path.exists():
             here = [path]
+        elif not glob.has_magic(str(path)):
+            raise UlnnError(f"{path}: no such file or folder")
         else:
             names = glob.glob(str(path), recursive=True)  # noqa: PTH207, it may be absolute
             here = [p for p in map(Path, sorted(names)) if p.is_file()]
