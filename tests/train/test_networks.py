@@ -23,17 +23,7 @@ from ulnn_host.train.model_recipe import ModelRecipe, WiringRecipe
 from ulnn_host.train.recurrent import Recurrent
 from ulnn_host.train.rollout import Rollout
 
-
-@pytest.fixture(autouse=True)
-def double():
-    """Double precision, one thread."""
-    threads = torch.get_num_threads()
-    torch.set_default_dtype(torch.double)
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
-    torch.set_default_dtype(torch.float)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def sample(net: Rollout, batch=4, steps=7) -> tuple[Tensor, Tensor]:

@@ -28,18 +28,6 @@ from ulnn_host.train.rollout import Rollout
 RIVALS = [name for name, cell in CELLS.items() if not cell.integers]
 
 
-@pytest.fixture
-def double():
-    """Double precision, one thread."""
-    threads = torch.get_num_threads()
-    torch.set_default_dtype(torch.double)
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
-    torch.set_default_dtype(torch.float)
-
-
 def recipe_of(cell: str, **keys) -> ModelRecipe:
     """Small, with all that the cell can have."""
     sizes = {"hidden": 5, "layers": 2, "taps": 3, "reach": 6, "dt_input": True} | keys

@@ -87,3 +87,22 @@ class Cell:
         """The network that a search asks for. model: with what the cell has in common with the
         recipe's own network, which may be of another cell."""
         return replace(model, hidden=ask.size("hidden", 8, 48, own.hidden))
+
+
+class DtInputCell(Cell):
+    """A cell that takes the elapsed time as one more input, or not at all: key `dt_input`."""
+
+    def words(self, model: ModelRecipe) -> str:
+        """With dt or without."""
+        return super().words(model) + (", with dt" if model.dt_input else "")
+
+    def timed(self, model: ModelRecipe) -> bool:
+        """Where dt is an input."""
+        return model.dt_input
+
+    def search(self, ask: Ask, model: ModelRecipe, own: ModelRecipe) -> ModelRecipe:
+        """With dt or without, unless the recipe ignores dt."""
+        model = super().search(ask, model, own)
+        if not own.use_dt:
+            return model
+        return replace(model, dt_input=ask.one_of("dt_input", (False, True), own.dt_input))

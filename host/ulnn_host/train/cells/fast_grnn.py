@@ -6,14 +6,12 @@ recurrent neural network" (NeurIPS 2018, arXiv 1901.02358), with full matrices.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
 from ..model_recipe import ModelRecipe
 from ..rollout import Rollout
-from .cell import Ask, Cell
+from .cell import DtInputCell
 
 
 class FastGrnn(Rollout):
@@ -51,7 +49,7 @@ class FastGrnn(Rollout):
         return states, states
 
 
-class FastGrnnCell(Cell):
+class FastGrnnCell(DtInputCell):
     """One layer."""
 
     name = "fast_grnn"
@@ -60,21 +58,6 @@ class FastGrnnCell(Cell):
     def build(self, model: ModelRecipe, inputs: int, outputs: int) -> Rollout:
         """As the base says."""
         return FastGrnn(inputs, model.hidden, outputs, model.dt_input)
-
-    def words(self, model: ModelRecipe) -> str:
-        """With dt or without."""
-        return super().words(model) + (", with dt" if model.dt_input else "")
-
-    def timed(self, model: ModelRecipe) -> bool:
-        """Where dt is an input."""
-        return model.dt_input
-
-    def search(self, ask: Ask, model: ModelRecipe, own: ModelRecipe) -> ModelRecipe:
-        """With dt or without, unless the recipe ignores dt."""
-        model = super().search(ask, model, own)
-        if not own.use_dt:
-            return model
-        return replace(model, dt_input=ask.one_of("dt_input", (False, True), own.dt_input))
 
 
 CELL = FastGrnnCell()

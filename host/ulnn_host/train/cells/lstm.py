@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from ..model_recipe import ModelRecipe
 from ..recurrent import Kind, Recurrent
 from ..rollout import Rollout
-from .cell import Ask, Cell
+from .cell import DtInputCell
 
 
-class GatedCell(Cell):
+class GatedCell(DtInputCell):
     """Layers of torch.nn."""
 
     kind: ClassVar[Kind]
@@ -30,21 +29,6 @@ class GatedCell(Cell):
             "layers": model.layers,
             "dt_input": model.dt_input,
         }
-
-    def words(self, model: ModelRecipe) -> str:
-        """With dt or without."""
-        return super().words(model) + (", with dt" if model.dt_input else "")
-
-    def timed(self, model: ModelRecipe) -> bool:
-        """Where dt is an input."""
-        return model.dt_input
-
-    def search(self, ask: Ask, model: ModelRecipe, own: ModelRecipe) -> ModelRecipe:
-        """With dt or without, unless the recipe ignores dt."""
-        model = super().search(ask, model, own)
-        if not own.use_dt:
-            return model
-        return replace(model, dt_input=ask.one_of("dt_input", (False, True), own.dt_input))
 
 
 class LstmCell(GatedCell):
