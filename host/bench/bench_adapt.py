@@ -26,7 +26,8 @@ from ulnn_host.data import degrade, watch
 from ulnn_host.data.sequences import Sequences, Statistics
 from ulnn_host.engines import decided
 from ulnn_host.engines import registry as engines
-from ulnn_host.engines.batch import elapsed, quantise
+from ulnn_host.engines.batch import quantise
+from ulnn_host.experiments import adapt
 from ulnn_host.experiments.folds import fold
 from ulnn_host.experiments.trainings import Job, trained
 from ulnn_host.format import container
@@ -140,14 +141,7 @@ def taught(content: bytes, model: ModelFile, examples: Sequences) -> tuple[Centr
     assert data.y is not None
     session = Session(centres, decider, 16 * len(data))
     y = engines.run(content, quantise(model, data), engines.best(content)).y
-    dt = elapsed(data, model.tick_ns)
-    for n, length in enumerate(data.length.tolist()):
-        decider.reset()
-        session.begin(int(data.y[n]))
-        for t, row in enumerate(y[n, :length].tolist()):
-            ended = decider.update(row, int(dt[n, t])) is not None
-            session.add(row, int(dt[n, t]), ended)
-    return centres, session.finish()
+    return centres, adapt.teach(session, decider, model, data, y)
 
 
 def part(data: Sequences, start: float, end: float | None) -> Sequences:

@@ -210,8 +210,8 @@ def _send(board: Board, plan: Plan, progress: Progress | None) -> None:
             board.send(item.path, item.data, count)
         seen = versions.ask(board, f"_sum({item.path!r})", timeout=120)
         versions.check(board, item.path, seen, item.data)
-    # Not as soon as it is unpacked, which a reset can make happen twice.
-    versions.remove_paths(board, [incoming])
+    if unpacks:  # not as soon as it is unpacked, which a reset can make happen twice
+        versions.remove_paths(board, [incoming])
 
 
 def _packed(data: bytes) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-import tomllib
 from array import array
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from ulnn_rules import bands, beats
 
 from ..base.errors import UlnnError
-from ..base.toml_tables import choice, number, positive, table
-from . import features
+from ..base.toml_tables import choice, number, positive
+from . import computed_inputs, features
 from .feature_tracks import Filter, section
 from .sequences import Sequences
 
@@ -147,14 +146,7 @@ def _delay(track: array[int], rate: float) -> int:
 
 def read_recipe(path: str | Path) -> BeatRecipe:
     """The recipe of a TOML file. Raises UlnnError that names the file and the first wrong key."""
-    try:
-        made = table(BeatRecipe, tomllib.loads(Path(path).read_text(encoding="utf-8-sig")))
-        made.content  # noqa: B018, every value is looked at
-        return made
-    except FileNotFoundError:
-        raise UlnnError(f"{path}: no such file; expected a recipe of beats (.toml)") from None
-    except (OSError, ValueError, UlnnError) as error:
-        raise UlnnError(f"{path}: {error}") from None
+    return computed_inputs.read(BeatRecipe, path, "beats")
 
 
 @dataclass(frozen=True)
@@ -225,26 +217,22 @@ def computed(data: Sequences, recipe: BeatRecipe) -> Sequences:
         find(raw[k, :length], us[k, :length], made, native)
         for k, length in enumerate(data.length.tolist())
     ]
-    steps = np.array([len(part.r) for part in parts])
-    kept = np.flatnonzero(steps)
-    if not kept.size:
-        raise UlnnError(
-            "no beat was found in the data: is the lead on, the scale right, and are there 5 s or "
-            "more?"
-        )
-    data, steps = data.take(kept), steps[kept]
-    x = np.zeros((len(steps), steps.max(), made.outputs), np.float32)
-    at = np.zeros(x.shape[:2], np.int64)
-    dt = np.ones(x.shape[:2], np.float32)
-    for row, k in enumerate(kept.tolist()):
-        x[row, : steps[row]] = parts[k].values.astype(np.float32) / features.UNIT
-        at[row, : steps[row]] = parts[k].r
-        dt[row, : steps[row]] = parts[k].us / 1e6
-    y = data.y
-    if y is not None and data.per_step:
-        y = y[np.arange(len(steps))[:, None], at]
+    steps = computed_inputs.gathered(
+        data, [part.values for part in parts], [part.r for part in parts],
+        "no beat was found in the data: is the lead on, the scale right, and are there 5 s or "
+        "more?",
+    )  # fmt: skip
+    dt = np.ones(steps.x.shape[:2], np.float32)
+    for row, k in enumerate(steps.kept.tolist()):
+        dt[row, : steps.length[row]] = parts[k].us / 1e6
     return dataclasses.replace(
-        data, x=x, dt=dt, y=y, length=steps, channels=recipe.names, beats=content
+        steps.data,
+        x=steps.x,
+        dt=dt,
+        y=steps.y,
+        length=steps.length,
+        channels=recipe.names,
+        beats=content,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-import tomllib
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from ulnn_rules import bands, features
 
 from ..base.errors import UlnnError
-from ..base.toml_tables import number, positive, table
+from ..base.toml_tables import number, positive
+from . import computed_inputs
 from .feature_tracks import Track
 from .sequences import Sequences
 
-UNIT = features.UNIT  # counts of a feature's real 1
 TOLERANCE = 0.02  # of the time between two samples
 
 
@@ -80,14 +79,7 @@ class FeatureRecipe:
 
 def read_recipe(path: str | Path) -> FeatureRecipe:
     """The recipe of a TOML file. Raises UlnnError that names the file and the first wrong key."""
-    try:
-        made = table(FeatureRecipe, tomllib.loads(Path(path).read_text(encoding="utf-8-sig")))
-        made.content  # noqa: B018, every frequency is looked at
-        return made
-    except FileNotFoundError:
-        raise UlnnError(f"{path}: no such file; expected a recipe of features (.toml)") from None
-    except (OSError, ValueError, UlnnError) as error:
-        raise UlnnError(f"{path}: {error}") from None
+    return computed_inputs.read(FeatureRecipe, path, "features")
 
 
 def computed(data: Sequences, recipe: FeatureRecipe) -> Sequences:
@@ -113,25 +105,19 @@ def computed(data: Sequences, recipe: FeatureRecipe) -> Sequences:
     for x, length in zip(raw, data.length, strict=True):
         ends.append(_ends(made, int(length)))
         parts.append(_of_one(made, runners, x[:length], ends[-1]))
-    steps = np.array([len(part) for part in parts])
-    kept = np.flatnonzero(steps)
-    if not kept.size:
-        raise UlnnError(
-            f"no recording has {made.reach} samples, {made.reach / recipe.rate:.3g} s, the frames "
-            "of the features: record longer, or choose a smaller size"
-        )
-    data, steps = data.take(kept), steps[kept]
-    x = np.zeros((len(steps), steps.max(), made.outputs), np.float32)
-    at = np.zeros(x.shape[:2], np.int64)
-    for row, k in enumerate(kept.tolist()):
-        x[row, : steps[row]] = parts[k].astype(np.float32) / UNIT
-        at[row, : steps[row]] = ends[k]
-    y = data.y
-    if y is not None and data.per_step:
-        y = y[np.arange(len(steps))[:, None], at]
-    dt = np.full(x.shape[:2], recipe.hop / recipe.rate, np.float32)
+    steps = computed_inputs.gathered(
+        data, parts, ends,
+        f"no recording has {made.reach} samples, {made.reach / recipe.rate:.3g} s, the frames "
+        "of the features: record longer, or choose a smaller size",
+    )  # fmt: skip
     return dataclasses.replace(
-        data, x=x, dt=dt, y=y, length=steps, channels=recipe.names, features=content
+        steps.data,
+        x=steps.x,
+        dt=np.full(steps.x.shape[:2], recipe.hop / recipe.rate, np.float32),
+        y=steps.y,
+        length=steps.length,
+        channels=recipe.names,
+        features=content,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ulnn_rules.centres import Centres
+from ulnn_rules.decider import Decider
 from ulnn_rules.session import Session
 
 from ..base import files
@@ -101,15 +102,7 @@ def adapt(
         session = Session(centres, decider, int(data.length.sum()))
     except ValueError as error:
         raise UlnnError(str(error)) from None
-    dt = elapsed(data, model.tick_ns)
-    assert data.y is not None
-    for n, length in enumerate(data.length.tolist()):
-        decider.reset()
-        session.begin(int(data.y[n]))
-        for t, row in enumerate(y[n, :length].tolist()):
-            ended = decider.update(row, int(dt[n, t])) is not None
-            session.add(row, int(dt[n, t]), ended)
-    kept = session.finish()
+    kept = teach(session, decider, model, data, y)
     labels = class_names(model.labels, model.output_size)
     before = after = None
     if test is not None:
@@ -124,6 +117,22 @@ def adapt(
         centres.save(str(place))
         written = place.read_bytes()
     return Adapted(kept, dict(zip(labels, centres.counts, strict=True)), before, after, written)
+
+
+def teach(
+    session: Session, decider: Decider, model: ModelFile, data: Sequences, y: np.ndarray[Any, Any]
+) -> bool:
+    """Give a session windows with their labels, and the model's outputs (N, T, O); whether its
+    check kept what they teach."""
+    dt = elapsed(data, model.tick_ns)
+    assert data.y is not None
+    for n, length in enumerate(data.length.tolist()):
+        decider.reset()
+        session.begin(int(data.y[n]))
+        for t, row in enumerate(y[n, :length].tolist()):
+            ended = decider.update(row, int(dt[n, t])) is not None
+            session.add(row, int(dt[n, t]), ended)
+    return session.finish()
 
 
 def _outputs(
