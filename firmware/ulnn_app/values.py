@@ -8,7 +8,7 @@ from ulnn_rules.readout import Window
 
 class Values:
     """y: outputs of the last step, array('h'). rule: `Meaning` of the file; model: the engine's,
-    whose state is reset where the rule says so."""
+    which is reset at the end of a window if the rule asks for it."""
 
     labels = ()
     label = ""

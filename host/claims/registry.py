@@ -22,8 +22,8 @@ UNTESTED: tuple[Untested, ...] = (
         "Weeks before a failure",
         "A liquid network warns of a failure weeks before it.",
         "No recordings of machines that ran for weeks until they failed can be had in a package; "
-        "generated ones fail when their generator says so. What can be tested, who warns first at "
-        "equal false alarms, is on its own page.",
+        "a generated machine fails when its generator decides. Which detector warns first at "
+        "equal false alarms can be tested, and has a page of its own.",
     ),
     Untested(
         "Costs of egress",
