@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from ulnn_host.base import console, files
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.base.paths import project_root
 
-from . import page, pictures, results
+from . import page, pictures, results, texts
 from .claim import FULL, QUICK, Claim, Run
 from .registry import CLAIMS, UNTESTED
 from .results import Result
@@ -94,10 +95,11 @@ def main(
 
     for name in () if only_page else claim or named:
         typer.echo(f"claim {name}", err=True)
-        run = Run(FULL if whole else QUICK, build / "cache", report, train=not count)
+        plan, workers = FULL if whole else QUICK, os.cpu_count() or 1
+        run = Run(plan, build / "cache", report, train=not count, workers=workers)
         result = run_claim(named[name], run)
         result.save(folder / f"{name}.json")
-        shown = page.words(result.findings.measured, result.unit)
+        shown = texts.words(result.findings.measured, result.unit)
         typer.echo(f"{name}: {shown}: {result.verdict}", err=True)
     found = {path.stem: Result.read(path) for path in sorted(folder.glob("*.json"))}
     for name, result in found.items():

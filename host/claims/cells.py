@@ -13,7 +13,10 @@ NO_TIME = "CfC, dt constant"
 WIRED = "wired"
 BACKBONE = "CfC with a backbone, xavier"
 GRU, GRU_DT, LSTM, LSTM_DT = "GRU", "GRU + dt", "LSTM", "LSTM + dt"
-MIN_GRU, GRU_D = "minGRU + dt (float)", "GRU-D (float)"
+MIN_GRU, GRU_D, LIQUID = "minGRU + dt (float)", "GRU-D (float)", "LiquidCell (float)"
+FAST_GRNN, CNN = "FastGRNN + dt (float)", "CNN + dt (float)"
+ATTENTION = "attention + dt (float)"
+FLOAT = (LIQUID, MIN_GRU, GRU_D, FAST_GRNN, CNN, ATTENTION)
 
 CELLS: Mapping[str, Mapping[str, Any]] = {
     CFC: {"cell": "cfc", "backbone_layers": 0},
@@ -24,13 +27,19 @@ CELLS: Mapping[str, Mapping[str, Any]] = {
     GRU_DT: {"cell": "gru", "dt_input": True},
     LSTM: {"cell": "lstm"},
     LSTM_DT: {"cell": "lstm", "dt_input": True},
+    LIQUID: {"cell": "liquid"},
     MIN_GRU: {"cell": "min_gru"},
     GRU_D: {"cell": "gru_d"},
+    FAST_GRNN: {"cell": "fast_grnn", "dt_input": True},
+    CNN: {"cell": "cnn", "layers": 3},
+    ATTENTION: {"cell": "attention"},
 }
 WORDS = """*CfC* has no backbone and starts as leaky integrators, the default of such networks
 here; *dt constant* is the same without the elapsed time; *xavier* is the network of ncps with
-its start; *+ dt* has the elapsed time as one more input, or in its gate; *float* has no integer
-engine: its scores are those of floats, its bytes and cycles estimates."""
+its start; *+ dt* has the elapsed time as one more input, in its gate, or in the turns of its
+attention; *LiquidCell* is the article's leaky integrator; *float* has no integer engine: its
+scores are those of floats, its bytes and cycles estimates
+([cells.md](docs/cells.md))."""
 
 
 def recipes(names: Iterable[str], content: Mapping[str, Mapping[str, Any]]) -> dict[str, Recipe]:

@@ -9,6 +9,7 @@ from ulnn_host.experiments.intervals import Interval, interval
 from . import cells, gait, running
 from .claim import Chart, Claim, Dot, Findings, Run, Table
 from .study import Found
+from .texts import signed
 
 NOISY = tuple(running.name_of(level) for level in running.LEVELS[1:])
 SEEN = f"trained with noise {running.SEEN:g}"
@@ -35,10 +36,10 @@ def test(run: Run) -> Findings:
         for name in (*found.trials, *found.others):
             share = lower(found, name, cells.LSTM, NOISY)
             if name != cells.LSTM:
-                dots.append(Dot(name, words, share.value, share.low, share.high))
-            ends = f"{share.value:+.1f} % ({share.low:+.1f} to {share.high:+.1f})"
-            rows.append((name, *found.shape(name), *(found.cell(name, t) for t in tests), ends))
-        head = ("network", "neurons", "bytes", "cycles", *tests, "lower than LSTM, with noise")
+                dots.append(Dot.of(name, words, share))
+            scores = [found.cell(name, t) for t in tests]
+            rows.append((name, *found.shape(name), *scores, signed(share)))
+        head = ("network", "neurons", "bytes", "cycles", *tests, "lower than LSTM, with noise, %")
         tables.append(Table(f"Mean squared error, {words}", head, tuple(rows)))
         losses += found.losses(cells.CFC, {t: f"{words}, {t}" for t in tests})
     return Findings(

@@ -28,13 +28,14 @@ QUICK = Plan(seeds=1, folds=1, epochs=5, rates=(0.01,))
 @dataclass(frozen=True)
 class Run:
     """One run. cache: folder of trainings that are done; report(what is being done); train: false
-    where only what was trained before is measured again; kept: seconds of trainings that were done
-    before."""
+    where only what was trained before is measured again; workers: processes that train; kept:
+    seconds of trainings that were done before."""
 
     plan: Plan
     cache: Path
     report: Callable[[str], None] = lambda note: None
     train: bool = True
+    workers: int = 1
     kept: list[float] = field(default_factory=list)
 
 
@@ -64,6 +65,11 @@ class Dot:
     value: float
     low: float
     high: float
+
+    @staticmethod
+    def of(label: str, group: str, number: Interval) -> Dot:
+        """Of an interval."""
+        return Dot(label, group, number.value, number.low, number.high)
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def test(run: Run) -> Findings:
         head = ("network", "bytes", "cycles", "balanced accuracy")
         ratios[task] = ratio(found, test)
         tables.append(Table(f"{task.capitalize()}", head, tuple(rows)))
-        dots.append(Dot(task, "", ratios[task].value, ratios[task].low, ratios[task].high))
+        dots.append(Dot.of(task, "", ratios[task]))
         if ratios[task].high < 1:
             losses.append(f"{task}: GRU needs fewer cycles at the same quality")
         losses += found.losses(f"{cells.CFC} {SIZES[-1]}", {test: task})

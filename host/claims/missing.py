@@ -48,7 +48,7 @@ def test(run: Run) -> Findings:
         losses += found.losses(cells.CFC, called)
         for name in found.trials:
             lost = points(found, name, LOST)
-            dots.append(Dot(name, f"trained on {words}", lost.value, lost.low, lost.high))
+            dots.append(Dot.of(name, f"trained on {words}", lost))
     rows = [(name, *(tones.cell(name, k) for k in tone.PATTERNS)) for name in tone.NAMES]
     title = "Tone, trained at random times: mean squared error"
     tables.append(Table(title, ("network", *tone.PATTERNS), tuple(rows)))

@@ -16,6 +16,7 @@ from ulnn_host.quantize.rollouts import sample
 from . import cells, wrist
 from .claim import Chart, Claim, Dot, Findings, Run, Source, Table
 from .study import Found, Part, study
+from .texts import signed
 
 WIRED = "wired, AutoNCP(19, 4)"
 BYTES, CYCLES = "of at most its bytes", "of at most its cycles"
@@ -80,8 +81,8 @@ def test(run: Run) -> Findings:
             row = [label, *each.shape(name), each.cell(name, wrist.COMPLETE)]
             if what != WIRED:
                 change = gain(found, what)
-                row.append(f"{change.value:+.1f} ({change.low:+.1f} to {change.high:+.1f})")
-                dots.append(Dot(f"{task}, against {label}", task, *_ends(change)))
+                row.append(signed(change))
+                dots.append(Dot.of(f"{task}, against {label}", task, change))
                 if change.high < 0:
                     loss = (
                         f"{task}: the wired net is {-change.value:.1f} points worse than {label}"
@@ -106,10 +107,6 @@ def test(run: Run) -> Findings:
         notes=("That 19 neurons beat a ResNet cannot be tested: the article names no data.",),
         data=data,
     )
-
-
-def _ends(change: Interval) -> tuple[float, float, float]:
-    return change.value, change.low, change.high
 
 
 CLAIM = Claim(

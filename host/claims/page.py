@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ulnn_host.base.paragraphs import wrapped
-from ulnn_host.experiments.intervals import Interval
 
 from . import cells
 from .claim import FULL, Claim, Table, Untested
 from .results import Result
+from .texts import number, words
 from .verdict import HOLDS, NO_VERDICT, NOT_SEEN, NOT_TESTABLE, REVERSED, SMALLER
 
 HEAD = """# The claims, measured
@@ -64,17 +64,6 @@ def page(
     parts += [f"## {claim.title}\n\n> {claim.says}\n\n{_line(claim.why)}\n" for claim in untested]
     parts.append(OTHERS)
     return wrapped("\n".join(parts))
-
-
-def number(value: float, unit: str = "") -> str:
-    """A number with three digits, and its unit."""
-    digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{digits} {unit}".strip()
-
-
-def words(measured: Interval, unit: str) -> str:
-    """A number and its interval."""
-    return f"{number(measured.value, unit)} ({number(measured.low)} to {number(measured.high)})"
 
 
 def _summary(claim: Claim, result: Result) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from ulnn_host.base import files
@@ -202,14 +203,20 @@ def study(
         most = Budget.parse(budget)
         recipes = {name: solved(r, most, parts[0].fit, BITS) for name, r in recipes.items()}
     if rates is None:
-        rates = {name: _rate(run, recipe, parts[0], measure) for name, recipe in recipes.items()}
-    found: dict[str, list[list[Trial]]] = {name: [] for name in recipes}
+        rates = _rates(run, measure, parts[0], recipes, title)
     data = hashes.digest(*(_hash(part).encode() for part in parts))
-    for seed in range(1, run.plan.seeds + 1):
-        for name, recipe in recipes.items():
-            run.report(f"{title} {name}, seed {seed} of {run.plan.seeds}")
-            made = _with(recipe, seed, rates[name])
-            found[name].append([_trial(run, made, part) for part in parts])
+    seeds = range(1, run.plan.seeds + 1)
+    jobs = [
+        (_with(recipe, seed, rates[name]), part)
+        for seed in seeds
+        for name, recipe in recipes.items()
+        for part in parts
+    ]
+    trials = iter(_trials(run, jobs, title))
+    found: dict[str, list[list[Trial]]] = {name: [] for name in recipes}
+    for _ in seeds:
+        for rows in found.values():
+            rows.append([next(trials) for _ in parts])
     return Found(measure, found, dict(recipes), dict(rates), data)
 
 
@@ -218,20 +225,25 @@ def _with(recipe: Recipe, seed: int, rate: float) -> Recipe:
     return replace(recipe, seed=seed, training=training)
 
 
-def _rate(run: Run, recipe: Recipe, part: Part, measure: str) -> float:
-    """The learning rate that is best on a part of what is fitted."""
+def _rates(
+    run: Run, measure: str, part: Part, recipes: Mapping[str, Recipe], title: str
+) -> dict[str, float]:
+    """The learning rate of each network that is best on a part of what is fitted."""
     rates = run.plan.rates
     if len(rates) == 1:
-        return rates[0]
-    outer = Fold(part.fit, part.calibration, part.calibration)
-    inside = folds.inner(outer, recipe.data, 0)
-    losses = []
-    for rate in rates:
-        made = _with(recipe, 1, rate)
-        trial = _trial(run, made, Part(inside.fit, inside.calibration, {"": inside.test}))
-        value = Tallies(measure, [list(trial.integers[""].values())]).mean
-        losses.append(-value if measure == ACCURACY else value)
-    return rates[int(np.argmin(losses))]
+        return dict.fromkeys(recipes, rates[0])
+    jobs = []
+    for recipe in recipes.values():
+        inside = folds.inner(Fold(part.fit, part.calibration, part.calibration), recipe.data, 0)
+        inner = Part(inside.fit, inside.calibration, {"": inside.test})
+        jobs += [(_with(recipe, 1, rate), inner) for rate in rates]
+    trials = iter(_trials(run, jobs, f"{title} learning rates,"))
+    best = np.argmax if measure == ACCURACY else np.argmin
+    found = {}
+    for name in recipes:
+        rows = [list(next(trials).integers[""].values()) for _ in rates]
+        found[name] = rates[int(best([Tallies(measure, [row]).mean for row in rows]))]
+    return found
 
 
 def _hash(part: Part) -> str:
@@ -254,17 +266,29 @@ def _job(recipe: Recipe, part: Part) -> Job:
     return Job(recipe, Fold(part.fit, part.calibration, part.calibration), BITS)
 
 
-def _trial(run: Run, recipe: Recipe, part: Part) -> Trial:
-    """One training, measured: from the folder where it is there."""
-    job = _job(recipe, part)
+def _trials(run: Run, jobs: Sequence[tuple[Recipe, Part]], title: str) -> list[Trial]:
+    """All jobs, measured: from the folder if they are there, the others by the run's workers."""
+    made = [Trial.read(_path(run, *job)) for job in jobs]
+    waiting = [k for k, trial in enumerate(made) if trial is None]
+    run.kept.extend(trial.seconds / run.workers for trial in made if trial is not None)
+    alone = replace(run, report=Run.report)  # what a worker is given
+    work = Parallel(run.workers, return_as="generator")
+    done = work(delayed(_trial)(alone, *jobs[k]) for k in waiting)
+    for count, (k, trial) in enumerate(zip(waiting, done, strict=True), 1):
+        made[k] = trial
+        run.report(f"{title} {count} of {len(waiting)} trainings")
+    return [trial for trial in made if trial is not None]
+
+
+def _path(run: Run, recipe: Recipe, part: Part) -> Path:
     code = hashes.of_code(trainings.MEASURING_CODE)
-    facts = (job.training_key, _hash(part), *part.tests, str(BITS), code)
-    path = run.cache / f"{hashes.digest(*(fact.encode() for fact in facts))}.json"
-    done = Trial.read(path)
-    if done is not None:
-        run.kept.append(done.seconds)
-        return done
-    trained = _trained(run, job)
+    facts = (_job(recipe, part).training_key, _hash(part), *part.tests, str(BITS), code)
+    return run.cache / f"{hashes.digest(*(fact.encode() for fact in facts))}.json"
+
+
+def _trial(run: Run, recipe: Recipe, part: Part) -> Trial:
+    """One training, measured and kept."""
+    trained = _trained(run, _job(recipe, part))
     if not cell_of(recipe.model.cell).integers:
         guess = estimated(trained.network(), BITS)
         rows = {name: _tallies(train.evaluate(trained, data)) for name, data in part.tests.items()}
@@ -281,7 +305,7 @@ def _trial(run: Run, recipe: Recipe, part: Part) -> Trial:
                 (floats if kind == FLOAT else integers)[name] = _tallies(found)
         costs = len(file), cycles(made), made.macs
         trial = Trial(floats, integers, *costs, _seconds(trained))
-    files.write_json(path, asdict(trial))
+    files.write_json(_path(run, recipe, part), asdict(trial))
     return trial
 
 

@@ -10,7 +10,7 @@ from . import cells, tone
 from .claim import Chart, Claim, Dot, Findings, Run, Table
 from .study import Found
 
-NAMES = (*tone.NAMES, cells.MIN_GRU, cells.GRU_D)
+NAMES = (*tone.NAMES, *cells.FLOAT)
 IRREGULAR = (tone.MISSING, tone.RANDOM)
 
 
@@ -40,7 +40,7 @@ def test(run: Run) -> Findings:
             words_of = [found.cell(name, test) for test in tone.PATTERNS]
             words = "" if name == tone.RULE else trained
             rows.append((name, words, *found.shape(name), *words_of))
-            dots.append(Dot(name, f"trained: {words}", share.value, share.low, share.high))
+            dots.append(Dot.of(name, f"trained: {words}", share))
     head = ("network", "trained on", "neurons", "bytes", "cycles", *tone.PATTERNS)
     losses = [f"trained regular; {text}" for text in regular.losses(cells.CFC, tone.PATTERNS)]
     losses += [
