@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +127,12 @@ def app_leaves(model: Path, data: Path, policy: Path, words: tuple[str, ...]) ->
         "events": {"folder": str(folder / "log"), "decisions": "all"},
     }  # fmt: skip
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.chdir(policy.parent):
+    with (
+        Path(os.devnull).open() as silent,  # nobody types
+        mock.patch.object(sys, "stdin", silent),
+        contextlib.redirect_stdout(printed),
+        contextlib.chdir(policy.parent),
+    ):
         board_code.module("ulnn_app.loop")
         running = board_code.package("ulnn_app")
         app = running.make(settings)
