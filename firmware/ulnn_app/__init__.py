@@ -48,7 +48,7 @@ def start(settings="settings.json", source=None):
 def run(settings="settings.json", source=None, on_decision=None, on_alarm=None):
     """Run the app until Ctrl-C, `stop` or the end of a recording; then the prompt is back.
 
-    on_decision, on_alarm: functions that get the app at each decision, and when its alarm has
+    on_decision, on_alarm: functions that get the app at each decision, and when an alarm has
     learnt, begins or ends. A mistake is printed in one line.
     """
     import asyncio
@@ -99,25 +99,28 @@ def faults():
     return _app.faults.entries() if _app else []
 
 
-def _alarm():
+def acknowledge(name=None):
+    """Somebody has seen the alarm of this name, or all. Whether one was raised; ValueError without
+    an alarm, or one of that name."""
+    return _alarm(name).do("acknowledge")
+
+
+def snooze(minutes, name=None):
+    """End the alarm of this name, or all, and raise none for so many minutes. False: it still
+    learns. ValueError as of `acknowledge`."""
+    return _alarm(name).do("snooze", max(1, int(60 * minutes)))
+
+
+def relearn(name=None):
+    """Learn what is usual and the threshold again, after a repair: the alarm of this name, or all.
+    The history stays. ValueError as of `acknowledge`."""
+    return _alarm(name).do("relearn")
+
+
+def _alarm(name):
     if not (_app and _app.alarm):
         raise ValueError('no app with an alarm has run here: see "alarm" in its settings')
-    return _app.alarm
-
-
-def acknowledge():
-    """Somebody has seen the alarm. Whether one was raised; ValueError without an alarm."""
-    return _alarm().do("acknowledge")
-
-
-def snooze(minutes):
-    """End an alarm, and raise none for so many minutes. False: it still learns."""
-    return _alarm().do("snooze", max(1, int(60 * minutes)))
-
-
-def relearn():
-    """Learn what is usual and the threshold again, after a repair. The history stays."""
-    return _alarm().do("relearn")
+    return _app.alarm if name is None else _app.alarm.named(name)
 
 
 def forget(*files, settings="settings.json"):

@@ -1,4 +1,5 @@
-"""The alarm of an app: its settings, what it keeps on the board, and what a person is told."""
+"""An alarm of an app: its settings, what it keeps on the board, and what a person is told. Several
+are in `ulnn_app.alarms`."""
 
 from array import array
 from hashlib import sha256
@@ -13,6 +14,7 @@ from ulnn_rules.watch import Between, Watch
 
 PREDICTION = "prediction"
 TABLE = {
+    "name": Key(str, "", high=48),  # with words around it 72 bytes, of an event
     "score": Key(str, PREDICTION, 1, 255),
     "learn_s": Key(int, 86400, 128, 31536000),
     "false_alarms_a_day": Key(float, 0.1, 0.001, 1000),
@@ -31,15 +33,32 @@ _WHEN = {"channel": Key(str, low=1), "above": Key(float, None), "below": Key(flo
 _OF_SCORES = ("score", "rule", "smooth", "look", "every_s")
 
 
-def watch(settings, source, front, meaning, scaling, where="settings"):
-    """The `Watch` of checked settings of an app, for its source, its front, and `Meaning` and
-    `Scaling` of its model. Raises ValueError; its text begins with `where`."""
-    s, at = settings["alarm"], where + ".alarm"
-    names = meaning.channels or settings["channels"]
+def checked(given, where):
+    """Settings of an alarm, or a list of them, with every key of TABLE. Raises ValueError; its
+    text begins with `where`."""
+    if isinstance(given, list):
+        from ulnn_app.alarms import checked as checked_all  # not on every heap
+
+        return checked_all(given, where)
+    return check(given, TABLE, where)
+
+
+def watches(settings, source, front, meaning, scaling, where="settings"):
+    """The `Watch` of each alarm of an app with checked settings, for its source, its front, and
+    `Meaning` and `Scaling` of its model. Raises ValueError; its text begins with `where`."""
+    given, at = settings["alarm"], where + ".alarm"
+    each = [(given, at)]
+    if isinstance(given, list):
+        each = [(s, "%s[%d]" % (at, k)) for k, s in enumerate(given)]
+    names = list(meaning.channels or settings["channels"])
+    return [_watch(s, names, source, front, meaning, scaling, at) for s, at in each]
+
+
+def _watch(s, names, source, front, meaning, scaling, where):
     score = s["score"]
     try:
         if score in names:
-            made = Input(list(names).index(score))
+            made = Input(names.index(score))
         elif score != PREDICTION:
             text = "score: expected %s or an input of the model (%s), got %r"
             raise ValueError(text % (PREDICTION, ", ".join(names), score))
@@ -52,7 +71,7 @@ def watch(settings, source, front, meaning, scaling, where="settings"):
             for k, given in enumerate(s["when"])
         ]
     except ValueError as e:
-        raise ValueError("%s.%s" % (at, e)) from None
+        raise ValueError("%s.%s" % (where, e)) from None
     false_alarms = int(s["false_alarms_a_day"] * 1000 + 0.5)
     alarm = Alarm(
         s["learn_s"], false_alarms, made.weighs, s["rule"], s["smooth"],
@@ -65,7 +84,7 @@ def _between(given, names, source, front, scaling, where):
     s = check(given, _WHEN, where)
     name, raw = s["channel"], False
     if name in names:
-        k = list(names).index(name)
+        k = names.index(name)
         scale, offset = scaling.input_pair(k)
     elif name in source.names and front.raw is not None:
         k, raw = list(source.names).index(name), True
@@ -84,14 +103,27 @@ def _between(given, names, source, front, scaling, where):
     return Between(k, ends[0], ends[1], raw)
 
 
-class Alarms:
-    """A `Watch` at work in an app. on_alarm: functions that get the app: when it has learnt, and
-    when an alarm begins and ends (`app.alarm.watch.alarm.event`). kept: whether what an earlier
-    start has learnt was there. Raises ValueError where settings do not fit."""
+def make(app, meaning, scaling, model, where):
+    """What watches in an app: an `AppAlarm`, of a list `ulnn_app.alarms.Alarms`. model: its file.
+    Raises ValueError where settings do not fit; its text begins with `where`."""
+    given = app.settings["alarm"]
+    made = watches(app.settings, app.source, app.front, meaning, scaling, where)
+    if isinstance(given, list):
+        from ulnn_app.alarms import Alarms  # not on every heap
 
-    def __init__(self, app, meaning, scaling, model, where):
-        self._settings = s = app.settings["alarm"]
-        self.watch = watch(app.settings, app.source, app.front, meaning, scaling, where)
+        return Alarms([AppAlarm(app, s, made[k], model) for k, s in enumerate(given)])
+    return AppAlarm(app, given, made[0], model)
+
+
+class AppAlarm:
+    """A `Watch` at work in an app. name: "" where settings give none. on_alarm: functions that get
+    the app: when it has learnt, and when an alarm begins and ends
+    (`app.alarm.watch.alarm.event`). kept: whether what an earlier start has learnt was there."""
+
+    def __init__(self, app, settings, watch, model):
+        self._settings = s = settings
+        self.name = s["name"]
+        self.watch = watch
         self.on_alarm = []
         of_scores = ", ".join(["%s=%s" % (name, s[name]) for name in _OF_SCORES])
         owner = sha256(sections.digest(model) + of_scores.encode()).digest()
@@ -124,14 +156,18 @@ class Alarms:
     def _tell(self):
         app, alarm = self._app, self.watch.alarm
         event, margin = alarm.event, alarm.value - alarm.level
+        what = self._words(event)
         if app.reports:
-            app.reports.alarm(event, margin)
+            app.reports.alarm(what, margin if event == "raised" else None)
         if app.settings["print"] != "nothing":
             if app.private:
-                event, margin = app.private.decision(event, margin)
-            print(app.seconds, "s alarm", event, "margin", margin)
+                what, margin = app.private.decision(what, margin)
+            print(app.seconds, "s alarm", what, "margin", margin)
         for f in self.on_alarm:
             app.call(f, "on_alarm")
+
+    def _words(self, event):
+        return "%s: %s" % (event, self.name) if self.name else event
 
     def save(self):
         """Keep what is to survive a power cut."""
@@ -149,19 +185,28 @@ class Alarms:
         if done:
             self.save()
             if self._app.reports:
-                self._app.reports.alarm(what, 0)
+                self._app.reports.alarm(self._words(what))
         return done
+
+    def named(self, name):
+        """Itself, where that is its name. Raises ValueError."""
+        if name != self.name:
+            raise ValueError("no alarm is called %r, expected %r" % (name, self.name))
+        return self
 
     def forget(self):
         """As if it had never run; the file goes by other hands."""
         self.watch.forget()
 
     def figures(self):
-        """Numbers and texts for `ulnn_app.figures`."""
+        """Numbers and texts for `ulnn_app.figures`; "name" where it has one."""
         a, w = self.watch.alarm, self.watch
-        return {
+        found = {
             "state": a.state, "score": a.score, "value": a.value, "level": a.level,
             "learns": a.threshold.state, "blocks": a.threshold.blocks, "of": BLOCKS,
             "allowed": w.allowed, "alarms": a.alarms, "start": a.start, "seconds": a.seconds,
             "history": a.history(),
         }  # fmt: skip
+        if self.name:
+            found["name"] = self.name
+        return found

@@ -31,7 +31,7 @@ class App:
     is no reading any more; and at each turn of the loop, which has to be short. samples, clamped,
     starts: counts since the start. reports: the `Reports` of events, None without sinks. faults:
     a `measures.Faults`. state: "ready", "running", "waiting" after a fault, "ended". policy: what
-    may leave, or None; source: masked by it. alarm: the `Alarms`, None without settings for it.
+    may leave, or None; source: masked by it. alarm: an `AppAlarm` or `Alarms`, None without one.
     wearer: the `Wearer`, None without "adapt". front: what makes steps of samples
     (`front.Samples`).
     """
@@ -82,9 +82,9 @@ class App:
 
             self.reports = Reports(self, where)
         if s["alarm"]:
-            from ulnn_app.alarm import Alarms  # not on every heap
+            from ulnn_app.alarm import make as make_alarm  # not on every heap
 
-            self.alarm = Alarms(self, meaning, scaling, path, where)
+            self.alarm = make_alarm(self, meaning, scaling, path, where)
         _collect()
         free = _memory()[1]
         if 0 < free < _FREE:

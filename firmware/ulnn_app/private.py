@@ -39,9 +39,11 @@ class Private:
             name = self._name(label)
             counts[name] = counts.get(name, 0) + n
         f["decisions"] = [(name, counts[name]) for name in counts]
-        a = f["alarm"]
-        if a:
-            a["state"] = self._name(a["state"])
+        alarms = f["alarm"]
+        for a in alarms if isinstance(alarms, list) else [alarms] if alarms else []:
+            for key in ("name", "state"):
+                if key in a:
+                    a[key] = self._name(a[key])
             for key in ("score", "value", "level"):
                 a[key] = self._margin(a[key])
             a["history"] = [

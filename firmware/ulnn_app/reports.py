@@ -40,13 +40,13 @@ class Reports:
             self._shown = app.decision
             self.log.add("decision", app.label, app.margin)
 
-    def alarm(self, event, margin):
-        """What became of an alarm: "raised", "cleared", "learnt", or what a person did. Only the
-        first is one."""
-        if event == "raised":
-            self.log.add("alarm", event, margin)
+    def alarm(self, what, margin=None):
+        """What became of an alarm: "raised", "cleared", "learnt", or what a person did, and its
+        name. margin: of the first, which alone is one."""
+        if margin is None:
+            self.log.add("note", "alarm " + what)
         else:
-            self.log.add("note", "alarm " + event)
+            self.log.add("alarm", what, margin)
 
     def fault(self, text):
         """Another fault than the one before."""

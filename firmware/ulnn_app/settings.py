@@ -22,7 +22,7 @@ TABLE = {
     "adapt": Key(str, "", high=255),
     "sinks": Key(list, [], high=4),
     "events": Key(dict, {}),
-    "alarm": Key(dict, {}),
+    "alarm": Key(None, {}),  # ulnn_app.alarm checks it
 }
 EVENTS = {
     "folder": Key(str, "events", low=1),
@@ -50,12 +50,13 @@ def read(settings, where="settings"):
         Key(str, low=1).check(name, "%s.channels[%d]" % (where, k))
     found["events"] = check(found["events"], EVENTS, where + ".events")
     _check_sinks(found["sinks"], found["source"], where)
-    if found["alarm"]:
+    if found["alarm"] not in ({}, []):
         try:
-            from ulnn_app.alarm import TABLE as keys  # not on every heap
+            from ulnn_app.alarm import checked  # not on every heap
+
+            found["alarm"] = checked(found["alarm"], where + ".alarm")
         except ImportError as e:
             raise ValueError("%s.alarm: not on this board: %s" % (where, e)) from None
-        found["alarm"] = check(found["alarm"], keys, where + ".alarm")
     return found
 
 

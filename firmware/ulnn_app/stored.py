@@ -18,8 +18,9 @@ def forget(app, settings, files):
     for sink in settings["sinks"]:
         if sink["kind"] == "file":
             paths += [sink["path"], sink["path"] + ".old"]
-    if settings["alarm"]:
-        paths.append(settings["alarm"]["file"])
+    alarms = settings["alarm"]
+    if alarms:
+        paths += [s["file"] for s in (alarms if isinstance(alarms, list) else [alarms])]
     if settings["adapt"]:
         paths.append(settings["adapt"])
     found = [path for path in paths if _is_there(path)]

@@ -82,6 +82,8 @@ def alarm(f):
         text = "%s, %d of %d, %d so far" % (f["state"], f["value"], f["level"], f["alarms"])
     if not f["allowed"]:
         text += ", not in a state to watch"
+    if "name" in f:
+        text = "%s: %s" % (f["name"], text)
     return [("alarm", text)] + [("", _alarm(entry)) for entry in f["history"]]
 
 
@@ -104,8 +106,9 @@ def status(f):
     if counted:
         now = "%s, margin %d" % (f["decision"], f["margin"])
         lines[6:6] = [("decisions", ", ".join(counted)), ("now", now)]
-    if f["alarm"]:
-        lines += alarm(f["alarm"])
+    alarms = f["alarm"]
+    for each in alarms if isinstance(alarms, list) else [alarms] if alarms else []:
+        lines += alarm(each)
     if f["adapt"]:
         lines.append(("adapted", adapted(f["adapt"])))
     if f["events"]:

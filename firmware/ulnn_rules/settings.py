@@ -12,21 +12,22 @@ if TYPE_CHECKING:
     from typing import Any
 
 REQUIRED = object()
-_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_WORDS: "dict[type | None, str]" = {None: "a value"}
+_WORDS.update({int: "a whole number", float: "a number", str: "a text", bool: "true or false"})
 _WORDS.update({list: "a list", dict: "an object"})
 
 
 class Key:
     """What one key may hold.
 
-    kind: int, float (a whole number, too), str, bool, list or dict. default: REQUIRED where the
-    key must be there. low, high: of a number, or of the length of a text or a list; None: no
-    limit. choices: the only values, () for no limit.
+    kind: int, float (a whole number, too), str, bool, list or dict; None: anything, which somebody
+    else checks. default: REQUIRED where the key must be there. low, high: of a number, or of the
+    length of a text or a list; None: no limit. choices: the only values, () for no limit.
     """
 
     def __init__(
         self,
-        kind: "type",
+        kind: "type | None",
         default: "Any" = REQUIRED,
         low: "float | None" = None,
         high: "float | None" = None,
@@ -39,7 +40,7 @@ class Key:
         self.choices = choices
 
     def _says(self) -> str:
-        text: str = _WORDS[self.kind]
+        text = _WORDS[self.kind]
         if self.choices:
             return "one of " + ", ".join(str(v) for v in self.choices)
         of = " of length" if self.kind in (str, list) else ""
@@ -52,7 +53,7 @@ class Key:
     def check(self, value: "Any", where: str) -> "Any":
         """`value`, if it fits. Raises ValueError: `where`, what was expected, what was seen."""
         kind = self.kind
-        good = type(value) is kind or (kind is float and type(value) is int)
+        good = kind is None or type(value) is kind or (kind is float and type(value) is int)
         if good and kind is float:
             good = value - value == 0  # JSON of Python knows NaN and Infinity
         if good and self.choices:

@@ -4,118 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from array import array
 from collections.abc import Callable
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from support import app_alarm_cases as cases
 from support.paths import FIRMWARE
-from support.random_models import Shape, random_model
 from support.unix import needs_micropython, unix
 from ulnn_host.board import board_code
 from ulnn_host.board.app import read_app
-from ulnn_host.board.takes import take_bytes
-from ulnn_host.data import features
-from ulnn_host.data.feature_tracks import Track
-from ulnn_host.data.sequences import Sequences
-from ulnn_host.engines.reference import Reference
-from ulnn_host.format import container
-from ulnn_host.format.model import Decision, Names
-from ulnn_rules.alarm import Alarm
-from ulnn_rules.novelty import Input, Prediction
-from ulnn_rules.scaling import Scaling
-from ulnn_rules.watch import Between, Watch
 
 app_module = board_code.package("ulnn_app")
 board_code.module("ulnn_app.loop")  # with all that it needs
 
-RATE, HOP, SCALE, SECONDS = 1000, 10, 1 / 64, 36
-RECIPE = features.FeatureRecipe(
-    ("acc",), (Track("acc", size=32, moments=("rms",), edges=(100, 300, 500)),),
-    RATE, HOP, (SCALE,),
-)  # fmt: skip
-CHANNELS = RECIPE.names
-ALARM = {"learn_s": 128, "false_alarms_a_day": 100, "look": 16, "smooth": 4, "clear_after": 2,
-         "every_s": 1}  # fmt: skip
-WHEN = [{"channel": "acc rms", "above": 16.0}]
-
-
-def model_bytes(outputs: int = 3, values: bool = True) -> bytes:
-    made = random_model(1, Shape(inputs=3, hidden=4, backbone=(), outputs=outputs))
-    pairs = [np.full(3, v, np.float32) for v in (2.0**-10, 24.0)]
-    scales = {}
-    if values:
-        mean = np.array([19.2, 25.5, 25.3], np.float32)
-        scales = {"output_scale": np.full(3, 3e-5, np.float32), "output_offset": mean}
-    return container.write(
-        replace(
-            made, meta={}, features=RECIPE.content, input_scale=pairs[0], input_offset=pairs[1],
-            golden=None, decision=Decision("each", values=values),
-            names=Names(CHANNELS, ("",) * 3),            **scales,
-        )
-    )  # fmt: skip
-
-
-MODEL = model_bytes()
-
-
-def vibration(seconds: int, seed: int = 1) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Values and dt: healthy; off for some seconds; worse in the end, and well again. Two samples
-    come late."""
-    n = seconds * RATE
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=n) * 12
-    t = np.arange(n) / n
-    x[(t > 0.3) & (t < 0.35)] *= 0.01
-    worse = (t > 0.85) & (t < 0.95)
-    x[worse] = x[worse] * 1.8 + 20 * np.sin(np.arange(worse.sum()))
-    dt = np.full(n, 1 / RATE)
-    dt[[n // 5, n // 2]] = 0.5
-    counts = np.rint(x / SCALE)
-    return (counts[:, None] * SCALE).astype(np.float32), dt.astype(np.float32)
-
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:
-    (tmp_path / "m.ulnn").write_bytes(MODEL)
-    x, dt = vibration(SECONDS)
-    data = Sequences(x, dt, channels=("acc",))
-    (tmp_path / "a.take").write_bytes(take_bytes(data, scale=np.array([SCALE], np.float32)))
-    return {
-        "model": str(tmp_path / "m.ulnn"), "print": "nothing",
-        "source": {"kind": "replay", "file": str(tmp_path / "a.take"), "pace": "fast"},
-        "alarm": ALARM | {"when": WHEN, "file": str(tmp_path / "alarm.state")},
-    }  # fmt: skip
-
-
-def on_pc(content: bytes, watch: Watch, values: bool = True) -> list[tuple[str, int, int, int]]:
-    """(event, seconds, value, level) by the features of the host and the reference engine."""
-    x, dt = vibration(SECONDS)
-    gaps = [0, *np.flatnonzero(dt > 0.1).tolist(), len(x)]
-    model = container.read(content)
-    engine, found = Reference(model), []
-    y = array("h", bytes(2 * model.output_size))
-    for first, end in pairwise(gaps):
-        engine.reset()
-        part = Sequences(x[first:end], np.float32(1 / RATE), channels=("acc",))
-        for k, row in enumerate(model.quantise_input(features.computed(part, RECIPE).x[0])):
-            if watch.step(array("h", row.tolist()), y, 10_000, not k) and watch.alarm.event:
-                a = watch.alarm
-                found.append((a.event, a.seconds, a.value, a.level))
-            y[:] = array("h", engine.step(row, 10_000).tolist())
-    return found
-
-
-def predicting() -> Watch:
-    low = round((16.0 - 24.0) * 1024)
-    alarm = Alarm(128, 100_000, True, "ewma", 4, 1, 2)
-    return Watch(Prediction(Scaling(MODEL)), alarm, 16, 1000, (Between(0, low),))
+    return cases.settings(tmp_path)
 
 
 def run(settings: dict[str, Any]) -> list[tuple[str, int, int, int]]:
@@ -133,8 +40,8 @@ def run(settings: dict[str, Any]) -> list[tuple[str, int, int, int]]:
 def test_alarms_are_those_of_a_pc(
     settings: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = predicting()
-    want = on_pc(MODEL, watch)
+    watch = cases.predicting()
+    want = cases.on_pc(cases.MODEL, watch)
     assert [event for event, *_ in want] == ["learnt", "raised", "cleared"]
     assert run(settings) == want
     held = bytearray(watch.size)
@@ -165,14 +72,10 @@ def test_a_start_goes_on_with_what_was_learnt(settings: dict[str, Any]) -> None:
 
 
 def test_a_feature_alone_and_a_model_that_decides(settings: dict[str, Any]) -> None:
-    content = model_bytes(outputs=2, values=False)
+    content = cases.model_bytes(outputs=2, values=False)
     Path(settings["model"]).write_bytes(content)
-    settings["alarm"]["score"] = "acc 300-500 Hz"
-    watch = Watch(
-        Input(2), Alarm(128, 100_000, False, "ewma", 4, 1, 2), 16, 1000,
-        (Between(0, round((16.0 - 24.0) * 1024)),),
-    )  # fmt: skip
-    want = on_pc(content, watch)
+    settings["alarm"]["score"] = cases.HIGH
+    want = cases.on_pc(content, cases.high())
     assert want[0][0] == "learnt"
     assert run(settings) == want
     assert sum(count for _, count in app_module.figures()["decisions"]) > 500
@@ -290,32 +193,51 @@ def test_mistakes_are_one_line_on_the_board_and_on_the_pc(
         app_module.make(str(path))
     assert text.format(path) in str(error.value)
     with pytest.raises(Exception, match=r"alarm") as error:
-        read_app(path, MODEL)
+        read_app(path, cases.MODEL)
     assert text.format(path) in str(error.value)
 
 
 def test_a_model_that_decides_predicts_nothing(settings: dict[str, Any]) -> None:
-    Path(settings["model"]).write_bytes(model_bytes(outputs=3, values=False))
+    Path(settings["model"]).write_bytes(cases.model_bytes(outputs=3, values=False))
     with pytest.raises(ValueError, match=r"alarm.score: the model decides and predicts nothing"):
         app_module.make(settings)
 
 
+SCRIPT = """
+import asyncio, gc, ulnn_app
+found = []
+memory = [0] * 400
+n = 0
+def note(app):
+    a = app.alarm.watch.alarm
+    found.append((a.event, a.seconds, a.value, a.level, app.alarm.name))
+def look(app):
+    global n
+    if app.samples >= 500 * n:
+        memory[n] = gc.mem_alloc()
+        n += 1
+app = ulnn_app.make("s.json")
+app.alarm.on_alarm.append(note)
+app.on_poll.append(look)
+app.begin()
+asyncio.run(app.main())
+for name in NAMES:
+    print([event[:4] for event in found if event[4] == name])
+print(max(memory[47:60]) - min(memory[47:60]), n)
+"""
+
+
 @needs_micropython
-def test_on_unix_micropython(settings: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("alarms", [1, 2])
+def test_on_unix_micropython(settings: dict[str, Any], tmp_path: Path, alarms: int) -> None:
     """With the engine and features in Python; nothing is allocated once it has learnt."""
+    want, names = [cases.on_pc(cases.MODEL, cases.predicting())], [""]
+    if alarms == 2:
+        want.append(cases.on_pc(cases.MODEL, cases.high()))
+        settings["alarm"], names = cases.two(), ["prediction", "high"]
     (tmp_path / "s.json").write_text(json.dumps(settings))
-    (tmp_path / "run.py").write_text(
-        "import gc, ulnn_app\nfound = []\nmemory = [0] * 400\nn = 0\n"
-        "def note(app):\n a = app.alarm.watch.alarm\n"
-        " found.append((a.event, a.seconds, a.value, a.level))\n"
-        "def look(app):\n global n\n if app.samples >= 500 * n:\n"
-        "  memory[n] = gc.mem_alloc()\n  n += 1\n"
-        "app = ulnn_app.make('s.json')\napp.alarm.on_alarm.append(note)\n"
-        "app.on_poll.append(look)\nimport asyncio\napp.begin()\nasyncio.run(app.main())\n"
-        "print(found)\nprint(max(memory[47:60]) - min(memory[47:60]), n)\n"
-    )
-    want = on_pc(MODEL, predicting())
-    said = unix("run.py", cwd=tmp_path, path=f"{FIRMWARE}:.frozen").splitlines()
-    assert said[0] == str(want)
-    grown, n = said[1].split()
+    (tmp_path / "run.py").write_text(f"NAMES = {names}\n{SCRIPT}")
+    *said, memory = unix("run.py", cwd=tmp_path, path=f"{FIRMWARE}:.frozen").splitlines()
+    assert said == [str(events) for events in want]
+    grown, n = memory.split()
     assert (grown, int(n) > 60) == ("0", True)

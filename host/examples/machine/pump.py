@@ -106,8 +106,8 @@ def watch_of(settings: Path, model: bytes) -> Watch:
     source = rules.source_of(given)
     front = board_code.module("ulnn_app.front").make(given, source, model, meaning, scaling)
     alarm = board_code.module("ulnn_app.alarm")
-    found: Watch = alarm.watch(given, source, front, meaning, scaling)
-    return found
+    found: list[Watch] = alarm.watches(given, source, front, meaning, scaling)
+    return found[0]
 
 
 def on_pc(

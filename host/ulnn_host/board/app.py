@@ -130,7 +130,7 @@ def _check(rules: Any, given: Any, where: str, model: bytes, policy_file: Path |
     made = front.make(settings, source, model, meaning, scaling, where)
     if settings["alarm"]:
         alarm = board_code.module("ulnn_app.alarm")
-        alarm.watch(settings, source, made, meaning, scaling, where)
+        alarm.watches(settings, source, made, meaning, scaling, where)
 
 
 def check_source(settings: dict[str, Any], where: str) -> None:

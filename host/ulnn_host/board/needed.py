@@ -56,6 +56,8 @@ def of_app(settings: Mapping[str, Any], data: bytes | None = None) -> set[str]:
     """
     names = [f"{APP}/{stem}" for stem in _APP] + [f"{APP}/{stem}" for stem in _fronts(data)]
     names += [name for key in _BY_SETTING if settings.get(key) for name in _BY_SETTING[key]]
+    if isinstance(settings.get("alarm"), list):
+        names.append(f"{APP}/alarms")
     kinds = board_code.package(SINKS).KINDS if settings.get("sinks") else {}
     names += [f"{SINKS}/{kinds[sink['kind']]}" for sink in settings.get("sinks", [])]
     return with_imports([*names, *of_source(settings.get("source", {}).get("kind", ""))])
