@@ -48,7 +48,7 @@ def test_it_chooses_and_writes_settings(start: Path) -> None:
     assert "note: 3 machines: intervals are too narrow" in done.stdout
     assert (start / "warning.png").stat().st_size > 5000
     settings = json.loads((start / "alarm" / "settings.json").read_text())
-    assert settings["alarm"]["score"] == "acc kurtosis"
+    assert [alarm["score"] for alarm in settings["alarm"]] == ["acc kurtosis"]
     assert container.read((start / "alarm" / "model.ulnn").read_bytes()).input_size == 4
     facts = json.loads(maintain(*words, "--json").stdout)
     assert facts["alarm"] == settings["alarm"]

@@ -47,7 +47,7 @@ def healthy(data):
     return data.data.take(data.healthy() & data.running)
 
 
-def _watch(made, detector, k, column):
+def _watch(made, detector, k, column, setting=1000):
     """What a board computes, step by step, for one machine: its alarm after every look."""
     model = container.read(detector.content)
     rows = np.flatnonzero((made.machine == k) & made.running)
@@ -56,7 +56,7 @@ def _watch(made, detector, k, column):
     scaling = Scaling(detector.content)
     score = Prediction(scaling) if column is None else Input(column)
     alarm = Alarm(
-        round(PLAN.learn * DAY), 1000, score.weighs, smooth=PLAN.smooth,
+        round(PLAN.learn * DAY), setting, score.weighs, smooth=PLAN.smooth,
         raise_after=PLAN.raise_after, clear_after=PLAN.clear_after,
     )  # fmt: skip
     watch = Watch(score, alarm, PLAN.look, 600_000)
@@ -96,9 +96,25 @@ def test_features_are_looked_at_as_by_a_board(four):
     assert looks.scores[:, 0].tolist() == _watch(four, linear, 0, 1)[1]
 
 
+def test_alarms_side_by_side_are_those_of_a_board(four):
+    """Each learns its own threshold, all for the same false alarms; an alarm is that of any."""
+    linear = detectors.linear(healthy(four))
+    detector = detectors.OfFeatures("both", CHANNELS[1:3], linear.content)
+    looks, setting = detector.looks(four, PLAN.pace)[0], 20_000
+    made = [_watch(four, linear, 0, column, setting) for column in (1, 2)]
+    assert looks.scores.T.tolist() == [scores for _, scores in made]
+    states = np.array([states for states, _ in made])
+    begins, learnt = lead.followed(looks, PLAN.pace, setting)
+    assert learnt.tolist() == (states != "learning").all(0).tolist()
+    on = (states == "raised").any(0)
+    assert np.flatnonzero(begins).tolist() == [n for n in np.flatnonzero(on) if not on[n - 1]]
+    assert (states == "raised").any(1).all()
+    assert (states == "raised").all(0).any()
+
+
 def test_names_of_features_make_detectors():
     made = detectors.simple((*CHANNELS, "acc 100-400 Hz"), b"")
-    assert {d.name: d.columns for d in made} == {
+    assert {d.name: d.scores for d in made} == {
         "rms": CHANNELS[:1],
         "kurtosis": CHANNELS[1:2],
         "envelope": CHANNELS[2:],
@@ -120,7 +136,7 @@ def test_the_feature_that_grows_is_chosen(found, four):
 
 
 def test_what_is_chosen_is_settings_of_an_app(found):
-    alarm = found.alarm
+    (alarm,) = found.alarm
     assert alarm["score"] == "acc kurtosis"
     assert alarm["learn_s"] == 129600
     assert alarm["every_s"] == 600
@@ -128,8 +144,15 @@ def test_what_is_chosen_is_settings_of_an_app(found):
     assert alarm["false_alarms_a_day"] == found.setting / 1000
     source = {"kind": "replay", "file": "/life.take"}
     settings = board_code.module("ulnn_app.settings")
-    read = settings.read({"model": "m.ulnn", "source": source, "alarm": alarm}, "settings")
-    assert read["alarm"].items() >= alarm.items()
+    read = settings.read({"model": "m.ulnn", "source": source, "alarm": found.alarm}, "settings")
+    assert read["alarm"][0].items() >= alarm.items()
+    # side by side: the same for each, but for score and file
+    both = dataclasses.replace(found, chosen="envelope")
+    read = settings.read({"model": "m.ulnn", "source": source, "alarm": both.alarm}, "settings")
+    assert [s["score"] for s in read["alarm"]] == list(CHANNELS[2:])
+    assert [s["name"] for s in read["alarm"]] == list(CHANNELS[2:])
+    assert len({s["file"] for s in read["alarm"]}) == 2
+    assert {s["false_alarms_a_day"] for s in both.alarm} == {both.setting / 1000}
     # the linear predictor's file, which has the features
     assert container.read(found.model).input_size == len(CHANNELS)
     assert json.loads(json.dumps(found.to_dict()))["chosen"] == "kurtosis"
@@ -156,6 +179,25 @@ def test_a_network_is_chosen_only_where_it_is_better_beyond_chance(found):
     name, why = maintain.choice(judged)
     assert name == "kurtosis"
     assert "not better beyond chance" in why
+
+
+def test_a_detector_of_several_alarms_is_chosen_as_far_as_an_app_has_them(found):
+    judged = found.judged
+    longest = dataclasses.replace(judged.entry("kurtosis").warning, value=9.5)
+
+    def chosen(columns):
+        entries = [
+            dataclasses.replace(e, warning=longest, columns=columns) if e.name == "envelope" else e
+            for e in judged.entries
+        ]
+        return maintain.choice(dataclasses.replace(judged, entries=tuple(entries)))
+
+    name, why = chosen(8)
+    assert name == "envelope"
+    assert "without a network, with 8 alarms side by side; the network cfc" in why
+    name, why = chosen(9)
+    assert name == "kurtosis"
+    assert "envelope: 9.50 days, with 9 alarms side by side, and an app has 8 at most" in why
 
 
 def test_false_alarms_are_equal(four):

@@ -51,7 +51,7 @@ def maintain(
         typer.Option(
             "--output",
             "-o",
-            help="folder to write: model.ulnn, and settings.json with the alarm of an app",
+            help="folder to write: model.ulnn, and settings.json with the alarms of an app",
         ),
     ] = None,
     cache: Annotated[Path, typer.Option(help="folder of trainings that are done")] = Path(
@@ -99,4 +99,4 @@ def maintain(
     if plot:
         out.print(f"picture: {plot}")
     if output:
-        out.print(f"{output}: model.ulnn and settings.json, the alarm of an app")
+        out.print(f"{output}: model.ulnn and settings.json, the alarms of an app")

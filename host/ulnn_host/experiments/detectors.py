@@ -66,8 +66,8 @@ class Looks:
 
 class Detector(Protocol):
     """name: of its kind; content: its model file; cycles: of a step of that on a Cortex-M7,
-    modelled, 0 where no step matters; alarms: side by side; score: as settings of an app name it.
-    """
+    modelled, 0 where no step matters; scores: of its alarms, side by side, as settings of an app
+    name them."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -76,9 +76,7 @@ class Detector(Protocol):
     @property
     def cycles(self) -> int: ...  # noqa: D102
     @property
-    def alarms(self) -> int: ...  # noqa: D102
-    @property
-    def score(self) -> str: ...  # noqa: D102
+    def scores(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def looks(self, lives: Lives, pace: Pace) -> tuple[Looks, ...]:
         """Of each machine, in the states in which it is judged."""
@@ -87,28 +85,18 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class OfFeatures:
-    """Features themselves, an alarm for each. columns: which, by name; content: a model file with
+    """Features themselves, an alarm for each. scores: which, by name; content: a model file with
     these inputs, which has their recipe and their scales."""
 
     name: str
-    columns: tuple[str, ...]
+    scores: tuple[str, ...]
     content: bytes = field(repr=False)
     cycles: int = 0
-
-    @property
-    def alarms(self) -> int:
-        """One for each feature."""
-        return len(self.columns)
-
-    @property
-    def score(self) -> str:
-        """The first one."""
-        return self.columns[0]
 
     def looks(self, lives: Lives, pace: Pace) -> tuple[Looks, ...]:
         """Of each machine."""
         data = lives.data
-        columns = [data.channels.index(name) for name in self.columns]
+        columns = [data.channels.index(name) for name in self.scores]
         counts = quantise(container.read(self.content), data).x[:, :, columns].astype(np.int64)
         found = []
         for rows in _judged(lives):
@@ -125,8 +113,7 @@ class OfErrors:
     name: str
     content: bytes = field(repr=False)
     cycles: int = 0
-    alarms: int = 1
-    score: str = "prediction"
+    scores: tuple[str, ...] = ("prediction",)
 
     def looks(self, lives: Lives, pace: Pace) -> tuple[Looks, ...]:
         """Of each machine. Raises UlnnError where the data do not fit the model."""

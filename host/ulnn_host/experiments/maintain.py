@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import UlnnError
 from ..base.toml_tables import check, number
+from ..board import board_code
 from ..data.features import read_recipe as read_features
 from ..data.lives import DAY, Lives, State, generated, recorded
 from ..data.logs import read_data
@@ -160,11 +161,11 @@ class Maintained:
         return self.judged.entry(self.chosen).settings[0]
 
     @property
-    def alarm(self) -> dict[str, Any]:
-        """What an app on a board is to be told of the alarm (`alarm` of its settings)."""
-        plan = self.judged.plan
-        found = {
-            "score": self.detectors[self.chosen][0].score,
+    def alarm(self) -> list[dict[str, Any]]:
+        """What an app on a board is to be told of its alarms (`alarm` of its settings)."""
+        plan, state = self.judged.plan, self.state
+        when = [] if state is None else [{"channel": state.channel, "above": state.least}]
+        each = {
             "learn_s": round(plan.learn * DAY),
             "false_alarms_a_day": self.setting / 1000,
             "rule": "ewma",
@@ -173,10 +174,9 @@ class Maintained:
             "clear_after": plan.clear_after,
             "look": plan.look,
             "every_s": round(self.look_seconds),
+            "when": when,
         }
-        state = self.state
-        when = [] if state is None else [{"channel": state.channel, "above": state.least}]
-        return found | {"when": when}
+        return [{"score": score} | each for score in self.detectors[self.chosen][0].scores]
 
     @property
     def notes(self) -> list[str]:
@@ -261,19 +261,22 @@ def judge(found: Maintained, lives: Lives) -> Judged:
 
 def choice(judged: Judged) -> tuple[str, str]:
     """(name, why). A network is chosen only where it is better beyond chance than the best of the
-    others, which cost less. An app on a board has one alarm."""
-    plain = [entry for entry in judged.entries if is_plain(entry.name) and entry.columns == 1]
+    others, which cost less."""
+    most = board_code.module("ulnn_app.alarms").MOST
+    plain = [entry for entry in judged.entries if is_plain(entry.name) and entry.columns <= most]
     best = max(plain, key=lambda entry: entry.warning.value)
     networks = [entry for entry in judged.entries if not is_plain(entry.name)]
     why = (
         f"{best.name} warns {best.warning.value:.2f} days before the failure, the longest of the "
-        "detectors that are one alarm without a network"
+        "detectors without a network"
     )
+    if best.columns > 1:
+        why += f", with {best.columns} alarms side by side"
     for entry in judged.entries:
-        if entry.columns > 1 and entry.warning.value > best.warning.value:
+        if entry.columns > most and entry.warning.value > best.warning.value:
             why += (
                 f" ({entry.name}: {entry.warning.value:.2f} days, with {entry.columns} alarms "
-                "side by side, and an app has one)"
+                f"side by side, and an app has {most} at most)"
             )
     if not networks:
         return best.name, f"{why}."
@@ -390,7 +393,7 @@ def _judged(
                 rate=bootstrap.mean(_tallies([(a.false, a.days) for a in full])),
                 size=max(len(detector.content) for detector in made[name]),
                 cycles=max(detector.cycles for detector in made[name]),
-                columns=made[name][0].alarms,
+                columns=len(made[name][0].scores),
             )
         )
     plain = [entry for entry in entries if is_plain(entry.name)]
