@@ -10,6 +10,7 @@ from support.paths import FIRMWARE
 from support.random_models import Shape, random_model, with_golden
 from ulnn_host.board import needed
 
+ALARM: dict[str, object] = {"source": {"kind": "replay"}, "alarm": {"look": 8}}
 POLICY = {"source": {"kind": "replay"}, "policy": "policy.json"}
 
 
@@ -34,8 +35,10 @@ def test_a_plain_model_takes_no_rules_of_others() -> None:
             {"ulnn_app/reports", "ulnn_rules/summary", "ulnn_sinks/file"},
             {"ulnn_sinks/mqtt", "ulnn_rules/mask"},
         ),
+        (ALARM, {"ulnn_app/alarm", "ulnn_rules/watch"}, {"ulnn_app/alarms"}),
+        (ALARM | {"alarm": [{}, {"score": "x"}]}, {"ulnn_app/alarms", "ulnn_app/alarm"}, set()),
     ],
-    ids=["plain", "policy", "sinks"],
+    ids=["plain", "policy", "sinks", "alarm", "alarms"],
 )
 def test_an_app_takes_what_its_settings_name(
     settings: dict[str, object], some: set[str], none: set[str]
@@ -69,7 +72,7 @@ def test_every_module_of_a_package_can_be_asked_for() -> None:
     found = {name for names in needed._BY_SECTION.values() for name in names} | {*needed.PURE}
     found = needed.with_imports([*found, *needed._ALWAYS, "ulnn_live", "ulnn_record"])
     for kind in kinds:
-        every = dict.fromkeys(needed._BY_SETTING, "x")
+        every = dict.fromkeys(needed._BY_SETTING, "x") | {"alarm": [{}]}
         found |= needed.of_app(every | {"source": {"kind": kind}, "sinks": sinks})
     there = {
         path.relative_to(FIRMWARE).with_suffix("").as_posix()
