@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,8 +26,7 @@ from .texts import signed, words
 
 THRESHOLD = "rms"
 MACHINES, FEW = 15, 3
-FOLDS, HIDDEN, EPOCHS = 3, 16, 8
-LEARN, FALSE_ALARMS = 1.5, 0.1  # days; a day
+PLAN = Plan(seeds=FULL.seeds)
 SOURCE = Source("machines that run to failure, generated (machines.py)", "none needed")
 LEFT_OUT = """The MFPT recordings could not be fetched, so their mixes were left out: a table is
 missing here."""
@@ -44,8 +45,8 @@ def on_machines(run: Run) -> tuple[Judged, str]:
     count = MACHINES if run.plan == FULL else FEW
     made = features.read_recipe(recipe.RECIPES / "machines_features.toml")
     lives = generated("development", made, State.parse(bench_machines.STATE)).of(range(count))
-    plan = Plan(LEARN, FALSE_ALARMS, seeds=run.plan.seeds, folds=FOLDS)
-    chosen = networks(hidden=HIDDEN, epochs=min(EPOCHS, run.plan.epochs))
+    plan = replace(PLAN, seeds=run.plan.seeds)
+    chosen = networks() if run.plan == FULL else networks(epochs=run.plan.epochs)
 
     def report(done: int, planned: int, what: str) -> None:
         run.report(f"drift: {what}, {done} of {planned}")
@@ -62,7 +63,7 @@ def on_mixes(run: Run) -> tuple[Mixes | None, str]:
     except UlnnError as error:
         return None, f"{' '.join(LEFT_OUT.split())} ({error})"
     made = features.read_recipe(recipe.RECIPES / "mfpt_features.toml")
-    keys = bench_machines.ON_MIXES | {"hidden": HIDDEN, "epochs": run.plan.epochs}
+    keys = bench_machines.ON_MIXES | ({} if run.plan == FULL else {"epochs": run.plan.epochs})
 
     def report(done: int, planned: int, what: str) -> None:
         run.report(f"drift: faults mixed into {what}, {done} of {planned}")
@@ -161,12 +162,12 @@ CLAIM = Claim(
     effect="days by which CfC's errors of prediction warn earlier than a threshold of the level",
     claimed=0.0,
     unit="days",
-    how=f"""{MACHINES} generated machines whose bearings fail; CfC and GRU of {HIDDEN} neurons
-predict the next step of the features of vibration, and learn from healthy machines of other
-folds ({FOLDS}). How wrong they are, is looked at by the board's alarm, which learns its own
-threshold in {LEARN:g} days on each machine; so are the level (rms), kurtosis, the fault
-frequencies of the envelope, and a linear prediction. All have at most {FALSE_ALARMS:g} false
-alarms a day on the same machines. Recorded faults do not grow, so shares of
+    how=f"""{MACHINES} generated machines whose bearings fail; a CfC and a GRU predict the
+next step of the features of vibration, and learn from healthy machines of other folds
+({PLAN.folds}). How wrong they are is looked at by the board's alarm, which learns its own threshold
+in {PLAN.learn:g} days on each machine; so are the level (rms), kurtosis, the fault frequencies of
+the envelope, and a linear prediction. All have at most {PLAN.false_alarms:g} false alarms a day on
+the same machines ([machines.md](docs/machines.md) has five more). Recorded faults do not grow, so shares of
 {mixing.SHARES[0]:g} to {mixing.SHARES[-1]:g} of their amplitude are mixed into a healthy recording
 of MFPT. Models learn from the second of the three healthy ones, thresholds from the third, in
 turn. All detectors are set such that none of the three gives an alarm; one that is not silent
