@@ -40,8 +40,8 @@ def spoken() -> Part:
 
 
 def compared(run: Run, task: str) -> tuple[str, dict[str, Found]]:
-    """(The wired network that counts, with a motor neuron for each class; wired networks, and dense
-    ones of at most its bytes, and of at most its cycles)."""
+    """(The wired network that counts, with a motor neuron for each class; wired networks, and
+    dense ones of at most its bytes, and of at most its cycles)."""
     watch = task == "watch"
     content: dict[str, dict[str, Any]] = wrist.content(run) if watch else {
         "data": {"source": ""},
@@ -112,8 +112,8 @@ CLAIM = Claim(
     name="neurons",
     title="Nineteen neurons",
     says="Nineteen neurons, wired as in a worm, suffice, and beat larger networks.",
-    effect="balanced accuracy of a wired network of 19 neurons, less that of a dense CfC of at most "
-    "its cycles",
+    effect="balanced accuracy of a wired network of 19 neurons, less that of a dense CfC of at "
+    "most its cycles",
     claimed=0.0,
     unit="points",
     how=f"""{wrist.WORDS} {wrist.HALVES}

@@ -105,9 +105,9 @@ def _claim(claim: Claim, result: Result) -> str:
     parts += [_named(table) for table in found.tables]
     if found.losses:
         losses = "\n".join(f"* {text}" for text in found.losses)
-        parts.append(f"**Where CfC loses**, by more than chance:\n\n{losses}")
+        parts.append(f"**Where the liquid network loses**, by more than chance:\n\n{losses}")
     else:
-        parts.append("**Where CfC loses**, by more than chance: nowhere in this test.")
+        parts.append("**Where the liquid network loses**, by more than chance: nowhere here.")
     parts += [f"**Note.** {note}" for note in found.notes]
     sources = "; ".join(f"{s.name} (licence: {s.licence})" for s in claim.sources)
     kind = "FULL=1" if result.full else "(quick)"
