@@ -165,10 +165,10 @@ CLAIM = Claim(
     how=f"""{MACHINES} generated machines whose bearings fail; a CfC and a GRU predict the next
 step of the features of vibration, and learn from healthy machines of other folds ({PLAN.folds}).
 How wrong they are is looked at by the board's alarm, which learns its own threshold in
-{PLAN.learn:g} days on each machine; so are the level (rms), kurtosis, the fault frequencies of the envelope, and
-a linear prediction. All have at most {PLAN.false_alarms:g} false alarms a day on the same
-machines, and a machine that is not found counts as 0 days ([machines.md](docs/machines.md) has
-five more machines). Recorded faults do not grow, so shares of {mixing.SHARES[0]:g} to
+{PLAN.learn:g} days on each machine; so are the level (rms), kurtosis, the fault frequencies of the
+envelope, and a linear prediction. All have at most {PLAN.false_alarms:g} false alarms a day on the
+same machines, and a machine that is not found counts as 0 days ([machines.md](docs/machines.md)
+has five more machines). Recorded faults do not grow, so shares of {mixing.SHARES[0]:g} to
 {mixing.SHARES[-1]:g} of their amplitude are mixed into a healthy recording of MFPT. Models learn
 from the second of the three healthy ones, thresholds from the third, in turn. All detectors are
 set such that none of the three gives an alarm; one that is not silent there with any setting has
