@@ -215,8 +215,8 @@ def person(epochs: int | None = None) -> Person:
         theirs.append(len(other))
 
     rate = RATES[1]
-    x = record_208.signal(rate).astype(np.float32)
-    one = Sequences(x[:, None], np.full(len(x), 1 / rate, np.float32), channels=("ecg",))
+    again = record_208.signal(rate).astype(np.float32)
+    one = Sequences(again[:, None], np.full(len(again), 1 / rate, np.float32), channels=("ecg",))
     data = beats.computed(one, recipe_at(rate))
     shape = data.x[0, :, : len(data.channels) - 4].astype(np.float64)
     kind = record_208.kinds(shape)

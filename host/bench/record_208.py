@@ -20,7 +20,7 @@ def signal(rate: float) -> Float:
     x = mitbih.excerpt().astype(np.float64)
     x -= np.median(x)
     t = np.arange(0, len(x) / mitbih.RATE, 1 / rate)
-    return np.interp(t, np.arange(len(x)) / mitbih.RATE, x)
+    return np.asarray(np.interp(t, np.arange(len(x)) / mitbih.RATE, x), np.float64)
 
 
 def reference(x: Float, rate: float) -> Int:
