@@ -27,10 +27,11 @@ SOURCES = (
 )  # fmt: skip
 CLUSTERS = """Of record 208 of MIT-BIH, as it can be had in a package, there are no labels by
 cardiologists. Here the beats fall into two clusters by their shape (2-means); the larger is taken
-for normal and the other for ventricular, and a decision "atrial" is wrong. **Labels by clustering
-give no verdict**: what agrees with them has learnt the clusters, and whether these are kinds of
-heartbeats nobody has looked at. The networks are those of the generated patients, and what they
-decide here is in no other figure of this page."""
+for normal and the other for ventricular. No cluster is atrial: such a decision is wrong, or, as
+the larger cluster may hold atrial beats, the same as normal. **Labels by clustering give no
+verdict**: what agrees with them has learnt the clusters, and whether these are kinds of heartbeats
+nobody has looked at. The networks are those of the generated patients, and what they decide here
+is in no other figure of this page."""
 MISSING = """Record 208 of MIT-BIH could not be fetched, so its table is not here."""
 
 

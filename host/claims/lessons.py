@@ -41,10 +41,24 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Learnt:
-    """Balanced accuracy on a test, percent, (seeds, wearers, 3): without the examples, and with
-    them in each of WAYS."""
+    """Decisions on a test: how often each class (true, decided) was decided, (seeds, wearers, 3,
+    classes, classes), without the examples, and with them in each of WAYS."""
 
-    accuracy: Float
+    counts: Float
+
+    @property
+    def accuracy(self) -> Float:
+        """Balanced, percent, (seeds, wearers, 3)."""
+        total = self.counts.sum(-1)
+        recall = np.diagonal(self.counts, axis1=-2, axis2=-1) / np.maximum(total, 1)
+        return np.asarray(100 * recall.sum(-1) / (total > 0).sum(-1))
+
+    def taken(self, one: int, other: int) -> Learnt:
+        """The same, where a decision for one class is taken for another."""
+        counts = self.counts.copy()
+        counts[..., other] += counts[..., one]
+        counts[..., one] = 0
+        return Learnt(counts)
 
     @property
     def before(self) -> Float:
@@ -66,22 +80,22 @@ def learn(run: Run, title: str, lessons: Sequence[Sequence[Lesson]]) -> tuple[Le
     """Of each test. lessons: of each wearer, those of each seed."""
     jobs = [(lesson,) for row in lessons for lesson in row]
     found = np.array(list(spread(run, title, "lessons", taught, jobs)))
-    by_test = found.reshape(len(lessons), -1, *found.shape[1:]).transpose(2, 1, 0, 3)
-    return tuple(Learnt(100 * accuracy) for accuracy in by_test)
+    rows = found.reshape(len(lessons), -1, *found.shape[1:])
+    return tuple(Learnt(rows[:, :, k].swapaxes(0, 1)) for k in range(rows.shape[2]))
 
 
-def taught(lesson: Lesson) -> list[tuple[float, ...]]:
-    """Balanced accuracy on each test: before, and after in each of WAYS. Both ways see the
-    examples alone: the tests choose nothing."""
+def taught(lesson: Lesson) -> list[list[Float]]:
+    """The decisions (true, decided) on each test: before, and after in each of WAYS. Both ways see
+    the examples alone: the tests choose nothing."""
     file = container.write(model(lesson.network, lesson.calibration, WEIGHT))
     own = tuned(file, lesson.network, lesson.calibration, lesson.examples, quiet=True)
-    rows: list[tuple[float, ...]] = []
+    rows = []
     for test in lesson.tests:
         moved = adapt(file, lesson.examples, test=test)
         assert moved.before is not None
         assert moved.after is not None
-        after = moved.after.balanced, scored(own, test).balanced
-        rows.append((moved.before.balanced, *after))
+        scores = moved.before, moved.after, scored(own, test)
+        rows.append([np.array(one.confusion, np.float64) for one in scores])
     return rows
 
 
