@@ -128,7 +128,11 @@ def test(run: Run) -> Findings:
         tables=tuple(tables),
         chart=Chart("What a patient's or a person's examples give", "points", tuple(dots), 0.0),
         losses=tuple(losses(found)),
-        notes=(said,),
+        notes=(
+            "The patients are generated: that examples help them says that the way works, and not "
+            "that it helps people with their hearts.",
+            said,
+        ),
         data=data,
     )
 
@@ -195,7 +199,8 @@ CLAIM = Claim(
     name="patient",
     title="Adapting to a patient",
     says="A liquid network adapts to a patient.",
-    effect=f"points of balanced accuracy that {EXAMPLES} labelled beats of a patient give CfC",
+    effect=f"points of balanced accuracy that {EXAMPLES} labelled beats of a generated patient "
+    "give CfC",
     claimed=0.0,
     unit="points",
     how=f"""{ecg.PATIENTS} generated patients, {hearts.LEFT_OUT} of them left out in each of

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bench_machines
 from claims import cells, drift
-from claims.claim import QUICK, Run
+from claims.claim import FULL, QUICK, Plan, Run
 from ulnn_host.base.errors import UlnnError
 from ulnn_host.experiments.intervals import Interval
 from ulnn_host.experiments.mixes import NEVER, Mixes, Seen
@@ -71,8 +72,9 @@ def test_without_network_mixes_are_left_out_and_it_is_said(
     assert note.endswith("a table is missing here. (no network)")
 
 
-def test_mixes_are_of_networks_with_the_plans_epochs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("plan", [QUICK, FULL])
+def test_mixes_are_of_the_networks_of_the_bench(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[dict[str, Recipe]] = []
 
@@ -82,8 +84,10 @@ def test_mixes_are_of_networks_with_the_plans_epochs(
 
     monkeypatch.setattr(drift.mfpt, "recordings", lambda: ())
     monkeypatch.setattr(drift.mixing, "mixes", mixes)
-    made, note = drift.on_mixes(Run(QUICK, tmp_path))
+    made, note = drift.on_mixes(Run(plan, tmp_path))
     assert made is not None
     assert note == ""
     found = {(r.model.hidden, r.training.epochs, r.training.batch) for r in seen[0].values()}
-    assert found == {(drift.HIDDEN, QUICK.epochs, 8)}
+    bench = bench_machines.ON_MIXES
+    epochs = QUICK.epochs if plan == QUICK else bench["epochs"]
+    assert found == {(bench["hidden"], epochs, bench["batch"])}
