@@ -128,11 +128,7 @@ def test(run: Run) -> Findings:
         tables=tuple(tables),
         chart=Chart("What a patient's or a person's examples give", "points", tuple(dots), 0.0),
         losses=tuple(losses(found)),
-        notes=(
-            "The patients are generated: that examples help them says that the way works, and not "
-            "that it helps people with their hearts.",
-            said,
-        ),
+        notes=(said,),
         data=data,
     )
 
@@ -211,7 +207,8 @@ gets the first {EXAMPLES} beats of a new patient, and all later ones are decided
 it is what is measured above. Beside it the whole network is tuned in integers on the PC by the
 same beats, as `ulnn adapt -o NEW.ulnn` does, but nothing chooses whether to keep it: where it
 decides worse, it counts as worse. The same on the watch: two windows of each exercise of one
-wrist, measured later in the same recordings, and on the other wrist's. {wrist.HALVES}""",
+wrist, measured later in the same recordings, and on the other wrist's. {wrist.HALVES} Patients are
+generated: that examples help them does not say that it helps people with their hearts.""",
     sources=(*hearts.SOURCES, wrist.SOURCE),
     test=test,
     modules=(hearts, lessons, wrist, record_208),
