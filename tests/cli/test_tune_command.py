@@ -37,6 +37,7 @@ def test_it_writes_a_recipe_and_a_picture_and_prints_every_trial(start: Path) ->
     shown = tune(start)
     assert shown.exit_code == 0
     assert "balanced accuracy, int8, held out" in shown.stdout
+    assert re.search(r"^\d \*\* .* [\d,]+$", shown.stdout, re.MULTILINE), "nothing is cut off"
     assert "r_tuned.toml: trial " in shown.stdout.replace("\n", "")
     done = tune(start, "--json", "-o", folder / "sub" / "best.toml")
     facts = json.loads(done.stdout)

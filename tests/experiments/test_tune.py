@@ -90,6 +90,9 @@ def test_something_is_held_out(tmp_path):
     assert tune.with_validation(made, waves(), 0).data.valid_fraction == 0.2
     grouped = waves(group=np.arange(48) % 8)
     assert len(tune.with_validation(made, grouped, 0).data.valid_groups) == 2
+    named = waves(group=np.arange(48) % 8, groups=tuple("abcdefgh"))
+    held = tune.with_validation(made, named, 0)
+    assert [len(part) for part in train.split(held, named)] == [36, 12]
     own = replace(made, data=replace(made.data, valid_fraction=0.5))
     assert tune.with_validation(own, grouped, 0) == own
     demo = recipe.read_recipe(recipe.RECIPES / "watch.toml")

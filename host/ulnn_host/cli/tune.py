@@ -103,7 +103,8 @@ def tune(
         facts = {"recipe": str(target), "picture": str(plot), "score": score_name(found)}
         print(json.dumps(facts | {"seed": seed, "trials": rows}, indent=2))
     else:
-        out.print(table(found, chosen))
+        print(score_name(found))
+        table(found, chosen).show(out)
         print(f"{target}: trial {chosen.number}; picture: {plot}")
     if found.running:
         console.print(
