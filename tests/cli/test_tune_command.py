@@ -62,7 +62,8 @@ def test_limits_choose_a_smaller_network_of_the_same_study(start: Path) -> None:
     least = min(t["cycles"] for t in trials)
     done = tune(start, *storage, "--max-cycles", str(least))
     assert [t["cycles"] for t in json.loads(done.stdout)["trials"] if t["chosen"]] == [least]
-    none = tune(start, *storage, "--max-bytes", "100")
+    none = tune(start, *storage[:-1], "--max-bytes", "100")
+    assert len(re.findall(r"^\d .*cfc", none.stdout, re.MULTILINE)) == 3, "the trials are shown"
     assert "none of 3 trials is a network of at most 100 bytes" in str(none.exception)
 
 
@@ -101,3 +102,5 @@ def test_the_recipe_is_never_the_output(start: Path) -> None:
     refused = tune(start, "-o", start)
     assert "is an input and would be overwritten" in str(refused.exception)
     assert start.read_text() == TEXT
+    over = tune(start, "-o", start.with_name("best.png"))
+    assert "best.png: expected a recipe (.toml); the picture" in str(over.exception)

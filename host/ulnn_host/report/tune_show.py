@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
 from ..experiments.tune import Found, Trial
 from .pictures import COLOURS, INK
 from .scores_text import Cells
@@ -59,7 +60,7 @@ def score_name(found: Found) -> str:
     return f"{found.measure}, int8, held out"
 
 
-def table(found: Found, chosen: Trial) -> Cells:
+def table(found: Found, chosen: Trial | None) -> Cells:
     """All trials, the best first."""
     front = found.front
     failed = [t for t in found.trials if math.isnan(t.score)]
