@@ -15,8 +15,9 @@ from ulnn_host.experiments.measured import ACCURACY
 from ulnn_host.quantize.rollouts import sample
 from ulnn_host.train.recipe import Recipe
 
+from . import linear
 from .claim import Run, Source
-from .study import Found, Part, study, tallied
+from .study import Found, Part, study
 
 KINDS = ("healthy", "outer", "inner")
 SHARES = (1.0, 0.3, 0.15)
@@ -82,13 +83,7 @@ def found(run: Run, recipes: dict[str, Recipe], share: float) -> Found:
     made = study(run, ACCURACY, chosen, recipes, "", f"bearings, share {share:g}:")
     tallies: dict[str, Tally] = {}
     for part in chosen:
-        held = part.tests[TEST]
-        a, b = (_statistics(data) for data in (part.fit, held))
-        truth = np.eye(len(KINDS))[np.asarray(part.fit.y)]
-        weights = np.linalg.solve(a.T @ a + np.eye(a.shape[1]), a.T @ truth)
-        of = np.eye(len(KINDS))[np.asarray(held.y)]
-        right = np.argmax(b @ weights, 1) == held.y
-        tallies |= tallied(held, of * right[:, None], of)
+        tallies |= linear.of_classes(part.fit, part.tests[TEST], linear.mean_and_spread)
     made.add(RULE, {TEST: tallies})
     return made
 
@@ -122,8 +117,3 @@ def _bands(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     frames = (signal - signal.mean())[starts[:, None] + np.arange(FRAME)] * np.hanning(FRAME)
     power = np.abs(np.fft.rfft(frames)[:, 1:]) ** 2
     return np.asarray(np.log(power.reshape(len(frames), BANDS, -1).mean(2) + 1e-9))
-
-
-def _statistics(data: Sequences) -> NDArray[np.float64]:
-    x = data.x.astype(np.float64)
-    return np.concatenate([x.mean(1), x.std(1), np.ones((len(x), 1))], 1)

@@ -27,7 +27,7 @@ def lower(found: Found, name: str, other: str, tests: tuple[str, ...]) -> Interv
 def test(run: Run) -> Findings:
     """Noise that training has seen, and noise that it has not."""
     seen = running.found(run, running.SEEN)
-    both = {SEEN: seen, UNSEEN: running.found(run, 0.0, running.NAMES[:3], seen.rates)}
+    both = {SEEN: seen, UNSEEN: running.found(run, 0.0, seen.rates)}
     tests = [running.name_of(level) for level in running.LEVELS]
     tests += [running.name_of_gaps(lost) for lost in running.GAPS]
     tables, losses, dots = [], [], []

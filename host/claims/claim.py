@@ -21,7 +21,7 @@ class Plan:
     rates: tuple[float, ...]
 
 
-FULL = Plan(seeds=5, folds=5, epochs=30, rates=(0.005, 0.01, 0.02))
+FULL = Plan(seeds=5, folds=5, epochs=60, rates=(0.005, 0.01, 0.02))
 QUICK = Plan(seeds=1, folds=1, epochs=5, rates=(0.01,))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ulnn_host.experiments.intervals import Interval, interval
 from ulnn_host.train.recipe import Recipe
 
-from . import bearings, cells, wrist
+from . import bearings, cells, linear, wrist
 from .claim import Chart, Claim, Dot, Findings, Run, Table
 from .study import Found
 
@@ -132,5 +132,5 @@ balanced accuracy that both cells reach in some size, and cycles between two siz
 interpolated. Energy is cycles times a number of the chip, which a ratio does not need.""",
     sources=(bearings.SOURCE, wrist.SOURCE),
     test=test,
-    modules=(bearings, wrist),
+    modules=(bearings, linear, wrist),
 )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from ulnn_host.experiments.intervals import Interval, interval
 
-from . import cells, tone, wrist
+from . import cells, linear, tone, wrist
 from .claim import Chart, Claim, Dot, Findings, Run, Table
 from .study import Found
 
 LOST = "skip 30 %"
-NAMES = (cells.CFC, cells.NO_TIME, cells.GRU, cells.GRU_DT, cells.LSTM_DT)
-WITH_DROPS = (cells.CFC, cells.NO_TIME, cells.GRU_DT)
+NAMES = (cells.CFC, cells.NO_TIME, cells.GRU, cells.GRU_DT, cells.LSTM_DT, *cells.FLOAT)
 TESTS = (*wrist.CONDITIONS,)
 
 
@@ -33,7 +32,7 @@ def test(run: Run) -> Findings:
     whole = wrist.found(
         run, cells.recipes(NAMES, wrist.content(run)), "trained on complete data", TESTS
     )
-    lossy = cells.recipes(WITH_DROPS, wrist.content(run, (0.0, 0.6)))
+    lossy = cells.recipes(NAMES, wrist.content(run, (0.0, 0.6)))
     drops = wrist.found(run, lossy, "trained with drops", TESTS, rates=whole.rates)
     tones = tone.found(run, tone.RANDOM)
     tables, losses, dots = [], [], []
@@ -90,5 +89,5 @@ and *skip*. Size: {wrist.BUDGET} each. The tone is that of the page on irregular
 HalfCheetah with gaps is on its own page.""",
     sources=(wrist.SOURCE, tone.SOURCE),
     test=test,
-    modules=(wrist, tone),
+    modules=(linear, wrist, tone),
 )

@@ -5,16 +5,23 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from ulnn_host.base.errors import UlnnError
+from ulnn_host.board import board_code
+from ulnn_host.board.takes import take_bytes
 from ulnn_host.cli.main import app
+from ulnn_host.data.logs import read_data
+from ulnn_host.data.options import DataOptions
 from ulnn_host.experiments.intervals import Interval
 
 from .claim import Chart, Claim, Dot, Findings, Run, Source, Table
@@ -36,6 +43,17 @@ POLICY = {
     "key": {"file": "keeper.json"},
 }
 HEAD = "time_ms,ax,ay,what,patient,name,born,lat,lon,note"
+IN_APP = {
+    "fields": {
+        "device": {"do": "pseudonym"},
+        "what": {"do": "keep", "words": list(WHATS)},
+        "margin": {"do": "clip", "low": -32768, "high": 32767},
+        "samples": {"do": "keep"},
+        "t": {"do": "round", "bucket": "1 h", "unit": "ms"},
+    },
+    "channels": POLICY["channels"],
+    "key": POLICY["key"],
+}
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,52 @@ def plant(folder: Path, seed: int) -> tuple[Path, Planted]:
     return data, Planted(tuple(words), tuple(waves))
 
 
+def app_leaves(model: Path, data: Path, policy: Path, words: tuple[str, ...]) -> dict[str, bytes]:
+    """What the app of a board prints, sends and stores, run here with a model: of a replayed
+    recording, with an identifier as the device's name and others in faults."""
+    policy.write_text(json.dumps(IN_APP))
+    folder = policy.parent / "board"
+    folder.mkdir()
+    take = policy.parent / f"{words[1]}.take"
+    recording = read_data(str(data), DataOptions(channels=("ax", "ay"), per="sequence"))
+    take.write_bytes(take_bytes(recording))
+    settings = {
+        "model": str(model), "device": words[2], "policy": str(policy), "print": "all",
+        "source": {"kind": "replay", "file": str(take), "pace": "fast"},
+        "sinks": [
+            {"kind": "file", "path": str(folder / "events.jsonl")},
+            {"kind": "serial", "acknowledged": False},
+        ],
+        "events": {"folder": str(folder / "log"), "decisions": "all"},
+    }  # fmt: skip
+    printed = io.StringIO()
+    with (
+        Path(os.devnull).open() as silent,  # nobody types
+        mock.patch.object(sys, "stdin", silent),
+        contextlib.redirect_stdout(printed),
+        contextlib.chdir(policy.parent),
+    ):
+        board_code.module("ulnn_app.loop")
+        running = board_code.package("ulnn_app")
+        app = running.make(settings)
+        faults = iter(words * 100)
+
+        def fault(app: object) -> None:
+            raise ValueError(next(faults))
+
+        app.on_decision.append(fault)
+        app.begin()
+        while app.state != "ended":
+            app.poll()
+        app.close()
+        running.status()
+        running.log()
+        print(running.figures(), running.faults())
+    stored = b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
+    return {"what the app prints and sends": printed.getvalue().encode(),
+            "what the app stores": stored}  # fmt: skip
+
+
 def leaves(folder: Path, seed: int) -> tuple[Planted, dict[str, bytes], bytes]:
     """(What was planted, what the commands leave and print, the data themselves)."""
     data, planted = plant(folder, seed)
@@ -135,8 +199,9 @@ def leaves(folder: Path, seed: int) -> tuple[Planted, dict[str, bytes], bytes]:
         name = "masked tables" if path.suffix == ".csv" else path.name
         files[name] = files.get(name, b"") + path.read_bytes()
     printed = {f"what {name} prints": text.encode() for name, text in texts.items()}
+    board = app_leaves(out / "net.ulnn", data, folder / "app.json", planted.words)
     raw = b"".join(p.read_bytes() + str(p).encode() for p in sorted(data.iterdir()))
-    return planted, files | printed, raw
+    return planted, files | printed | board, raw
 
 
 class _Commands:
@@ -178,8 +243,8 @@ def test(run: Run) -> Findings:
         notes=(
             "A waveform that is kept identifies a person, and a network remembers what it was "
             "trained on: [privacy.md](docs/privacy.md) says what masking does not give. "
-            "Decisions of the app, its events and what it stores are searched by "
-            "tests/firmware/test_app_planted.py.",
+            "The app runs on this PC here; tests/firmware/test_app_planted.py searches what it "
+            "leaves on boards, and what `ulnn record` and `ulnn live` receive.",
         ),
     )
 
@@ -205,8 +270,9 @@ CLAIM = Claim(
     unit="%",
     how=f"""{PEOPLE} people are made up, whose names, numbers, dates of birth, places and notes are
 in names of files and folders, in columns and in texts, with recordings of their own. A policy
-masks them; the data are masked, checked, trained on and converted, and every byte of what these
-commands write and print is searched for every one of them, and for the recordings' samples.""",
+masks them; the data are masked, checked, trained on and converted. The app of a board replays the
+recordings with the model; the device's name and its faults hold identifiers. Every byte that these
+write, print or send is searched for every one of them, and for the recordings' samples.""",
     sources=(Source("made up", "none needed"),),
     test=test,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -97,12 +97,7 @@ def name_of_gaps(lost: float) -> str:
     return f"{100 * lost:.0f} % lost"
 
 
-def found(
-    run: Run,
-    noise: float,
-    names: Sequence[str] = NAMES,
-    rates: Mapping[str, float] | None = None,
-) -> Found:
+def found(run: Run, noise: float, rates: Mapping[str, float] | None = None) -> Found:
     """Cells, trained with noise or without, and tested with all levels. rates: as of `study`."""
     fit = frames(0.0, False)
     tests = {name_of(level): frames(level, True) for level in LEVELS}
@@ -115,7 +110,7 @@ def found(
     }
     part = Part(fit, sample(frames(noise, False, GAPS[-1])), tests)
     words = f"cheetah, trained with noise {noise:g}:"
-    made = study(run, MSE, [part], cells.recipes(names, content), BUDGET, words, rates)
+    made = study(run, MSE, [part], cells.recipes(NAMES, content), BUDGET, words, rates)
     made.add(RULE, _linear(noise, tests))
     return made
 

@@ -10,7 +10,6 @@ from . import cells, tone
 from .claim import Chart, Claim, Dot, Findings, Run, Table
 from .study import Found
 
-NAMES = (*tone.NAMES, *cells.FLOAT)
 IRREGULAR = (tone.MISSING, tone.RANDOM)
 
 
@@ -30,10 +29,10 @@ def kept(found: Found, name: str) -> Interval:
 
 def test(run: Run) -> Findings:
     """Train on regular samples and test on irregular ones; and train on irregular ones."""
-    regular, varied = (tone.found(run, name, NAMES) for name in (tone.REGULAR, tone.RANDOM))
+    regular, varied = (tone.found(run, name) for name in (tone.REGULAR, tone.RANDOM))
     rows, dots = [], []
     for trained, found in ((tone.REGULAR, regular), (tone.RANDOM, varied)):
-        for name in (*NAMES, tone.RULE):
+        for name in (*tone.NAMES, tone.RULE):
             if name == tone.RULE and found is varied:
                 continue
             share = kept(found, name)

@@ -28,7 +28,9 @@ PATTERNS = {
 }
 SOURCE = Source("a noisy tone, generated", "none needed")
 BUDGET = "5KB"
-NAMES = (cells.CFC, cells.NO_TIME, cells.BACKBONE, cells.GRU, cells.GRU_DT, cells.LSTM_DT)
+NAMES = (
+    cells.CFC, cells.NO_TIME, cells.BACKBONE, cells.GRU, cells.GRU_DT, cells.LSTM_DT, *cells.FLOAT
+)  # fmt: skip
 RULE = "periodogram, no network"
 WORDS = f"""60 samples of a sine between {LOW:g} and {HIGH:g} Hz with noise of {NOISE:g}, every
 50 ms in the mean; the target is the logarithm of its frequency, the measure the mean squared
@@ -52,7 +54,7 @@ def tones(pattern: str, count: int, seed: int) -> Sequences:
     return Sequences(x[..., None], dt, y=y, per="sequence", group=np.arange(count) // CLUSTER)
 
 
-def found(run: Run, pattern: str, names: tuple[str, ...] = NAMES) -> Found:
+def found(run: Run, pattern: str) -> Found:
     """Cells, trained on one pattern and tested on all."""
     fit = tones(pattern, FIT, 1)
     tests = {name: tones(name, TEST, 2) for name in PATTERNS}
@@ -62,7 +64,7 @@ def found(run: Run, pattern: str, names: tuple[str, ...] = NAMES) -> Found:
         "training": {"epochs": 2 * run.plan.epochs, "batch": 32},
     }
     made = study(
-        run, MSE, [Part(fit, tones(RANDOM, 64, 3), tests)], cells.recipes(names, content),
+        run, MSE, [Part(fit, tones(RANDOM, 64, 3), tests)], cells.recipes(NAMES, content),
         BUDGET, f"tone, trained {pattern}:",
     )  # fmt: skip
     made.add(RULE, {name: periodogram(data) for name, data in tests.items()})

@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ulnn_host.data import watch
-from ulnn_host.data.sequences import Sequences
 from ulnn_host.experiments import folds
 from ulnn_host.experiments.intervals import Tally
 from ulnn_host.experiments.measured import ACCURACY
@@ -18,8 +14,9 @@ from ulnn_host.experiments.robustness import Condition
 from ulnn_host.quantize.rollouts import sample
 from ulnn_host.train.recipe import Recipe
 
+from . import linear
 from .claim import Run, Source
-from .study import Found, Part, study, tallied
+from .study import Found, Part, study
 
 WINDOW = 4.0  # s, 100 samples
 FOLDS = 5
@@ -38,7 +35,6 @@ CONDITIONS = {
 SOURCE = Source(
     "smartwatch recordings of 10 people, from seglearn 1.2.5 (arXiv 1802.01489)", "BSD"
 )
-RULE = "linear, of mean, spread and change of each channel"
 FEW = 2  # folds where networks of many sizes are trained
 WORDS = f"""Windows of {WINDOW:g} s at {watch.RATE:g} Hz from a smartwatch, six channels, seven
 exercises; the measure is balanced accuracy."""
@@ -83,31 +79,13 @@ def found(
     """Networks on so many folds; budget: of each, empty: as they are; rates: as of `study`."""
     chosen = parts(tests, count)[: run.plan.folds]
     made = study(run, ACCURACY, chosen, recipes, budget, f"watch, {title}:", rates)
-    made.add(RULE, {name: _linear(chosen, name) for name in tests})
+    made.add(linear.RULE, {name: _linear(chosen, name) for name in tests})
     return made
 
 
 def _linear(chosen: tuple[Part, ...], test: str) -> dict[str, Tally]:
-    """A rule without a network: least squares on statistics of the windows."""
     tallies: dict[str, Tally] = {}
     for part in chosen:
         fit = part.fit.windows(WINDOW, WINDOW)
-        held = part.tests[test]
-        a, b = _statistics(fit), _statistics(held)
-        middle, spread = a.mean(0), a.std(0) + 1e-9
-        a, b = ((np.c_[(v - middle) / spread, np.ones(len(v))]) for v in (a, b))
-        truth = np.eye(len(fit.labels))[np.asarray(fit.y)]
-        weights = np.linalg.solve(a.T @ a + len(a) / 100 * np.eye(a.shape[1]), a.T @ truth)
-        right = np.argmax(b @ weights, 1) == held.y
-        of = np.eye(len(fit.labels))[np.asarray(held.y)]
-        tallies |= tallied(held, of * right[:, None], of)
+        tallies |= linear.of_classes(fit, part.tests[test], linear.all_of)
     return tallies
-
-
-def _statistics(data: Sequences) -> NDArray[np.float64]:
-    rows = []
-    for x, length in zip(data.x, data.length, strict=True):
-        part = x[:length].astype(np.float64)
-        change = np.abs(np.diff(part, axis=0)).mean(0)
-        rows.append(np.concatenate([part.mean(0), part.std(0), change, part.min(0), part.max(0)]))
-    return np.array(rows)
