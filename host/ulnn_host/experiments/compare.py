@@ -462,6 +462,7 @@ def _folds(recipe: Recipe, data: Sequences, plan: Plan) -> list[Fold]:
         try:
             made.append(folds.fold(fit, held, recipe.data, plan.seed + k))
         except UlnnError as error:
+            assert held.group is not None
             out = ", ".join(held.groups[g] for g in np.unique(held.group))
             raise UlnnError(f"fold {k + 1} of {len(parts)}, held out {out}: {error}") from error
     return made
