@@ -59,9 +59,9 @@ def test(run: Run) -> Findings:
         chart=Chart("Skill on irregular samples", "% of that on regular ones", tuple(dots), 100.0),
         losses=tuple(losses),
         notes=(
-            f"A guess has an error of {guess():.4f}; where a network explains less than half of it "
-            "on regular samples, what it keeps is not in the table. Trained on regular samples, CfC "
-            f"keeps {_share(shares, cells.CFC)} of its skill, the same with a constant dt "
+            f"A guess has an error of {guess():.4f}; where a network explains less than half of "
+            "it on regular samples, what it keeps is not in the table. Trained on regular "
+            f"samples, CfC keeps {_share(shares, cells.CFC)} of its skill, with a constant dt "
             f"{_share(shares, cells.NO_TIME)}, a GRU without the elapsed time "
             f"{_share(shares, cells.GRU)}: what does not vary in training is not learnt. Trained "
             f"at random times, they keep {_share(shares, cells.CFC, tone.RANDOM)}, "
