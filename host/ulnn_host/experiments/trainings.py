@@ -60,6 +60,10 @@ class Job:
         code = hashes.of_code(TRAINING_CODE), torch.__version__, self.fold.fit_hash
         return hashes.digest(hashes.of_recipe(self.trained), *(part.encode() for part in code))
 
+    def checkpoint(self, folder: Path) -> Path:
+        """Where its network is kept."""
+        return folder / f"{self.training_key}.safetensors"
+
     @property
     def key(self) -> str:
         """The hash of what is measured."""
@@ -170,7 +174,7 @@ def _made(job: Job, path: Path, folder: Path) -> Outcome:
 
 def trained(job: Job, folder: Path) -> train.TrainedNetwork:
     """The network of a job, from the folder or trained. Raises `train.Diverged`."""
-    path = folder / f"{job.training_key}.safetensors"
+    path = job.checkpoint(folder)
     if path.exists():
         try:
             return train.read_trained(path)
