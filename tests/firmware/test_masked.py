@@ -13,11 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from support import app_cases
-from support.board_tools import SMALL, port_fixture, run_mounted
+from support.board_tools import USUAL, port_fixture, run_mounted
 from support.paths import FIRMWARE
 from support.planted_app import features_model
 from support.unix import needs_micropython, unix
 from ulnn_host.board import board_code
+from ulnn_host.board.link import Board
 from ulnn_host.board.takes import take_bytes
 from ulnn_host.data.sequences import Sequences
 from ulnn_rules.mask import Policy
@@ -79,7 +80,7 @@ except ImportError:
 def play(policy, blocks):
     raw, us, ends = [], [], 0
     source = Masked(
-        Sensor({"file": "a.take", "pace": "fast"}), Policy({"channels": policy}), "network")
+        Sensor({"file": FILE, "pace": "fast"}), Policy({"channels": policy}), "network")
     source.start()
     n = len(source.names)
     try:
@@ -101,10 +102,11 @@ with open("policies.json") as f:
 """
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, file: str = "a.take") -> None:
+    """file: the recording, as the script opens it."""
     take(folder / "a.take", *recording())
     (folder / "policies.json").write_text(json.dumps([policy for policy, _ in POLICIES]))
-    (folder / "run.py").write_text(SCRIPT)
+    (folder / "run.py").write_text(f"FILE = {file!r}\n{SCRIPT}")
 
 
 def check(said: str) -> None:
@@ -130,7 +132,7 @@ def test_on_a_pc(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     prepare(tmp_path)
     monkeypatch.chdir(tmp_path)
     board_code.package("ulnn_sources")
-    exec(SCRIPT, {})
+    exec(SCRIPT, {"FILE": "a.take"})
     check(capsys.readouterr().out)
 
 
@@ -140,12 +142,14 @@ def test_on_unix_micropython(tmp_path: Path) -> None:
     check(unix("run.py", cwd=tmp_path, heap="256k", path=f".frozen:{FIRMWARE}"))
 
 
-port = port_fixture(*SMALL)
+port = port_fixture(*USUAL)
 
 
 @pytest.mark.board
 def test_on_boards(port: str, tmp_path: Path) -> None:
-    prepare(tmp_path)
+    prepare(tmp_path, "/a.take")
+    with Board.open(port) as link:  # a file that is mounted allocates
+        link.write_file("/a.take", (tmp_path / "a.take").read_bytes())
     (tmp_path / "ulnn_sources").mkdir()
     for name in ("__init__", "base", "masked", "replay"):
         content = (FIRMWARE / "ulnn_sources" / f"{name}.py").read_text()
