@@ -92,16 +92,13 @@ class Planted(Source):
         return k
 
 def decided(app):
-    log, source = app.reports.log, app.source
-    seen = list(source.block if {blocks} else source.raw)[:6]
-    log.add("note", str(seen))
-    log.add("summary", figures=(1, 2, 3, 4, 5, 0, seen, seen))
     k = app.samples // 20  # a decision every 20 samples
-    text = TEXTS[k % len(TEXTS)]
+    text, log = TEXTS[k % len(TEXTS)], app.reports.log
+    seen = list(app.source.block if {blocks} else app.source.raw)[:6]
     log.add("note", text)
     log.add("alarm", "at " + text, NUMBERS[k % 4])
-    log.add("decision", text, k)
-    log.add("summary", figures=(1, 2, 3, 4, 5, 0, WAVE[:6], (1,) * 6))
+    log.add("decision", str(seen), k)
+    log.add("summary", figures=(1, 2, 3, 4, 5, 0, seen, (1,) * 6))
     for bad in ((text, text), ("note", Odd(text)), ("note", [text]), ("summary", "", 0, (text,)),
             ("alarm", "", text), ("note", {{text: text}})):
         log.add(*bad)
