@@ -15,6 +15,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+import record_208
 from ulnn_host import api
 from ulnn_host.base import console, files
 from ulnn_host.base.paragraphs import wrapped
@@ -200,63 +201,26 @@ class Person:
     test: int
 
 
-def reference(x: NDArray[np.float64], rate: float) -> Int:
-    """Beats by floats that see all of the recording: energy from 5 to 20 Hz in 0.1 s, peaks that
-    are the largest within 0.2 s, and two groups of them by 2-means of the logarithm."""
-    spectrum, f = np.fft.rfft(x), np.fft.rfftfreq(len(x), 1 / rate)
-    spectrum[(f < 5) | (f > 20)] = 0
-    window = np.ones(round(0.1 * rate))
-    energy = np.convolve(np.fft.irfft(spectrum, len(x)) ** 2, window, "same")
-    reach = round(0.2 * rate)
-    padded = np.pad(energy, reach)
-    largest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(1)
-    peaks = np.flatnonzero((energy == largest) & (energy > 0))
-    return np.asarray(peaks[two_means(np.log(energy[peaks])[:, None])], np.int64)
-
-
-def two_means(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points (N, D) are in the second of two groups, along the widest direction."""
-    centred = points - points.mean(0)
-    along = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
-    if points.shape[1] == 1:
-        along = centred[:, 0]
-    second = along > (along.min() + along.max()) / 2
-    for _ in range(100):
-        middles = points[~second].mean(0), points[second].mean(0)
-        near = [((points - middle) ** 2).sum(1) for middle in middles]
-        moved = near[1] < near[0]
-        if (moved == second).all():
-            break
-        second = moved
-    return np.asarray(second, bool)
-
-
 def person(epochs: int | None = None) -> Person:
     """Detection beside the reference, and classes within the one person."""
-    x = mitbih.excerpt().astype(np.float64)
-    x -= np.median(x)
     agreed, ours, theirs = [], [], []
     for rate in RATES:
-        t = np.arange(0, len(x) / mitbih.RATE, 1 / rate)
-        again = np.interp(t, np.arange(len(x)) / mitbih.RATE, x)
+        x = record_208.signal(rate)
         start = 3 * rate  # the detector learns
-        mine = find(again.astype(np.float32), rate).r
-        other = reference(again, rate)
+        mine = find(x.astype(np.float32), rate).r
+        other = record_208.reference(x, rate)
         mine, other = mine[mine >= start], other[other >= start]
         agreed.append(len(matched(mine, other, WITHIN * rate)[0]))
         ours.append(len(mine))
         theirs.append(len(other))
 
     rate = RATES[1]
-    t = np.arange(0, len(x) / mitbih.RATE, 1 / rate)
-    again = np.interp(t, np.arange(len(x)) / mitbih.RATE, x).astype(np.float32)
+    again = record_208.signal(rate).astype(np.float32)
     one = Sequences(again[:, None], np.full(len(again), 1 / rate, np.float32), channels=("ecg",))
     data = beats.computed(one, recipe_at(rate))
     shape = data.x[0, :, : len(data.channels) - 4].astype(np.float64)
-    kind = two_means(shape).astype(np.int64)
-    if kind.mean() > 0.5:
-        kind = 1 - kind
-    data = replace(data, y=kind[None], labels=("usual", "other"), per="step")
+    kind = record_208.kinds(shape)
+    data = replace(data, y=kind[None], labels=record_208.KINDS, per="step")
     at = np.cumsum(data.dt[0].astype(np.float64))
     cut = int(np.searchsorted(at, TRAINED_S))
     early = data.cut(np.array([0]), np.array([0]), cut)
@@ -328,7 +292,7 @@ waves or fibrillation are like none that was trained on has most beats of that k
 
 PERSON = """Record 208 of the MIT-BIH Arrhythmia Database, 19:35 to 24:35, resampled from 360
 Hz, beside a detector in floats that sees the whole recording at once (`reference` in
-`host/bench/bench_ecg.py`); the first 3 s are left out. Neither is the truth."""
+`host/bench/record_208.py`); the first 3 s are left out. Neither is the truth."""
 
 WITHIN_ONE = """Within this person a network learnt from the first {trained} s two kinds of
 beats that clustering their shapes gave, and named {accuracy:.1f} % of the {test} beats behind

@@ -10,7 +10,7 @@ from ulnn_host.train.recipe import Recipe
 
 CFC = "CfC"
 NO_TIME = "CfC, dt constant"
-WIRED = "wired"
+NCP = {motor: f"wired, AutoNCP(19, {motor})" for motor in (4, 7, 9)}  # by motor neurons
 BACKBONE = "CfC with a backbone, xavier"
 GRU, GRU_DT, LSTM, LSTM_DT = "GRU", "GRU + dt", "LSTM", "LSTM + dt"
 MIN_GRU, GRU_D, LIQUID = "minGRU + dt (float)", "GRU-D (float)", "LiquidCell (float)"
@@ -22,7 +22,6 @@ CELLS: Mapping[str, Mapping[str, Any]] = {
     CFC: {"cell": "cfc", "backbone_layers": 0},
     NO_TIME: {"cell": "cfc", "backbone_layers": 0, "use_dt": False},
     BACKBONE: {"cell": "cfc", "backbone_layers": 1},
-    WIRED: {"cell": "wired"},
     GRU: {"cell": "gru"},
     GRU_DT: {"cell": "gru", "dt_input": True},
     LSTM: {"cell": "lstm"},
@@ -33,6 +32,10 @@ CELLS: Mapping[str, Mapping[str, Any]] = {
     FAST_GRNN: {"cell": "fast_grnn", "dt_input": True},
     CNN: {"cell": "cnn", "layers": 3},
     ATTENTION: {"cell": "attention"},
+    **{
+        name: {"cell": "wired", "wiring": {"units": 19, "outputs": motor}}
+        for motor, name in NCP.items()
+    },
 }
 WORDS = """*CfC* has no backbone and starts as leaky integrators, the default of such networks
 here; *dt constant* is the same without the elapsed time; *xavier* is the network of ncps with

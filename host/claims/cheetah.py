@@ -38,7 +38,8 @@ def test(run: Run) -> Findings:
             if name != cells.LSTM:
                 dots.append(Dot.of(name, words, share))
             scores = [found.cell(name, t) for t in tests]
-            rows.append((name, *found.shape(name), *scores, signed(share)))
+            lower_by = "" if name == cells.LSTM else signed(share)
+            rows.append((name, *found.shape(name), *scores, lower_by))
         head = ("network", "neurons", "bytes", "cycles", *tests, "lower than LSTM, with noise, %")
         tables.append(Table(f"Mean squared error, {words}", head, tuple(rows)))
         losses += found.losses(cells.CFC, {t: f"{words}, {t}" for t in tests})

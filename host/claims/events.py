@@ -89,7 +89,8 @@ def test(run: Run) -> Findings:
         losses=tuple(losses),
         notes=(
             "What is saved is a matter of how often something happens, and not of the network: "
-            "any network that decides does it. Headers of the network's messages are not counted.",
+            "any network that decides does it. The verdict is about bytes alone: what was not "
+            "named in time is beside them. Headers of the network's messages are not counted.",
         ),
     )
 
@@ -108,7 +109,9 @@ CLAIM = Claim(
     unit="%",
     how=f"""Three streams (a watch, a machine's vibration, an ECG), each played for {MINUTES:g}
 minutes by the app with a small CfC, as [events.md](docs/events.md) describes; raw are the int16
-values that the sensor took. Streams are few, so the interval is wide.""",
+values that the sensor took. A change is named in time where the last event within some seconds
+after it has its class; an event is false where its class was not true in the seconds before. Three
+streams are few: the interval is too narrow, and says nothing about other streams.""",
     sources=(wrist.SOURCE, SOURCE),
     test=test,
     modules=(bench_events,),

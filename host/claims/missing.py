@@ -78,7 +78,7 @@ CLAIM = Claim(
     title="Missing samples",
     says="With 30 % of the samples missing, the accuracy of a liquid network falls by 4 points, "
     "that of a recurrent one by 22.",
-    effect="points that CfC loses less than a GRU, where 30 % of the samples are left out",
+    effect="points that a GRU loses and CfC does not, where 30 % of the samples are left out",
     claimed=18.0,
     unit="points",
     how=f"""{wrist.WORDS} {wrist.LEFT_OUT}

@@ -16,13 +16,16 @@ HEAD = """# The claims, measured
 
 Written by `make claims FULL=1`; do not edit. An article says what liquid networks can do, with
 numbers, and without sources. Here each of its claims is tested, with the integers that a board
-runs, on data that training did not see, and the verdict follows from a rule.
+runs, on data that training did not see, and the verdict follows from a rule. *Claimed* is the
+article's number, or what follows from its words: 22 points less 4 are 18, and what "never leaves"
+is 100 %.
 """
 RULE = f"""The verdict follows from the 95 % interval of the effect, and from what is claimed:
 
-* **{HOLDS}**: the interval begins at 0.8 of what is claimed, or above
+* **{HOLDS}**: the interval begins at 0.8 of what is claimed, or above; where the article names no
+  number, an effect of any size in its direction, none not being within the interval
 * **{SMALLER}**: the effect has the direction that is claimed, and the interval begins lower
-* **{NOT_SEEN}**: no effect is within the interval
+* **{NOT_SEEN}**: the interval has "no effect" in it (a difference of 0, a ratio of 1)
 * **{REVERSED}**: the effect has the other direction
 * **{NOT_TESTABLE}**: nothing here can show it
 * **{NO_VERDICT}**: one seed
@@ -30,7 +33,9 @@ RULE = f"""The verdict follows from the 95 % interval of the effect, and from wh
 Intervals are a bootstrap of two levels: people, recordings or episodes, then seeds. Differences
 are paired. With several rivals and conditions, one of twenty differences is outside of its
 interval by chance. Unless a page says otherwise, networks are int8, cycles are those of a step on
-a Cortex-M7 from tightly coupled memory, modelled, and the learning rate of each network is chosen
+a Cortex-M7 from tightly coupled memory, modelled, of the slowest training (where sums exceed the
+tables' range a slower loop reads them), balanced accuracy is the mean of the classes' recalls, and
+the learning rate of each network is chosen
 on a part of what it is trained on. Trainings are short, most of {FULL.epochs} epochs, the same for
 all: what learns slowly does worse here than it could.
 
@@ -100,17 +105,16 @@ def _claim(claim: Claim, result: Result) -> str:
     parts += [_named(table) for table in found.tables]
     if found.losses:
         losses = "\n".join(f"* {text}" for text in found.losses)
-        parts.append(f"**Where CfC or the claim loses**, by more than chance:\n\n{losses}")
+        parts.append(f"**Where the liquid network loses**, by more than chance:\n\n{losses}")
     else:
-        parts.append(
-            "**Where CfC or the claim loses**, by more than chance: nowhere in this test."
-        )
+        parts.append("**Where the liquid network loses**, by more than chance: nowhere here.")
     parts += [f"**Note.** {note}" for note in found.notes]
     sources = "; ".join(f"{s.name} (licence: {s.licence})" for s in claim.sources)
     kind = "FULL=1" if result.full else "(quick)"
+    minutes = f"{result.seconds / 60:.0f} minutes" if result.seconds >= 90 else "about a minute"
     parts.append(
         f"**Data.** {sources}. **Drawn:** {found.clusters}; seeds: {found.seeds}. **Command:** "
-        f"`make claims CLAIM={claim.name} {kind}`, {result.seconds / 60:.0f} minutes here."
+        f"`make claims CLAIM={claim.name} {kind}`, {minutes} on two cores."
     )
     return "\n\n".join(parts) + "\n"
 

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from ulnn_host.base import files
@@ -35,6 +34,7 @@ from ulnn_host.train.recipe import Recipe
 from ulnn_host.train.train import TrainedNetwork
 
 from .claim import Run
+from .workers import spread
 
 Float = NDArray[np.float64]
 Rows = dict[str, dict[str, Tally]]  # by test, by cluster
@@ -270,14 +270,15 @@ def _trials(run: Run, jobs: Sequence[tuple[Recipe, Part]], title: str) -> list[T
     """All jobs, measured: from the folder if they are there, the others by the run's workers."""
     made = [Trial.read(_path(run, *job)) for job in jobs]
     waiting = [k for k, trial in enumerate(made) if trial is None]
-    run.kept.extend(trial.seconds / run.workers for trial in made if trial is not None)
+    trained = [_job(*job).checkpoint(run.cache).exists() for job in jobs]
     alone = replace(run, report=Run.report)  # what a worker is given
-    work = Parallel(run.workers, return_as="generator")
-    done = work(delayed(_trial)(alone, *jobs[k]) for k in waiting)
-    for count, (k, trial) in enumerate(zip(waiting, done, strict=True), 1):
+    given = [(alone, *jobs[k]) for k in waiting]
+    for k, trial in zip(waiting, spread(run, title, "trainings", _trial, given), strict=True):
         made[k] = trial
-        run.report(f"{title} {count} of {len(waiting)} trainings")
-    return [trial for trial in made if trial is not None]
+    trials = [trial for trial in made if trial is not None]
+    before = [trial.seconds for trial, kept in zip(trials, trained, strict=True) if kept]
+    run.kept.append(sum(before) / run.workers)
+    return trials
 
 
 def _path(run: Run, recipe: Recipe, part: Part) -> Path:
@@ -318,7 +319,7 @@ def _seconds(trained: TrainedNetwork) -> float:
 
 
 def _trained(run: Run, job: Job) -> TrainedNetwork:
-    if not run.train and not (run.cache / f"{job.training_key}.safetensors").exists():
+    if not run.train and not job.checkpoint(run.cache).exists():
         raise UlnnError("not all trainings are kept: run make claims CLAIM=... FULL=1 first")
     return trainings.trained(job, run.cache)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import bench_ecg
+import record_208
 from bench_ecg import NOISES, Person, matched
 from ulnn_host.data import ecg
 
@@ -31,7 +32,7 @@ def test_a_beat_is_in_one_pair(
 
 def test_the_reference_finds_what_is_known() -> None:
     one = ecg.patient(1, 60, 360)
-    found = bench_ecg.reference(one.signal.astype(np.float64), 360)
+    found = record_208.reference(one.signal.astype(np.float64), 360)
     i, _ = matched(found, one.r, 0.15 * 360)
     assert len(i) >= 0.97 * len(one.r)
     assert len(i) == len(found)
@@ -40,9 +41,12 @@ def test_the_reference_finds_what_is_known() -> None:
 def test_two_groups() -> None:
     rng = np.random.default_rng(0)
     points = np.concatenate([rng.normal(0, 1, (40, 3)), rng.normal(8, 1, (10, 3))])
-    found = bench_ecg.two_means(points)
+    found = record_208.two_means(points)
     assert len(set(found[:40])) == len(set(found[40:])) == 1
     assert found[0] != found[-1]
+    # the larger is the usual one, wherever it is
+    assert record_208.kinds(points).tolist() == [0] * 40 + [1] * 10
+    assert record_208.kinds(points[35:]).tolist() == [1] * 5 + [0] * 10
 
 
 def test_the_page_says_what_was_found(full: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from claims import bearings, cells, joules, patient, speed, timing, tone
+from claims import bearings, cells, joules, timing, tone
 from claims.claim import QUICK, Run
 from claims.study import Found, Part, study, tallied
 from ulnn_host.base.errors import UlnnError
@@ -123,27 +123,3 @@ def test_without_network_bearings_are_generated_and_it_is_said(
     finally:
         bearings.recordings.cache_clear()
         bearings.parts.cache_clear()
-
-
-def test_the_work_of_attention() -> None:
-    """By hand: queries, keys, values and output 4 d², the feed-forward 2 d f, scores and values
-    2 T d for each sample that is looked from."""
-    net = speed.Attention(1, 32, 64)
-    assert net.weights == 4 * 32**2 + 2 * 32 * 64 + 32 * 13
-    assert net.cached() == (net.weights + 2 * 100 * 32, 100)
-    assert net.window() == (100 * net.cached()[0], 100 * 100)
-    most = speed.like(net.weights)
-    assert (most.width, most.weights) == (32, net.weights)
-    assert speed.like(net.weights - 1).width == 28
-
-
-def test_a_patients_beats_hold_their_qrs() -> None:
-    data = next(d for d in map(patient.beats, range(10)) if 0 in np.asarray(d.y))
-    assert data.x.shape[1:] == (patient.BEFORE + patient.AFTER, 2)
-    normal = data.take(np.asarray(data.y) == 0)
-    at = np.abs(normal.x[..., 0]).argmax(1)
-    assert np.median(np.abs(at - patient.BEFORE)) <= 2
-    gains = [[(0.5, 0.6), (0.7, 0.7)], [(0.5, 0.8), (0.7, 0.7)]]
-    before, gained = patient.points(gains)
-    assert before.value == pytest.approx(60)
-    assert gained.value == pytest.approx(10)

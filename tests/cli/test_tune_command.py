@@ -37,6 +37,7 @@ def test_it_writes_a_recipe_and_a_picture_and_prints_every_trial(start: Path) ->
     shown = tune(start)
     assert shown.exit_code == 0
     assert "balanced accuracy, int8, held out" in shown.stdout
+    assert re.search(r"^\d \*\* .* [\d,]+$", shown.stdout, re.MULTILINE), "nothing is cut off"
     assert "r_tuned.toml: trial " in shown.stdout.replace("\n", "")
     done = tune(start, "--json", "-o", folder / "sub" / "best.toml")
     facts = json.loads(done.stdout)
@@ -61,7 +62,8 @@ def test_limits_choose_a_smaller_network_of_the_same_study(start: Path) -> None:
     least = min(t["cycles"] for t in trials)
     done = tune(start, *storage, "--max-cycles", str(least))
     assert [t["cycles"] for t in json.loads(done.stdout)["trials"] if t["chosen"]] == [least]
-    none = tune(start, *storage, "--max-bytes", "100")
+    none = tune(start, *storage[:-1], "--max-bytes", "100")
+    assert len(re.findall(r"^\d .*cfc", none.stdout, re.MULTILINE)) == 3, "the trials are shown"
     assert "none of 3 trials is a network of at most 100 bytes" in str(none.exception)
 
 
@@ -100,3 +102,5 @@ def test_the_recipe_is_never_the_output(start: Path) -> None:
     refused = tune(start, "-o", start)
     assert "is an input and would be overwritten" in str(refused.exception)
     assert start.read_text() == TEXT
+    over = tune(start, "-o", start.with_name("best.png"))
+    assert "best.png: expected a recipe (.toml); the picture" in str(over.exception)

@@ -410,7 +410,10 @@ def test_what_cannot_be_compared_is_refused_before_it_trains(made, tmp_path) -> 
     each = replace(one, model=replace(one.model, readout="each"))
     for recipes, text in (
         ({"a": one}, "expected two different recipes or more"),
-        ({"a": one, "b": other}, "b and a differ in data.label: .* read the same data"),
+        (
+            {"a": one, "b": other},
+            r"b and a differ in data.label \('what', ''\): .* read the same data",
+        ),
         ({"a": one, "b": each}, 'b and a differ in model.readout: "each" is compared with'),
     ):
         with pytest.raises(UlnnError, match=text):
@@ -424,6 +427,33 @@ def test_what_cannot_be_compared_is_refused_before_it_trains(made, tmp_path) -> 
         with pytest.raises(UlnnError, match="expected two different recipes or more"):
             compare.compare_files(paths, QUICK)
     assert not (tmp_path / "c").exists()
+
+
+def test_one_file_by_two_paths_is_the_same_data(made, tmp_path) -> None:
+    around = tmp_path / "elsewhere" / ".." / Path(made["gru"].data.source).name
+    (tmp_path / "elsewhere").mkdir()
+    compare._check_alike(
+        made | {"gru": replace(made["gru"], data=replace(made["gru"].data, source=str(around)))},
+        whole=True,
+    )
+
+
+def test_what_goes_wrong_names_the_recipe_the_fold_or_the_folder(made, tmp_path) -> None:
+    long = replace(made["gru"], data=replace(made["gru"].data, window=900.0))
+    with pytest.raises(UlnnError, match="long, seed 1, fold 1 of 2: no sequence has"):
+        compare.compare({"cfc": made["cfc"], "long": long}, QUICK, tmp_path / "c")
+    assert not list((tmp_path / "c").glob("*.lock"))
+    with pytest.raises(UlnnError, match=r"fold 1 of 2, held out [0-9, ]+: no sequence has"):
+        compare.compare({"long": long, "cfc": made["cfc"]}, QUICK, tmp_path / "c")
+    (tmp_path / "file").touch()
+    with pytest.raises(UlnnError, match="file cannot be written: file exists"):
+        compare.compare(made, QUICK, tmp_path / "file")
+
+
+def test_a_baseline_takes_part_beside_a_network_of_its_name(made) -> None:
+    named = compare.with_baseline({"linear": made["gru"], "cfc": made["cfc"]})
+    assert [r.model.cell for r in named.values()] == ["gru", "cfc", "linear"]
+    assert compare.with_baseline(named) == named
 
 
 def test_the_key_of_a_training_is_what_decides_about_it(made) -> None:

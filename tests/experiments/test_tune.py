@@ -90,6 +90,9 @@ def test_something_is_held_out(tmp_path):
     assert tune.with_validation(made, waves(), 0).data.valid_fraction == 0.2
     grouped = waves(group=np.arange(48) % 8)
     assert len(tune.with_validation(made, grouped, 0).data.valid_groups) == 2
+    named = waves(group=np.arange(48) % 8, groups=tuple("abcdefgh"))
+    held = tune.with_validation(made, named, 0)
+    assert [len(part) for part in train.split(held, named)] == [36, 12]
     own = replace(made, data=replace(made.data, valid_fraction=0.5))
     assert tune.with_validation(own, grouped, 0) == own
     demo = recipe.read_recipe(recipe.RECIPES / "watch.toml")
@@ -308,7 +311,14 @@ def test_workers_that_start_at_once_make_one_study(tmp_path):
 def test_a_storage_that_cannot_be_opened_is_one_line_without_a_password(tmp_path):
     text = tmp_path / "r.toml"
     text.write_text("[data]\n")
+    cut, changed = tmp_path / "cut.journal", tmp_path / "changed.journal"
+    study.open_study(str(cut), "s", ["minimize"], {})
+    whole = cut.read_text()
+    cut.write_text(whole[:60])
+    changed.write_text(whole.replace('"directions"', '"directiens"'))
     for storage, wanted in (
+        (str(cut), "cut.journal is damaged, expected whole lines"),
+        (str(changed), "changed.journal is damaged"),
         (str(text), "it is no journal file"),
         (f"sqlite:///{text}", "file is not a database"),
         (f"sqlite:///{tmp_path}/no/study.db", "unable to open"),
@@ -320,3 +330,4 @@ def test_a_storage_that_cannot_be_opened_is_one_line_without_a_password(tmp_path
         assert "\n" not in str(caught.value)
         assert "secret" not in str(caught.value)
     assert text.read_text() == "[data]\n"
+    assert cut.read_text() == whole[:60]

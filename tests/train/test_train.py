@@ -277,6 +277,8 @@ def test_bad_recipes(tmp_path, text, message):
 def test_recipe_files(tmp_path):
     with pytest.raises(UlnnError, match="no such file"):
         recipe.read_recipe(tmp_path / "none.toml")
+    with pytest.raises(UlnnError, match=re.escape(f"{tmp_path} cannot be read: is a directory")):
+        recipe.read_recipe(tmp_path)
     (tmp_path / "a.toml").write_text("[data]\nsource = 'sub/a.npz'\nwindow = 2")
     found = recipe.read_recipe(tmp_path / "a.toml")
     assert found.data == DataRecipe(source=str(tmp_path / "sub" / "a.npz"), window=2.0)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..base.console import Terminal
+from ..base.errors import UlnnError
 from .options import Json, names, out
 
 
@@ -70,6 +71,8 @@ def tune(
     start = recipes.read_recipe(recipe)
     target = output or recipe.with_name(f"{recipe.stem}_tuned.toml")
     plot = target.with_suffix(".png")
+    if plot == target:
+        raise UlnnError(f"{target}: expected a recipe (.toml); the picture is put beside it")
     for path in (target, plot):
         files.check_output(path, recipe)
     plan = Plan(
@@ -88,7 +91,12 @@ def tune(
     if found.stopped and not found.trials:
         console.print("stopped in the first trial: nothing is written")
         raise typer.Exit(130)
-    chosen = found.pick(max_bytes, max_cycles)
+    try:
+        chosen = found.pick(max_bytes, max_cycles)
+    except UlnnError:
+        if found.good and not as_json:
+            table(found, None).show(out)  # what was seen is not lost
+        raise
     pictures.save(picture(found, chosen), plot)
     best = final(chosen, start)
     head = (
@@ -103,7 +111,8 @@ def tune(
         facts = {"recipe": str(target), "picture": str(plot), "score": score_name(found)}
         print(json.dumps(facts | {"seed": seed, "trials": rows}, indent=2))
     else:
-        out.print(table(found, chosen))
+        print(score_name(found))
+        table(found, chosen).show(out)
         print(f"{target}: trial {chosen.number}; picture: {plot}")
     if found.running:
         console.print(

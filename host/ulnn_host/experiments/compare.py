@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from ..base.errors import UlnnError
 from ..base.toml_tables import check, choice, number
 from ..data import sets
@@ -24,7 +26,7 @@ from ..data.sequences import Sequences
 from ..train import train
 from ..train.model_recipe import ModelRecipe
 from ..train.networks import words
-from ..train.recipe import Recipe, read_recipe
+from ..train.recipe import FILES, Recipe, read_recipe
 from ..train.target import target_of
 from . import folds
 from .budget import Budget, solved
@@ -139,6 +141,8 @@ class Comparison:
         for count, what in ((self.seeds, "seeds"), (self.clusters, self.unit)):
             if 1 < count < FEW:
                 found.append(f"{count} {what}: intervals are too narrow")
+        if self.clusters == 1:
+            found.append(f"1 of the {self.unit} is held out: other ones may differ from it")
         if self.seeds == 1:
             found.append("one seed gives no verdict: --seeds 5")
         alone = [entry.name for entry in self.entries if entry.float_only]
@@ -177,6 +181,7 @@ class Comparison:
             "clusters": self.clusters,
             "seeds": self.seeds,
             "trainings": self.done,
+            "planned": self.planned,
             "stopped": self.stopped,
             "notes": self.notes,
             "networks": [_entry(entry) for entry in self.entries],
@@ -211,6 +216,7 @@ def compare_files(
     paths: Sequence[Path], plan: Plan, cache: str | Path | None = None, report: Report = _silent
 ) -> Comparison:
     """As `compare`, recipes in files. cache: None: compare.cache beside the first."""
+    paths = list(dict.fromkeys(paths))
     stems = [path.stem for path in paths]
     recipes = {
         path.stem if stems.count(path.stem) == 1 else str(path): read_recipe(path)
@@ -225,11 +231,12 @@ def with_baseline(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
     means, spreads and the last samples, without a network. What decides is the last step, which
     has seen all, unless there is a target for every step."""
     first = next(iter(recipes.values()), None)
-    if first is None or BASELINE in recipes:
+    if first is None or any(recipe.model.cell == BASELINE for recipe in recipes.values()):
         return dict(recipes)
+    name = next(n for n in (BASELINE, "baseline", "linear baseline") if n not in recipes)
     readout = "each" if first.model.readout == "each" else "last"
     model = ModelRecipe(cell=BASELINE, readout=readout, use_dt=first.model.use_dt)
-    return dict(recipes) | {BASELINE: replace(first, model=model)}
+    return dict(recipes) | {name: replace(first, model=model)}
 
 
 class _Comparison:
@@ -282,14 +289,11 @@ class _Comparison:
                 for k in range(len(self.folds))
                 for name in self.recipes
             ]
-            jobs = [self._job(name, seed, self.folds[k], rates[name, k]) for name, seed, k in keys]
+            jobs = [self._job(*key, self.folds[key[2]], rates[key[0], key[2]]) for key in keys]
             for at, outcome in outcomes(jobs, self.cache):
-                name, seed, k = keys[at]
+                name, *_ = keys[at]
                 if outcome.failure:
-                    raise UlnnError(
-                        f"{name}, seed {seed}, fold {k + 1} of {len(self.folds)}: "
-                        f"{outcome.failure}"
-                    )
+                    raise UlnnError(f"{jobs[at].name}: {outcome.failure}")
                 found[keys[at]] = outcome
                 self._tick(name)
         except KeyboardInterrupt:
@@ -306,7 +310,7 @@ class _Comparison:
         conditions = self.recipes[self.first].data
         inside = [folds.inner(f, conditions, self.plan.seed) for f in self.folds]
         keys = [(name, k, rate) for name, k in pairs for rate in rates]
-        jobs = [self._job(name, 1, inside[k], rate) for name, k, rate in keys]
+        jobs = [self._job(name, 1, k, inside[k], rate) for name, k, rate in keys]
         losses: dict[tuple[str, int], dict[float, float]] = {pair: {} for pair in pairs}
         for at, outcome in outcomes(jobs, self.cache):
             name, k, rate = keys[at]
@@ -320,10 +324,11 @@ class _Comparison:
             best[pair] = rate
         return best
 
-    def _job(self, name: str, seed: int, fold: Fold, rate: float) -> Job:
+    def _job(self, name: str, seed: int, k: int, fold: Fold, rate: float) -> Job:
         recipe = self.recipes[name]
         training = replace(recipe.training, learning_rate=rate)
-        return Job(replace(recipe, seed=seed, training=training), fold, self.plan.bits)
+        called = f"{name}, seed {seed}, fold {k + 1} of {len(self.folds)}"
+        return Job(replace(recipe, seed=seed, training=training), fold, self.plan.bits, called)
 
     def _tick(self, note: str) -> None:
         self.done += 1
@@ -414,12 +419,18 @@ def _check_alike(recipes: Mapping[str, Recipe], whole: bool) -> None:
     first, base = next(names)
     keys = [f.name for f in dataclasses.fields(DataOptions)]
     keys += ["source"] if whole else []
+
+    def said(recipe: Recipe, key: str) -> Any:
+        value = getattr(recipe.data, key)
+        return str(Path(value).resolve()) if value and key in FILES else value
+
     for name, recipe in names:
-        other = next((k for k in keys if getattr(recipe.data, k) != getattr(base.data, k)), "")
+        other = next((k for k in keys if said(recipe, k) != said(base, k)), "")
         if other:
+            values = (repr(getattr(r.data, other)) for r in (recipe, base))
             raise UlnnError(
-                f"{name} and {first} differ in data.{other}: recipes that are compared read the "
-                "same data"
+                f"{name} and {first} differ in data.{other} ({', '.join(values)}): recipes that "
+                "are compared read the same data"
             )
         if (recipe.model.readout == "each") != (base.model.readout == "each"):
             raise UlnnError(
@@ -446,9 +457,15 @@ def _folds(recipe: Recipe, data: Sequences, plan: Plan) -> list[Fold]:
         if data.per == "" and recipe.model.readout == "each":
             data = replace(data, per="step")
         parts = folds.dealt(folds.clustered(data, leave_out), plan.folds, plan.seed)
-    return [
-        folds.fold(fit, held, recipe.data, plan.seed + k) for k, (fit, held) in enumerate(parts)
-    ]
+    made = []
+    for k, (fit, held) in enumerate(parts):
+        try:
+            made.append(folds.fold(fit, held, recipe.data, plan.seed + k))
+        except UlnnError as error:
+            assert held.group is not None
+            out = ", ".join(held.groups[g] for g in np.unique(held.group))
+            raise UlnnError(f"fold {k + 1} of {len(parts)}, held out {out}: {error}") from error
+    return made
 
 
 def _holding_nothing(recipe: Recipe) -> Recipe:

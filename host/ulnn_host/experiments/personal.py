@@ -62,29 +62,47 @@ def personal(
     epochs: int = EPOCHS,
     quiet: bool = False,
 ) -> Personal:
-    """Fine-tune a model by one wearer's recordings.
+    """Fine-tune a model by one wearer's recordings, and keep what is not worse.
+
+    test: recordings of the wearer of another session, which decide; all else as of `tuned`. Raises
+    UlnnError where they do not belong together.
+    """
+    before = scored(content, test)
+    written = tuned(content, network, calibration, data, epochs=epochs, quiet=quiet)
+    after = scored(written, test)
+    kept = after.balanced >= before.balanced
+    return Personal(kept, before, after, written if kept else content)
+
+
+def tuned(
+    content: bytes,
+    network: FloatNetwork,
+    calibration: Sequences,
+    data: Sequences,
+    *,
+    epochs: int = EPOCHS,
+    quiet: bool = False,
+) -> bytes:
+    """The file of a model, fine-tuned by one wearer's recordings, better or not.
 
     content: of the model file. network, calibration: what it was converted from, so that ranges
-    stay those of everybody. data: labelled recordings of the wearer; test: others of his, of
-    another session. Raises UlnnError where they do not belong together.
+    stay those of everybody. data: labelled recordings of the wearer. Raises UlnnError where they
+    do not belong together.
     """
     model = container.read(content)
-    data, test = (
-        _windows(model, matched(part, model.channels, model.labels)) for part in (data, test)
-    )
+    data = _windows(model, data)
     rollout = FloatRollout(network, calibration)
-    options = _options(model)
     plan = finetune.Plan(
         epochs=epochs, batch=math.ceil(len(data) / UPDATES), learning_rate=RATE, average=0.9
     )
     loss = finetune.task_loss(data, model.readout, SMOOTHING)
-    tuned = finetune.finetune(
-        rollout, options, plan, loss=loss, epoch=lambda: data, quiet=quiet
+    made = finetune.finetune(
+        rollout, _options(model), plan, loss=loss, epoch=lambda: data, quiet=quiet
     )[1]  # fmt: skip
     alike = (
-        model.input_scale.tolist() == tuned.input_scale.tolist()
-        and model.input_offset.tolist() == tuned.input_offset.tolist()
-        and model.dt_max == tuned.dt_max
+        model.input_scale.tolist() == made.input_scale.tolist()
+        and model.input_offset.tolist() == made.input_offset.tolist()
+        and model.dt_max == made.dt_max
     )
     if not alike:
         raise UlnnError(
@@ -92,16 +110,23 @@ def personal(
             "expected those that ulnn convert had"
         )
     # What decides, and what is known, are those of everybody.
-    made = dataclasses.replace(tuned, decision=model.decision, unknown=model.unknown)
-    written = container.write(made)
-    before, after = (_scores(part, test) for part in (content, written))
-    kept = after.balanced >= before.balanced
-    return Personal(kept, before, after, written if kept else content)
+    made = dataclasses.replace(made, decision=model.decision, unknown=model.unknown)
+    return container.write(made)
+
+
+def scored(content: bytes, test: Sequences) -> ClassScores:
+    """What a model file decides about labelled recordings. Raises UlnnError where they do not
+    fit."""
+    model = container.read(content)
+    test = _windows(model, test)
+    y = engines.run(content, quantise(model, test), engines.best(content)).y
+    return decided.score_classes(model, y, test)
 
 
 def _windows(model: ModelFile, data: Sequences) -> Sequences:
     if data.y is None or data.y.ndim != 1 or data.y.dtype.kind not in "iu":
         raise UlnnError("adapt: expected data with one label a sequence")
+    data = matched(data, model.channels, model.labels)
     return decided.windows(model.decision, model.tick_ns, data)
 
 
@@ -119,9 +144,3 @@ def _options(model: ModelFile) -> Options:
         model_version=model.model_version,
         centres=0 if model.centres is None else model.centres.weight,
     )
-
-
-def _scores(content: bytes, test: Sequences) -> ClassScores:
-    model = container.read(content)
-    y = engines.run(content, quantise(model, test), engines.best(content)).y
-    return decided.score_classes(model, y, test)

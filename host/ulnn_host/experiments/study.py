@@ -8,6 +8,8 @@ together draw different trials.
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import re
 import time
 import warnings
@@ -138,12 +140,24 @@ def _storage(text: str) -> BaseStorage | None:
 
 
 def _check_journal(path: Path) -> None:
-    """Raise ValueError for a file of another kind, to which a study would be added."""
+    """Raise ValueError for a file of another kind, to which a study would be added, and EOFError
+    for one whose last line is cut off, to which Optuna would add."""
     if path.exists():
         with path.open("rb") as file:
             start = file.readline(100)
         if start and not start.startswith(JOURNAL):
             raise ValueError("it is no journal file of Optuna")
+        for again in reversed(range(TRIES)):
+            if not start or _whole(path):
+                return
+            time.sleep(0.05 * bool(again))  # another worker may be writing
+        raise EOFError("its last line is cut off")
+
+
+def _whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 @contextlib.contextmanager
@@ -156,6 +170,11 @@ def _explained(storage: str) -> Iterator[None]:
         raise UlnnError(
             f"--storage {_public(storage)}: its database needs a Python package that is not "
             f"installed ({_reason(error.__cause__ or error)})"
+        ) from error
+    except (json.JSONDecodeError, LookupError, AssertionError, EOFError) as error:
+        raise UlnnError(
+            f"--storage {_public(storage)} is damaged, expected whole lines of a journal: remove "
+            "its last line if that is cut off, or give another --storage"
         ) from error
     except (SQLAlchemyError, optuna.exceptions.OptunaError, OSError, ValueError) as error:
         raise UlnnError(

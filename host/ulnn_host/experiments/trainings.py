@@ -37,11 +37,13 @@ PAUSE = 0.2  # seconds between two looks at what other processes work on
 @dataclass(frozen=True)
 class Job:
     """A training and what is measured of it. recipe: what it holds out by groups or in a file is
-    not held out, as the fold says what is. bits: of the weights of the integer model."""
+    not held out, as the fold says what is. bits: of the weights of the integer model. name: in
+    errors."""
 
     recipe: Recipe
     fold: Fold
     bits: int = 8
+    name: str = ""
 
     @property
     def trained(self) -> Recipe:
@@ -57,6 +59,10 @@ class Job:
         """The hash of the training."""
         code = hashes.of_code(TRAINING_CODE), torch.__version__, self.fold.fit_hash
         return hashes.digest(hashes.of_recipe(self.trained), *(part.encode() for part in code))
+
+    def checkpoint(self, folder: Path) -> Path:
+        """Where its network is kept."""
+        return folder / f"{self.training_key}.safetensors"
 
     @property
     def key(self) -> str:
@@ -137,16 +143,20 @@ def outcomes(jobs: Sequence[Job], folder: Path) -> Iterator[tuple[int, Outcome]]
 
 def _claimed(path: Path, make: Callable[[], Outcome]) -> Outcome | None:
     """What is made, unless another process is making it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     place = path.with_suffix(".lock")
+    lock = FileLock(place, timeout=0)
+    with files.named(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            return None
     try:
-        with FileLock(place, timeout=0):
-            done = Outcome.read(path) or make()
-    except Timeout:
-        return None
-    with contextlib.suppress(OSError):  # another process may have it
-        place.unlink()
-    return done
+        return Outcome.read(path) or make()
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):  # another process may have it
+            place.unlink()
 
 
 def _made(job: Job, path: Path, folder: Path) -> Outcome:
@@ -156,13 +166,15 @@ def _made(job: Job, path: Path, folder: Path) -> Outcome:
         done = Outcome.of(found, float(network.hyper["training"]["seconds"]))
     except (train.Diverged, NotConverted) as error:
         done = Outcome({}, {}, failure=str(error))
+    except UlnnError as error:
+        raise UlnnError(f"{job.name}: {error}" if job.name else str(error)) from error
     files.write_json(path, asdict(done))
     return done
 
 
 def trained(job: Job, folder: Path) -> train.TrainedNetwork:
     """The network of a job, from the folder or trained. Raises `train.Diverged`."""
-    path = folder / f"{job.training_key}.safetensors"
+    path = job.checkpoint(folder)
     if path.exists():
         try:
             return train.read_trained(path)

@@ -24,6 +24,7 @@ from ..data.scores import Scores
 from ..data.sequences import Sequences, Statistics
 from ..quantize.rollouts import sample
 from ..train import train
+from ..train.cells import cell_of
 from ..train.networks import words
 from ..train.recipe import Recipe
 from ..train.target import target_of
@@ -84,6 +85,11 @@ class Trial:
         """The network in a few words."""
         return words(self.recipe.model)
 
+    @property
+    def float_only(self) -> bool:
+        """Whether there is no integer engine for its cell."""
+        return not cell_of(self.recipe.model.cell).integers
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         model = self.recipe.model
@@ -98,6 +104,7 @@ class Trial:
             "bytes": self.size,
             "cycles": self.cycles,
             "products": self.products,
+            "estimated": self.float_only,
             "seconds": round(self.seconds, 2),
             "failure": self.failure,
         }
@@ -195,7 +202,8 @@ def with_validation(recipe: Recipe, data: Sequences, seed: int) -> Recipe:
         return replace(recipe, data=replace(source, valid_fraction=0.2))
     rng = np.random.default_rng(seed)
     held = sorted(int(g) for g in rng.permutation(groups)[: max(1, round(len(groups) / 4))])
-    return replace(recipe, data=replace(source, valid_groups=tuple(held)))
+    names = tuple(data.groups[g] if data.groups else g for g in held)
+    return replace(recipe, data=replace(source, valid_groups=names))
 
 
 def final(trial: Trial, recipe: Recipe) -> Recipe:

@@ -70,17 +70,22 @@ def _streamed(layer: Layer) -> int:
     return _once(layer) + SYNAPSE * again
 
 
+Span = tuple[int, int]  # first byte, bytes
+
+
 def trace(model: ModelFile) -> Iterator[int]:
-    """The lines that one step of a model touches, in order; repeats in a row are left out."""
+    """The lines that one step of a model touches, in order."""
+    return touched(_Places(model).step())
+
+
+def touched(spans: Iterable[Span]) -> Iterator[int]:
+    """The lines of spans, in order; repeats in a row are left out."""
     last = -1
-    for start, size in _Places(model).step():
+    for start, size in spans:
         for line in range(start // LINE, (start + max(size, 1) - 1) // LINE + 1):
             if line != last:
                 yield line
             last = line
-
-
-Span = tuple[int, int]  # first byte, bytes
 
 
 class _Places:

@@ -34,8 +34,10 @@ def picture(found: Comparison) -> Figure:
         _bar(right, change.interval, row, factor)
     right.axvline(0, color=INK, lw=0.8)
     right.set_yticks(range(rows), [""] * rows)
-    right.set_xlabel(f"less that of {plain(found.entries[0].name)}" + (", points" * (factor > 1)))
-    right.set_title("differences and 95 %", fontsize=9)
+    first = plain(found.entries[0].name)
+    right.set_xlabel(f"difference to {first}" + (", points" * (factor > 1)))
+    side = "left" if found.measure == RMSE else "right"
+    right.set_title(f"differences and 95 %; {side} of 0 is better", fontsize=9)
     for axes in (left, right):
         axes.set_ylim(rows - 0.5, -0.5)
         axes.spines[["top", "right"]].set_visible(False)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich import box
-from rich.table import Table
 
 from ..experiments.tune import Found, Trial
 from .pictures import COLOURS, INK
+from .scores_text import Cells
 
 CHOSEN = "#c8382c"
 GREY = "#5b6875"
@@ -62,24 +60,25 @@ def score_name(found: Found) -> str:
     return f"{found.measure}, int8, held out"
 
 
-def table(found: Found, chosen: Trial) -> Table:
+def table(found: Found, chosen: Trial | None) -> Cells:
     """All trials, the best first."""
-    shown = Table(title=score_name(found), title_justify="left", box=box.SIMPLE_HEAD)
-    shown.caption = "* on the front of score, bytes and cycles; ** chosen"
-    shown.caption_justify = "left"
-    for name in ("", "cell", "network", "unit s", "rate", "score", "bytes", "cycles"):
-        justify: Literal["left", "right"] = "left" if name in ("cell", "network") else "right"
-        shown.add_column(name, justify=justify, no_wrap=True)
-    shown.add_column("")
     front = found.front
     failed = [t for t in found.trials if math.isnan(t.score)]
+    rows = []
     for t in [*found.ranked, *failed]:
         model, rate = t.recipe.model, t.recipe.training.learning_rate
-        scale = f"{model.time_scale:.3g}" if model.time_scale else "auto"
-        note = "**" if t is chosen else "*" if t in front else ""
+        scale = f"{model.time_scale:.3g} s" if model.time_scale else "auto"
+        mark = "**" if t is chosen else "*" if t in front else ""
         score = t.failure.partition(":")[0] if t.failure else f"{t.score:.4g}"
-        shown.add_row(
-            str(t.number), model.cell, t.what, scale, f"{rate:.2g}", score, f"{t.size:,}",
-            f"{t.cycles:,}", note, style="bold" if t is chosen else None,
+        about = "~" if t.float_only else ""
+        rows.append(
+            (
+                f"{t.number} {mark}", model.cell, t.what, scale, f"{rate:.2g}", score,
+                f"{about}{t.size:,}", f"{about}{t.cycles:,}",
+            )
         )  # fmt: skip
-    return shown
+    note = "* on the front of score, bytes and cycles; ** chosen"
+    if any(t.float_only for t in found.good):
+        note += "; ~ estimated: no board runs the cell, its score is in float"
+    header = ("trial", "cell", "network", "time scale", "rate", "score", "bytes", "cycles")
+    return Cells(header, tuple(rows), note)

@@ -135,6 +135,9 @@ def read_recipe(path: Path, keys: Mapping[str, Any] | None = None) -> Recipe:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UlnnError(f"{path}: no such file; expected a recipe (.toml)") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UlnnError(f"{path} cannot be read: {reason}; expected a recipe (.toml)") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UlnnError(f"{path}: not valid TOML ({error})") from None
     try:

@@ -100,6 +100,6 @@ def target_of(data: Sequences, readout: str) -> Target:
         raise UlnnError(f"y holds label {size - 1}, expected at most {CLASSES} classes")
     found = np.bincount(used.ravel(), minlength=size)
     if np.count_nonzero(found) < 2:
-        raise UlnnError("y holds one class only, so there is nothing to tell apart")
+        raise UlnnError("the targets are of one class only, expected two or more to tell apart")
     weights = np.where(found > 0, used.size / (np.maximum(found, 1) * (found > 0).sum()), 0.0)
     return Target(size, True, readout, torch.tensor(weights, dtype=torch.float32))
