@@ -9,9 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import MutableSequence, Sequence
     from typing import Any
 
+_ALL = (-32768, 32767, 1)  # every count, as it is
+
 
 class Channels:
-    """The channels that may leave. names: theirs, in order. Made by `Policy.channels`.
+    """The channels that may leave. names: theirs, in order. untouched: whether these are all
+    channels, and every count leaves as it is. Made by `Policy.channels`.
 
     A step is the next whole number of counts of the sensor, with a grid that begins at the count
     0; a range ends at the last counts inside of it.
@@ -26,12 +29,16 @@ class Channels:
         offset: "Sequence[float]",
     ) -> None:
         self.names = tuple(names[k] for k in chosen)
+        self._width = len(names)
         self._from = array("H", chosen)
+        self.untouched = len(chosen) == len(names)
         self._low, self._high = array("h"), array("h")
         self._step = array("H")
         for j in range(len(chosen)):
             k = chosen[j]
             ends = counts(rules[j], scale[k] if scale else 1, offset[k] if offset else 0)
+            if ends != _ALL:
+                self.untouched = False
             self._low.append(ends[0])
             self._high.append(ends[1])
             self._step.append(ends[2])
@@ -39,28 +46,34 @@ class Channels:
     def __len__(self) -> int:
         return len(self.names)
 
-    def apply(self, raw: "Sequence[int]", out: "MutableSequence[int]") -> None:
-        """The sample `raw`, array('h') of all channels, into `out`, array('h') of len(self); they
-        may be one. Allocates nothing."""
-        source, steps = self._from, self._step
-        lows, highs = self._low, self._high
-        for j in range(len(source)):
-            v = raw[source[j]]
-            step = steps[j]
+    def apply(self, raw: "Sequence[int]", out: "MutableSequence[int]", count: int = 1) -> None:
+        """The first `count` samples of `raw`, array('h') of all channels of one after those of
+        another, into `out`, array('h') with len(self) for each. They may be one for a single
+        sample, and where no channel is left out. Allocates nothing."""
+        source, width, left = self._from, self._width, len(self._from)
+        for j in range(left):
+            step, low, high = self._step[j], self._low[j], self._high[j]
+            half = step >> 1
+            at, to = source[j], j
             if step > 1:
-                v += step >> 1
-                v -= v % step
-            if v < lows[j]:
-                v = lows[j]
-            elif v > highs[j]:
-                v = highs[j]
-            out[j] = v
+                for _ in range(count):
+                    v = raw[at] + half
+                    v -= v % step
+                    out[to] = low if v < low else high if v > high else v
+                    at += width
+                    to += left
+            else:
+                for _ in range(count):
+                    v = raw[at]
+                    out[to] = low if v < low else high if v > high else v
+                    at += width
+                    to += left
 
 
 def counts(rule: "Any", scale: float, offset: float) -> "tuple[int, int, int]":
     """Lowest and highest count and the step of a rule, for a channel of this scale and offset.
     Raises ValueError where no count lies in its range."""
-    low, high, step = -32768, 32767, 1
+    low, high, step = _ALL
     n, d = exact.fraction(scale)
     if not n:
         raise ValueError("%s: the scale of the channel is 0" % rule.where)

@@ -77,10 +77,10 @@ class Source:
     # Sources that can give thousands of samples a second have `take_block()`, too, in the place of
     # `take`: samples that are there, some at once, of which none is missing between two. They are
     # at the beginning of `block`, array('h') of the channels of one sample after those of another,
-    # always the same object. It returns their number, 0 where none is there yet; `elapsed` is the
-    # time from the sample before them to the last of them, `rest` the part of it that is after the
-    # first. `elapsed` is 0 where there is no sample before. Whoever takes blocks takes nothing by
-    # `take`. It raises what `take` raises.
+    # always the same object, in which whoever takes them may write. It returns their number, 0
+    # where none is there yet; `elapsed` is the time from the sample before them to the last of
+    # them, `rest` the part of it that is after the first. `elapsed` is 0 where there is no sample
+    # before. Whoever takes blocks takes nothing by `take`. It raises what `take` raises.
 
     def stop(self):
         """Let go of the hardware: timers, interrupts, buses. Never raises."""

@@ -17,7 +17,7 @@ import pytest
 from support import app_cases, mask_cases, wave_source
 from support.board_tools import USUAL, Repl, port_fixture
 from support.paths import FIRMWARE
-from support.planted_app import OPEN, SAMPLES, STRICT, events, script, searched
+from support.planted_app import OPEN, SAMPLES, STRICT, events, features_model, script, searched
 from support.pty_board import PtyBoard
 from support.unix import needs_micropython, unix
 from ulnn_host.base.errors import UlnnError
@@ -28,12 +28,21 @@ from ulnn_host.board.live import live
 from ulnn_host.board.record import record
 
 POLICIES = {"strict": STRICT, "open": OPEN}
+ROUNDED = OPEN | {"channels": STRICT["channels"] | {"ay": {"do": "round", "step": 0.01}}}
+# Of a source in blocks: (policy, whether it has a channel more, of which the policy knows nothing)
+BLOCKS = {
+    "as they are": (OPEN, False),
+    "rounded": (ROUNDED, False),
+    "without one": (STRICT, True),
+    "without one, rounded": (ROUNDED, True),
+}
 
 
-def prepare(folder: Path, policy: dict[str, Any] | None) -> None:
-    (folder / "m.ulnn").write_bytes(app_cases.model_bytes())
+def prepare(folder: Path, policy: dict[str, Any] | None, **how: bool) -> None:
+    model = features_model() if how.get("blocks") else app_cases.model_bytes()
+    (folder / "m.ulnn").write_bytes(model)
     (folder / "keeper.json").write_text(json.dumps(mask_cases.KEYS))
-    (folder / "run.py").write_text(script(policy is not None))
+    (folder / "run.py").write_text(script(policy is not None, **how))
     if policy:
         (folder / "policy.json").write_text(json.dumps(policy))
 
@@ -80,6 +89,28 @@ def test_without_a_policy_it_would_be_found(tmp_path: Path) -> None:
     assert any("waveform" in hit for hit in hits)
 
 
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks_on_a_pc(tmp_path: Path, name: str) -> None:
+    policy, private = BLOCKS[name]
+    prepare(tmp_path, policy, private=private, blocks=True)
+    check(on_this_pc(tmp_path), "strict" if policy is STRICT else "open")
+
+
+def test_blocks_without_a_policy_would_be_found(tmp_path: Path) -> None:
+    prepare(tmp_path, None, private=False, blocks=True)
+    hits = searched(on_this_pc(tmp_path))
+    assert any("waveform" in hit for hit in hits)
+    assert any(re.match(r"events/\d: waveform", hit) for hit in hits)
+
+
+@needs_micropython
+@pytest.mark.parametrize("name", ["as they are", "without one, rounded"])
+def test_blocks_on_unix_micropython(tmp_path: Path, name: str) -> None:
+    policy, private = BLOCKS[name]
+    prepare(tmp_path, policy, private=private, blocks=True)
+    check(unix("run.py", cwd=tmp_path, path=f".frozen:{FIRMWARE}"), "open")
+
+
 @needs_micropython
 @pytest.mark.parametrize("name", POLICIES)
 def test_on_unix_micropython(tmp_path: Path, name: str) -> None:
@@ -90,6 +121,7 @@ def test_on_unix_micropython(tmp_path: Path, name: str) -> None:
 # ---- the line -----------------------------------------------------------------------------------
 
 SENSOR = f"""
+from array import array
 from time import ticks_ms, ticks_diff
 from ulnn_sources.base import Source
 TEXTS, WAVE = {mask_cases.TEXTS!r}, {mask_cases.WAVE!r}
@@ -97,6 +129,9 @@ class Sensor(Source):
     def __init__(self, settings, where):
         super().__init__({wave_source.NAMES!r}, {wave_source.UNITS!r}, (1,) * 6, (0,) * 6)
         self.refuse, self.n, self.last = settings.get("refuse"), 0, ticks_ms()
+        self.block = array("h", WAVE[:30])
+    def take_block(self):
+        return 5
     def start(self):
         if self.refuse:
             raise OSError(TEXTS[0])

@@ -27,7 +27,7 @@ SCALES = st.sampled_from([(1, 0), (0.0078125, 0), (-0.5, 3), (2.44140625e-4, -1.
 
 @st.composite
 def channel_cases(draw: st.DrawFn) -> tuple[dict[str, Any], list[tuple[float, float]], list[int]]:
-    """A policy, scale and offset of three channels, a sample."""
+    """A policy, scale and offset of three channels, some samples, one after the other."""
     ways = st.sampled_from(["keep", "drop", "round", "clip", "both"])
     step = st.sampled_from([0.25, 1, 3, 1000])
     rules, scales = {}, []
@@ -42,7 +42,9 @@ def channel_cases(draw: st.DrawFn) -> tuple[dict[str, Any], list[tuple[float, fl
             "round": {"do": "round", "step": draw(step)},
             "clip": {"do": "clip"} | ends, "both": {"do": "clip", "step": draw(step)} | ends,
         }[way]  # fmt: skip
-    return rules, scales, draw(st.lists(st.integers(-32768, 32767), min_size=3, max_size=3))
+    size = 3 * draw(st.integers(1, 4))
+    raw = st.lists(st.integers(-32768, 32767), min_size=size, max_size=size)
+    return rules, scales, draw(raw)
 
 
 def by_the_book(rule: dict[str, Any], scale: float, offset: float, raw: int) -> int:
@@ -60,7 +62,8 @@ def by_the_book(rule: dict[str, Any], scale: float, offset: float, raw: int) -> 
 def expected(case: Any) -> list[int]:
     rules, scales, raw = case
     return [
-        by_the_book(rule, *scales[k], raw[k])
+        by_the_book(rule, *scales[k], raw[at + k])
+        for at in range(0, len(raw), 3)
         for k, rule in enumerate(rules.values())
         if rule["do"] != "drop"
     ]
@@ -71,9 +74,20 @@ def test_samples_are_masked_in_counts(case: Any) -> None:
     rules, scales, raw = case
     made = Policy({"channels": rules})
     masks = made.channels(tuple(rules), "network", *zip(*scales, strict=True))
-    out = array("h", [0] * len(masks))
-    masks.apply(array("h", raw), out)
-    assert list(out) == expected(case)
+    want, left = expected(case), len(masks)
+    out = array("h", [0] * (len(raw) // 3 * left + 1))
+    masks.apply(array("h", raw), out, len(raw) // 3)
+    assert list(out) == [*want, 0]
+    for at in range(0, len(raw), 3):  # in place
+        sample = array("h", raw[at : at + 3])
+        masks.apply(sample, sample)
+        assert list(sample[:left]) == want[at // 3 * left :][:left]
+    if left == 3:
+        block = array("h", raw)
+        masks.apply(block, block, len(raw) // 3)
+        assert list(block) == want
+    if masks.untouched:
+        assert want == raw
     assert made.counts["dropped"] == 3 - len(masks)
     assert len(made.channels(tuple(rules), "store")) == 0
     assert made.counts["waveform"] == len(masks)
@@ -99,9 +113,10 @@ with open("channels.jsonl") as f:
         names = tuple(sorted(rules))
         m = Policy({"channels": rules}).channels(
             names, "network", [s[0] for s in scales], [s[1] for s in scales])
-        raw, out = array("h", raw), array("h", [0] * len(m))
+        count = len(raw) // 3
+        raw, out = array("h", raw), array("h", [0] * (count * len(m)))
         heap_lock()
-        m.apply(raw, out)
+        m.apply(raw, out, count)
         heap_unlock()
         print(list(out))
 p = Policy(
@@ -139,6 +154,6 @@ port = port_fixture(*SMALL)
 
 @pytest.mark.board
 def test_on_boards(port: str, tmp_path: Path) -> None:
-    """With the package that is frozen in the firmware; a masked sample allocates nothing."""
+    """With the package that is frozen in the firmware; masked samples allocate nothing."""
     want = prepare(tmp_path, 60)
     assert run_mounted(port, tmp_path) == want

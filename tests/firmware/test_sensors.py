@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import pytest
 
 from support.ticks import Ticks, installed
+from ulnn_host.board import board_code
+from ulnn_rules.mask import Policy
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +26,12 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ticks]:
 
 def make(**settings: Any) -> Any:
     return importlib.import_module("ulnn_sources").make(settings, "source")
+
+
+def allowed(source: Any, **rule: Any) -> Any:
+    """A source as a policy with a rule for its channel lets the network see it."""
+    policy = Policy({"channels": {source.names[0]: rule}})
+    return board_code.module("ulnn_sources.masked").Masked(source, policy, "network")
 
 
 @pytest.fixture
@@ -304,6 +312,8 @@ def test_a_microphone_on_i2s(provide: Callable[..., None], ticks: Ticks) -> None
     assert s.rest == pytest.approx(9_900, abs=100)
     assert (s.take_block(), s.block[0], s.block[99]) == (100, 100, 199)
     assert s.elapsed - s.rest == pytest.approx(100, abs=10)
+    quiet = allowed(s, do="clip", low=0, high=250.5 * 2 / 32767)
+    assert (quiet.take_block(), list(quiet.block)) == (100, [*range(200, 250), *[250] * 50])
     s.stop()
     assert I2S.open == 0
     provide("machine", I2S=lambda *a, **k: 1 / 0)
@@ -419,6 +429,11 @@ def test_bursts_of_a_pyboard(provide: Callable[..., None], ticks: Ticks) -> None
     assert s.block.tolist() == [raw for _, raw in got]
     assert s.rest == 511 * 125
     assert s.elapsed - s.rest == pytest.approx(10_125, abs=100)
+    coarse = allowed(s, do="round", step=0.1)  # 1,986 counts
+    before = s.block.tolist()
+    assert coarse.take_block() == 512
+    assert (coarse.elapsed, coarse.rest) == (s.elapsed, s.rest)
+    assert coarse.block.tolist() == [(raw + 993) // 1986 * 1986 for raw in before]
     s.stop()
     for take in (s.take, s.take_block):
         with pytest.raises(OSError, match="ADC on X1: not started"):

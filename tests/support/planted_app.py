@@ -5,12 +5,21 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from support.app_cases import CHANNELS, UNITS
 from support.mask_cases import IDS, NUMBERS, TEXTS, WAVE, found
+from support.random_models import Shape, random_model
+from ulnn_host.data.feature_tracks import Track
+from ulnn_host.data.features import FeatureRecipe
+from ulnn_host.format import container
+from ulnn_host.format.model import Decision, Names
 
 SAMPLES, EVERY = 400, 25  # of them one is followed by a fault
+MOST = 10  # in a block
 PRIVATE = "heart"
 ENDS = "the loop has ended"
 
@@ -31,6 +40,7 @@ OPEN = {
 
 RUN = """
 import json, os, sys
+from array import array
 from binascii import hexlify
 import ulnn_app
 from ulnn_sources.base import Source
@@ -47,28 +57,48 @@ class Planted(Source):
         names, units = {names!r}, {units!r}
         super().__init__(names, units, (1 / 4096,) * len(names), (0,) * len(names))
         self.n = self.failed = 0
-    def take(self):
-        if self.n == {samples}:
+        self.block = array("h", [0] * ({most} * len(names)))
+    def look(self, n):
+        if n == {samples}:
             raise StopIteration
-        if self.n % {every} == 0 and self.n != self.failed:
-            self.failed = self.n
-            k = self.n // {every}
+        if n % {every} == 0 and n != self.failed:
+            self.failed = n
+            k = n // {every}
             text = TEXTS[k % len(TEXTS)]
-            raise (OSError(5, text), ValueError("at", NUMBERS[k % 4]), KeyError(text), Odd(text),
-                OSError("ETIMEDOUT"))[k % 5]
+            raise (OSError(5, text), ValueError("at", NUMBERS[k % 4], list(self.block)),
+                KeyError(text), Odd(text), OSError("ETIMEDOUT"))[k % 5]
+    def put(self, n, to, at):
         for k in range(len(self.raw)):
-            self.raw[k] = WAVE[(self.n + k) % len(WAVE)]
+            to[at + k] = WAVE[(n + k) % len(WAVE)]
+    def take(self):
+        self.look(self.n)
+        self.put(self.n, self.raw, 0)
         self.n += 1
         self.elapsed = 40000
         return True
+    def take_block(self):  # after a fault in the middle it gives the same samples again
+        for k in range({most}):
+            try:
+                self.look(self.n + k)
+            except StopIteration:
+                if not k:
+                    raise
+                break
+            self.put(self.n + k, self.block, k * len(self.raw))
+        else:
+            k += 1
+        self.n += k
+        self.elapsed, self.rest = 40000 * k, 40000 * (k - 1)
+        return k
 
 def decided(app):
     k = app.samples // 20  # a decision every 20 samples
     text, log = TEXTS[k % len(TEXTS)], app.reports.log
+    seen = list(app.source.block if {blocks} else app.source.raw)[:6]
     log.add("note", text)
     log.add("alarm", "at " + text, NUMBERS[k % 4])
-    log.add("decision", text, k)
-    log.add("summary", figures=(1, 2, 3, 4, 5, 0, WAVE[:6], (1,) * 6))
+    log.add("decision", str(seen), k)
+    log.add("summary", figures=(1, 2, 3, 4, 5, 0, seen, (1,) * 6))
     for bad in ((text, text), ("note", Odd(text)), ("note", [text]), ("summary", "", 0, (text,)),
             ("alarm", "", text), ("note", {{text: text}})):
         log.add(*bad)
@@ -100,6 +130,7 @@ def show(path):
 settings = {settings}
 before = set(walk(""))
 app = ulnn_app.make(settings, Planted())
+assert (app.front.raw is None) == {blocks}, "which samples are taken many at once"
 app.on_decision.append(decided)
 app.on_poll.append(retry)
 app.begin()
@@ -126,8 +157,26 @@ print(ulnn_app.faults(), ulnn_app.figures()["samples"])
 """
 
 
-def script(policy: bool, model: str = "m.ulnn") -> str:
-    """The program for a board or a PC, whose files are in the folder where it runs."""
+def features_model() -> bytes:
+    """One whose steps are features of all the channels."""
+    tracks = tuple(Track(name, size=16, moments=("rms",)) for name in CHANNELS)
+    recipe = FeatureRecipe(CHANNELS, tracks, 25, 4, (1 / 4096,) * len(CHANNELS))
+    made = random_model(1, Shape(inputs=len(CHANNELS), hidden=4, backbone=(), outputs=2))
+    pairs = [np.full(len(CHANNELS), v, np.float32) for v in (2.0**-10, 8.0)]
+    return container.write(
+        replace(
+            made, meta={}, golden=None, features=recipe.content, input_scale=pairs[0],
+            input_offset=pairs[1], decision=Decision("each"),
+            names=Names(recipe.names, ("",) * len(CHANNELS), ("IR", "TRAP")),
+        )
+    )  # fmt: skip
+
+
+def script(
+    policy: bool, model: str = "m.ulnn", *, private: bool = True, blocks: bool = False
+) -> str:
+    """The program for a board or a PC, whose files are in the folder where it runs. private:
+    whether there is a channel that the policy does not have. blocks: the model has features."""
     settings: dict[str, Any] = {
         "model": model, "source": {"kind": "lines"}, "device": IDS[0], "print": "all",
         "sinks": [{"kind": "serial", "acknowledged": False}, {"kind": "file", "path": "e.jsonl"}],
@@ -135,10 +184,12 @@ def script(policy: bool, model: str = "m.ulnn") -> str:
     }  # fmt: skip
     if policy:
         settings["policy"] = "policy.json"
-    names, units = (*CHANNELS, PRIVATE), (*UNITS, "")
+    names, units = CHANNELS, UNITS
+    if private:
+        names, units = (*CHANNELS, PRIVATE), (*UNITS, "")
     return RUN.format(
         texts=TEXTS, numbers=NUMBERS, wave=WAVE, names=names, units=units, samples=SAMPLES,
-        every=EVERY, settings=settings, ends=ENDS,
+        every=EVERY, most=MOST, blocks=blocks, settings=settings, ends=ENDS,
     )  # fmt: skip
 
 
