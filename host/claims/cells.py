@@ -38,11 +38,10 @@ CELLS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 WORDS = """*CfC* has no backbone and starts as leaky integrators, the default of such networks
-here; *dt constant* is the same without the elapsed time; *xavier* is the network of ncps with
-its start; *+ dt* has the elapsed time as one more input, in its gate, or in the turns of its
+here; *dt constant* is the same without the elapsed time; *xavier* is the network of ncps with its
+start; *+ dt* has the elapsed time as one more input, in its gate, or in the turns of its
 attention; *LiquidCell* is the article's leaky integrator; *float* has no integer engine: its
-scores are those of floats, its bytes and cycles estimates
-([cells.md](docs/cells.md))."""
+scores are those of floats, its bytes and cycles estimates ([cells.md](docs/cells.md))."""
 
 
 def recipes(names: Iterable[str], content: Mapping[str, Mapping[str, Any]]) -> dict[str, Recipe]:

@@ -32,12 +32,12 @@ RULE = f"""The verdict follows from the 95 % interval of the effect, and from wh
 
 Intervals are a bootstrap of two levels: people, recordings or episodes, then seeds. Differences
 are paired. With several rivals and conditions, one of twenty differences is outside of its
-interval by chance. Unless a page says otherwise, networks are int8, cycles are those of a step on
-a Cortex-M7 from tightly coupled memory, modelled, of the slowest training (where sums exceed the
-tables' range a slower loop reads them), balanced accuracy is the mean of the classes' recalls, and
-the learning rate of each network is chosen
-on a part of what it is trained on. Trainings are short, most of {FULL.epochs} epochs, the same for
-all: what learns slowly does worse here than it could.
+interval by chance. Unless a page says otherwise, networks are int8, balanced accuracy is the mean
+of the classes' recalls, and cycles are those of a step on a Cortex-M7 from tightly coupled memory,
+modelled, of the slowest training (where sums exceed the range of the tables, a slower loop reads
+these). The learning rate of each network is chosen on a part of what it is trained on. Trainings
+are short, most of {FULL.epochs} epochs, the same for all: what learns slowly does worse here than
+it could.
 
 {cells.WORDS}
 
