@@ -119,7 +119,8 @@ CLAIM = Claim(
     how=f"""{wrist.WORDS} {wrist.HALVES}
 The wired network has a motor neuron for each class, since a readout sees motor neurons alone; one
 of four is beside it. It is compared with dense ones as large as fit into its bytes, or into its
-cycles, as counted before training; the same for JapaneseVowels (nine speakers, its own test set).""",
+cycles, as counted before training; the same for JapaneseVowels (nine speakers, its own test
+set).""",
     sources=(wrist.SOURCE, VOWELS),
     test=test,
     modules=(linear, wrist),
