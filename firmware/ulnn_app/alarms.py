@@ -1,16 +1,16 @@
 """Several alarms of an app, side by side: each has a name, and learns and keeps its own."""
 
 from ulnn_app.alarm import TABLE
+from ulnn_rules.alarm import SIDE_BY_SIDE
 from ulnn_rules.settings import check
-
-MOST = 8
 
 
 def checked(given, where):
     """A list of settings of alarms, with every key of TABLE: a name is by default the score, a
     file one of that name. Raises ValueError; its text begins with `where`."""
-    if len(given) > MOST:
-        raise ValueError("%s: expected %d alarms at most, got %d" % (where, MOST, len(given)))
+    if len(given) > SIDE_BY_SIDE:
+        text = "%s: expected %d alarms at most, got %d"
+        raise ValueError(text % (where, SIDE_BY_SIDE, len(given)))
     found = []
     for k, table in enumerate(given):
         at = "%s[%d]" % (where, k)

@@ -15,6 +15,7 @@ RULES = ("ewma", "cusum")
 STATES = ("learning", "watching", "raised", "acknowledged", "snoozed")
 _LEARNING, _WATCHING, _RAISED, _ACKNOWLEDGED, _SNOOZED = range(5)
 HISTORY = 8  # alarms that are kept
+SIDE_BY_SIDE = 8  # of an app, at most
 _ENTRY = "<IIIIhhHH"  # start, seconds, UTC, how long, highest value, level, what was done, 0
 _ENTRY_SIZE = 24
 _HEAD = 16

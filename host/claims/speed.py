@@ -212,8 +212,9 @@ CLAIM = Claim(
     how=f"""A trained CfC of {HIDDEN} neurons (watch, five seeds) is run in QEMU, every
 instruction is counted, and its cycles are modelled as in `make bench`, with the call from
 MicroPython added. Attention looks at {TIMES} samples; its multiply-accumulates and exponentials
-are priced; norms, residuals and the call are free. All is in int8. Cycles are those from memory
-without wait states (TCM). A board's default heap lies behind a data cache of
+are priced, also with CMSIS-NN's kernel, which is counted where CMSIS_DIR names a checkout of it
+and is else as recorded; norms, residuals and the call are free. All is in int8. Cycles are those
+from memory without wait states (TCM). A board's default heap lies behind a data cache of
 {cache.SIZE // 1024} KB: the lines that a sample fetches are simulated, and a line costs
 {cache.PENALTY[1]} cycles ({cache.PENALTY[0]} to {cache.PENALTY[2]}; assumed, not measured). CfC's
 lines are of the emulator's addresses. Attention's are of a trace that is made up: weights, keys

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ulnn_rules.alarm import SIDE_BY_SIDE
+
 from ..base.errors import UlnnError
 from ..base.toml_tables import check, number
-from ..board import board_code
 from ..data.features import read_recipe as read_features
 from ..data.lives import DAY, Lives, State, generated, recorded
 from ..data.logs import read_data
@@ -262,8 +263,9 @@ def judge(found: Maintained, lives: Lives) -> Judged:
 def choice(judged: Judged) -> tuple[str, str]:
     """(name, why). A network is chosen only where it is better beyond chance than the best of the
     others, which cost less."""
-    most = board_code.module("ulnn_app.alarms").MOST
-    plain = [entry for entry in judged.entries if is_plain(entry.name) and entry.columns <= most]
+    plain = [
+        entry for entry in judged.entries if is_plain(entry.name) and entry.columns <= SIDE_BY_SIDE
+    ]
     best = max(plain, key=lambda entry: entry.warning.value)
     networks = [entry for entry in judged.entries if not is_plain(entry.name)]
     why = (
@@ -273,10 +275,10 @@ def choice(judged: Judged) -> tuple[str, str]:
     if best.columns > 1:
         why += f", with {best.columns} alarms side by side"
     for entry in judged.entries:
-        if entry.columns > most and entry.warning.value > best.warning.value:
+        if entry.columns > SIDE_BY_SIDE and entry.warning.value > best.warning.value:
             why += (
                 f" ({entry.name}: {entry.warning.value:.2f} days, with {entry.columns} alarms "
-                f"side by side, and an app has {most} at most)"
+                f"side by side, and an app has {SIDE_BY_SIDE} at most)"
             )
     if not networks:
         return best.name, f"{why}."
