@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 import time
@@ -28,9 +29,10 @@ from ulnn_host.format import container
 from ulnn_host.format.model import Decision as Rule
 from ulnn_host.format.model import Names
 from ulnn_rules.counts import Counts
-from ulnn_rules.decider import Decider
+from ulnn_rules.decider import UNKNOWN, Decider
 from ulnn_rules.meaning import Meaning
 from ulnn_rules.scaling import Scaling
+from ulnn_rules.unknown import numbers
 
 pytestmark = needs_micropython
 
@@ -38,12 +40,13 @@ LABELS = ("rest", "walk", "run")
 SETTINGS = {"model": "m.ulnn", "source": {"kind": "wave", "rate": 100}, "watchdog_ms": 5000}
 
 
-def model_bytes() -> bytes:
-    """A model that decides every 20 samples."""
+def model_bytes(unknown: bytes = b"") -> bytes:
+    """A model that decides every 20 samples. unknown: its section."""
     model = random_model(3, Shape(inputs=6, hidden=8, outputs=3))
     names = Names(wave_source.NAMES, wave_source.UNITS, LABELS)
     scale = np.array(wave_source.SCALE, np.float32) * 2  # some counts lie between two inputs
-    model = replace(model, input_scale=scale, names=names, decision=Rule("mean", window=20))
+    model = replace(model, input_scale=scale, names=names)
+    model = replace(model, decision=Rule("mean", window=20), unknown=unknown)
     return with_golden(model)
 
 
@@ -107,6 +110,18 @@ def test_live(app: PtyBoard) -> None:
         np.array([101 + 100 * k for k in range(6)]) * wave_source.SCALE + [0, 0, 0, 0, 0, 1]
     )
     assert seen[-1] == moment
+
+
+def test_what_a_model_does_not_know_is_said(app: PtyBoard) -> None:
+    # windows lie at the origin, the only centre elsewhere, and the threshold is 0
+    values = [0] * 6 + [1] * 6 + [0] * 36
+    values += [0] * (numbers(6, 1) - len(values) - 18) + [1000] * 18
+    section = struct.pack(f"<HHI{len(values)}h", 1, 0, 0, *values)
+    (app.folder / "m.ulnn").write_bytes(model_bytes(section))
+    made: list[Decision] = []
+    moment = uh.live(app.port, seconds=0.5, on_decision=made.append)
+    assert moment.decisions == {"unknown": 2}
+    assert [(d.label, d.number) for d in made] == [("unknown", UNKNOWN)] * 2
 
 
 def test_faults_of_the_source_are_shown(app: PtyBoard) -> None:
