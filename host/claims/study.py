@@ -50,6 +50,16 @@ class Part:
     calibration: Sequences
     tests: Mapping[str, Sequences]
 
+    @cached_property
+    def hash(self) -> str:
+        """Of all data."""
+        return hashes.of_data(self.fit, self.calibration, *self.tests.values())
+
+    @cached_property
+    def fold(self) -> Fold:
+        """What a training is given: what is tested comes afterwards."""
+        return Fold(self.fit, self.calibration, self.calibration)
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -204,7 +214,7 @@ def study(
         recipes = {name: solved(r, most, parts[0].fit, BITS) for name, r in recipes.items()}
     if rates is None:
         rates = _rates(run, measure, parts[0], recipes, title)
-    data = hashes.digest(*(_hash(part).encode() for part in parts))
+    data = hashes.digest(*(part.hash.encode() for part in parts))
     seeds = range(1, run.plan.seeds + 1)
     jobs = [
         (_with(recipe, seed, rates[name]), part)
@@ -234,7 +244,7 @@ def _rates(
         return dict.fromkeys(recipes, rates[0])
     jobs = []
     for recipe in recipes.values():
-        inside = folds.inner(Fold(part.fit, part.calibration, part.calibration), recipe.data, 0)
+        inside = folds.inner(part.fold, recipe.data, 0)
         inner = Part(inside.fit, inside.calibration, {"": inside.test})
         jobs += [(_with(recipe, 1, rate), inner) for rate in rates]
     trials = iter(_trials(run, jobs, f"{title} learning rates,"))
@@ -244,10 +254,6 @@ def _rates(
         rows = [list(next(trials).integers[""].values()) for _ in rates]
         found[name] = rates[int(best([Tallies(measure, [row]).mean for row in rows]))]
     return found
-
-
-def _hash(part: Part) -> str:
-    return hashes.of_data(part.fit, part.calibration, *part.tests.values())
 
 
 def networks(run: Run, found: Found, name: str, part: Part) -> list[FloatNetwork]:
@@ -263,7 +269,7 @@ def model(network: FloatNetwork, calibration: Sequences, centres: int = 0) -> Mo
 
 
 def _job(recipe: Recipe, part: Part) -> Job:
-    return Job(recipe, Fold(part.fit, part.calibration, part.calibration), BITS)
+    return Job(recipe, part.fold, BITS)
 
 
 def _trials(run: Run, jobs: Sequence[tuple[Recipe, Part]], title: str) -> list[Trial]:
@@ -283,7 +289,7 @@ def _trials(run: Run, jobs: Sequence[tuple[Recipe, Part]], title: str) -> list[T
 
 def _path(run: Run, recipe: Recipe, part: Part) -> Path:
     code = hashes.of_code(trainings.MEASURING_CODE)
-    facts = (_job(recipe, part).training_key, _hash(part), *part.tests, str(BITS), code)
+    facts = (_job(recipe, part).training_key, part.hash, *part.tests, str(BITS), code)
     return run.cache / f"{hashes.digest(*(fact.encode() for fact in facts))}.json"
 
 
